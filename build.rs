@@ -1,0 +1,37 @@
+//! Builds the C++ shim and links libtorch so that tests, examples and doc tests find it at run
+//! time without `LD_LIBRARY_PATH`, and so that the linker keeps libtorch's CUDA part.
+
+use std::{env, path::PathBuf};
+
+fn main() {
+    println!("cargo::rerun-if-changed=src/libtorch/shim.cpp");
+    if env::var_os("CARGO_FEATURE_DOC_ONLY").is_some() {
+        return;
+    }
+    let lib = PathBuf::from(env::var_os("DEP_TCH_LIBTORCH_LIB").expect(
+        "torch-sys did not say where libtorch is: expected DEP_TCH_LIBTORCH_LIB (Linux, macOS)",
+    ));
+    println!("cargo::metadata=libtorch_lib={}", lib.display());
+
+    println!("cargo::rerun-if-env-changed=LIBTORCH_INCLUDE");
+    let root = env::var_os("LIBTORCH_INCLUDE")
+        .map(PathBuf::from)
+        .or_else(|| lib.parent().map(PathBuf::from))
+        .expect("libtorch's lib folder has no parent folder to hold include/");
+    let include = root.join("include");
+    cc::Build::new()
+        .cpp(true)
+        .std("c++20")
+        .warnings(false)
+        .include(include.join("torch/csrc/api/include"))
+        .include(include)
+        .file("src/libtorch/shim.cpp")
+        .compile("g2d_shim");
+
+    println!("cargo::rustc-link-arg=-Wl,-rpath,{}", lib.display());
+    if env::var("CARGO_CFG_TARGET_OS").as_deref() == Ok("linux") {
+        println!("cargo::rustc-link-arg=-Wl,--no-as-needed");
+        println!("cargo::rustc-link-arg=-L{}", lib.display());
+        println!("cargo::rustc-link-arg=-ltorch");
+    }
+}

@@ -1,0 +1,49 @@
+#![doc = include_str!("../README.md")]
+#![deny(missing_docs)]
+#![deny(unsafe_code)]
+
+mod batch;
+mod error;
+mod host;
+mod libtorch;
+mod loss;
+mod mean;
+pub mod metrics;
+mod modality;
+#[cfg(feature = "paper")]
+pub mod paper;
+mod params;
+mod probe;
+mod projection;
+pub mod record;
+mod smp;
+mod student;
+mod teacher;
+mod trainer;
+
+pub use batch::Batch;
+pub use error::{Error, Mismatch, Result};
+pub use loss::{
+    Classification, Distillation, FeatureReduction, G2dLoss, Labels, LossInput, LossTerms,
+    Regression,
+};
+pub use modality::{Modality, PerModality};
+pub use params::ModalityParams;
+pub use probe::{ConfidenceRatio, GradientNorm, ImbalanceProbe, Measurement, Observation};
+pub use projection::FeatureProjection;
+pub use smp::{Joint, Partial, PerBatch, Plan, Progress, Ranking, Sequential, SmpScheduler};
+pub use student::Student;
+pub use teacher::{CachedTeacher, HostView, ModuleTeacher, Teacher, TeacherOutput};
+pub use trainer::{
+    EpochReport, G2dTrainer, G2dTrainerBuilder, GradientScope, Predictions, StepReport, StepValues,
+    Suppression, evaluate, evaluate_teacher,
+};
+
+/// What most users import: the traits, the trainer and the common parts.
+pub mod prelude {
+    pub use crate::{
+        Batch, CachedTeacher, Classification, Distillation, G2dLoss, G2dTrainer, ImbalanceProbe,
+        Joint, Modality, ModalityParams, ModuleTeacher, Regression, Sequential, SmpScheduler,
+        Student, Teacher,
+    };
+}

@@ -1,0 +1,50 @@
+//! Weighted means of device scalars, read when asked for.
+
+use tch::{Device, Tensor};
+
+use crate::{Error, Result, host};
+
+/// A weighted mean that stays on the device.
+#[derive(Debug, Default)]
+pub(crate) struct Mean {
+    sum: Option<Tensor>,
+    weight: f64,
+}
+
+impl Mean {
+    /// Counts the scalar `value` `weight` times.
+    pub(crate) fn add(&mut self, value: &Tensor, weight: f64) -> Result<()> {
+        let add = || {
+            let value = value.f_detach()?.f_to_kind(host::wide_kind(value.device()))? * weight;
+            match &self.sum {
+                Some(sum) => sum.f_add(&value),
+                None => Ok(value),
+            }
+        };
+        self.sum = Some(add().map_err(|source| Error::torch("add to a mean", source))?);
+        self.weight += weight;
+        Ok(())
+    }
+
+    /// Counts 0 `weight` times.
+    pub(crate) fn add_zero(&mut self, weight: f64) {
+        self.weight += weight;
+    }
+
+    /// All means in one transfer; `None` for one that counted nothing.
+    pub(crate) fn read_all<'a>(
+        means: impl IntoIterator<Item = &'a Self>,
+    ) -> Result<Vec<Option<f64>>> {
+        let means: Vec<&Self> = means.into_iter().collect();
+        let device = means.iter().find_map(|m| m.sum.as_ref()).map_or(Device::Cpu, Tensor::device);
+        let zero = Tensor::from(0.0).to_device(device);
+        let sums: Vec<Tensor> =
+            means.iter().map(|m| m.sum.as_ref().unwrap_or(&zero).shallow_clone()).collect();
+        let sums = host::read_scalars(&sums)?;
+        Ok(sums
+            .iter()
+            .zip(means)
+            .map(|(sum, m)| (m.weight > 0.0).then(|| sum / m.weight))
+            .collect())
+    }
+}

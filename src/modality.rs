@@ -1,0 +1,147 @@
+//! Modalities: their names, and values given per modality.
+
+use std::{fmt, sync::Arc};
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Result, error};
+
+/// The name of a modality, such as `audio`.
+///
+/// Inside the crate a modality is its index in the student's order; the name is for people,
+/// parameter prefixes, files and columns.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Modality(Arc<str>);
+
+impl Modality {
+    /// A modality called `name`.
+    pub fn new(name: impl AsRef<str>) -> Self {
+        Self(name.as_ref().into())
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.0
+    }
+
+    /// Modalities in the order of `names`.
+    pub fn list<S: AsRef<str>>(names: impl IntoIterator<Item = S>) -> Vec<Self> {
+        names.into_iter().map(Self::new).collect()
+    }
+}
+
+impl fmt::Display for Modality {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for Modality {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", &*self.0)
+    }
+}
+
+impl<S: AsRef<str>> From<S> for Modality {
+    fn from(name: S) -> Self {
+        Self::new(name)
+    }
+}
+
+/// Refuses fewer than two modalities, names that repeat, and names that a column or a file could
+/// not carry.
+pub(crate) fn check_names(modalities: &[Modality]) -> Result<()> {
+    if modalities.len() < 2 {
+        return Err(error::config(
+            "modalities of the student",
+            "at least 2",
+            format!("{modalities:?}"),
+            "G²D balances modalities against each other: return two or more from `modalities`",
+        ));
+    }
+    for (m, modality) in modalities.iter().enumerate() {
+        let name = modality.name();
+        let legal = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+        if name.is_empty() || !name.chars().all(legal) {
+            return Err(error::config(
+                format!("name of modality {m}"),
+                "ASCII letters, digits, '_' and '-'",
+                format!("{name:?}"),
+                "rename it: the name becomes part of columns and file names",
+            ));
+        }
+        if modalities[..m].contains(modality) {
+            return Err(error::config(
+                "modalities of the student",
+                "distinct names",
+                format!("{name:?} twice"),
+                "give every modality a name of its own",
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// A setting that is one value for all modalities or one for each, in the student's order.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum PerModality<T> {
+    /// The same for all.
+    All(T),
+    /// One for each, in the student's order.
+    Each(Vec<T>),
+}
+
+impl<T: Copy> PerModality<T> {
+    /// The value of modality `m`.
+    ///
+    /// # Panics
+    /// If `m` is not below the number of values; the trainer's builder has checked it.
+    pub fn of(&self, m: usize) -> T {
+        match self {
+            Self::All(value) => *value,
+            Self::Each(values) => values[m],
+        }
+    }
+}
+
+impl PerModality<f64> {
+    /// Checks that there is a value for each of `modalities` and that `legal` holds for all.
+    pub(crate) fn check(
+        &self,
+        what: &str,
+        modalities: &[Modality],
+        expected: &str,
+        legal: impl Fn(f64) -> bool,
+    ) -> Result<()> {
+        let values = match self {
+            Self::All(value) => std::slice::from_ref(value),
+            Self::Each(values) if values.len() == modalities.len() => values,
+            Self::Each(values) => {
+                return Err(error::config(
+                    what,
+                    format!("{} values, one for each of {modalities:?}", modalities.len()),
+                    format!("{}", values.len()),
+                    "give one value a modality in the student's order, or one for all",
+                ));
+            }
+        };
+        match values.iter().find(|&&value| !legal(value)) {
+            None => Ok(()),
+            Some(value) => Err(error::config(what, expected, format!("{value}"), "change it")),
+        }
+    }
+}
+
+impl<T> From<T> for PerModality<T> {
+    fn from(value: T) -> Self {
+        Self::All(value)
+    }
+}
+
+impl<T, const N: usize> From<[T; N]> for PerModality<T> {
+    fn from(values: [T; N]) -> Self {
+        Self::Each(values.into())
+    }
+}

@@ -1,0 +1,75 @@
+//! Probes look on while a model trains and measure how unequal its modalities are.
+//!
+//! - [`ConfidenceRatio`]: the teachers' ρ and each one's ratio to the others.
+//! - [`GradientNorm`]: how large each encoder's gradient is.
+
+mod confidence_ratio;
+mod gradient_norm;
+
+use serde::{Deserialize, Serialize};
+use tch::Tensor;
+
+pub use confidence_ratio::ConfidenceRatio;
+pub use gradient_norm::GradientNorm;
+
+use crate::{Batch, Modality, ModalityParams, Result, StepReport, TeacherOutput};
+
+/// Measures imbalance from the steps it is shown.
+///
+/// # Contract
+/// - Read-only: `observe` changes no parameter, no gradient and no random state.
+/// - `observe` is called after each successful backward, before the caller's optimizer steps, without
+///   gradient; it should keep device tensors and leave reading them to `end_epoch`, since a read
+///   waits for the device.
+/// - `end_epoch` returns what was measured since the last call and starts anew. Names are stable, a
+///   measurement a name and modality, values finite.
+pub trait ImbalanceProbe {
+    /// Looks at one step.
+    ///
+    /// # Errors
+    /// [`Error::Torch`](crate::Error::Torch); `step` passes it on after the gradients are made.
+    fn observe(&mut self, seen: &Observation<'_>) -> Result<()>;
+
+    /// What the epoch showed.
+    ///
+    /// # Errors
+    /// [`Error::Torch`](crate::Error::Torch).
+    fn end_epoch(&mut self) -> Result<Vec<Measurement>>;
+}
+
+const _: Option<&dyn ImbalanceProbe> = None; // stays object-safe
+
+/// All that there is to see in a step.
+#[derive(Debug)]
+pub struct Observation<'a> {
+    /// Position, plan, loss terms, ρ and fused logits, detached.
+    pub report: &'a StepReport,
+    /// The modalities, in the student's order.
+    pub modalities: &'a [Modality],
+    /// The batch.
+    pub batch: &'a Batch,
+    /// The encoders' parameters with the gradients that the optimizer will see.
+    pub params: &'a ModalityParams,
+    /// The student's features [B, d_m], detached.
+    pub features: &'a [Tensor],
+    /// The teachers' answers, or none.
+    pub teachers: &'a [TeacherOutput],
+}
+
+/// One number that a probe found.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Measurement {
+    /// The metric, in snake_case.
+    pub metric: String,
+    /// The modality it is about, if it is about one.
+    pub modality: Option<Modality>,
+    /// Its value.
+    pub value: f64,
+}
+
+impl Measurement {
+    /// A metric of one modality.
+    pub fn of(metric: impl Into<String>, modality: &Modality, value: f64) -> Self {
+        Self { metric: metric.into(), modality: Some(modality.clone()), value }
+    }
+}

@@ -1,0 +1,25 @@
+//! No suppression.
+
+use super::{Plan, Progress, SmpScheduler};
+use crate::{Modality, Result};
+
+/// Every modality learns in every step: joint training, or L_G2D without SMP.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Joint {
+    modalities: usize,
+}
+
+impl SmpScheduler for Joint {
+    fn bind(&mut self, modalities: &[Modality]) -> Result<()> {
+        self.modalities = modalities.len();
+        Ok(())
+    }
+
+    fn needs_confidence(&self) -> bool {
+        false
+    }
+
+    fn plan(&mut self, _at: Progress, _confidence: &[f64]) -> Result<Plan> {
+        Ok(Plan::joint(self.modalities))
+    }
+}

@@ -1,0 +1,73 @@
+//! Stages: one modality after the other, weakest first.
+
+use super::ranking::Ranker;
+use super::{Plan, Progress, Ranking, SmpScheduler};
+use crate::{Modality, Result, error};
+
+/// In the first τ_1 epochs only the weakest encoder π\[1\] learns, in the next τ_2 only π\[2\], …;
+/// after the stages all learn together.
+///
+/// Stage s covers the half-open range of epochs [τ_1 + … + τ_(s−1), τ_1 + … + τ_s). There may be
+/// fewer stages than modalities: the paper's two-modality runs have one, `Sequential::stages([150])`
+/// of 300 epochs.
+#[derive(Debug, Clone)]
+pub struct Sequential {
+    stages: Vec<u64>,
+    ranker: Ranker,
+}
+
+impl Sequential {
+    /// Stages of τ_1, τ_2, … epochs, ranked by each batch.
+    pub fn stages(epochs: impl Into<Vec<u64>>) -> Self {
+        Self { stages: epochs.into(), ranker: Ranker::new(Ranking::Batch) }
+    }
+
+    /// The same stages with another ranking.
+    pub fn ranking(mut self, ranking: Ranking) -> Self {
+        self.ranker = Ranker::new(ranking);
+        self
+    }
+
+    /// The stage that `epoch` falls into, or `None` after the last.
+    fn stage(&self, epoch: u64) -> Option<usize> {
+        let mut end = 0_u64;
+        self.stages.iter().position(|&tau| {
+            end = end.saturating_add(tau);
+            epoch < end
+        })
+    }
+}
+
+impl SmpScheduler for Sequential {
+    fn bind(&mut self, modalities: &[Modality]) -> Result<()> {
+        if self.stages.len() > modalities.len() {
+            return Err(error::config(
+                "stages of Sequential",
+                format!("at most {}, one for each of {modalities:?}", modalities.len()),
+                format!("{}", self.stages.len()),
+                "drop the stages that no modality is left for",
+            ));
+        }
+        self.ranker.bind(modalities)
+    }
+
+    fn needs_confidence(&self) -> bool {
+        !self.ranker.is_fixed()
+    }
+
+    fn reads_confidence(&self, at: Progress) -> bool {
+        self.stage(at.epoch).is_some() && self.ranker.reads_confidence()
+    }
+
+    fn plan(&mut self, at: Progress, confidence: &[f64]) -> Result<Plan> {
+        let k = self.ranker.len();
+        Ok(match self.stage(at.epoch) {
+            Some(stage) => Plan::only(self.ranker.order(at, confidence)?[stage], k),
+            None => Plan::joint(k),
+        })
+    }
+
+    fn end_epoch(&mut self, epoch: u64, confidence: &[f64]) -> Result<()> {
+        self.ranker.end_epoch(epoch, confidence)
+    }
+}

@@ -1,0 +1,161 @@
+//! Every mistake of configuration is found here.
+
+use super::report::EpochTotals;
+use super::{G2dTrainer, Suppression};
+use crate::modality::check_names;
+use crate::{
+    FeatureProjection, G2dLoss, ImbalanceProbe, Joint, Modality, ModalityParams, Progress, Result,
+    SmpScheduler, Student, Teacher, error,
+};
+
+/// Collects a trainer's parts; [`build`](Self::build) checks them against the student.
+#[must_use = "a builder does nothing until `build`"]
+pub struct G2dTrainerBuilder {
+    loss: Box<dyn G2dLoss>,
+    encoders: Option<ModalityParams>,
+    teachers: Vec<Box<dyn Teacher>>,
+    scheduler: Box<dyn SmpScheduler>,
+    suppression: Suppression,
+    projection: FeatureProjection,
+    probes: Vec<Box<dyn ImbalanceProbe>>,
+}
+
+impl G2dTrainer {
+    /// Starts a trainer for `loss`; [`encoders`](G2dTrainerBuilder::encoders) is the other part that
+    /// must be given.
+    pub fn builder(loss: impl G2dLoss + 'static) -> G2dTrainerBuilder {
+        G2dTrainerBuilder {
+            loss: Box::new(loss),
+            encoders: None,
+            teachers: Vec::new(),
+            scheduler: Box::new(Joint::default()),
+            suppression: Suppression::default(),
+            projection: FeatureProjection::default(),
+            probes: Vec::new(),
+        }
+    }
+}
+
+impl G2dTrainerBuilder {
+    /// The parameters of every modality's encoder, in the student's order.
+    pub fn encoders(mut self, encoders: ModalityParams) -> Self {
+        self.encoders = Some(encoders);
+        self
+    }
+
+    /// Adds a teacher; call it once a modality, in the student's order, or never.
+    pub fn teacher(self, teacher: impl Teacher + 'static) -> Self {
+        self.boxed_teacher(Box::new(teacher))
+    }
+
+    /// Adds a teacher chosen at run time.
+    pub fn boxed_teacher(mut self, teacher: Box<dyn Teacher>) -> Self {
+        self.teachers.push(teacher);
+        self
+    }
+
+    /// Who learns when; [`Joint`] if not given.
+    pub fn scheduler(self, scheduler: impl SmpScheduler + 'static) -> Self {
+        self.boxed_scheduler(Box::new(scheduler))
+    }
+
+    /// A scheduler chosen at run time.
+    pub fn boxed_scheduler(mut self, scheduler: Box<dyn SmpScheduler>) -> Self {
+        self.scheduler = scheduler;
+        self
+    }
+
+    /// What a κ below 1 does; [`Suppression::SkipBackward`] if not given.
+    pub fn suppression(mut self, suppression: Suppression) -> Self {
+        self.suppression = suppression;
+        self
+    }
+
+    /// Maps student features to their teachers' widths where these differ.
+    pub fn projection(mut self, projection: FeatureProjection) -> Self {
+        self.projection = projection;
+        self
+    }
+
+    /// Adds a probe.
+    pub fn probe(mut self, probe: impl ImbalanceProbe + 'static) -> Self {
+        self.probes.push(Box::new(probe));
+        self
+    }
+
+    /// Checks all parts against each other and against the student.
+    ///
+    /// # Errors
+    /// [`Error::Config`](crate::Error::Config), naming the part, what was expected and the mend: fewer
+    /// than two modalities or names that repeat; encoders or teachers whose modalities are not the
+    /// student's in its order; encoders that share a parameter; a number of the loss or the schedule
+    /// out of range; a schedule that reads ρ without teachers; a projection of an unknown modality.
+    pub fn build(self, student: &dyn Student) -> Result<G2dTrainer> {
+        let Self { loss, encoders, teachers, mut scheduler, suppression, projection, probes } =
+            self;
+        let modalities = student.modalities().to_vec();
+        check_names(&modalities)?;
+        let Some(params) = encoders else {
+            return Err(error::config(
+                "encoders",
+                format!("the parameters of {modalities:?}"),
+                "none",
+                "call `.encoders(ModalityParams::by_prefix(&vs, [(\"name\", \"path\"), …])?)`",
+            ));
+        };
+        same_modalities("encoders", params.modalities(), &modalities)?;
+        params.check_disjoint()?;
+        if !teachers.is_empty() {
+            same_modalities("teachers", teachers.iter().map(|t| t.modality()), &modalities)?;
+        }
+        loss.check(&modalities)?;
+        scheduler.bind(&modalities)?;
+        if scheduler.needs_confidence() && teachers.is_empty() {
+            return Err(error::config(
+                "scheduler",
+                "teachers, since it ranks modalities by their confidence ρ",
+                "none",
+                "add a teacher for each modality, or fix the order with `Ranking::Fixed`",
+            ));
+        }
+        if let Some(unknown) = projection.modalities().find(|m| !modalities.contains(m)) {
+            return Err(error::config(
+                "feature projection",
+                format!("one of {modalities:?}"),
+                format!("{unknown:?}"),
+                "name the student's modality",
+            ));
+        }
+        Ok(G2dTrainer {
+            totals: EpochTotals::new(modalities.len()),
+            modalities,
+            loss,
+            params,
+            teachers,
+            scheduler,
+            suppression,
+            projection,
+            probes,
+            progress: Progress::default(),
+            unread: None,
+        })
+    }
+}
+
+/// Refuses other names, another number or another order.
+fn same_modalities<'a>(
+    what: &str,
+    found: impl Iterator<Item = &'a Modality>,
+    expected: &[Modality],
+) -> Result<()> {
+    let found: Vec<_> = found.collect();
+    if found.iter().copied().eq(expected) {
+        return Ok(());
+    }
+    Err(error::config(
+        format!("modalities of the {what}"),
+        format!("{expected:?}, the student's in its order"),
+        format!("{found:?}"),
+        "one a modality, added in the student's order",
+    ))
+}

@@ -1,0 +1,180 @@
+//! What a step and an epoch say of themselves.
+
+use serde::{Deserialize, Serialize};
+use tch::Tensor;
+
+use super::step::G2dTrainer;
+use crate::mean::Mean;
+use crate::{LossTerms, Measurement, Modality, Plan, Progress, Result, host};
+
+/// One step: detached tensors, still on the device.
+///
+/// Reading a number waits for the device; that wait is the caller's to choose, with
+/// [`read`](Self::read).
+#[derive(Debug)]
+pub struct StepReport {
+    /// Where the step stood.
+    pub at: Progress,
+    /// κ of every modality.
+    pub plan: Plan,
+    /// B.
+    pub batch_size: i64,
+    /// The loss term by term, scalars before their weights; `total` is the weighted sum.
+    pub terms: LossTerms,
+    /// ρ of every modality, scalars; empty without teachers.
+    pub confidence: Vec<Tensor>,
+    /// The fused logits or predictions [B, C].
+    pub logits: Tensor,
+}
+
+/// A [`StepReport`] in numbers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct StepValues {
+    /// Where the step stood.
+    pub at: Progress,
+    /// κ of every modality.
+    pub kappa: Vec<f64>,
+    /// L_G2D.
+    pub total: f64,
+    /// L_S.
+    pub task: f64,
+    /// L_feat^m, before its weight.
+    pub feature: Vec<Option<f64>>,
+    /// L_logit^m, before its weight.
+    pub logit: Vec<Option<f64>>,
+    /// ρ of every modality; empty without teachers.
+    pub confidence: Vec<f64>,
+}
+
+impl StepReport {
+    /// Reads every number in one transfer.
+    ///
+    /// # Errors
+    /// [`Error::Torch`](crate::Error::Torch) if the device failed meanwhile.
+    pub fn read(&self) -> Result<StepValues> {
+        let LossTerms { total, task, feature, logit } = &self.terms;
+        let scalars: Vec<Tensor> = [total, task]
+            .into_iter()
+            .chain(feature.iter().flatten())
+            .chain(logit.iter().flatten())
+            .chain(&self.confidence)
+            .map(Tensor::shallow_clone)
+            .collect();
+        let mut values = host::read_scalars(&scalars)?.into_iter();
+        let mut next = || values.next().unwrap_or(f64::NAN);
+        let (total, task) = (next(), next());
+        let mut each = |terms: &[Option<Tensor>]| {
+            terms.iter().map(|term| term.as_ref().map(|_| next())).collect::<Vec<_>>()
+        };
+        let (feature, logit) = (each(feature), each(logit));
+        Ok(StepValues {
+            at: self.at,
+            kappa: self.plan.kappa().to_vec(),
+            total,
+            task,
+            feature,
+            logit,
+            confidence: values.collect(),
+        })
+    }
+}
+
+/// One epoch in numbers: means over its samples (κ: over its steps).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EpochReport {
+    /// Counted from 0.
+    pub epoch: u64,
+    /// Steps in it.
+    pub steps: u64,
+    /// The modalities, in the order of the vectors below.
+    pub modalities: Vec<Modality>,
+    /// Mean L_G2D.
+    pub total: f64,
+    /// Mean L_S.
+    pub task: f64,
+    /// Mean L_feat^m before its weight; `None` where it was not computed.
+    pub feature: Vec<Option<f64>>,
+    /// Mean L_logit^m before its weight; `None` where it was not computed.
+    pub logit: Vec<Option<f64>>,
+    /// Mean ρ^m on the training batches; `None` without teachers.
+    pub confidence: Vec<Option<f64>>,
+    /// Mean κ^m.
+    pub kappa: Vec<f64>,
+    /// What the probes found.
+    pub measurements: Vec<Measurement>,
+}
+
+/// The sums behind an [`EpochReport`], on the device.
+#[derive(Debug, Default)]
+pub(super) struct EpochTotals {
+    total: Mean,
+    task: Mean,
+    feature: Vec<Mean>,
+    logit: Vec<Mean>,
+    confidence: Vec<Mean>,
+    kappa: Vec<f64>,
+}
+
+impl EpochTotals {
+    pub(super) fn new(modalities: usize) -> Self {
+        let means = || std::iter::repeat_with(Mean::default).take(modalities).collect();
+        Self {
+            feature: means(),
+            logit: means(),
+            confidence: means(),
+            kappa: vec![0.0; modalities],
+            ..Self::default()
+        }
+    }
+
+    pub(super) fn add(&mut self, report: &StepReport) -> Result<()> {
+        let weight = report.batch_size as f64;
+        self.total.add(&report.terms.total, weight)?;
+        self.task.add(&report.terms.task, weight)?;
+        let optional = |means: &mut Vec<Mean>, terms: &[Option<Tensor>]| {
+            means
+                .iter_mut()
+                .zip(terms)
+                .filter_map(|(mean, term)| term.as_ref().map(|term| (mean, term)))
+                .try_for_each(|(mean, term)| mean.add(term, weight))
+        };
+        optional(&mut self.feature, &report.terms.feature)?;
+        optional(&mut self.logit, &report.terms.logit)?;
+        for (mean, rho) in self.confidence.iter_mut().zip(&report.confidence) {
+            mean.add(rho, weight)?;
+        }
+        self.kappa.iter_mut().zip(report.plan.kappa()).for_each(|(sum, kappa)| *sum += kappa);
+        Ok(())
+    }
+
+    /// The report of the epoch, in one transfer, still without measurements.
+    pub(super) fn read(&self, at: Progress, modalities: &[Modality]) -> Result<EpochReport> {
+        let k = modalities.len();
+        let means = [&self.total, &self.task]
+            .into_iter()
+            .chain(&self.feature)
+            .chain(&self.logit)
+            .chain(&self.confidence);
+        let read = Mean::read_all(means)?;
+        let (scalars, vectors) = read.split_at(2);
+        Ok(EpochReport {
+            epoch: at.epoch,
+            steps: at.step,
+            modalities: modalities.to_vec(),
+            total: scalars[0].unwrap_or(f64::NAN),
+            task: scalars[1].unwrap_or(f64::NAN),
+            feature: vectors[..k].to_vec(),
+            logit: vectors[k..2 * k].to_vec(),
+            confidence: vectors[2 * k..].to_vec(),
+            kappa: self.kappa.iter().map(|sum| sum / at.step as f64).collect(),
+            measurements: Vec::new(),
+        })
+    }
+}
+
+impl G2dTrainer {
+    /// Where training stands.
+    pub fn progress(&self) -> Progress {
+        self.progress
+    }
+}

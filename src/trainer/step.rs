@@ -1,0 +1,382 @@
+//! One step, from batch to gradients.
+
+use std::fmt;
+
+use tch::{Device, Tensor};
+
+use super::Suppression;
+use super::report::{EpochReport, EpochTotals, StepReport};
+use crate::{
+    Batch, Error, FeatureProjection, G2dLoss, ImbalanceProbe, LossInput, LossTerms, Modality,
+    ModalityParams, Observation, Plan, Progress, Result, SmpScheduler, Student, Teacher,
+    TeacherOutput, error, host,
+};
+
+/// Runs G²D steps inside the caller's loop.
+///
+/// The caller keeps the loop, the data and the optimizer:
+///
+/// ```text
+/// optimizer.zero_grad();
+/// let report = trainer.step(&student, &batch)?;   // teachers, plan, forward, loss, backward
+/// optimizer.step();
+/// …
+/// let epoch = trainer.end_epoch()?;
+/// ```
+pub struct G2dTrainer {
+    pub(super) modalities: Vec<Modality>,
+    pub(super) loss: Box<dyn G2dLoss>,
+    pub(super) params: ModalityParams,
+    pub(super) teachers: Vec<Box<dyn Teacher>>,
+    pub(super) scheduler: Box<dyn SmpScheduler>,
+    pub(super) suppression: Suppression,
+    pub(super) projection: FeatureProjection,
+    pub(super) probes: Vec<Box<dyn ImbalanceProbe>>,
+    pub(super) progress: Progress,
+    pub(super) totals: EpochTotals,
+    /// The last loss that was not read yet, and where it was made (devices other than the CPU).
+    pub(super) unread: Option<(Progress, Tensor)>,
+}
+
+impl G2dTrainer {
+    /// One G²D step: teachers, ρ, plan, student, L_G2D, backward; gradients are ready for the
+    /// caller's optimizer when it returns.
+    ///
+    /// Gradients add to those that are there (call `zero_grad` first), but for encoders suppressed
+    /// under [`Suppression::SkipBackward`]: theirs are undefined afterwards. The report's tensors are
+    /// on the device; on the CPU nothing waits, on another device only a schedule that reads ρ of
+    /// teachers that are not cached.
+    ///
+    /// # Errors
+    /// Wrong shapes, kinds or devices in the batch, in a teacher's answer or in the student's output;
+    /// a target that the loss refuses; a teacher that does not know a sample; a loss that is not
+    /// finite. All come before `backward`, so no gradient has changed and the step does not count.
+    /// On a device other than the CPU a loss that is not finite is found later, by the next step that
+    /// reads ρ or by [`end_epoch`](Self::end_epoch), and the message names the step it came from.
+    pub fn step(&mut self, student: &dyn Student, batch: &Batch) -> Result<StepReport> {
+        self.check_student(student)?;
+        batch.check(&self.modalities, self.params.device())?;
+
+        let teachers = self.ask_teachers(batch)?;
+        let confidence = self.confidences(&teachers, batch)?;
+        let plan = self.plan(&teachers, &confidence)?;
+
+        let features = (0..self.modalities.len())
+            .map(|m| self.encode(student, m, batch, &plan))
+            .collect::<Result<Vec<_>>>()?;
+        let logits = student.fuse(&features, true)?;
+        self.check_logits(&logits, &teachers, batch)?;
+        let terms = self.loss_terms(&logits, &features, &teachers, batch)?;
+        self.check_finite(&terms)?;
+
+        terms.total.f_backward().map_err(|e| Error::torch("run backward", e))?;
+        self.suppression.settle(&plan, &self.params)?;
+
+        let report = StepReport {
+            at: self.progress,
+            plan,
+            batch_size: batch.size(),
+            terms: detached(terms),
+            confidence,
+            logits: logits.detach(),
+        };
+        self.observe(&report, batch, &features, &teachers)?;
+        self.totals.add(&report)?;
+        self.progress.step += 1;
+        self.progress.total_steps += 1;
+        Ok(report)
+    }
+
+    /// Closes an epoch: reads its means in one transfer, tells the scheduler, asks the probes.
+    ///
+    /// # Errors
+    /// [`Error::Config`] if no step was made since the last call; [`Error::NonFinite`] if a loss that
+    /// was not read before turns out not to be finite.
+    pub fn end_epoch(&mut self) -> Result<EpochReport> {
+        if self.progress.step == 0 {
+            return Err(error::config(
+                format!("epoch {}", self.progress.epoch),
+                "at least one step before `end_epoch`",
+                "none",
+                "check that the loader yields batches",
+            ));
+        }
+        self.read_unread(&[])?;
+        let mut report = self.totals.read(self.progress, &self.modalities)?;
+        let confidence: Vec<f64> = report.confidence.iter().copied().flatten().collect();
+        self.scheduler.end_epoch(self.progress.epoch, &confidence)?;
+        for probe in &mut self.probes {
+            report.measurements.extend(probe.end_epoch()?);
+        }
+        self.totals = EpochTotals::new(self.modalities.len());
+        self.progress.epoch += 1;
+        self.progress.step = 0;
+        Ok(report)
+    }
+
+    /// The modalities, in the student's order.
+    pub fn modalities(&self) -> &[Modality] {
+        &self.modalities
+    }
+
+    fn check_student(&self, student: &dyn Student) -> Result<()> {
+        if student.modalities() == self.modalities {
+            return Ok(());
+        }
+        Err(error::config(
+            "student given to `step`",
+            format!("the modalities {:?} that the trainer was built for", self.modalities),
+            format!("{:?}", student.modalities()),
+            "build a trainer for each student",
+        ))
+    }
+
+    /// The teachers' answers, checked and outside the graph.
+    fn ask_teachers(&self, batch: &Batch) -> Result<Vec<TeacherOutput>> {
+        let _no_grad = tch::no_grad_guard();
+        let ask = |(m, teacher): (usize, &Box<dyn Teacher>)| {
+            let output = teacher.output(m, batch)?;
+            let what = format!("logits of teacher {:?}", self.modalities[m]);
+            check_rows(&what, &output.logits, Some(2), batch)?;
+            let what = format!("features of teacher {:?}", self.modalities[m]);
+            check_rows(&what, &output.features, None, batch)?;
+            self.loss.check_targets(&output.logits.size(), batch.targets())?;
+            Ok(TeacherOutput {
+                features: output.features.detach(),
+                logits: output.logits.detach(),
+                host: output.host,
+            })
+        };
+        self.teachers.iter().enumerate().map(ask).collect()
+    }
+
+    /// ρ of every teacher, on the device.
+    fn confidences(&self, teachers: &[TeacherOutput], batch: &Batch) -> Result<Vec<Tensor>> {
+        let _no_grad = tch::no_grad_guard();
+        teachers.iter().map(|t| self.loss.confidence(&t.logits, batch.targets())).collect()
+    }
+
+    /// Asks the scheduler; reads ρ only where it wants it, from host memory where it is there.
+    fn plan(&mut self, teachers: &[TeacherOutput], confidence: &[Tensor]) -> Result<Plan> {
+        let values = if !self.scheduler.reads_confidence(self.progress) {
+            Vec::new()
+        } else if teachers.iter().all(|t| t.host.is_some()) {
+            let on_host: Vec<Tensor> = teachers
+                .iter()
+                .filter_map(|t| t.host.as_ref())
+                .map(|view| self.loss.confidence(&view.logits, &view.targets))
+                .collect::<Result<_>>()?;
+            host::read_scalars(&on_host)?
+        } else {
+            self.read_unread(confidence)?
+        };
+        let plan = self.scheduler.plan(self.progress, &values)?;
+        if plan.kappa().len() == self.modalities.len() {
+            return Ok(plan);
+        }
+        Err(error::config(
+            "plan of the scheduler",
+            format!("{} κ, one for each of {:?}", self.modalities.len(), self.modalities),
+            format!("{}", plan.kappa().len()),
+            "mend the scheduler",
+        ))
+    }
+
+    fn encode(
+        &self,
+        student: &dyn Student,
+        m: usize,
+        batch: &Batch,
+        plan: &Plan,
+    ) -> Result<Tensor> {
+        let features = self.suppression.encode(student, m, batch, plan)?;
+        check_rows(
+            &format!("features of modality {:?}", self.modalities[m]),
+            &features,
+            None,
+            batch,
+        )?;
+        Ok(features)
+    }
+
+    fn check_logits(
+        &self,
+        logits: &Tensor,
+        teachers: &[TeacherOutput],
+        batch: &Batch,
+    ) -> Result<()> {
+        check_rows("logits of the student", logits, Some(2), batch)?;
+        for (teacher, modality) in teachers.iter().zip(&self.modalities) {
+            if teacher.logits.size() != logits.size() {
+                return Err(error::shape(
+                    format!("logits of teacher {modality:?}"),
+                    format!("{:?}, the student's", logits.size()),
+                    format!("{:?}", teacher.logits.size()),
+                    "teachers and student must know the same classes",
+                ));
+            }
+        }
+        match teachers {
+            [] => self.loss.check_targets(&logits.size(), batch.targets()),
+            _ => Ok(()), // checked against the teachers' logits, of the same shape
+        }
+    }
+
+    fn loss_terms(
+        &self,
+        logits: &Tensor,
+        features: &[Tensor],
+        teachers: &[TeacherOutput],
+        batch: &Batch,
+    ) -> Result<LossTerms> {
+        let projected = features
+            .iter()
+            .zip(&self.modalities)
+            .map(|(features, modality)| self.projection.apply(modality, features))
+            .collect::<Result<Vec<_>>>()?;
+        let terms = self.loss.terms(&LossInput {
+            modalities: &self.modalities,
+            logits,
+            features: &projected,
+            teachers,
+            targets: batch.targets(),
+        })?;
+        if terms.total.requires_grad() {
+            return Ok(terms);
+        }
+        Err(error::config(
+            "loss",
+            "a parameter that it depends on",
+            "none: nothing could learn",
+            "call `step` with gradients on, and let the student's layers require them",
+        ))
+    }
+
+    /// Refuses a loss that is not finite: at once on the CPU, else when it is read.
+    fn check_finite(&mut self, terms: &LossTerms) -> Result<()> {
+        let total = terms.total.detach();
+        if total.device() != Device::Cpu {
+            self.unread = Some((self.progress, total));
+            return Ok(());
+        }
+        if host::read_scalars(&[total])?[0].is_finite() {
+            return Ok(());
+        }
+        let named = |name: &'static str, terms: &[Option<Tensor>]| -> Vec<(String, Tensor)> {
+            let each = terms.iter().zip(&self.modalities);
+            each.filter_map(|(t, m)| Some((format!("{name} term of {m:?}"), t.as_ref()?.detach())))
+                .collect()
+        };
+        let mut all = vec![("task term".to_owned(), terms.task.detach())];
+        all.extend(named("feature", &terms.feature));
+        all.extend(named("logit", &terms.logit));
+        let (names, scalars): (Vec<_>, Vec<_>) = all.into_iter().unzip();
+        let values = host::read_scalars(&scalars)?;
+        let first = names.iter().zip(&values).find(|(_, value)| !value.is_finite());
+        let (name, value) =
+            first.map_or(("weighted sum".to_owned(), f64::INFINITY), |(n, v)| (n.clone(), *v));
+        Err(not_finite(self.progress, &name, value))
+    }
+
+    /// Reads `scalars` and, in the same transfer, the loss of an earlier step.
+    fn read_unread(&mut self, scalars: &[Tensor]) -> Result<Vec<f64>> {
+        let mut all: Vec<Tensor> = scalars.iter().map(Tensor::shallow_clone).collect();
+        let unread = self.unread.take();
+        all.extend(unread.iter().map(|(_, total)| total.shallow_clone()));
+        let mut values = host::read_scalars(&all)?;
+        if let Some((at, _)) = unread
+            && let Some(value) = values.pop()
+            && !value.is_finite()
+        {
+            return Err(not_finite(at, "weighted sum", value));
+        }
+        Ok(values)
+    }
+
+    fn observe(
+        &mut self,
+        report: &StepReport,
+        batch: &Batch,
+        features: &[Tensor],
+        teachers: &[TeacherOutput],
+    ) -> Result<()> {
+        if self.probes.is_empty() {
+            return Ok(());
+        }
+        let _no_grad = tch::no_grad_guard();
+        let features: Vec<Tensor> = features.iter().map(Tensor::detach).collect();
+        let seen = Observation {
+            report,
+            modalities: &self.modalities,
+            batch,
+            params: &self.params,
+            features: &features,
+            teachers,
+        };
+        self.probes.iter_mut().try_for_each(|probe| probe.observe(&seen))
+    }
+}
+
+/// Refuses a float tensor with another number of rows than the batch, another number of dimensions,
+/// or on another device.
+fn check_rows(what: &str, tensor: &Tensor, dimensions: Option<usize>, batch: &Batch) -> Result<()> {
+    let size = tensor.size();
+    let right = size.len() >= 2 && dimensions.is_none_or(|d| size.len() == d);
+    if !right || size[0] != batch.size() {
+        let rest = if dimensions.is_some() { "C" } else { "d, …" };
+        return Err(error::shape(
+            what,
+            format!("[{}, {rest}], one row a sample", batch.size()),
+            format!("{size:?}"),
+            "check what the model returns",
+        ));
+    }
+    if !tensor.is_floating_point() {
+        return Err(error::kind(
+            what,
+            "a float kind",
+            format!("{:?}", tensor.kind()),
+            "convert it",
+        ));
+    }
+    if tensor.device() != batch.device() {
+        return Err(error::device(
+            what,
+            format!("{:?}, where the batch is", batch.device()),
+            format!("{:?}", tensor.device()),
+            "put the model on the batch's device",
+        ));
+    }
+    Ok(())
+}
+
+fn not_finite(at: Progress, name: &str, value: f64) -> Error {
+    error::non_finite(
+        format!("loss in epoch {}, step {}: its {name}", at.epoch, at.step),
+        "a finite number",
+        format!("{value}"),
+        "check inputs and targets for NaN, and lower the learning rate",
+    )
+}
+
+fn detached(terms: LossTerms) -> LossTerms {
+    let each = |terms: Vec<Option<Tensor>>| {
+        terms.into_iter().map(|term| term.map(|t| t.detach())).collect()
+    };
+    LossTerms {
+        total: terms.total.detach(),
+        task: terms.task.detach(),
+        feature: each(terms.feature),
+        logit: each(terms.logit),
+    }
+}
+
+impl fmt::Debug for G2dTrainer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("G2dTrainer")
+            .field("modalities", &self.modalities)
+            .field("progress", &self.progress)
+            .field("suppression", &self.suppression)
+            .finish_non_exhaustive()
+    }
+}

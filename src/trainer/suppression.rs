@@ -1,0 +1,92 @@
+//! How κ acts on an encoder.
+
+use serde::{Deserialize, Serialize};
+use tch::Tensor;
+
+use crate::{Batch, Error, ModalityParams, Plan, Result, Student};
+
+/// What a κ below 1 does to its encoder.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Suppression {
+    /// The paper's equation θ^m ← θ^m − η κ^m ∂L/∂θ^m with κ^m = 0 leaves θ^m as it is.
+    ///
+    /// κ = 0: the encoder runs without gradient, costs no backward and keeps no activations, and its
+    /// parameters' gradients are undefined after the step, whatever they were before: no optimizer
+    /// moves them. 0 < κ < 1: its gradient is scaled by κ. Running statistics of batch norm still
+    /// move (the encoder runs in training mode).
+    #[default]
+    SkipBackward,
+    /// What the authors' code does: after a full backward the gradient is multiplied by κ. A zero
+    /// gradient is still a gradient: momentum and weight decay go on moving "frozen" weights.
+    ///
+    /// It multiplies whatever has accumulated: zero the gradients before every step.
+    ZeroGradient(GradientScope),
+}
+
+/// Which parameters of an encoder [`Suppression::ZeroGradient`] scales.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum GradientScope {
+    /// All of them.
+    #[default]
+    All,
+    /// Those with four dimensions (2-D convolutions' weights) only, as in the authors' code: batch
+    /// norm's scale and bias go on learning.
+    FourDimensional,
+}
+
+impl Suppression {
+    /// The features of modality `m`, with what `plan` allows of its gradient.
+    pub(super) fn encode(
+        self,
+        student: &dyn Student,
+        m: usize,
+        batch: &Batch,
+        plan: &Plan,
+    ) -> Result<Tensor> {
+        let kappa = plan.kappa()[m];
+        match self {
+            Self::SkipBackward if kappa == 0.0 => {
+                let _no_grad = tch::no_grad_guard();
+                Ok(student.encode(m, batch, true)?.detach())
+            }
+            Self::SkipBackward if kappa < 1.0 => gate(&student.encode(m, batch, true)?, kappa),
+            _ => student.encode(m, batch, true),
+        }
+    }
+
+    /// After backward: leaves the gradients as the optimizer may see them.
+    pub(super) fn settle(self, plan: &Plan, params: &ModalityParams) -> Result<()> {
+        for (m, &kappa) in plan.kappa().iter().enumerate() {
+            match self {
+                Self::SkipBackward if kappa == 0.0 => params.clear_gradients(m)?,
+                Self::SkipBackward => {}
+                Self::ZeroGradient(_) if kappa == 1.0 => {}
+                Self::ZeroGradient(scope) => scale(params, m, kappa, scope)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+/// x in value, κ·∂x in gradient: x₀ + κ·(x − x₀) with x₀ = x outside the graph.
+fn gate(features: &Tensor, kappa: f64) -> Result<Tensor> {
+    let fixed = features.detach();
+    let gated = features.f_sub(&fixed).and_then(|zero| fixed.f_add(&(zero * kappa)));
+    gated.map_err(|source| Error::torch("scale an encoder's gradient", source))
+}
+
+/// Multiplies the gradients of encoder `m` in `scope` by κ, in place.
+fn scale(params: &ModalityParams, m: usize, kappa: f64, scope: GradientScope) -> Result<()> {
+    let _no_grad = tch::no_grad_guard();
+    for mut gradient in params.gradients(m) {
+        if scope == GradientScope::FourDimensional && gradient.dim() != 4 {
+            continue;
+        }
+        let kappa = Tensor::from(kappa).to_kind(gradient.kind());
+        let _ =
+            gradient.f_mul_(&kappa).map_err(|source| Error::torch("scale a gradient", source))?;
+    }
+    Ok(())
+}

@@ -1,0 +1,106 @@
+//! The tasks: which cargo commands each one is.
+
+use std::{
+    io::{self, Write as _},
+    time::Instant,
+};
+
+use anyhow::{Context as _, Result};
+
+use crate::{
+    cargo::{self, Cargo},
+    libtorch::{Libtorch, Sources},
+    say::{note, seconds},
+    shell::{self, Shell},
+};
+
+/// The libtorch to build with, found or installed; says which.
+fn libtorch() -> Result<Libtorch> {
+    let libtorch = Sources::from_env()?.find_or_install()?;
+    note(&libtorch.to_string());
+    Ok(libtorch)
+}
+
+/// Cargo with libtorch found, or installed, in its environment.
+pub fn with_libtorch() -> Result<Cargo> {
+    Ok(Cargo::plain()?.with(libtorch()?))
+}
+
+/// The demo, whose results go to `target/g2d-demo` unless `args` say where.
+pub fn demo(seed: Option<u64>, args: &[String]) -> Result<()> {
+    let cargo = with_libtorch()?;
+    let out = cargo.root().join("target").join("g2d-demo");
+    let mut command = cargo.command();
+    command.args(["run", "--features", "paper", "--example", "audio_visual", "--"]);
+    if !args.iter().any(|arg| arg == "--out" || arg.starts_with("--out=")) {
+        command.arg("--out").arg(out);
+    }
+    if let Some(seed) = seed {
+        command.arg("--seed").arg(seed.to_string());
+    }
+    command.args(args);
+    cargo::finish(&mut command)
+}
+
+/// All tests but the benchmarks; `args` go to all of them but the doctests.
+pub fn test(cargo: &Cargo, args: &[String]) -> Result<()> {
+    let mut command = cargo.command();
+    command.args(["test", "--features", "paper", "--workspace"]);
+    command.args(["--lib", "--bins", "--tests", "--examples"]);
+    cargo::finish(command.args(args))?;
+    cargo.run(["test", "--features", "paper", "--doc"])
+}
+
+/// Format, lints and documentation.
+///
+/// Lints and documentation build with `doc-only`: no libtorch and no C++.
+pub fn check(cargo: &Cargo) -> Result<()> {
+    cargo.run(["fmt", "--all", "--check"])?;
+
+    let mut clippy = cargo.command();
+    clippy.args(["clippy", "--workspace", "--all-targets"]);
+    clippy.args(["--features", "paper,doc-only", "--", "-D", "warnings"]);
+    cargo::finish(&mut clippy)?;
+
+    let mut doc = cargo.command();
+    doc.args(["doc", "--no-deps", "--workspace", "--lib"]);
+    doc.args(["--features", "paper,doc-only"]);
+    doc.env("RUSTDOCFLAGS", cargo::rustdocflags("-D warnings"));
+    cargo::finish(&mut doc)
+}
+
+/// Every example, at its smallest.
+pub fn examples(cargo: &Cargo) -> Result<()> {
+    for example in cargo.examples()? {
+        note(&format!("example {example}"));
+        let mut command = cargo.command();
+        command.args(["run", "--features", "paper", "--example", &example]);
+        cargo::finish(command.args(["--", "--smoke"]))?;
+    }
+    Ok(())
+}
+
+/// What CI runs, quickest to fail first.
+pub fn ci() -> Result<()> {
+    stage("check", || check(&Cargo::plain()?))?;
+    let cargo = stage("libtorch", with_libtorch)?;
+    stage("test", || test(&cargo, &[]))?;
+    stage("examples", || examples(&cargo))
+}
+
+/// Does one stage of `ci` and says how it went and how long it took.
+fn stage<T>(name: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    note(&format!("{name} …"));
+    let start = Instant::now();
+    let result = work();
+    let word = if result.is_ok() { "passed" } else { "FAILED" };
+    note(&format!("{name} {word} in {}", seconds(start.elapsed())));
+    result
+}
+
+/// Prints the environment, for a shell or an editor to read.
+pub fn env(shell: Shell, ide: bool) -> Result<()> {
+    let libtorch = libtorch()?;
+    let text = if ide { shell::rust_analyzer(&libtorch)? } else { shell.exports(&libtorch)? };
+    io::stdout().write_all(text.as_bytes()).context("cannot print the environment")
+}
