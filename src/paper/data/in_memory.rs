@@ -102,6 +102,18 @@ impl InMemory {
         Ok((self.select(rest)?, self.select(held)?))
     }
 
+    /// The first `n` samples, or all if there are fewer.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for none.
+    pub fn first(self, n: usize) -> Result<Self> {
+        if n == 0 {
+            return Err(error::config("first samples", "at least 1", "0", "ask for more"));
+        }
+        let rows: Vec<i64> = (0..n.min(self.len()) as i64).collect();
+        self.select(&rows)
+    }
+
     fn select(&self, rows: &[i64]) -> Result<Self> {
         let index = Tensor::from_slice(rows);
         let pick = |from: &Tensor| from.f_index_select(0, &index);
@@ -116,12 +128,12 @@ impl InMemory {
     }
 
     /// All samples once, in batches of `size` (the last may be smaller), on `device`.
-    pub fn batches(
-        &self,
+    pub fn batches<'s>(
+        &'s self,
         size: usize,
         order: Order<'_>,
         device: Device,
-    ) -> impl Iterator<Item = Result<Batch>> + '_ {
+    ) -> impl Iterator<Item = Result<Batch>> + use<'s> {
         let mut rows: Vec<i64> = (0..self.len() as i64).collect();
         if let Order::Shuffled(rng) = order {
             rows.shuffle(rng);

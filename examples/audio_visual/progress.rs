@@ -1,0 +1,58 @@
+//! Bars on a terminal, a line every few epochs elsewhere.
+
+use std::io::IsTerminal;
+
+use g2d::{EpochReport, record::ConsoleProgress};
+use indicatif::MultiProgress;
+
+/// All bars of the run.
+pub struct Bars {
+    bars: MultiProgress,
+    terminal: bool,
+}
+
+impl Default for Bars {
+    fn default() -> Self {
+        Self { bars: MultiProgress::new(), terminal: std::io::stderr().is_terminal() }
+    }
+}
+
+impl Bars {
+    pub fn add(&self, name: &str, epochs: u64) -> Bar {
+        let lines = (!self.terminal).then(|| (name.to_owned(), epochs));
+        Bar { bar: ConsoleProgress::among(&self.bars, name, epochs), lines, epoch: 0 }
+    }
+}
+
+/// One training's progress.
+pub struct Bar {
+    bar: ConsoleProgress,
+    /// Name and number of epochs, where there is no terminal to draw on.
+    lines: Option<(String, u64)>,
+    epoch: u64,
+}
+
+impl Bar {
+    pub fn epoch(&mut self, report: &EpochReport, metrics: &[(String, f64)]) {
+        self.bar.epoch(report, metrics);
+        self.line(report.total, metrics);
+    }
+
+    pub fn plain_epoch(&mut self, loss: f64, metrics: &[(String, f64)]) {
+        self.bar.plain_epoch(loss, metrics);
+        self.line(loss, metrics);
+    }
+
+    pub fn finish(&self) {
+        self.bar.finish();
+    }
+
+    fn line(&mut self, loss: f64, metrics: &[(String, f64)]) {
+        self.epoch += 1;
+        let (Some((name, epochs)), epoch) = (&self.lines, self.epoch) else { return };
+        if epoch % 10 == 0 || epoch == *epochs {
+            let metrics: Vec<_> = metrics.iter().map(|(n, v)| format!("{n} {v:.1}")).collect();
+            eprintln!("{name:>14} {epoch:>3}/{epochs}  loss {loss:.3}  {}", metrics.join("  "));
+        }
+    }
+}
