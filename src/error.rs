@@ -107,7 +107,6 @@ impl Error {
     }
 
     /// A file whose content is not what was promised.
-    #[cfg(feature = "paper")]
     pub(crate) fn data(
         path: &Path,
         what: impl Into<String>,

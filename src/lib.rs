@@ -10,6 +10,7 @@ mod loss;
 mod mean;
 pub mod metrics;
 mod modality;
+mod modulation;
 #[cfg(feature = "paper")]
 pub mod paper;
 mod params;
@@ -20,6 +21,7 @@ mod smp;
 mod student;
 mod teacher;
 mod trainer;
+pub mod weights;
 
 pub use batch::Batch;
 pub use error::{Error, Mismatch, Result};
@@ -28,6 +30,7 @@ pub use loss::{
     Regression,
 };
 pub use modality::{Modality, PerModality};
+pub use modulation::{GradientModulation, SeenGradients};
 pub use params::ModalityParams;
 pub use probe::{ConfidenceRatio, GradientNorm, ImbalanceProbe, Measurement, Observation};
 pub use projection::FeatureProjection;

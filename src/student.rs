@@ -55,10 +55,22 @@ pub trait Student {
     /// Whatever the model finds wrong; `step` passes it on.
     fn fuse(&self, features: &[Tensor], train: bool) -> Result<Tensor>;
 
+    /// What L_feat compares with the teachers' features: one tensor [B, d] a modality.
+    ///
+    /// The encoders' own features by default. A model that distils into a projection of them returns
+    /// that here, connected to the graph of `features`. Called by a step whose loss has teachers.
+    ///
+    /// # Errors
+    /// Whatever the model finds wrong; `step` passes it on.
+    fn distilled_features(&self, features: &[Tensor]) -> Result<Vec<Tensor>> {
+        Ok(features.iter().map(Tensor::shallow_clone).collect())
+    }
+
     /// What modality `m` alone would predict, [B, C], where the fusion can say it.
     ///
-    /// Called without gradient, in evaluation and by probes. `None` (the default) leaves the
-    /// accuracy of this modality's head out of reports.
+    /// Called without gradient, in evaluation, by probes and by a
+    /// [`GradientModulation`](crate::GradientModulation). `None` (the default) leaves the accuracy of
+    /// this modality's head out of reports.
     fn unimodal_logits(&self, m: usize, features: &[Tensor]) -> Option<Tensor> {
         let _ = (m, features);
         None

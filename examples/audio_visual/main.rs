@@ -5,12 +5,9 @@
 //! AV-MNIST's layout. Hyper-parameters are the same for all methods; each training keeps the weights
 //! of its best epoch on validation data, and only those see the test data.
 
-mod best;
 mod data;
-mod methods;
-mod parallel;
-mod progress;
-mod summary;
+#[path = "../support/mod.rs"]
+mod support;
 mod training;
 
 use std::path::PathBuf;
@@ -21,6 +18,7 @@ use tch::Device;
 
 use crate::{
     data::Splits,
+    support::{methods::Method, results::Results},
     training::{Hyperparameters, Lab},
 };
 
@@ -33,6 +31,16 @@ struct Arguments {
     /// Seed of initialisation and shuffling
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// Seeds to run, counted up from --seed; more than one also writes results.json, table.md and
+    /// figure.svg
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    seeds: u64,
+    /// Methods to compare
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = Method::DEMO)]
+    methods: Vec<Method>,
+    /// Compare all methods
+    #[arg(long, conflicts_with = "methods")]
+    all_methods: bool,
     /// Where CSV files and summary.json go
     #[arg(long, value_name = "DIR", default_value = "target/audio_visual")]
     out: PathBuf,
@@ -51,30 +59,56 @@ struct Arguments {
 
 fn main() -> Result<()> {
     let mut arguments = Arguments::parse();
-    let mut splits = match &arguments.data {
-        Some(folder) => Splits::from_folder(folder, arguments.seed)?,
-        None => Splits::embedded()?,
-    };
     if arguments.smoke {
-        splits = splits.first(64)?;
-        (arguments.hyper.epochs, arguments.hyper.stage) = (2, 1);
+        (arguments.hyper.epochs, arguments.hyper.schedule.stage) = (2, 1);
+    }
+    if arguments.all_methods {
+        arguments.methods = Method::ALL.into();
     }
     arguments.hyper.check()?;
+    let many = arguments.seeds > 1;
+    let (mut summaries, mut described) = (Vec::new(), None);
+    for seed in arguments.seed..arguments.seed + arguments.seeds {
+        let mut splits = match &arguments.data {
+            Some(folder) => Splits::from_folder(folder, seed)?,
+            None => Splits::embedded()?,
+        };
+        if arguments.smoke {
+            splits = splits.first(64)?;
+        }
+        let folder = arguments.out.join(if many { format!("seed{seed}") } else { String::new() });
+        let lab = lab(&arguments, seed, folder.clone());
+        println!("{splits}\nseed {seed}, {lab}");
+        let summary = lab.run(&splits)?;
+        let path = folder.join("summary.json");
+        let json = serde_json::to_string_pretty(&summary)?;
+        std::fs::write(&path, json + "\n").with_context(|| format!("write {}", path.display()))?;
+        println!("{summary}\nWrote {} and a CSV file a training beside it.", path.display());
+        summaries.push(summary);
+        described = Some((splits.to_string(), lab.to_string()));
+    }
+    if let (Some((data, setting)), true) = (described, many) {
+        let results = Results::new(&data, &setting, &summaries)?;
+        results.write(&arguments.out)?;
+        println!(
+            "{}\nWrote results.json, table.md and figure.svg in {}.",
+            results.table()?,
+            arguments.out.display()
+        );
+    }
+    Ok(())
+}
+
+fn lab(arguments: &Arguments, seed: u64, out: PathBuf) -> Lab {
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    let lab = Lab {
-        seed: arguments.seed,
+    Lab {
+        seed,
         device: arguments.device,
         jobs: arguments.jobs.unwrap_or(cores).max(1),
-        hyper: arguments.hyper,
-        out: arguments.out.clone(),
-    };
-    println!("{splits}\n{lab}");
-    let summary = lab.run(&splits)?;
-    let path = arguments.out.join("summary.json");
-    let json = serde_json::to_string_pretty(&summary)?;
-    std::fs::write(&path, json + "\n").with_context(|| format!("write {}", path.display()))?;
-    println!("{summary}\nWrote {} and a CSV file a training beside it.", path.display());
-    Ok(())
+        methods: arguments.methods.clone(),
+        hyper: arguments.hyper.clone(),
+        out,
+    }
 }
 
 fn parse_device(text: &str) -> Result<Device, String> {

@@ -58,7 +58,7 @@ impl Classification {
                 let none = None::<Tensor>;
                 logits
                     .f_binary_cross_entropy_with_logits(
-                        targets,
+                        &targets.f_to_kind(logits.kind()).map_err(torch)?,
                         none.as_ref(),
                         none.as_ref(),
                         Reduction::Mean,
@@ -193,7 +193,8 @@ impl G2dLoss for Classification {
             }
             Labels::Multi => {
                 // σ(l) where y = 1, 1 − σ(l) = σ(−l) where y = 0.
-                (logits.f_mul(&(targets * 2.0 - 1.0)).map_err(torch)?).sigmoid()
+                let signs = targets.f_to_kind(logits.kind()).map_err(torch)? * 2.0 - 1.0;
+                logits.f_mul(&signs).map_err(torch)?.sigmoid()
             }
         };
         probability.f_mean(None).map_err(torch)

@@ -29,9 +29,9 @@ impl Regression {
     }
 }
 
-/// Targets [B] beside predictions [B, 1] become [B, 1].
+/// Targets [B] beside predictions [B, 1] become [B, 1], in the predictions' kind.
 fn like(predictions: &Tensor, targets: &Tensor) -> Result<Tensor> {
-    targets.f_view_as(predictions).map_err(torch)
+    targets.f_reshape_as(predictions).and_then(|y| y.f_to_kind(predictions.kind())).map_err(torch)
 }
 
 impl G2dLoss for Regression {

@@ -3,5 +3,6 @@
 //! This floor uses the library as any adopter would; nothing below it knows that audio or images
 //! exist.
 
+pub mod baselines;
 pub mod data;
 pub mod networks;

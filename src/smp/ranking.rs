@@ -1,5 +1,7 @@
 //! From confidences to an order, weakest first.
 
+use std::cmp::Ordering;
+
 use serde::{Deserialize, Serialize};
 
 use super::Progress;
@@ -27,17 +29,27 @@ pub(super) struct Ranker {
     fixed: Vec<usize>,
     previous: Option<Vec<f64>>,
     sums: Vec<f64>,
+    /// The latest ρ, not yet in the sums: a step that fails is planned again at the same point.
+    latest: Option<(Progress, Vec<f64>)>,
 }
 
 impl Ranker {
     pub(super) fn new(ranking: Ranking) -> Self {
-        Self { ranking, modalities: vec![], fixed: vec![], previous: None, sums: vec![] }
+        Self {
+            ranking,
+            modalities: vec![],
+            fixed: vec![],
+            previous: None,
+            sums: vec![],
+            latest: None,
+        }
     }
 
     pub(super) fn bind(&mut self, modalities: &[Modality]) -> Result<()> {
         self.modalities = modalities.to_vec();
         self.sums = vec![0.0; modalities.len()];
         self.previous = None;
+        self.latest = None;
         if let Ranking::Fixed(order) = &self.ranking {
             self.fixed =
                 order.iter().filter_map(|name| modalities.iter().position(|m| m == name)).collect();
@@ -81,8 +93,12 @@ impl Ranker {
         }
         self.check(at.epoch, confidence)?;
         if self.ranking == Ranking::PreviousEpoch {
-            self.sums.iter_mut().zip(confidence).for_each(|(sum, rho)| *sum += rho);
-            return Ok(self.sums.clone());
+            if let Some((then, rho)) = self.latest.replace((at, confidence.to_vec()))
+                && then != at
+            {
+                self.sums.iter_mut().zip(rho).for_each(|(sum, rho)| *sum += rho);
+            }
+            return Ok(self.sums.iter().zip(confidence).map(|(sum, rho)| sum + rho).collect());
         }
         Ok(confidence.to_vec())
     }
@@ -94,7 +110,7 @@ impl Ranker {
         }
         let values = self.values(at, confidence)?;
         let mut order: Vec<usize> = (0..values.len()).collect();
-        order.sort_by(|&a, &b| values[a].total_cmp(&values[b]));
+        order.sort_by(|&a, &b| values[a].partial_cmp(&values[b]).unwrap_or(Ordering::Equal));
         Ok(order)
     }
 

@@ -51,12 +51,18 @@ impl CachedTeacher {
                 ));
             };
             let output = teacher.output(m, &batch)?;
-            if output.features.size().first() != Some(&(ids.len() as i64)) {
+            let parts = [
+                ("features", &output.features),
+                ("logits", &output.logits),
+                ("targets", batch.targets()),
+            ];
+            let rows_right = |part: &Tensor| part.size().first() == Some(&(ids.len() as i64));
+            if let Some((part, tensor)) = parts.into_iter().find(|(_, part)| !rows_right(part)) {
                 return Err(error::shape(
-                    format!("features of {what}"),
-                    format!("[{}, d], one row an id", ids.len()),
-                    format!("{:?}", output.features.size()),
-                    "the teacher must answer for every sample of the batch",
+                    format!("{part} in the cache of {what}"),
+                    format!("[{}, …], one row an id", ids.len()),
+                    format!("{:?}", tensor.size()),
+                    "every sample of the batch needs its id, its target and the teacher's answer",
                 ));
             }
             for &id in ids {

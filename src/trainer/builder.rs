@@ -4,8 +4,8 @@ use super::report::EpochTotals;
 use super::{G2dTrainer, Suppression};
 use crate::modality::check_names;
 use crate::{
-    FeatureProjection, G2dLoss, ImbalanceProbe, Joint, Modality, ModalityParams, Progress, Result,
-    SmpScheduler, Student, Teacher, error,
+    FeatureProjection, G2dLoss, GradientModulation, ImbalanceProbe, Joint, Modality,
+    ModalityParams, Progress, Result, SmpScheduler, Student, Teacher, error,
 };
 
 /// Collects a trainer's parts; [`build`](Self::build) checks them against the student.
@@ -16,6 +16,7 @@ pub struct G2dTrainerBuilder {
     teachers: Vec<Box<dyn Teacher>>,
     scheduler: Box<dyn SmpScheduler>,
     suppression: Suppression,
+    modulation: Option<Box<dyn GradientModulation>>,
     projection: FeatureProjection,
     probes: Vec<Box<dyn ImbalanceProbe>>,
 }
@@ -30,6 +31,7 @@ impl G2dTrainer {
             teachers: Vec::new(),
             scheduler: Box::new(Joint::default()),
             suppression: Suppression::default(),
+            modulation: None,
             projection: FeatureProjection::default(),
             probes: Vec::new(),
         }
@@ -71,6 +73,17 @@ impl G2dTrainerBuilder {
         self
     }
 
+    /// What changes gradients after backward; nothing if not given.
+    pub fn modulation(self, modulation: impl GradientModulation + 'static) -> Self {
+        self.boxed_modulation(Box::new(modulation))
+    }
+
+    /// A modulation chosen at run time.
+    pub fn boxed_modulation(mut self, modulation: Box<dyn GradientModulation>) -> Self {
+        self.modulation = Some(modulation);
+        self
+    }
+
     /// Maps student features to their teachers' widths where these differ.
     pub fn projection(mut self, projection: FeatureProjection) -> Self {
         self.projection = projection;
@@ -91,8 +104,16 @@ impl G2dTrainerBuilder {
     /// student's in its order; encoders that share a parameter; a number of the loss or the schedule
     /// out of range; a schedule that reads ρ without teachers; a projection of an unknown modality.
     pub fn build(self, student: &dyn Student) -> Result<G2dTrainer> {
-        let Self { loss, encoders, teachers, mut scheduler, suppression, projection, probes } =
-            self;
+        let Self {
+            loss,
+            encoders,
+            teachers,
+            mut scheduler,
+            suppression,
+            mut modulation,
+            projection,
+            probes,
+        } = self;
         let modalities = student.modalities().to_vec();
         check_names(&modalities)?;
         let Some(params) = encoders else {
@@ -118,6 +139,9 @@ impl G2dTrainerBuilder {
                 "add a teacher for each modality, or fix the order with `Ranking::Fixed`",
             ));
         }
+        if let Some(modulation) = &mut modulation {
+            modulation.bind(&modalities)?;
+        }
         if let Some(unknown) = projection.modalities().find(|m| !modalities.contains(m)) {
             return Err(error::config(
                 "feature projection",
@@ -134,6 +158,7 @@ impl G2dTrainerBuilder {
             teachers,
             scheduler,
             suppression,
+            modulation,
             projection,
             probes,
             progress: Progress::default(),

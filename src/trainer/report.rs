@@ -15,8 +15,11 @@ use crate::{LossTerms, Measurement, Modality, Plan, Progress, Result, host};
 pub struct StepReport {
     /// Where the step stood.
     pub at: Progress,
-    /// κ of every modality.
+    /// What the schedule asked for.
     pub plan: Plan,
+    /// The factor that the [`GradientModulation`](crate::GradientModulation) put on each encoder's
+    /// gradient; `None` where there is none or it changed nothing.
+    pub modulation: Option<Vec<f64>>,
     /// B.
     pub batch_size: i64,
     /// The loss term by term, scalars before their weights; `total` is the weighted sum.
@@ -32,7 +35,7 @@ pub struct StepReport {
 pub struct StepValues {
     /// Where the step stood.
     pub at: Progress,
-    /// κ of every modality.
+    /// κ of every modality as applied: the plan's, times the modulation's factor.
     pub kappa: Vec<f64>,
     /// L_G2D.
     pub total: f64,
@@ -47,6 +50,15 @@ pub struct StepValues {
 }
 
 impl StepReport {
+    /// κ of every modality as applied: the plan's, times the modulation's factor.
+    pub fn kappa(&self) -> Vec<f64> {
+        let planned = self.plan.kappa();
+        match &self.modulation {
+            None => planned.to_vec(),
+            Some(factors) => planned.iter().zip(factors).map(|(k, factor)| k * factor).collect(),
+        }
+    }
+
     /// Reads every number in one transfer.
     ///
     /// # Errors
@@ -69,7 +81,7 @@ impl StepReport {
         let (feature, logit) = (each(feature), each(logit));
         Ok(StepValues {
             at: self.at,
-            kappa: self.plan.kappa().to_vec(),
+            kappa: self.kappa(),
             total,
             task,
             feature,
@@ -98,7 +110,7 @@ pub struct EpochReport {
     pub logit: Vec<Option<f64>>,
     /// Mean ρ^m on the training batches; `None` without teachers.
     pub confidence: Vec<Option<f64>>,
-    /// Mean κ^m.
+    /// Mean κ^m as applied.
     pub kappa: Vec<f64>,
     /// What the probes found.
     pub measurements: Vec<Measurement>,
@@ -143,7 +155,7 @@ impl EpochTotals {
         for (mean, rho) in self.confidence.iter_mut().zip(&report.confidence) {
             mean.add(rho, weight)?;
         }
-        self.kappa.iter_mut().zip(report.plan.kappa()).for_each(|(sum, kappa)| *sum += kappa);
+        self.kappa.iter_mut().zip(report.kappa()).for_each(|(sum, kappa)| *sum += kappa);
         Ok(())
     }
 

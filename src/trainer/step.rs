@@ -7,9 +7,9 @@ use tch::{Device, Tensor};
 use super::Suppression;
 use super::report::{EpochReport, EpochTotals, StepReport};
 use crate::{
-    Batch, Error, FeatureProjection, G2dLoss, ImbalanceProbe, LossInput, LossTerms, Modality,
-    ModalityParams, Observation, Plan, Progress, Result, SmpScheduler, Student, Teacher,
-    TeacherOutput, error, host,
+    Batch, Error, FeatureProjection, G2dLoss, GradientModulation, ImbalanceProbe, LossInput,
+    LossTerms, Modality, ModalityParams, Observation, Plan, Progress, Result, SmpScheduler,
+    Student, Teacher, TeacherOutput, error, host,
 };
 
 /// Runs G²D steps inside the caller's loop.
@@ -30,6 +30,7 @@ pub struct G2dTrainer {
     pub(super) teachers: Vec<Box<dyn Teacher>>,
     pub(super) scheduler: Box<dyn SmpScheduler>,
     pub(super) suppression: Suppression,
+    pub(super) modulation: Option<Box<dyn GradientModulation>>,
     pub(super) projection: FeatureProjection,
     pub(super) probes: Vec<Box<dyn ImbalanceProbe>>,
     pub(super) progress: Progress,
@@ -66,15 +67,18 @@ impl G2dTrainer {
             .collect::<Result<Vec<_>>>()?;
         let logits = student.fuse(&features, true)?;
         self.check_logits(&logits, &teachers, batch)?;
-        let terms = self.loss_terms(&logits, &features, &teachers, batch)?;
+        let terms = self.loss_terms(student, &logits, &features, &teachers, batch)?;
         self.check_finite(&terms)?;
+        self.check_modulation(student, &features)?;
 
         terms.total.f_backward().map_err(|e| Error::torch("run backward", e))?;
         self.suppression.settle(&plan, &self.params)?;
+        let modulation = self.modulate(student, &plan, &logits, &features, batch)?;
 
         let report = StepReport {
             at: self.progress,
             plan,
+            modulation,
             batch_size: batch.size(),
             terms: detached(terms),
             confidence,
@@ -224,12 +228,14 @@ impl G2dTrainer {
 
     fn loss_terms(
         &self,
+        student: &dyn Student,
         logits: &Tensor,
         features: &[Tensor],
         teachers: &[TeacherOutput],
         batch: &Batch,
     ) -> Result<LossTerms> {
-        let projected = features
+        let distilled = self.distilled(student, features, teachers, batch)?;
+        let projected = distilled
             .iter()
             .zip(&self.modalities)
             .map(|(features, modality)| self.projection.apply(modality, features))
@@ -250,6 +256,33 @@ impl G2dTrainer {
             "none: nothing could learn",
             "call `step` with gradients on, and let the student's layers require them",
         ))
+    }
+
+    /// What L_feat compares: the student's word, checked. Without teachers nobody asks.
+    fn distilled(
+        &self,
+        student: &dyn Student,
+        features: &[Tensor],
+        teachers: &[TeacherOutput],
+        batch: &Batch,
+    ) -> Result<Vec<Tensor>> {
+        if teachers.is_empty() {
+            return Ok(features.iter().map(Tensor::shallow_clone).collect());
+        }
+        let distilled = student.distilled_features(features)?;
+        if distilled.len() != features.len() {
+            return Err(error::shape(
+                "distilled features of the student",
+                format!("{} tensors, one for each of {:?}", features.len(), self.modalities),
+                format!("{}", distilled.len()),
+                "mend `Student::distilled_features`",
+            ));
+        }
+        for (modality, distilled) in self.modalities.iter().zip(&distilled) {
+            let what = format!("distilled features of modality {modality:?}");
+            check_rows(&what, distilled, None, batch)?;
+        }
+        Ok(distilled)
     }
 
     /// Refuses a loss that is not finite: at once on the CPU, else when it is read.

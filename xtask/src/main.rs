@@ -16,12 +16,12 @@ mod say;
 mod shell;
 mod tasks;
 
-use std::process::ExitCode;
+use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-use crate::{cargo::Cargo, shell::Shell};
+use crate::{cargo::Cargo, shell::Shell, tasks::Reproduction};
 
 /// Find or install libtorch, then run cargo with it.
 #[derive(Debug, Parser)]
@@ -39,6 +39,20 @@ enum Task {
         #[arg(long)]
         seed: Option<u64>,
         /// Passed on to the example (its own help: `demo -- --help`)
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+    /// Run every method over several seeds, results in target/reproduce/NAME
+    Reproduce {
+        /// The data set
+        name: Reproduction,
+        /// Its folder, where it is not the embedded one
+        #[arg(long, value_name = "DIR")]
+        data: Option<PathBuf>,
+        /// Number of seeds, counted up from 1
+        #[arg(long, default_value_t = 5)]
+        seeds: u64,
+        /// Passed on to the example
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
@@ -92,6 +106,7 @@ fn main() -> ExitCode {
 fn perform(task: Task) -> Result<()> {
     match task {
         Task::Demo { seed, args } => tasks::demo(seed, &args),
+        Task::Reproduce { name, data, seeds, args } => tasks::reproduce(name, data, seeds, &args),
         Task::Test { args } => tasks::test(&tasks::with_libtorch()?, &args),
         Task::Check => tasks::check(&Cargo::plain()?),
         Task::Examples => tasks::examples(&tasks::with_libtorch()?),

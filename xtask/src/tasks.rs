@@ -2,10 +2,11 @@
 
 use std::{
     io::{self, Write as _},
+    path::PathBuf,
     time::Instant,
 };
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, ensure};
 
 use crate::{
     cargo::{self, Cargo},
@@ -40,6 +41,46 @@ pub fn demo(seed: Option<u64>, args: &[String]) -> Result<()> {
     }
     command.args(args);
     cargo::finish(&mut command)
+}
+
+/// A data set that every method is run on.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+pub enum Reproduction {
+    /// The embedded spoken digits
+    SpokenDigits,
+    /// AV-Digits, from a folder in AV-MNIST's layout
+    AvDigits,
+}
+
+/// All methods over `seeds` seeds.
+pub fn reproduce(
+    which: Reproduction,
+    data: Option<PathBuf>,
+    seeds: u64,
+    args: &[String],
+) -> Result<()> {
+    let cargo = with_libtorch()?;
+    let mut command = cargo.command();
+    command.args(["run", "--features", "paper", "--example", "audio_visual", "--"]);
+    command.args(["--all-methods", "--seed", "1", "--seeds", &seeds.to_string()]);
+    let name = match which {
+        Reproduction::SpokenDigits => "spoken-digits",
+        Reproduction::AvDigits => "av-digits",
+    };
+    if let Reproduction::AvDigits = which {
+        let data = data.unwrap_or_else(|| cargo.root().join("../shared/data/av-digits"));
+        ensure!(
+            data.is_dir(),
+            "expected a folder in AV-MNIST's layout, found none at {}; pass --data DIR",
+            data.display()
+        );
+        command.arg("--data").arg(std::path::absolute(data)?);
+        command.args(["--epochs", "60", "--stage", "30"]);
+    } else {
+        ensure!(data.is_none(), "the spoken digits are embedded; leave --data out");
+    }
+    command.arg("--out").arg(cargo.root().join("target").join("reproduce").join(name));
+    cargo::finish(command.args(args))
 }
 
 /// All tests but the benchmarks; `args` go to all of them but the doctests.

@@ -2,6 +2,8 @@
 
 use tch::{Tensor, nn, nn::ModuleT};
 
+use super::Initialisation;
+
 /// Three blocks of 3×3 convolution, batch norm and ReLU (16, 32, 64 channels), 2×2 max-pooling after
 /// the first two, global average pooling: [B, channels, H, W] → [B, 64].
 ///
@@ -18,13 +20,12 @@ impl Encoder {
     const SIDE: i64 = 28;
 
     /// Registers `path.conv{1,2,3}` and `path.bn{1,2,3}`.
-    pub fn new(path: &nn::Path<'_>, channels: i64) -> Self {
-        let config = nn::ConvConfig { padding: 1, bias: false, ..Default::default() };
+    pub fn new(path: &nn::Path<'_>, channels: i64, init: Initialisation) -> Self {
         let widths = [channels, 16, 32, Self::WIDTH];
         let block = |i: usize| {
             let (input, output) = (widths[i], widths[i + 1]);
-            let conv = nn::conv2d(path / format!("conv{}", i + 1), input, output, 3, config);
-            (conv, nn::batch_norm2d(path / format!("bn{}", i + 1), output, Default::default()))
+            let conv = init.conv(path / format!("conv{}", i + 1), [input, output], [3, 1, 1]);
+            (conv, init.norm(path / format!("bn{}", i + 1), output))
         };
         Self { blocks: (0..3).map(block).collect() }
     }

@@ -1,14 +1,27 @@
 //! Networks: encoders, fusions, and the classifiers made of them.
 //!
-//! - [`Encoder`]: a compact convolutional backbone.
-//! - [`LateFusion`]: unimodal heads, averaged.
-//! - [`FusionClassifier`]: encoders and a fusion, the student.
-//! - [`UnimodalClassifier`]: an encoder and a head, the teacher.
+//! - [`Backbone`]: which encoder, [`Encoder`] (compact) or [`ResNet18`] (the paper's).
+//! - [`FusionKind`]: which of the five fusions, each a [`Fusion`].
+//! - [`Initialisation`]: how weights start.
+//! - [`FusionClassifier`]: encoders and a fusion, the student; [`ClassifierConfig`] chooses.
+//! - [`UnimodalClassifier`]: an encoder and a head, the teacher before it is frozen.
+//!
+//! Parameters carry the authors' names, so [`weights`](crate::weights) go both ways.
 
-mod classifier;
+mod backbone;
 mod encoder;
 mod fusion;
+mod init;
+mod resnet18;
+mod student;
+mod teacher;
 
-pub use classifier::{FusionClassifier, UnimodalClassifier};
+pub use backbone::Backbone;
 pub use encoder::Encoder;
-pub use fusion::LateFusion;
+pub use fusion::{
+    ConcatFusion, FilmFusion, Fusion, FusionKind, GatedFusion, LateFusion, SumFusion,
+};
+pub use init::Initialisation;
+pub use resnet18::ResNet18;
+pub use student::{ClassifierConfig, DistilledFeatures, FusionClassifier, UnimodalLogits};
+pub use teacher::{UnimodalClassifier, UnimodalTeacher};

@@ -19,12 +19,13 @@ impl Best {
         }
     }
 
-    pub fn restore(&self, vs: &mut VarStore) -> Result<()> {
+    /// Puts the weights back; returns their score.
+    pub fn restore(&self, vs: &mut VarStore) -> Result<f64> {
         let _no_grad = tch::no_grad_guard();
         let mut variables = vs.variables();
         for (name, weights) in &self.weights {
             variables.get_mut(name).with_context(|| format!("{name} is gone"))?.f_copy_(weights)?;
         }
-        Ok(())
+        self.score.context("no epoch was trained")
     }
 }

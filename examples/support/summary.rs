@@ -6,7 +6,7 @@ use comfy_table::{Table, presets::UTF8_BORDERS_ONLY};
 use g2d::Modality;
 use serde::Serialize;
 
-use crate::methods::Method;
+use super::methods::Method;
 
 /// Accuracies are percentages on test data.
 #[derive(Debug, Serialize)]
@@ -15,7 +15,7 @@ pub struct Summary {
     pub teachers: BTreeMap<String, TeacherSummary>,
     pub methods: BTreeMap<String, MethodSummary>,
     #[serde(skip)]
-    modalities: Vec<String>,
+    pub modalities: Vec<String>,
 }
 
 #[derive(Debug, Clone, Serialize)]
@@ -28,8 +28,12 @@ pub struct TeacherSummary {
 #[derive(Debug, Serialize)]
 pub struct MethodSummary {
     pub test_accuracy: f64,
+    /// On validation data, of the same weights.
+    pub val_accuracy: f64,
     /// Of each modality's head alone.
     pub heads: BTreeMap<String, f64>,
+    /// Mean κ of each encoder over all epochs.
+    pub kappa: BTreeMap<String, f64>,
 }
 
 impl Summary {
@@ -61,8 +65,7 @@ impl fmt::Display for Summary {
         }
         for method in Method::ALL {
             if let Some(found) = self.methods.get(method.key()) {
-                let mut row =
-                    vec![method.title().to_owned(), format!("{:.1}", found.test_accuracy)];
+                let mut row = vec![method.to_string(), format!("{:.1}", found.test_accuracy)];
                 let head = |m| found.heads.get(m).map_or_else(String::new, |a| format!("{a:.1}"));
                 row.extend(self.modalities.iter().map(head));
                 table.add_row(row);

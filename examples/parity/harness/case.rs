@@ -1,0 +1,155 @@
+//! A golden case's file.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Result, ensure};
+use g2d::{
+    Classification, Distillation, GradientModulation, Joint, PerBatch, SmpScheduler,
+    paper::{baselines::Ogm, networks::FusionKind},
+};
+use serde::Deserialize;
+
+/// The modalities, in the student's order.
+pub const MODALITIES: [&str; 2] = ["audio", "visual"];
+
+#[derive(Debug, Clone, Deserialize)]
+pub struct Case {
+    pub dataset: Dataset,
+    pub fusion: FusionKind,
+    modulation: Modulation,
+    modulation_starts: u64,
+    modulation_ends: u64,
+    /// OGM's strength, where the case names another than the authors'.
+    #[serde(default = "one")]
+    alpha: f64,
+    pub batch: i64,
+    #[serde(default = "one")]
+    temperature_audio: f64,
+    #[serde(default = "one")]
+    temperature_visual: f64,
+    weights: Weights,
+    pub lr: f64,
+    pub momentum: f64,
+    pub weight_decay: f64,
+    pub steps: Vec<Step>,
+    pub final_abs_sum: BTreeMap<String, f64>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub enum Dataset {
+    #[serde(rename = "CREMAD")]
+    CremaD,
+    #[serde(rename = "AVMNIST")]
+    AvMnist,
+    #[serde(rename = "VGGSound")]
+    VggSound,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+enum Modulation {
+    G2D,
+    #[serde(rename = "OGM")]
+    Ogm,
+    Normal,
+}
+
+#[derive(Debug, Clone, Deserialize)]
+struct Weights {
+    logit_audio: f64,
+    feature_audio: f64,
+    logit_visual: f64,
+    feature_visual: f64,
+}
+
+/// One step: where it stands, and what the authors' code reported of it.
+#[derive(Debug, Clone, Deserialize)]
+pub struct Step {
+    pub epoch: u64,
+    #[serde(flatten)]
+    pub expected: BTreeMap<String, Numbers>,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(untagged)]
+pub enum Numbers {
+    One(f64),
+    Row(Vec<f64>),
+}
+
+impl Numbers {
+    pub fn as_slice(&self) -> &[f64] {
+        match self {
+            Self::One(number) => std::slice::from_ref(number),
+            Self::Row(numbers) => numbers,
+        }
+    }
+}
+
+fn one() -> f64 {
+    1.0
+}
+
+impl Case {
+    pub fn parse(text: &str) -> Result<Self> {
+        let case: Self = serde_json::from_str(text)?;
+        ensure!(case.batch > 0, "batch {}: expected at least 1", case.batch);
+        Ok(case)
+    }
+
+    /// The loss: its weights, or with every weight 1.
+    pub fn losses(&self) -> [Classification; 2] {
+        let Weights { logit_audio, feature_audio, logit_visual, feature_visual } = self.weights;
+        let temperature = [self.temperature_audio, self.temperature_visual].into();
+        let weighted = Distillation {
+            feature_weight: [feature_audio, feature_visual].into(),
+            logit_weight: [logit_audio, logit_visual].into(),
+            temperature,
+            ..Distillation::default()
+        };
+        let plain = Distillation {
+            feature_weight: 1.0.into(),
+            logit_weight: 1.0.into(),
+            ..weighted.clone()
+        };
+        [Classification::new(weighted), Classification::new(plain)]
+    }
+
+    /// No epoch lies in an empty window.
+    fn has_window(&self) -> bool {
+        self.modulation_starts <= self.modulation_ends
+    }
+
+    pub fn scheduler(&self) -> Box<dyn SmpScheduler> {
+        match self.modulation {
+            Modulation::G2D if self.has_window() => {
+                Box::new(PerBatch::window(self.modulation_starts..=self.modulation_ends))
+            }
+            _ => Box::new(Joint::default()),
+        }
+    }
+
+    pub fn gradient_modulation(&self) -> Option<Box<dyn GradientModulation>> {
+        let window = self.modulation_starts..=self.modulation_ends;
+        (self.modulation == Modulation::Ogm && self.has_window())
+            .then(|| Box::new(Ogm::new(self.alpha, window)) as Box<dyn GradientModulation>)
+    }
+}
+
+impl Dataset {
+    pub fn classes(self) -> i64 {
+        match self {
+            Self::CremaD => 6,
+            Self::AvMnist => 10,
+            Self::VggSound => 309,
+        }
+    }
+
+    /// Shape of one audio and one visual sample.
+    pub fn shapes(self) -> [Vec<i64>; 2] {
+        match self {
+            Self::CremaD => [vec![1, 33, 47], vec![3, 1, 40, 40]],
+            Self::VggSound => [vec![1, 33, 47], vec![3, 2, 40, 40]],
+            Self::AvMnist => [vec![1, 36, 36], vec![1, 28, 28]],
+        }
+    }
+}

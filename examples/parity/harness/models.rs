@@ -1,0 +1,41 @@
+//! The authors' networks with the case's weights, in float64.
+
+use anyhow::Result;
+use g2d::{
+    CachedTeacher, Modality,
+    paper::networks::{
+        Backbone, ClassifierConfig, FusionClassifier, Initialisation, UnimodalClassifier,
+    },
+};
+use tch::{Device, nn::VarStore};
+
+use super::case::{Case, MODALITIES};
+use super::formula;
+
+/// The student and the store that it is in.
+pub fn student(case: &Case) -> Result<(VarStore, FusionClassifier)> {
+    let mut vs = VarStore::new(Device::Cpu);
+    let channels = case.dataset.shapes().map(|shape| shape[0]);
+    let modalities: Vec<_> = MODALITIES.iter().map(Modality::new).zip(channels).collect();
+    let config = ClassifierConfig::authors(case.fusion);
+    let student = FusionClassifier::new(&vs, &modalities, case.dataset.classes(), config)?;
+    vs.double();
+    formula::fill(&vs, "student")?;
+    Ok((vs, student))
+}
+
+/// What each teacher says of every step's batch.
+pub fn teachers(case: &Case) -> Result<Vec<CachedTeacher>> {
+    let teacher = |(m, shape): (usize, Vec<i64>)| {
+        let mut vs = VarStore::new(Device::Cpu);
+        let (classes, init) = (case.dataset.classes(), Initialisation::Authors);
+        let net = UnimodalClassifier::new(&vs, shape[0], classes, Backbone::ResNet18, init)?;
+        vs.double();
+        formula::fill(&vs, &format!("{}_teacher", MODALITIES[m]))?;
+        let teacher = net.into_teacher(MODALITIES[m], &mut vs);
+        let batches = (0..case.steps.len()).map(|t| formula::batch(case, t));
+        let batches = batches.collect::<Result<Vec<_>>>()?;
+        Ok(CachedTeacher::record(&teacher, m, batches.into_iter().map(Ok))?)
+    };
+    case.dataset.shapes().into_iter().enumerate().map(teacher).collect()
+}

@@ -1,0 +1,124 @@
+//! The methods, each a composition of the library's parts.
+
+use std::fmt;
+
+use g2d::{
+    Classification, Distillation, GradientModulation, Joint, Partial, Sequential, SmpScheduler,
+    paper::baselines::Ogm,
+};
+
+/// How the student is trained.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub enum Method {
+    /// Cross-entropy, everything learns
+    Joint,
+    /// Cross-entropy with Sequential Modality Prioritization
+    JointSmp,
+    /// Cross-entropy with feature distillation
+    Umt,
+    /// L_G2D, everything learns
+    G2dLoss,
+    /// L_G2D with Sequential Modality Prioritization: G²D
+    G2dSmp,
+    /// L_G2D, stronger encoders slowed by 1 − tanh(α·ratio) instead of stopped
+    G2dPartial,
+    /// Cross-entropy with on-the-fly gradient modulation
+    Ogm,
+    /// The same with noise in the gradients
+    OgmGe,
+}
+
+/// What the methods can be tuned by, beside what all trainings share.
+#[derive(Debug, Clone, Copy, clap::Args)]
+pub struct Schedule {
+    /// τ_1: epochs in which encoders are suppressed or modulated
+    #[arg(long = "stage", default_value_t = 25)]
+    pub stage: u64,
+    /// α of partial suppression
+    #[arg(long, default_value_t = 0.5)]
+    pub partial_alpha: f64,
+    /// α of OGM and OGM-GE
+    #[arg(long, default_value_t = 0.5)]
+    pub ogm_alpha: f64,
+}
+
+impl Method {
+    /// What the demo compares.
+    pub const DEMO: [Self; 3] = [Self::Joint, Self::JointSmp, Self::G2dSmp];
+
+    pub const ALL: [Self; 8] = [
+        Self::Joint,
+        Self::JointSmp,
+        Self::Umt,
+        Self::G2dLoss,
+        Self::G2dSmp,
+        Self::G2dPartial,
+        Self::Ogm,
+        Self::OgmGe,
+    ];
+
+    /// Its key in files.
+    pub fn key(self) -> &'static str {
+        match self {
+            Self::Joint => "joint",
+            Self::JointSmp => "joint_smp",
+            Self::Umt => "umt",
+            Self::G2dLoss => "g2d_loss",
+            Self::G2dSmp => "g2d_smp",
+            Self::G2dPartial => "g2d_partial",
+            Self::Ogm => "ogm",
+            Self::OgmGe => "ogm_ge",
+        }
+    }
+
+    /// Does it ask the teachers anything?
+    pub fn uses_teachers(self) -> bool {
+        !matches!(self, Self::Joint | Self::Ogm | Self::OgmGe)
+    }
+
+    pub fn loss(self) -> Classification {
+        Classification::new(match self {
+            Self::Joint | Self::JointSmp | Self::Ogm | Self::OgmGe => Distillation::none(),
+            Self::Umt => Distillation::features_only(),
+            Self::G2dLoss | Self::G2dSmp | Self::G2dPartial => Distillation::default(),
+        })
+    }
+
+    pub fn scheduler(self, schedule: &Schedule) -> Box<dyn SmpScheduler> {
+        match self {
+            Self::JointSmp | Self::G2dSmp => Box::new(Sequential::stages([schedule.stage])),
+            Self::G2dPartial => Box::new(Partial::new(schedule.partial_alpha, 0..schedule.stage)),
+            Self::Joint | Self::Umt | Self::G2dLoss | Self::Ogm | Self::OgmGe => {
+                Box::new(Joint::default())
+            }
+        }
+    }
+
+    /// What changes gradients after backward, if anything does.
+    pub fn modulation(self, schedule: &Schedule, seed: u64) -> Option<Box<dyn GradientModulation>> {
+        let last = schedule.stage.checked_sub(1)?;
+        let ogm = || Ogm::new(schedule.ogm_alpha, 0..=last);
+        match self {
+            Self::Ogm => Some(Box::new(ogm())),
+            Self::OgmGe => Some(Box::new(ogm().with_noise(seed))),
+            _ => None,
+        }
+    }
+}
+
+/// Its name for people.
+impl fmt::Display for Method {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Joint => "joint training",
+            Self::JointSmp => "joint + SMP",
+            Self::Umt => "UMT",
+            Self::G2dLoss => "L_G2D",
+            Self::G2dSmp => "G²D with SMP",
+            Self::G2dPartial => "G²D, partial",
+            Self::Ogm => "OGM",
+            Self::OgmGe => "OGM-GE",
+        })
+    }
+}

@@ -1,0 +1,159 @@
+//! On-the-fly gradient modulation.
+
+use std::ops::RangeInclusive;
+
+use tch::{TchError, Tensor};
+
+use super::noise::Noise;
+use crate::{
+    Classification, Error, G2dLoss, GradientModulation, GradientScope, Modality, Result,
+    SeenGradients, error,
+};
+
+/// Slows the modality whose own logits know the batch better.
+///
+/// s^m = Σ σ(unimodal logits of m)\[y\] over the batch, ratio^m = s^m / mean of the others' s;
+/// κ^m = 1 − tanh(α · ratio^m) where ratio^m > 1, else 1. For two modalities these are the authors'
+/// formulas (a tie slows nobody here, the first modality there). The gradients of the encoders'
+/// parameters are multiplied by κ^m; as in the authors' code, those with four dimensions only.
+///
+/// OGM-GE, [`with_noise`](Self::with_noise), then adds N(0, std(g) + 1e-8) to the gradient g of each
+/// of these parameters, in every encoder, std taken before scaling.
+///
+/// Scores need single-label targets and the student's
+/// [`unimodal_logits`](crate::Student::unimodal_logits); reading them waits for the device once a
+/// step. Source: Peng et al., "Balanced Multimodal Learning via On-the-fly Gradient Modulation",
+/// CVPR 2022.
+///
+/// # Example
+/// ```
+/// use g2d::{Classification, G2dTrainer, Distillation, paper::baselines::Ogm};
+///
+/// let builder = G2dTrainer::builder(Classification::new(Distillation::none()))
+///     .modulation(Ogm::new(1.0, 0..=150).with_noise(999));
+/// ```
+#[derive(Debug, Clone)]
+pub struct Ogm {
+    alpha: f64,
+    window: RangeInclusive<u64>,
+    scope: GradientScope,
+    noise: Option<Noise>,
+}
+
+impl Ogm {
+    /// Strength α > 0 (1 in the authors' code) in the epochs of `window`, both ends included.
+    pub fn new(alpha: f64, window: RangeInclusive<u64>) -> Self {
+        Self { alpha, window, scope: GradientScope::FourDimensional, noise: None }
+    }
+
+    /// OGM-GE, with noise from a generator of its own that starts at `seed`.
+    ///
+    /// Draws are made on the host, one for every gradient entry in scope.
+    pub fn with_noise(mut self, seed: u64) -> Self {
+        self.noise = Some(Noise::seeded(seed));
+        self
+    }
+
+    /// Changes other gradients than the four-dimensional ones.
+    pub fn scope(mut self, scope: GradientScope) -> Self {
+        self.scope = scope;
+        self
+    }
+
+    /// Mean true-class probability of every modality's own logits.
+    fn scores(seen: &SeenGradients<'_>) -> Result<Vec<f64>> {
+        let loss = Classification::default();
+        let score = |m: usize| -> Result<Tensor> {
+            let logits = seen.unimodal_logits(m)?;
+            loss.check_targets(&logits.size(), seen.targets)?;
+            loss.confidence(&logits, seen.targets)
+        };
+        let scores = (0..seen.modalities.len()).map(score).collect::<Result<Vec<_>>>()?;
+        let stacked = Tensor::f_stack(&scores, 0)?;
+        let scores = Vec::<f64>::try_from(stacked)?;
+        match scores.iter().position(|s| !s.is_finite()) {
+            None => Ok(scores),
+            Some(m) => Err(error::non_finite(
+                format!("unimodal score of modality {:?}", seen.modalities[m]),
+                "a finite number",
+                format!("{}", scores[m]),
+                "check the student's weights and inputs for NaN",
+            )),
+        }
+    }
+
+    /// κ of every modality.
+    fn kappa(&self, scores: &[f64]) -> Vec<f64> {
+        let sum: f64 = scores.iter().sum();
+        let others = (scores.len() - 1) as f64;
+        let kappa = |&score: &f64| {
+            let ratio = score / ((sum - score) / others);
+            if ratio > 1.0 { 1.0 - (self.alpha * ratio).tanh() } else { 1.0 }
+        };
+        scores.iter().map(kappa).collect()
+    }
+
+    /// g ← κ·g + noise, in place.
+    fn change(&mut self, gradient: &mut Tensor, kappa: f64) -> Result<()> {
+        let noise = match &mut self.noise {
+            Some(noise) if gradient.numel() > 1 => Some(noise.normal_like(gradient)?),
+            _ => None,
+        };
+        let apply = || -> std::result::Result<(), TchError> {
+            let noise = match noise {
+                Some(noise) => Some(noise * (gradient.f_std(true)? + 1e-8)),
+                None => None,
+            };
+            let _ = gradient.f_mul_(&Tensor::from(kappa).f_to_kind(gradient.kind())?)?;
+            if let Some(noise) = noise {
+                let _ = gradient.f_add_(&noise)?;
+            }
+            Ok(())
+        };
+        apply().map_err(|source| Error::torch("modulate a gradient", source))
+    }
+}
+
+impl GradientModulation for Ogm {
+    fn bind(&mut self, _modalities: &[Modality]) -> Result<()> {
+        if !(self.alpha.is_finite() && self.alpha > 0.0) {
+            return Err(error::config(
+                "alpha of Ogm",
+                "a finite number > 0",
+                format!("{}", self.alpha),
+                "leave the modulation out for no suppression at all",
+            ));
+        }
+        if self.window.is_empty() {
+            return Err(error::config(
+                "window of Ogm",
+                "first epoch ≤ last epoch",
+                format!("{:?}", self.window),
+                "leave the modulation out for no suppression at all",
+            ));
+        }
+        Ok(())
+    }
+
+    fn needs_unimodal_logits(&self) -> bool {
+        true
+    }
+
+    fn modulate(&mut self, seen: &SeenGradients<'_>) -> Result<Option<Vec<f64>>> {
+        if !self.window.contains(&seen.at.epoch) {
+            return Ok(None);
+        }
+        let kappa = self.kappa(&Self::scores(seen)?);
+        for (m, &kappa) in kappa.iter().enumerate() {
+            if kappa == 1.0 && self.noise.is_none() {
+                continue;
+            }
+            for mut gradient in seen.params.gradients(m) {
+                if self.scope == GradientScope::All || gradient.dim() == 4 {
+                    self.change(&mut gradient, kappa)?;
+                }
+            }
+        }
+        Ok(Some(kappa))
+    }
+}

@@ -1,0 +1,11 @@
+//! Pictures: from files to normalised channels.
+
+mod crop;
+mod recipe;
+mod resize;
+mod rgb;
+
+pub use crop::{CropBox, RandomResizedCrop};
+pub use recipe::FrameRecipe;
+pub(super) use recipe::FramePipeline;
+pub use rgb::RgbPicture;

@@ -1,0 +1,14 @@
+//! A network's parameters and buffers as a safetensors file that PyTorch reads and writes.
+//!
+//! [`load`] checks names, shapes and kinds before it touches anything; [`save`] writes what
+//! `load_state_dict(strict=True)` accepts. docs/from-python.md shows the Python side.
+
+mod atomic;
+mod load;
+mod save;
+
+pub use load::load;
+pub use save::save;
+
+/// PyTorch's count of the batches that a batch norm has seen: it keeps one, tch does not.
+const BATCH_COUNTER: &str = "num_batches_tracked";

@@ -1,0 +1,190 @@
+//! The main paths on a GPU; without one a line says that they were skipped.
+
+use std::{io::Write, sync::Once};
+
+use g2d::{
+    Batch, CachedTeacher, Classification, Error, G2dTrainer, Modality, ModalityParams,
+    ModuleTeacher, Result, Sequential, Student,
+};
+use tch::{Device, Kind, Tensor, nn, nn::Module, nn::OptimizerConfig};
+
+static SKIPPED: Once = Once::new();
+
+const INPUT: i64 = 6;
+const WIDTH: i64 = 4;
+const CLASSES: i64 = 3;
+const ROWS: i64 = 8;
+
+struct TwoLinear {
+    vs: nn::VarStore,
+    names: Vec<Modality>,
+    encoders: Vec<nn::Linear>,
+    head: nn::Linear,
+}
+
+impl TwoLinear {
+    fn new(device: Device) -> Self {
+        let vs = nn::VarStore::new(device);
+        let encoder = |m| nn::linear(vs.root() / m, INPUT, WIDTH, Default::default());
+        let encoders = vec![encoder("m0"), encoder("m1")];
+        let head = nn::linear(vs.root() / "head", 2 * WIDTH, CLASSES, Default::default());
+        fill(&vs, 0.1);
+        Self { vs, names: Modality::list(["m0", "m1"]), encoders, head }
+    }
+
+    fn trainer(&self, cached: bool) -> G2dTrainer {
+        let params = ModalityParams::by_name(&self.vs, &self.names).unwrap();
+        let mut builder = G2dTrainer::builder(Classification::default())
+            .encoders(params)
+            .scheduler(Sequential::stages([1]));
+        for m in 0..2 {
+            let live = teacher(m, self.vs.device());
+            builder = match cached {
+                false => builder.teacher(live),
+                true => {
+                    let all = [Ok(batch(self.vs.device(), 0))];
+                    builder.teacher(CachedTeacher::record(&live, m, all).unwrap())
+                }
+            };
+        }
+        builder.build(self).unwrap()
+    }
+}
+
+impl Student for TwoLinear {
+    fn modalities(&self) -> &[Modality] {
+        &self.names
+    }
+
+    fn encode(&self, m: usize, batch: &Batch, _train: bool) -> Result<Tensor> {
+        Ok(self.encoders[m].forward(batch.input(m)).tanh())
+    }
+
+    fn fuse(&self, features: &[Tensor], _train: bool) -> Result<Tensor> {
+        Ok(self.head.forward(&Tensor::f_cat(features, 1)?))
+    }
+}
+
+fn wave(phase: f64, shape: &[i64]) -> Tensor {
+    let n: i64 = shape.iter().product();
+    (Tensor::arange(n, (Kind::Float, Device::Cpu)) + phase).sin().reshape(shape)
+}
+
+fn fill(vs: &nn::VarStore, seed: f64) {
+    let _no_grad = tch::no_grad_guard();
+    let mut variables: Vec<_> = vs.variables().into_iter().collect();
+    variables.sort_by(|a, b| a.0.cmp(&b.0));
+    for (i, (_, mut tensor)) in variables.into_iter().enumerate() {
+        tensor.copy_(&wave(seed + i as f64, &tensor.size()));
+    }
+}
+
+fn teacher(m: usize, device: Device) -> ModuleTeacher {
+    let mut vs = nn::VarStore::new(device);
+    let net = nn::linear(vs.root() / "net", INPUT, WIDTH, Default::default());
+    let head = nn::linear(vs.root() / "classifier", WIDTH, CLASSES, Default::default());
+    fill(&vs, 1.0 + m as f64);
+    ModuleTeacher::new(format!("m{m}"), &mut vs, move |input, _train| {
+        let features = net.forward(input).relu();
+        let logits = head.forward(&features);
+        (features, logits)
+    })
+}
+
+/// Labels 0, 1, 2, …, each `shift` higher.
+fn batch(device: Device, shift: i64) -> Batch {
+    let labels = Tensor::arange(ROWS, (Kind::Int64, Device::Cpu)).remainder(CLASSES) + shift;
+    let inputs = [wave(0.5, &[ROWS, INPUT]), wave(2.5, &[ROWS, INPUT])];
+    let ids: Vec<i64> = (0..ROWS).collect();
+    Batch::new(inputs, labels).with_ids(ids).to_device(device).unwrap()
+}
+
+/// The GPU, or `None` after a line that says so.
+fn gpu() -> Option<Device> {
+    if tch::Cuda::is_available() {
+        return Some(Device::Cuda(0));
+    }
+    // The harness captures `println!` of tests that pass, not this.
+    SKIPPED.call_once(|| {
+        let _ = writeln!(std::io::stderr(), "skipped: no CUDA device");
+    });
+    None
+}
+
+/// Losses of a stage and a joint epoch of three steps each.
+fn losses(device: Device, cached: bool) -> Vec<f64> {
+    let student = TwoLinear::new(device);
+    let mut trainer = student.trainer(cached);
+    let sgd = nn::Sgd { momentum: 0.9, dampening: 0.0, wd: 0.01, nesterov: false };
+    let mut optimizer = sgd.build(&student.vs, 0.05).unwrap();
+    let mut losses = Vec::new();
+    for epoch in 0..2 {
+        for _ in 0..3 {
+            let before: Vec<_> = student.encoders.iter().map(|e| e.ws.detach().copy()).collect();
+            optimizer.zero_grad();
+            let report = trainer.step(&student, &batch(device, 0)).unwrap();
+            optimizer.step();
+            assert_eq!(report.terms.total.device(), device, "nothing was moved to the host");
+            for (m, before) in before.iter().enumerate() {
+                let stood_still = student.encoders[m].ws.equal(before);
+                assert_eq!(stood_still, report.plan.suppresses(m));
+            }
+            assert_eq!(report.plan.is_joint(), epoch == 1);
+            losses.push(report.read().unwrap().total);
+        }
+        assert!(trainer.end_epoch().unwrap().total.is_finite());
+    }
+    losses
+}
+
+#[test]
+fn steps_agree_with_the_processor_s() {
+    let Some(device) = gpu() else { return };
+    let expected = losses(Device::Cpu, false);
+    for cached in [false, true] {
+        for (found, expected) in losses(device, cached).iter().zip(&expected) {
+            approx::assert_relative_eq!(*found, *expected, max_relative = 1e-4);
+        }
+    }
+}
+
+/// The label is not read back at once: the loss is NaN and the end of the epoch says so.
+#[test]
+fn an_illegal_label_is_found_at_the_end_of_the_epoch() {
+    let Some(device) = gpu() else { return };
+    for shift in [-1, 1] {
+        let student = TwoLinear::new(device);
+        let mut trainer = student.trainer(true);
+        trainer.step(&student, &batch(device, 0)).unwrap();
+        trainer.step(&student, &batch(device, shift)).unwrap();
+        let error = trainer.end_epoch().unwrap_err();
+        assert!(matches!(error, Error::NonFinite(_)), "{error}");
+        assert!(error.to_string().contains("epoch 0, step 1"), "{error}");
+    }
+}
+
+/// Later good steps must not hide an earlier bad one, nor take the blame.
+#[test]
+fn good_steps_do_not_hide_a_bad_one() {
+    let Some(device) = gpu() else { return };
+    let student = TwoLinear::new(device);
+    let mut trainer = student.trainer(true);
+    let mut found = Ok(());
+    for shift in [0, 1, 0, 0] {
+        found = found.and(trainer.step(&student, &batch(device, shift)).map(drop));
+    }
+    let error = found.and(trainer.end_epoch().map(drop)).unwrap_err();
+    assert!(matches!(error, Error::NonFinite(_)), "{error}");
+    assert!(error.to_string().contains("epoch 0, step 1"), "{error}");
+}
+
+#[test]
+fn a_batch_on_another_device_is_refused() {
+    let Some(device) = gpu() else { return };
+    let student = TwoLinear::new(device);
+    let error = student.trainer(false).step(&student, &batch(Device::Cpu, 0)).unwrap_err();
+    assert!(matches!(error, Error::Device(_)), "{error}");
+    for word in ["Cuda(0)", "Cpu", "Batch::to_device"] {
+        assert!(error.to_string().contains(word), "{word:?} is missing in: {error}");
+    }
+}

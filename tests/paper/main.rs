@@ -1,0 +1,10 @@
+//! Tests of the paper's floor in one binary, so that libtorch is linked once.
+//!
+//! - `networks.rs`: fusions, backbones, names and refusals.
+//! - `modulation.rs`: the hook after backward, OGM and OGM-GE.
+//! - `weights.rs`: safetensors files, and PyTorch at their other end.
+#![cfg(feature = "paper")]
+
+mod modulation;
+mod networks;
+mod weights;

@@ -1,0 +1,298 @@
+//! The contract of `G2dLoss`.
+
+use g2d::{
+    Classification, Distillation, Error, FeatureReduction, G2dLoss, LossInput, LossTerms, Modality,
+    PerModality, Regression, TeacherOutput,
+};
+use tch::{Kind, Tensor};
+
+use crate::support::{assert_number, mismatch, names, wave};
+
+const ROWS: i64 = 4;
+const COLUMNS: i64 = 3;
+
+/// How a loss is made of a distillation, targets that it takes, and logits that know them.
+struct Subject {
+    new: fn(Distillation) -> Box<dyn G2dLoss>,
+    targets: Tensor,
+    wise: Tensor,
+    wrong_kind: Tensor,
+    wrong_shape: Tensor,
+}
+
+fn subjects() -> [Subject; 3] {
+    let classes = Tensor::from_slice(&[0_i64, 2, 1, 2]);
+    let one_hot = classes.one_hot(COLUMNS).to_kind(Kind::Double);
+    [
+        Subject {
+            new: |d| Box::new(Classification::new(d)),
+            targets: classes.copy(),
+            wise: &one_hot * 5.0,
+            wrong_kind: classes.to_kind(Kind::Double),
+            wrong_shape: classes.unsqueeze(1),
+        },
+        Subject {
+            new: |d| Box::new(Classification::multi_label(d)),
+            targets: one_hot.copy(),
+            wise: (&one_hot * 2.0 - 1.0) * 5.0,
+            wrong_kind: classes.one_hot(COLUMNS),
+            wrong_shape: one_hot.slice(1, 0, 2, 1),
+        },
+        Subject {
+            new: |d| Box::new(Regression::new(d)),
+            targets: one_hot.copy(),
+            wise: &one_hot + 0.01,
+            wrong_kind: classes.one_hot(COLUMNS),
+            wrong_shape: one_hot.slice(0, 0, 3, 1),
+        },
+    ]
+}
+
+/// Tensors of k modalities in `kind`, the student's with gradient.
+struct Given {
+    modalities: Vec<Modality>,
+    logits: Tensor,
+    features: Vec<Tensor>,
+    teachers: Vec<TeacherOutput>,
+}
+
+fn given(k: usize, kind: Kind) -> Given {
+    let leaf = |phase, shape: &[i64]| wave(phase, shape).to_kind(kind).set_requires_grad(true);
+    let phase = |m: usize| 0.1 + m as f64;
+    let teacher = |m| TeacherOutput {
+        features: wave(phase(m), &[ROWS, 2 + m as i64]).to_kind(kind),
+        logits: wave(0.6 + phase(m), &[ROWS, COLUMNS]).to_kind(kind),
+        host: None,
+    };
+    Given {
+        modalities: names(k),
+        logits: leaf(0.4, &[ROWS, COLUMNS]),
+        features: (0..k).map(|m| leaf(0.9 + phase(m), &[ROWS, 2 + m as i64])).collect(),
+        teachers: (0..k).map(teacher).collect(),
+    }
+}
+
+impl Given {
+    fn terms(&self, loss: &dyn G2dLoss, targets: &Tensor) -> g2d::Result<LossTerms> {
+        loss.terms(&LossInput {
+            modalities: &self.modalities,
+            logits: &self.logits,
+            features: &self.features,
+            teachers: &self.teachers,
+            targets,
+        })
+    }
+}
+
+fn number(tensor: &Tensor) -> f64 {
+    tensor.double_value(&[])
+}
+
+fn each(values: Vec<f64>) -> PerModality<f64> {
+    PerModality::Each(values)
+}
+
+fn weighted(k: usize) -> Distillation {
+    Distillation {
+        alpha: 0.7,
+        beta: 1.9,
+        feature_weight: each((0..k).map(|m| 0.5 + m as f64).collect()),
+        logit_weight: each((0..k).map(|m| 2.0 - 0.4 * m as f64).collect()),
+        temperature: each((0..k).map(|m| 0.5 + m as f64).collect()),
+        feature_reduction: FeatureReduction::SquaredNorm,
+    }
+}
+
+#[test]
+fn total_is_the_weighted_sum_of_its_terms() {
+    for subject in subjects() {
+        for k in [2, 3, 5] {
+            let d = weighted(k);
+            let loss = (subject.new)(d.clone());
+            loss.check(&names(k)).unwrap();
+            let given = given(k, Kind::Double);
+            let terms = given.terms(&*loss, &subject.targets).unwrap();
+            let mut sum = number(&terms.task);
+            assert_eq!((terms.feature.len(), terms.logit.len()), (k, k));
+            for m in 0..k {
+                let feature = number(terms.feature[m].as_ref().unwrap());
+                let logit = number(terms.logit[m].as_ref().unwrap());
+                assert!(feature > 0.0 && logit > 0.0, "distances of what differs");
+                sum += d.alpha * d.feature_weight.of(m) * feature;
+                sum += d.beta * d.logit_weight.of(m) * logit;
+            }
+            assert_number(number(&terms.total), sum);
+            let again = given.terms(&*loss, &subject.targets).unwrap();
+            assert_eq!(number(&again.total), number(&terms.total), "no state");
+        }
+    }
+}
+
+#[test]
+fn total_is_a_scalar_that_reaches_all_of_the_student_and_no_teacher() {
+    for subject in subjects() {
+        for kind in [Kind::Double, Kind::Float] {
+            let mut given = given(2, kind);
+            for teacher in &mut given.teachers {
+                teacher.logits = teacher.logits.set_requires_grad(true);
+                teacher.features = teacher.features.set_requires_grad(true);
+            }
+            let targets = match subject.targets.is_floating_point() {
+                true => subject.targets.to_kind(kind),
+                false => subject.targets.copy(),
+            };
+            let loss = (subject.new)(Distillation::default());
+            let terms = given.terms(&*loss, &targets).unwrap();
+            assert_eq!(terms.total.size(), [0_i64; 0]);
+            assert_eq!(terms.total.kind(), kind, "computed in the kind of the logits");
+            terms.total.backward();
+            for leaf in given.features.iter().chain([&given.logits]) {
+                assert!(leaf.grad().defined() && number(&leaf.grad().abs().sum(kind)) > 0.0);
+            }
+            let rho = loss.confidence(&given.teachers[0].logits.detach(), &targets).unwrap();
+            assert_eq!((rho.kind(), rho.dim()), (kind, 0));
+        }
+    }
+}
+
+/// Targets in another float kind than the predictions are taken or refused, but never half-taken:
+/// what passes `check_targets` must survive `backward`.
+#[test]
+fn targets_in_another_float_kind() {
+    for subject in subjects().iter().filter(|s| s.targets.is_floating_point()) {
+        let (given, loss) = (given(2, Kind::Float), (subject.new)(Distillation::default()));
+        if loss.check_targets(&given.logits.size(), &subject.targets).is_ok() {
+            let terms = given.terms(&*loss, &subject.targets).unwrap();
+            assert_eq!(terms.total.kind(), Kind::Float, "computed in the kind of the logits");
+            terms.total.f_backward().unwrap();
+            let rho = loss.confidence(&given.teachers[0].logits, &subject.targets).unwrap();
+            assert_eq!(rho.kind(), Kind::Float, "computed in the kind of the logits");
+        }
+    }
+}
+
+#[test]
+fn terms_of_weight_zero_are_left_out() {
+    for subject in subjects() {
+        let given = given(3, Kind::Double);
+        let d = Distillation {
+            feature_weight: each(vec![1.0, 0.0, 1.0]),
+            logit_weight: each(vec![0.0, 1.0, 1.0]),
+            ..Distillation::default()
+        };
+        let terms = given.terms(&*(subject.new)(d), &subject.targets).unwrap();
+        let there = |t: &[Option<Tensor>]| t.iter().map(Option::is_some).collect::<Vec<_>>();
+        assert_eq!(there(&terms.feature), [true, false, true]);
+        assert_eq!(there(&terms.logit), [false, true, true]);
+
+        let terms = given.terms(&*(subject.new)(Distillation::none()), &subject.targets).unwrap();
+        assert!(terms.feature.iter().chain(&terms.logit).all(Option::is_none));
+        assert_eq!(number(&terms.total), number(&terms.task));
+
+        let only = (subject.new)(Distillation::features_only());
+        let terms = given.terms(&*only, &subject.targets).unwrap();
+        assert_eq!(there(&terms.feature), [true; 3]);
+        assert_eq!(there(&terms.logit), [false; 3]);
+    }
+}
+
+#[test]
+fn without_teachers_the_task_is_all() {
+    for subject in subjects() {
+        let mut given = given(2, Kind::Double);
+        given.teachers.clear();
+        let loss = (subject.new)(Distillation::default());
+        let terms = given.terms(&*loss, &subject.targets).unwrap();
+        assert_eq!(number(&terms.total), number(&terms.task));
+        assert_eq!((terms.feature.len(), terms.logit.len()), (2, 2));
+        assert!(terms.feature.iter().chain(&terms.logit).all(Option::is_none));
+    }
+}
+
+#[test]
+fn a_student_equal_to_its_teachers_owes_nothing() {
+    for subject in subjects() {
+        let mut given = given(2, Kind::Double);
+        for (m, teacher) in given.teachers.iter_mut().enumerate() {
+            teacher.logits = given.logits.detach();
+            teacher.features = given.features[m].detach();
+        }
+        let loss = (subject.new)(weighted(2));
+        let terms = given.terms(&*loss, &subject.targets).unwrap();
+        for term in terms.feature.iter().chain(&terms.logit) {
+            assert!(number(term.as_ref().unwrap()).abs() < 1e-15);
+        }
+    }
+}
+
+#[test]
+fn confidence_is_higher_for_who_knows_better() {
+    for subject in subjects() {
+        let loss = (subject.new)(Distillation::default());
+        let rho = |logits: &Tensor| number(&loss.confidence(logits, &subject.targets).unwrap());
+        let (wise, fair, poor) =
+            (rho(&subject.wise), rho(&(&subject.wise * 0.2)), rho(&-&subject.wise));
+        assert!(1.0 >= wise && wise > fair && fair > poor && poor > 0.0, "{wise} {fair} {poor}");
+    }
+}
+
+#[test]
+fn targets_are_checked() {
+    for subject in subjects() {
+        let loss = (subject.new)(Distillation::default());
+        let check = |targets: &Tensor| loss.check_targets(&[ROWS, COLUMNS], targets);
+        check(&subject.targets).unwrap();
+        let error = mismatch(check(&subject.wrong_kind), &["targets", "convert"]);
+        assert!(matches!(error, Error::Kind(_)));
+        let found = format!("{:?}", subject.wrong_shape.size());
+        let error = mismatch(check(&subject.wrong_shape), &["targets", "[4", &found]);
+        assert!(matches!(error, Error::Shape(_)));
+    }
+}
+
+#[test]
+fn nothing_is_broadcast_between_student_and_teacher() {
+    for subject in subjects() {
+        let loss = (subject.new)(Distillation::default());
+        let mut narrow = given(2, Kind::Double);
+        narrow.teachers[1].features = wave(0.0, &[ROWS, 1]);
+        let words = ["features", "\"m1\"", "[4, 1]", "[4, 3]", "FeatureProjection"];
+        let error = mismatch(narrow.terms(&*loss, &subject.targets), &words);
+        assert!(matches!(error, Error::Shape(_)));
+        let mut narrow = given(2, Kind::Double);
+        narrow.teachers[0].logits = wave(0.0, &[ROWS, 1]);
+        let error =
+            mismatch(narrow.terms(&*loss, &subject.targets), &["logits", "\"m0\"", "[4, 1]"]);
+        assert!(matches!(error, Error::Shape(_)));
+        let mut single = given(2, Kind::Double);
+        single.teachers[0].features = single.teachers[0].features.to_kind(Kind::Float);
+        let error =
+            mismatch(single.terms(&*loss, &subject.targets), &["\"m0\"", "Double", "Float"]);
+        assert!(matches!(error, Error::Kind(_)));
+    }
+}
+
+#[test]
+fn settings_out_of_range_are_named() {
+    type Spoil = fn(&mut Distillation, f64);
+    let settings: [(&str, Spoil, &[f64]); 5] = [
+        ("alpha", |d, x| d.alpha = x, &[-1.0, f64::NAN, f64::INFINITY]),
+        ("beta", |d, x| d.beta = x, &[-0.5, f64::NAN, f64::INFINITY]),
+        ("feature_weight", |d, x| d.feature_weight = [1.0, x].into(), &[-1.0, f64::NAN]),
+        ("logit_weight", |d, x| d.logit_weight = x.into(), &[-1.0, f64::INFINITY]),
+        ("temperature", |d, x| d.temperature = [x, 1.0].into(), &[0.0, -1.0, f64::NAN]),
+    ];
+    for subject in subjects() {
+        for (name, spoil, values) in &settings {
+            for &value in *values {
+                let mut d = Distillation::default();
+                spoil(&mut d, value);
+                let found = value.to_string();
+                let error = mismatch((subject.new)(d).check(&names(2)), &[name, "finite", &found]);
+                assert!(matches!(error, Error::Config(_)));
+            }
+        }
+        let d = Distillation { temperature: [1.0, 2.0, 3.0].into(), ..Distillation::default() };
+        mismatch((subject.new)(d).check(&names(2)), &["temperature", "2 values", "found 3"]);
+    }
+}

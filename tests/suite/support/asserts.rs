@@ -1,0 +1,78 @@
+//! Snapshots and assertions.
+
+use std::collections::BTreeMap;
+
+use g2d::{Error, Result};
+use tch::{Tensor, nn};
+
+/// Copies of every variable, buffers too.
+pub fn values(vs: &nn::VarStore) -> BTreeMap<String, Tensor> {
+    vs.variables().into_iter().map(|(name, t)| (name, t.detach().copy())).collect()
+}
+
+/// Copies of the gradients that are defined.
+pub fn gradients(vs: &nn::VarStore) -> BTreeMap<String, Tensor> {
+    let grads = vs.variables().into_iter().map(|(name, t)| (name, t.grad()));
+    grads.filter(|(_, g)| g.defined()).map(|(name, g)| (name, g.copy())).collect()
+}
+
+/// Asserts that two snapshots hold the same names and the same bits.
+#[track_caller]
+pub fn assert_same(left: &BTreeMap<String, Tensor>, right: &BTreeMap<String, Tensor>) {
+    assert!(left.keys().eq(right.keys()), "{:?} against {:?}", left.keys(), right.keys());
+    for (name, tensor) in left {
+        assert!(tensor.equal(&right[name]), "{name} differs");
+    }
+}
+
+/// The part of a snapshot below `prefix`.
+pub fn below(snapshot: &BTreeMap<String, Tensor>, prefix: &str) -> BTreeMap<String, Tensor> {
+    let own = |name: &&String| name.starts_with(&format!("{prefix}."));
+    snapshot.iter().filter(|(n, _)| own(n)).map(|(n, t)| (n.clone(), t.shallow_clone())).collect()
+}
+
+/// Asserts that every number of two tensors agrees to 1e-12 of the larger.
+#[track_caller]
+pub fn assert_close(left: &Tensor, right: &Tensor) {
+    assert_eq!(left.size(), right.size());
+    assert!(left.allclose(right, 1e-12, 1e-14, false), "{left:?} against {right:?}");
+}
+
+/// Asserts that a number agrees to 1e-12.
+#[track_caller]
+pub fn assert_number(left: f64, right: f64) {
+    approx::assert_relative_eq!(left, right, max_relative = 1e-12, epsilon = 1e-15);
+}
+
+/// Asserts that an outcome is an error whose message has all of `words`; returns it.
+#[track_caller]
+pub fn refused<T>(outcome: Result<T>, words: &[&str]) -> Error {
+    let Err(error) = outcome else { panic!("no error; expected one saying {words:?}") };
+    let message = error.to_string();
+    for word in words {
+        assert!(message.contains(word), "{word:?} is missing in: {message}");
+    }
+    error
+}
+
+/// The same for a [`Mismatch`](g2d::Mismatch): it also says what was expected and found, and a mend.
+#[track_caller]
+pub fn mismatch<T>(outcome: Result<T>, words: &[&str]) -> Error {
+    let error = refused(outcome, words);
+    let (Error::Config(parts)
+    | Error::Shape(parts)
+    | Error::Kind(parts)
+    | Error::Device(parts)
+    | Error::Target(parts)
+    | Error::NonFinite(parts)
+    | Error::Cache(parts)
+    | Error::Data { mismatch: parts, .. }) = &error
+    else {
+        panic!("an error without expected, found and mend: {error}")
+    };
+    for part in [&parts.what, &parts.expected, &parts.found, &parts.mend] {
+        assert!(!part.trim().is_empty(), "an empty part in {parts:?}");
+        assert!(error.to_string().contains(part.as_str()), "{part:?} is missing in: {error}");
+    }
+    error
+}

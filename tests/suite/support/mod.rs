@@ -1,0 +1,15 @@
+//! What the tests share.
+//!
+//! - `tiny.rs`: students, teachers and batches, the same for the same seed.
+//! - `bent.rs`: parts that misbehave or say always the same.
+//! - `asserts.rs`: snapshots, numbers, and errors with their words.
+
+mod asserts;
+mod bent;
+mod tiny;
+
+pub use asserts::{
+    assert_close, assert_number, assert_same, below, gradients, mismatch, refused, values,
+};
+pub use bent::{Bent, BentTeacher, Kappa};
+pub use tiny::{CLASSES, INPUT, Tiny, WIDTH, names, wave};

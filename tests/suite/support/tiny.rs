@@ -1,0 +1,171 @@
+//! Tiny students, teachers and batches, the same for the same seed whatever other tests do.
+
+use g2d::{
+    Batch, G2dLoss, G2dTrainer, G2dTrainerBuilder, Modality, ModalityParams, ModuleTeacher, Result,
+    Student,
+};
+use tch::{Device, Kind, Tensor, nn, nn::ModuleT, nn::OptimizerConfig};
+
+pub const INPUT: i64 = 5;
+pub const WIDTH: i64 = 4;
+pub const CLASSES: i64 = 3;
+
+/// Names m0, m1, ….
+pub fn names(k: usize) -> Vec<Modality> {
+    Modality::list((0..k).map(|m| format!("m{m}")))
+}
+
+/// sin(phase), sin(phase + 1), …: the same numbers in Python and here.
+pub fn wave(phase: f64, shape: &[i64]) -> Tensor {
+    let n: i64 = shape.iter().product();
+    (Tensor::arange(n, (Kind::Double, Device::Cpu)) + phase).sin().reshape(shape)
+}
+
+/// Gives every trainable variable values that depend on its name's rank and `seed` alone.
+fn fill(vs: &nn::VarStore, seed: f64) {
+    let _no_grad = tch::no_grad_guard();
+    let mut variables: Vec<_> = vs.variables().into_iter().collect();
+    variables.sort_by(|a, b| a.0.cmp(&b.0));
+    for (i, (_, mut tensor)) in variables.into_iter().enumerate() {
+        if tensor.requires_grad() {
+            tensor.copy_(&(wave(seed + 0.37 * i as f64, &tensor.size()) * 0.5));
+        }
+    }
+}
+
+/// k encoders `m0`, `m1`, … and a linear head over their features, concatenated.
+pub struct Tiny {
+    pub vs: nn::VarStore,
+    names: Vec<Modality>,
+    encoders: Vec<nn::SequentialT>,
+    head: nn::Linear,
+    input: Vec<i64>,
+}
+
+impl Tiny {
+    /// Two linear layers an encoder; `m`'s features have `widths[m]` columns.
+    pub fn of_widths(widths: &[i64], kind: Kind) -> Self {
+        let encoder = |path: nn::Path<'_>, width| {
+            nn::seq_t()
+                .add(nn::linear(&path / "a", INPUT, 6, Default::default()))
+                .add_fn(|x| x.tanh())
+                .add(nn::linear(&path / "b", 6, width, Default::default()))
+        };
+        Self::new(widths, kind, vec![INPUT], encoder)
+    }
+
+    /// k encoders of width [`WIDTH`] in `Double`, which makes comparisons sharp.
+    pub fn linear(k: usize) -> Self {
+        Self::of_widths(&vec![WIDTH; k], Kind::Double)
+    }
+
+    /// A convolution and batch norm an encoder, for 4-D parameters and running statistics.
+    pub fn conv(k: usize) -> Self {
+        let encoder = |path: nn::Path<'_>, width| {
+            nn::seq_t()
+                .add(nn::conv2d(&path / "conv", 1, width, 3, Default::default()))
+                .add(nn::batch_norm2d(&path / "bn", width, Default::default()))
+                .add_fn(|x| x.relu().mean_dim([2_i64, 3].as_slice(), false, None))
+        };
+        Self::new(&vec![WIDTH; k], Kind::Double, vec![1, 4, 4], encoder)
+    }
+
+    fn new(
+        widths: &[i64],
+        kind: Kind,
+        input: Vec<i64>,
+        encoder: impl Fn(nn::Path<'_>, i64) -> nn::SequentialT,
+    ) -> Self {
+        let mut vs = nn::VarStore::new(Device::Cpu);
+        let names = names(widths.len());
+        let root = vs.root();
+        let encoders =
+            names.iter().zip(widths).map(|(m, &width)| encoder(&root / m.name(), width)).collect();
+        let head = nn::linear(&root / "head", widths.iter().sum(), CLASSES, Default::default());
+        vs.set_kind(kind);
+        fill(&vs, 0.3);
+        Self { vs, names, encoders, head, input }
+    }
+
+    pub fn params(&self) -> ModalityParams {
+        ModalityParams::by_name(&self.vs, &self.names).unwrap()
+    }
+
+    pub fn kind(&self) -> Kind {
+        self.head.ws.kind()
+    }
+
+    /// A batch that fits: inputs from `seed`, labels 0, 1, 2, 0, …, ids 100, 101, ….
+    pub fn batch(&self, rows: i64, seed: f64) -> Batch {
+        let shape: Vec<i64> = [rows].into_iter().chain(self.input.iter().copied()).collect();
+        let input = |m| (wave(seed + 10.0 * m as f64, &shape) * 1.5).to_kind(self.kind());
+        let inputs: Vec<_> = (0..self.names.len()).map(input).collect();
+        let ids: Vec<i64> = (100..100 + rows).collect();
+        Batch::new(inputs, Tensor::arange(rows, (Kind::Int64, Device::Cpu)).remainder(CLASSES))
+            .with_ids(ids)
+    }
+
+    /// A trainer's builder that has this student's encoders.
+    pub fn builder(&self, loss: impl G2dLoss + 'static) -> G2dTrainerBuilder {
+        G2dTrainer::builder(loss).encoders(self.params())
+    }
+
+    /// The same with a teacher of the student's feature width for each modality.
+    pub fn taught(&self, loss: impl G2dLoss + 'static) -> G2dTrainerBuilder {
+        (0..self.names.len())
+            .fold(self.builder(loss), |builder, m| builder.teacher(self.teacher(m, WIDTH).0))
+    }
+
+    /// A teacher of modality `m` for this student's inputs; the `VarStore` to watch it by.
+    pub fn teacher(&self, m: usize, width: i64) -> (ModuleTeacher, nn::VarStore) {
+        teacher(self.names[m].clone(), self.input.iter().product(), width, self.kind(), m as f64)
+    }
+
+    pub fn optimizer(&self) -> nn::Optimizer {
+        let sgd = nn::Sgd { momentum: 0.9, dampening: 0.0, wd: 0.1, nesterov: false };
+        sgd.build(&self.vs, 0.05).unwrap()
+    }
+}
+
+impl Student for Tiny {
+    fn modalities(&self) -> &[Modality] {
+        &self.names
+    }
+
+    fn encode(&self, m: usize, batch: &Batch, train: bool) -> Result<Tensor> {
+        Ok(self.encoders[m].forward_t(batch.input(m), train))
+    }
+
+    fn fuse(&self, features: &[Tensor], _train: bool) -> Result<Tensor> {
+        Ok(Tensor::f_cat(features, 1)?.apply(&self.head))
+    }
+
+    fn unimodal_logits(&self, m: usize, features: &[Tensor]) -> Option<Tensor> {
+        let only = |(j, f): (usize, &Tensor)| if j == m { f.shallow_clone() } else { f * 0.0 };
+        let masked: Vec<_> = features.iter().enumerate().map(only).collect();
+        Some(Tensor::cat(&masked, 1).apply(&self.head))
+    }
+}
+
+/// Linear, batch norm, ReLU, dropout, linear head: all that must behave as in evaluation.
+fn teacher(
+    modality: Modality,
+    inputs: i64,
+    width: i64,
+    kind: Kind,
+    seed: f64,
+) -> (ModuleTeacher, nn::VarStore) {
+    let mut vs = nn::VarStore::new(Device::Cpu);
+    let net = nn::linear(vs.root() / "net", inputs, width, Default::default());
+    let norm = nn::batch_norm1d(vs.root() / "bn", width, Default::default());
+    let head = nn::linear(vs.root() / "classifier", width, CLASSES, Default::default());
+    vs.set_kind(kind);
+    fill(&vs, 1.1 + seed);
+    let teacher = ModuleTeacher::new(modality, &mut vs, move |input, train| {
+        let features = input.flatten(1, -1).apply(&net).apply_t(&norm, train).relu();
+        let features = features.dropout(0.5, train);
+        let logits = features.apply(&head) * 3.0;
+        (features, logits)
+    });
+    (teacher, vs)
+}

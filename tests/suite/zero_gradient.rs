@@ -1,0 +1,126 @@
+//! `ZeroGradient`, the authors' way: a zero gradient is still a gradient.
+
+use g2d::{Classification, G2dTrainer, GradientScope, Suppression};
+use tch::Tensor;
+
+use crate::support::{Kappa, Tiny, assert_close, assert_same, below, gradients, values};
+
+fn trainer(student: &Tiny, suppression: Suppression, kappa: &[f64]) -> G2dTrainer {
+    let builder = student.taught(Classification::default()).suppression(suppression);
+    builder.scheduler(Kappa(kappa.to_vec())).build(student).unwrap()
+}
+
+const ALL: Suppression = Suppression::ZeroGradient(GradientScope::All);
+const FOUR: Suppression = Suppression::ZeroGradient(GradientScope::FourDimensional);
+
+#[test]
+fn all_gradients_of_the_encoder_become_zero() {
+    let student = Tiny::conv(2);
+    trainer(&student, ALL, &[0.0, 1.0]).step(&student, &student.batch(4, 0.0)).unwrap();
+    let found = gradients(&student.vs);
+    let own = below(&found, "m0");
+    assert_eq!(own.len(), student.params().encoder(0).len(), "defined, and zero");
+    assert!(own.values().all(|g| g.equal(&g.zeros_like())));
+    assert!(below(&found, "m1").values().any(|g| !g.equal(&g.zeros_like())));
+}
+
+#[test]
+fn four_dimensional_leaves_batch_norm_and_biases_learning() {
+    let student = Tiny::conv(2);
+    let batch = student.batch(4, 0.0);
+    trainer(&student, ALL, &[1.0, 1.0]).step(&student, &batch).unwrap();
+    let joint = gradients(&student.vs);
+    for kappa in [0.0, 0.4] {
+        student.optimizer().zero_grad();
+        trainer(&student, FOUR, &[kappa, 1.0]).step(&student, &batch).unwrap();
+        for (name, gradient) in gradients(&student.vs) {
+            let scaled = name == "m0.conv.weight";
+            assert_close(&gradient, &(&joint[&name] * if scaled { kappa } else { 1.0 }));
+        }
+        assert!(joint["m0.bn.weight"].abs().max().double_value(&[]) > 0.0);
+    }
+}
+
+#[test]
+fn between_zero_and_one_it_scales_like_the_gate() {
+    for student in [Tiny::linear(3), Tiny::conv(3)] {
+        let batch = student.batch(4, 0.0);
+        let run = |suppression| {
+            student.optimizer().zero_grad();
+            let mut trainer = trainer(&student, suppression, &[0.3, 1.0, 0.75]);
+            trainer.step(&student, &batch).unwrap();
+            gradients(&student.vs)
+        };
+        let (gated, scaled) = (run(Suppression::SkipBackward), run(ALL));
+        assert!(gated.keys().eq(scaled.keys()));
+        gated.iter().for_each(|(name, gradient)| assert_close(gradient, &scaled[name]));
+    }
+}
+
+/// SGD by hand: v ← μ·v + (g + λ·θ), θ ← θ − η·v, with η 0.05, μ 0.9, λ 0.1. With g = 0 the rest
+/// still moves θ.
+#[test]
+fn momentum_and_weight_decay_go_on_moving_frozen_weights() {
+    let student = Tiny::linear(2);
+    let mut optimizer = student.optimizer();
+    let at = |name: &str| values(&student.vs)[name].shallow_clone();
+    let name = "m0.a.weight";
+
+    let start = at(name);
+    trainer(&student, ALL, &[1.0, 1.0]).step(&student, &student.batch(4, 0.0)).unwrap();
+    let gradient = gradients(&student.vs)[name].shallow_clone();
+    optimizer.step();
+    let mut velocity: Tensor = &gradient + &start * 0.1;
+    let mut expected: Tensor = &start - &velocity * 0.05;
+    assert_close(&at(name), &expected);
+
+    let mut stage = trainer(&student, ALL, &[0.0, 1.0]);
+    for step in 1..4 {
+        optimizer.zero_grad();
+        stage.step(&student, &student.batch(4, f64::from(step))).unwrap();
+        optimizer.step();
+        velocity = velocity * 0.9 + &expected * 0.1;
+        expected = &expected - &velocity * 0.05;
+        assert_close(&at(name), &expected);
+    }
+    assert!(!at(name).equal(&start));
+}
+
+/// The same training under both: one moves the suppressed encoder, the other does not, and the
+/// paths part from there.
+#[test]
+fn it_differs_from_skip_backward_as_documented() {
+    let train = |suppression| {
+        let student = Tiny::linear(2);
+        let mut optimizer = student.optimizer();
+        trainer(&student, suppression, &[1.0, 1.0]).step(&student, &student.batch(4, 0.0)).unwrap();
+        optimizer.step();
+        let before = values(&student.vs);
+        let mut stage = trainer(&student, suppression, &[0.0, 1.0]);
+        let mut losses = Vec::new();
+        for step in 1..4 {
+            optimizer.zero_grad();
+            let report = stage.step(&student, &student.batch(4, f64::from(step))).unwrap();
+            losses.push(report.read().unwrap().total);
+            optimizer.step();
+        }
+        (before, values(&student.vs), losses)
+    };
+    let (start, skipped, losses) = train(Suppression::SkipBackward);
+    let (same_start, zeroed, other_losses) = train(ALL);
+    assert_same(&start, &same_start);
+    assert_same(&below(&start, "m0"), &below(&skipped, "m0"));
+    for (name, moved) in below(&zeroed, "m0") {
+        assert!(!moved.equal(&start[&name]), "{name} stood still");
+    }
+    assert_eq!(losses[0], other_losses[0], "the first step of the stage is still the same");
+    assert!(losses[1] != other_losses[1] && losses[2] != other_losses[2]);
+}
+
+#[test]
+fn a_stale_gradient_of_the_scope_is_zeroed_too() {
+    let student = Tiny::linear(2);
+    trainer(&student, ALL, &[1.0, 1.0]).step(&student, &student.batch(4, 0.0)).unwrap();
+    trainer(&student, ALL, &[0.0, 1.0]).step(&student, &student.batch(4, 1.0)).unwrap();
+    assert!(below(&gradients(&student.vs), "m0").values().all(|g| g.equal(&g.zeros_like())));
+}
