@@ -1,15 +1,27 @@
-//! One batch: an input per modality, the targets, and who the samples are.
+//! One batch: an input per modality, the targets, who the samples are, and what they lack.
+
+use std::collections::BTreeMap;
 
 use tch::{Device, Tensor};
 
-use crate::{Modality, Result, error};
+use crate::{Modality, Result, Rows, error};
 
 /// A batch of B samples.
+///
+/// # Missing modalities
+/// A sample may lack a modality: [`with_present`](Self::with_present) says so with a flag a sample,
+/// in host memory. Encoder and teacher of the modality are then given the other samples only; its
+/// features are constant zeros, outside the graph, in what the fusion sees of the sample; and its
+/// ρ, L_feat and L_logit leave the sample out. The input's rows of such samples are never read.
+///
+/// What `Student::encode` and `Teacher::output` are given is then a smaller batch: input `m`,
+/// targets and ids of the samples that have modality `m`; the other inputs have no rows.
 #[derive(Debug)]
 pub struct Batch {
     inputs: Vec<Tensor>,
     targets: Tensor,
     ids: Option<Vec<i64>>,
+    present: BTreeMap<usize, Vec<bool>>,
 }
 
 impl Batch {
@@ -19,12 +31,33 @@ impl Batch {
     /// labels, [`Regression`](crate::Regression) values. Shapes are checked by
     /// [`G2dTrainer::step`](crate::G2dTrainer::step).
     pub fn new(inputs: impl Into<Vec<Tensor>>, targets: Tensor) -> Self {
-        Self { inputs: inputs.into(), targets, ids: None }
+        Self { inputs: inputs.into(), targets, ids: None, present: BTreeMap::new() }
     }
 
     /// Says which samples these are, one id each; [`CachedTeacher`](crate::CachedTeacher) needs it.
     pub fn with_ids(mut self, ids: impl Into<Vec<i64>>) -> Self {
         self.ids = Some(ids.into());
+        self
+    }
+
+    /// Says which samples have modality `m`, one flag a sample; without this all have it.
+    ///
+    /// Every sample needs at least one modality. Normalisation over the rows that are left (batch
+    /// norm in training) needs two of them, as in any batch.
+    ///
+    /// # Example
+    /// ```
+    /// use g2d::Batch;
+    /// use tch::{Device, Kind, Tensor};
+    ///
+    /// let zeros = |shape: &[i64]| Tensor::zeros(shape, (Kind::Float, Device::Cpu));
+    /// let labels = Tensor::from_slice(&[0_i64, 1, 1]);
+    /// // The second sample has no video: whatever stands in its row is not looked at.
+    /// let batch = Batch::new([zeros(&[3, 16]), zeros(&[3, 8])], labels)
+    ///     .with_present(1, [true, false, true]);
+    /// ```
+    pub fn with_present(mut self, m: usize, present: impl Into<Vec<bool>>) -> Self {
+        self.present.insert(m, present.into());
         self
     }
 
@@ -51,6 +84,11 @@ impl Batch {
         self.ids.as_deref()
     }
 
+    /// Which samples have modality `m`, where the caller said so; `None` means all.
+    pub fn present(&self, m: usize) -> Option<&[bool]> {
+        self.present.get(&m).map(Vec::as_slice)
+    }
+
     /// The number of samples B: the first dimension of the targets (0 if they have none).
     pub fn size(&self) -> i64 {
         self.targets.size().first().copied().unwrap_or(0)
@@ -73,7 +111,40 @@ impl Batch {
         };
         let (inputs, targets) = moved()
             .map_err(|source| error::Error::torch(format!("copy a batch to {device:?}"), source))?;
-        Ok(Self { inputs, targets, ids: self.ids.clone() })
+        Ok(Self { inputs, targets, ids: self.ids.clone(), present: self.present.clone() })
+    }
+
+    /// The samples that have modality `m`, or `None` where none has; checks the flags' number.
+    pub(crate) fn having(self, m: usize) -> Result<Option<Self>> {
+        self.check_flags(m, &format!("of index {m}"))?;
+        match self.rows(m)? {
+            Rows::All => Ok(Some(self)),
+            Rows::Missing => Ok(None),
+            rows @ Rows::Part(_) => self.part(m, &rows).map(Some),
+        }
+    }
+
+    /// The rows that have modality `m`.
+    pub(crate) fn rows(&self, m: usize) -> Result<Rows> {
+        self.present(m).map_or(Ok(Rows::All), |present| Rows::of(present, self.device()))
+    }
+
+    /// Input `m`, targets and ids of the samples in `rows`, those that have modality `m`.
+    pub(crate) fn part(&self, m: usize, rows: &Rows) -> Result<Self> {
+        let input =
+            |(j, input)| if j == m { rows.select(input) } else { Rows::Missing.select(input) };
+        let here = |ids: &Vec<i64>| match self.present(m) {
+            None => ids.clone(),
+            Some(present) => {
+                ids.iter().zip(present).filter(|(_, here)| **here).map(|(id, _)| *id).collect()
+            }
+        };
+        Ok(Self {
+            inputs: self.inputs.iter().enumerate().map(input).collect::<Result<_>>()?,
+            targets: rows.select(&self.targets)?,
+            ids: self.ids.as_ref().map(here),
+            present: BTreeMap::new(),
+        })
     }
 
     /// Checks that there is an input a modality, that all have B ≥ 1 rows, and that everything is
@@ -123,6 +194,47 @@ impl Batch {
                 format!("{rows}, one a sample"),
                 format!("{}", ids.len()),
                 "give every sample of the batch its id",
+            )),
+            _ => self.check_present(modalities),
+        }
+    }
+
+    /// Checks that flags are one a sample, of modalities that there are, and leave every sample one.
+    fn check_present(&self, modalities: &[Modality]) -> Result<()> {
+        for &m in self.present.keys() {
+            let Some(modality) = modalities.get(m) else {
+                return Err(error::config(
+                    "modality given to `Batch::with_present`",
+                    format!("an index below {}, into {modalities:?}", modalities.len()),
+                    format!("{m}"),
+                    "count modalities in the student's order, from 0",
+                ));
+            };
+            self.check_flags(m, &format!("{modality:?}"))?;
+        }
+        if self.present.len() < modalities.len() {
+            return Ok(()); // a modality without flags is there in every sample
+        }
+        match (0..self.size() as usize)
+            .find(|&row| self.present.values().all(|present| !present[row]))
+        {
+            None => Ok(()),
+            Some(row) => Err(error::config(
+                format!("sample {row} of the batch"),
+                format!("at least one of {modalities:?}"),
+                "none of them present",
+                "leave out samples that have no modality",
+            )),
+        }
+    }
+    /// Checks that there is a flag a sample, where there are flags of modality `m`.
+    fn check_flags(&self, m: usize, modality: &str) -> Result<()> {
+        match self.present(m) {
+            Some(present) if present.len() as i64 != self.size() => Err(error::shape(
+                format!("flags of modality {modality}"),
+                format!("{}, one a sample", self.size()),
+                format!("{}", present.len()),
+                "say of every sample of the batch whether it has the modality",
             )),
             _ => Ok(()),
         }

@@ -16,7 +16,7 @@ pub(crate) fn read_scalars(scalars: &[Tensor]) -> Result<Vec<f64>> {
         .collect::<std::result::Result<Vec<_>, _>>()
         .and_then(|scalars| Tensor::f_stack(&scalars, 0))
         .and_then(|stacked| stacked.f_to_device(Device::Cpu)?.f_to_kind(Kind::Double))
-        .and_then(|stacked| Vec::<f64>::try_from(stacked));
+        .and_then(Vec::<f64>::try_from);
     joined.map_err(|source| Error::torch("read scalars from the device", source))
 }
 

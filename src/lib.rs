@@ -14,9 +14,11 @@ mod modulation;
 #[cfg(feature = "paper")]
 pub mod paper;
 mod params;
+mod parts;
 mod probe;
 mod projection;
 pub mod record;
+mod rows;
 mod smp;
 mod student;
 mod teacher;
@@ -26,15 +28,18 @@ pub mod weights;
 pub use batch::Batch;
 pub use error::{Error, Mismatch, Result};
 pub use loss::{
-    Classification, Distillation, FeatureReduction, G2dLoss, Labels, LossInput, LossTerms,
-    Regression,
+    Classification, Confidence, Distillation, ExponentialError, FeatureReduction, G2dLoss,
+    InverseError, Labels, LossInput, LossTerms, Regression, TrueClassProbability,
 };
 pub use modality::{Modality, PerModality};
 pub use modulation::{GradientModulation, SeenGradients};
 pub use params::ModalityParams;
 pub use probe::{ConfidenceRatio, GradientNorm, ImbalanceProbe, Measurement, Observation};
 pub use projection::FeatureProjection;
-pub use smp::{Joint, Partial, PerBatch, Plan, Progress, Ranking, Sequential, SmpScheduler};
+pub use rows::Rows;
+pub use smp::{
+    Candidates, Joint, Partial, PerBatch, Plan, Progress, Ranking, Sequential, SmpScheduler,
+};
 pub use student::Student;
 pub use teacher::{CachedTeacher, HostView, ModuleTeacher, Teacher, TeacherOutput};
 pub use trainer::{

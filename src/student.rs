@@ -14,8 +14,10 @@ use crate::{Batch, Modality, Result};
 /// - `modalities` returns the same names in the same order for the life of the model; every index
 ///   `m` in the crate is an index into it.
 /// - `encode(m, …)` reads only the input and the encoder of modality `m`, and returns features
-///   [B, d_m]. Work shared by modalities belongs in `fuse`.
-/// - `fuse` takes the features of all modalities and returns logits or predictions [B, C].
+///   [B, d_m]. Work shared by modalities belongs in `fuse`. It is given the samples that have `m`
+///   alone, and not called where there are none.
+/// - `fuse` takes the features of all modalities and returns logits or predictions [B, C]. Where a
+///   sample lacks a modality its features are zeros, a constant outside the graph.
 /// - `train` is tch's flag: batch norm and dropout as in training, or as in evaluation.
 /// - Neither switches gradients on or off.
 ///
@@ -54,6 +56,15 @@ pub trait Student {
     /// # Errors
     /// Whatever the model finds wrong; `step` passes it on.
     fn fuse(&self, features: &[Tensor], train: bool) -> Result<Tensor>;
+
+    /// The shape [d_m, …] of one sample's features of modality `m`, without the batch dimension.
+    ///
+    /// Asked only where a whole batch lacks `m`: its encoder then does not run, and the fusion sees
+    /// zeros of this shape. With `None` (the default) such a batch is an error.
+    fn feature_shape(&self, m: usize) -> Option<Vec<i64>> {
+        let _ = m;
+        None
+    }
 
     /// What L_feat compares with the teachers' features: one tensor [B, d] a modality.
     ///

@@ -4,7 +4,9 @@
 #[path = "../examples/parity/harness/mod.rs"]
 mod harness;
 
-use serde_json::Value;
+use std::process::Command;
+
+use serde_json::{Value, json};
 
 use harness::{Case, TOLERANCE, compare, golden, run};
 
@@ -54,5 +56,55 @@ fn golden_cases_agree_and_every_number_of_them_counts() {
             let wrong = Case::parse(&wrong.to_string()).unwrap();
             assert!(!compare(&wrong, &observed).unwrap().agrees(), "{number} is not compared");
         }
+    }
+}
+
+/// Settings that the golden cases leave out: the other data set and fusions under OGM, weights of 0,
+/// epochs left out and repeated, other hyper-parameters.
+fn more_settings() -> Vec<Value> {
+    let case = |dataset, fusion, modulation, alpha, weights: [f64; 4], epochs: &[u64]| {
+        let [logit_audio, feature_audio, logit_visual, feature_visual] = weights;
+        json!({
+            "dataset": dataset, "fusion": fusion, "modulation": modulation, "alpha": alpha,
+            "modulation_starts": 2, "modulation_ends": 5, "batch": 4,
+            "temperature_audio": 1.5, "temperature_visual": 4,
+            "weights": {
+                "logit_audio": logit_audio, "feature_audio": feature_audio,
+                "logit_visual": logit_visual, "feature_visual": feature_visual,
+            },
+            "lr": 0.002, "momentum": 0.5, "weight_decay": 0.01,
+            "steps": epochs.iter().map(|epoch| json!({ "epoch": epoch })).collect::<Vec<_>>(),
+            "final_abs_sum": {},
+        })
+    };
+    vec![
+        case("VGGSound", "film", "OGM", 1.0, [1.0, 0.0, 0.5, 1.0], &[1, 2, 2]),
+        case("CREMAD", "gated", "OGM", 0.3, [0.0, 0.0, 0.0, 0.0], &[5, 6]),
+        case("VGGSound", "concat", "G2D", 1.0, [0.0, 2.0, 1.0, 0.0], &[0, 5, 9]),
+        case("CREMAD", "late", "OGM", 0.5, [1.0, 1.0, 1.0, 1.0], &[3, 4]),
+        case("VGGSound", "sum", "Normal", 1.0, [0.5, 1.0, 1.0, 0.0], &[2, 100]),
+    ]
+}
+
+#[test]
+fn other_settings_agree_with_plain_pytorch() {
+    let Some(python) = std::env::var_os("G2D_PYTHON") else {
+        println!("skipped: G2D_PYTHON names no Python with torch");
+        return;
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/python/case.py");
+    let [settings, cases] = ["settings.json", "cases.json"].map(|name| folder.path().join(name));
+    std::fs::write(&settings, Value::from(more_settings()).to_string()).unwrap();
+    let output =
+        Command::new(&python).args(["-B", script]).args([&settings, &cases]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let cases: Vec<Value> =
+        serde_json::from_str(&std::fs::read_to_string(&cases).unwrap()).unwrap();
+    assert_eq!(cases.len(), more_settings().len());
+    for (given, case) in more_settings().iter().zip(cases) {
+        let case = Case::parse(&case.to_string()).unwrap();
+        let comparison = compare(&case, &run(&case).unwrap()).unwrap();
+        assert!(comparison.agrees(), "{given}\n{comparison}");
     }
 }

@@ -2,35 +2,42 @@
 //! and G²D with SMP, side by side.
 //!
 //! Without `--data` it trains on the embedded spoken digits; with `--data DIR` on a folder in
-//! AV-MNIST's layout. Hyper-parameters are the same for all methods; each training keeps the weights
+//! AV-MNIST's layout, or another with `--dataset`. Hyper-parameters are the same for all methods; each training keeps the weights
 //! of its best epoch on validation data, and only those see the test data.
 
 mod data;
+mod settings;
 #[path = "../support/mod.rs"]
 mod support;
+mod teaching;
 mod training;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use clap::Parser;
 use tch::Device;
 
 use crate::{
-    data::Splits,
+    data::{Dataset, Reading, Splits},
+    settings::{Overrides, Settings},
     support::{methods::Method, results::Results},
-    training::{Hyperparameters, Lab},
+    training::Lab,
 };
 
-/// Train teachers, baselines and G²D on audio-visual digits.
+/// Train teachers, baselines and G²D on audio-visual data.
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// Folder in AV-MNIST's layout; the embedded spoken digits without it
+    /// The data set's folder; the embedded spoken digits without it
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// Seed of initialisation and shuffling
-    #[arg(long, default_value_t = 1)]
-    seed: u64,
+    /// The folder's layout, with the authors' hyper-parameters; without it the folder is read in
+    /// AV-MNIST's layout and the networks are compact
+    #[arg(long, value_enum, requires = "data")]
+    dataset: Option<Dataset>,
+    /// Hyper-parameters in a TOML file; flags go before it
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// Seeds to run, counted up from --seed; more than one also writes results.json, table.md and
     /// figure.svg
     #[arg(long, default_value_t = 1, value_name = "N")]
@@ -50,39 +57,34 @@ struct Arguments {
     /// Trainings at a time; the number of cores without it
     #[arg(long, value_name = "N")]
     jobs: Option<usize>,
-    /// One epoch on a few samples: does it run at all?
+    /// Two epochs on a few samples: does it run at all?
     #[arg(long)]
     smoke: bool,
     #[command(flatten)]
-    hyper: Hyperparameters,
+    reading: Reading,
+    #[command(flatten)]
+    hyper: Overrides,
 }
 
 fn main() -> Result<()> {
-    let mut arguments = Arguments::parse();
-    if arguments.smoke {
-        (arguments.hyper.epochs, arguments.hyper.schedule.stage) = (2, 1);
-    }
-    if arguments.all_methods {
-        arguments.methods = Method::ALL.into();
-    }
-    arguments.hyper.check()?;
+    let arguments = Arguments::parse();
+    let settings = arguments.settings()?;
     let many = arguments.seeds > 1;
     let (mut summaries, mut described) = (Vec::new(), None);
-    for seed in arguments.seed..arguments.seed + arguments.seeds {
-        let mut splits = match &arguments.data {
-            Some(folder) => Splits::from_folder(folder, seed)?,
-            None => Splits::embedded()?,
+    for seed in settings.seed..settings.seed + arguments.seeds {
+        let mut settings = settings.clone();
+        settings.seed = seed;
+        let splits = arguments.splits(&settings)?;
+        let folder = match many {
+            true => arguments.out.join(format!("seed{seed}")),
+            false => arguments.out.clone(),
         };
-        if arguments.smoke {
-            splits = splits.first(64)?;
-        }
-        let folder = arguments.out.join(if many { format!("seed{seed}") } else { String::new() });
-        let lab = lab(&arguments, seed, folder.clone());
-        println!("{splits}\nseed {seed}, {lab}");
+        let lab = arguments.lab(settings, folder.clone());
+        println!("{splits}\n{lab}, seed {seed}");
         let summary = lab.run(&splits)?;
         let path = folder.join("summary.json");
-        let json = serde_json::to_string_pretty(&summary)?;
-        std::fs::write(&path, json + "\n").with_context(|| format!("write {}", path.display()))?;
+        write(&path, serde_json::to_string_pretty(&summary)? + "\n")?;
+        write(&folder.join("settings.json"), serde_json::to_string_pretty(&lab.settings)? + "\n")?;
         println!("{summary}\nWrote {} and a CSV file a training beside it.", path.display());
         summaries.push(summary);
         described = Some((splits.to_string(), lab.to_string()));
@@ -90,25 +92,42 @@ fn main() -> Result<()> {
     if let (Some((data, setting)), true) = (described, many) {
         let results = Results::new(&data, &setting, &summaries)?;
         results.write(&arguments.out)?;
-        println!(
-            "{}\nWrote results.json, table.md and figure.svg in {}.",
-            results.table()?,
-            arguments.out.display()
-        );
+        let out = arguments.out.display();
+        println!("{}\nWrote results.json, table.md and figure.svg in {out}.", results.table()?);
     }
     Ok(())
 }
 
-fn lab(arguments: &Arguments, seed: u64, out: PathBuf) -> Lab {
-    let cores = std::thread::available_parallelism().map_or(1, usize::from);
-    Lab {
-        seed,
-        device: arguments.device,
-        jobs: arguments.jobs.unwrap_or(cores).max(1),
-        methods: arguments.methods.clone(),
-        hyper: arguments.hyper.clone(),
-        out,
+impl Arguments {
+    fn settings(&self) -> Result<Settings> {
+        let file = self.config.as_deref().map(Overrides::from_toml).transpose()?;
+        let given = self.hyper.clone().or(file.unwrap_or_default());
+        let settings = if self.dataset.is_some() { given.authors() } else { given.compact() }?;
+        Ok(if self.smoke { settings.smoke() } else { settings })
     }
+
+    fn splits(&self, settings: &Settings) -> Result<Splits> {
+        let Settings { seed, batch_size, .. } = *settings;
+        let splits = match (&self.data, self.dataset) {
+            (None, _) => Splits::embedded()?,
+            (Some(folder), None | Some(Dataset::AvMnist)) => Splits::av_mnist(folder, seed)?,
+            (Some(folder), Some(dataset)) => {
+                Splits::clips(dataset, folder, &self.reading, batch_size, seed)?
+            }
+        };
+        if self.smoke { splits.first(64) } else { Ok(splits) }
+    }
+
+    fn lab(&self, settings: Settings, out: PathBuf) -> Lab {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let methods = if self.all_methods { Method::ALL.into() } else { self.methods.clone() };
+        let jobs = self.jobs.unwrap_or(cores).max(1);
+        Lab { settings, device: self.device, jobs, methods, out }
+    }
+}
+
+fn write(path: &Path, text: String) -> Result<()> {
+    std::fs::write(path, text).with_context(|| format!("write {}", path.display()))
 }
 
 fn parse_device(text: &str) -> Result<Device, String> {

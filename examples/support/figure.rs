@@ -1,4 +1,4 @@
-//! Test accuracy of every method with its interval, teachers as lines.
+//! The first metric of every method on test data with its interval, teachers as lines.
 
 use std::path::Path;
 
@@ -11,6 +11,10 @@ use super::{methods::Method, results::Results};
 const BLUE: RGBColor = RGBColor(0, 114, 178);
 const VERMILLION: RGBColor = RGBColor(213, 94, 0);
 const GREEN: RGBColor = RGBColor(0, 158, 115);
+const ORANGE: RGBColor = RGBColor(230, 159, 0);
+const SKY: RGBColor = RGBColor(86, 180, 233);
+const PURPLE: RGBColor = RGBColor(204, 121, 167);
+const TEACHERS: [RGBColor; 5] = [GREEN, VERMILLION, ORANGE, SKY, PURPLE];
 
 /// Draws an SVG.
 pub fn draw(results: &Results, path: &Path) -> Result<()> {
@@ -21,24 +25,33 @@ pub fn draw(results: &Results, path: &Path) -> Result<()> {
 fn paint(results: &Results, path: &Path) -> std::result::Result<(), Box<dyn std::error::Error>> {
     let bars: Vec<_> = Method::ALL
         .into_iter()
-        .filter_map(|m| Some((m, &results.methods.get(m.key())?.test_accuracy)))
+        .filter_map(|m| Some((m, &results.methods.get(m.key())?.test)))
         .collect();
-    let teachers = results.teachers.values().map(|t| t.test_accuracy.mean);
+    let metric = results.metric();
+    let means = results
+        .teachers
+        .iter()
+        .filter_map(|(name, teacher)| Some((name, teacher.scores.get(&metric.on("test"))?.mean)));
+    let teachers: Vec<_> = means.collect();
     let finite = |x: f64, other: f64| if x.is_finite() { x } else { other };
     let ends =
         bars.iter().flat_map(|(_, e)| [finite(e.ci95[0], e.mean), finite(e.ci95[1], e.mean)]);
-    let ends: Vec<f64> = ends.chain(teachers).collect();
-    let low = (ends.iter().copied().fold(100.0, f64::min) - 3.0).max(0.0);
-    let high = (ends.iter().copied().fold(0.0, f64::max) + 3.0).min(100.0);
+    let ends: Vec<f64> = ends.chain(teachers.iter().map(|(_, mean)| *mean)).collect();
+    let low = ends.iter().copied().fold(f64::INFINITY, f64::min);
+    let high = ends.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    let room = ((high - low) * 0.15).max(1e-3);
+    let low = (low - room).max(metric.range[0]);
+    let high = (high + room).min(metric.range[1]);
 
     let root = SVGBackend::new(path, (900, 480)).into_drawing_area();
     root.fill(&WHITE)?;
-    let caption = format!("{}: test accuracy over {} seeds", results.data, results.seeds.len());
+    let name = metric.title;
+    let caption = format!("{}: test {name} over {} seeds", results.data, results.seeds.len());
     let mut chart = ChartBuilder::on(&root)
         .caption(caption, ("sans-serif", 18))
         .margin(12)
         .x_label_area_size(40)
-        .y_label_area_size(56)
+        .y_label_area_size(72)
         .build_cartesian_2d(-0.6..bars.len() as f64 - 0.4, low..high)?;
     let name = |x: &f64| {
         let near = x.round();
@@ -50,10 +63,9 @@ fn paint(results: &Results, path: &Path) -> std::result::Result<(), Box<dyn std:
         .disable_x_mesh()
         .x_labels(2 * bars.len() + 1)
         .x_label_formatter(&name)
-        .y_desc("accuracy on test data, %")
+        .y_desc(format!("{} on test data", metric.title))
         .draw()?;
-    for ((name, teacher), colour) in results.teachers.iter().zip([GREEN, VERMILLION]) {
-        let mean = teacher.test_accuracy.mean;
+    for ((name, mean), colour) in teachers.into_iter().zip(TEACHERS.into_iter().cycle()) {
         let line = [(-0.6, mean), (bars.len() as f64 - 0.4, mean)];
         chart
             .draw_series(DashedLineSeries::new(line, 6, 4, colour.stroke_width(2)))?

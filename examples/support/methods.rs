@@ -3,7 +3,7 @@
 use std::fmt;
 
 use g2d::{
-    Classification, Distillation, GradientModulation, Joint, Partial, Sequential, SmpScheduler,
+    Distillation, GradientModulation, Joint, Partial, Ranking, Sequential, SmpScheduler,
     paper::baselines::Ogm,
 };
 
@@ -11,11 +11,11 @@ use g2d::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 #[value(rename_all = "snake_case")]
 pub enum Method {
-    /// Cross-entropy, everything learns
+    /// The task's loss, everything learns
     Joint,
-    /// Cross-entropy with Sequential Modality Prioritization
+    /// The task's loss with Sequential Modality Prioritization
     JointSmp,
-    /// Cross-entropy with feature distillation
+    /// The task's loss with feature distillation
     Umt,
     /// L_G2D, everything learns
     G2dLoss,
@@ -23,23 +23,23 @@ pub enum Method {
     G2dSmp,
     /// L_G2D, stronger encoders slowed by 1 − tanh(α·ratio) instead of stopped
     G2dPartial,
-    /// Cross-entropy with on-the-fly gradient modulation
+    /// The task's loss with on-the-fly gradient modulation
     Ogm,
     /// The same with noise in the gradients
     OgmGe,
 }
 
 /// What the methods can be tuned by, beside what all trainings share.
-#[derive(Debug, Clone, Copy, clap::Args)]
+#[derive(Debug, Clone)]
 pub struct Schedule {
-    /// τ_1: epochs in which encoders are suppressed or modulated
-    #[arg(long = "stage", default_value_t = 25)]
-    pub stage: u64,
-    /// α of partial suppression
-    #[arg(long, default_value_t = 0.5)]
+    /// τ_1, τ_2, …: epochs in which one encoder after the other learns alone; partial suppression
+    /// and modulation last as long as all of them.
+    pub stages: Vec<u64>,
+    /// On what the order of modalities rests.
+    pub ranking: Ranking,
+    /// α of partial suppression.
     pub partial_alpha: f64,
-    /// α of OGM and OGM-GE
-    #[arg(long, default_value_t = 0.5)]
+    /// α of OGM and OGM-GE.
     pub ogm_alpha: f64,
 }
 
@@ -77,18 +77,25 @@ impl Method {
         !matches!(self, Self::Joint | Self::Ogm | Self::OgmGe)
     }
 
-    pub fn loss(self) -> Classification {
-        Classification::new(match self {
+    /// What is distilled beside the task's own loss.
+    pub fn distillation(self) -> Distillation {
+        match self {
             Self::Joint | Self::JointSmp | Self::Ogm | Self::OgmGe => Distillation::none(),
             Self::Umt => Distillation::features_only(),
             Self::G2dLoss | Self::G2dSmp | Self::G2dPartial => Distillation::default(),
-        })
+        }
     }
 
     pub fn scheduler(self, schedule: &Schedule) -> Box<dyn SmpScheduler> {
+        let Schedule { stages, ranking, partial_alpha, .. } = schedule;
         match self {
-            Self::JointSmp | Self::G2dSmp => Box::new(Sequential::stages([schedule.stage])),
-            Self::G2dPartial => Box::new(Partial::new(schedule.partial_alpha, 0..schedule.stage)),
+            Self::JointSmp | Self::G2dSmp => {
+                Box::new(Sequential::stages(stages.as_slice()).ranking(ranking.clone()))
+            }
+            Self::G2dPartial => {
+                let all = 0..stages.iter().sum();
+                Box::new(Partial::new(*partial_alpha, all).ranking(ranking.clone()))
+            }
             Self::Joint | Self::Umt | Self::G2dLoss | Self::Ogm | Self::OgmGe => {
                 Box::new(Joint::default())
             }
@@ -97,7 +104,7 @@ impl Method {
 
     /// What changes gradients after backward, if anything does.
     pub fn modulation(self, schedule: &Schedule, seed: u64) -> Option<Box<dyn GradientModulation>> {
-        let last = schedule.stage.checked_sub(1)?;
+        let last = schedule.stages.iter().sum::<u64>().checked_sub(1)?;
         let ogm = || Ogm::new(schedule.ogm_alpha, 0..=last);
         match self {
             Self::Ogm => Some(Box::new(ogm())),

@@ -6,6 +6,7 @@ pub mod best;
 pub mod claims;
 pub mod figure;
 pub mod methods;
+pub mod metric;
 pub mod parallel;
 pub mod progress;
 pub mod results;

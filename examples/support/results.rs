@@ -9,79 +9,108 @@ use super::{
     claims::{Claim, judge},
     figure,
     methods::Method,
+    metric::{Metric, Scores},
     statistics::Estimate,
     summary::Summary,
 };
 
-/// Accuracies are percentages on test data, each of the weights that were best on validation data.
+/// Values on test data, each of the weights that were best on validation data.
 #[derive(Debug, Serialize)]
 pub struct Results {
     pub data: String,
     pub setting: String,
+    /// The one that decides first.
+    pub metrics: Vec<Metric>,
     pub seeds: Vec<u64>,
     pub teachers: BTreeMap<String, TeacherResult>,
-    /// The teacher that is better on test data, seed by seed.
+    /// The first metric of the teacher that is best on test data, seed by seed.
     pub better_teacher: Estimate,
     pub methods: BTreeMap<String, MethodResult>,
+    /// What can be had without looking at the inputs, by name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub baselines: BTreeMap<String, Estimates>,
     pub claims: Vec<Claim>,
     #[serde(skip)]
     pub modalities: Vec<String>,
 }
 
+/// Estimates by metric and split.
+pub type Estimates = BTreeMap<String, Estimate>;
+
 #[derive(Debug, Serialize)]
 pub struct TeacherResult {
-    pub test_accuracy: Estimate,
+    /// `test_*`.
+    #[serde(flatten)]
+    pub scores: Estimates,
     /// ρ over the training set.
     pub train_confidence: Estimate,
 }
 
 #[derive(Debug, Serialize)]
 pub struct MethodResult {
+    /// The first metric on test data.
     #[serde(flatten)]
-    pub test_accuracy: Estimate,
-    pub val_accuracy: Estimate,
-    pub heads: BTreeMap<String, Estimate>,
+    pub test: Estimate,
+    /// The first metric's `val_*`, the others' `test_*`.
+    #[serde(flatten)]
+    pub scores: Estimates,
+    /// The first metric of each modality's head alone.
+    pub heads: Estimates,
     /// Mean κ of each encoder over all epochs.
-    pub kappa: BTreeMap<String, Estimate>,
+    pub kappa: Estimates,
 }
 
 impl Results {
     pub fn new(data: &str, setting: &str, summaries: &[Summary]) -> Result<Self> {
         let first = summaries.first().context("no seed was run")?;
+        let metric = *first.metrics.first().context("no metric was measured")?;
         let over = |value: &dyn Fn(&Summary) -> f64| Estimate::of(summaries.iter().map(value));
-        let teachers = first.modalities.iter().map(|m| {
+        let each = |keys: &Scores, value: &dyn Fn(&Summary, &str) -> f64| -> Estimates {
+            keys.keys().map(|key| (key.clone(), over(&|s| value(s, key)))).collect()
+        };
+        let teachers = first.teachers.iter().map(|(m, teacher)| {
             let result = TeacherResult {
-                test_accuracy: over(&|s| s.teachers[m].test_accuracy),
+                scores: each(&teacher.scores, &|s, key| s.teachers[m].scores[key]),
                 train_confidence: over(&|s| s.teachers[m].train_confidence),
             };
             (m.clone(), result)
         });
-        let methods = first.methods.keys().map(|key| {
-            let each = |value: &dyn Fn(&Summary, &String) -> f64| {
-                let estimate = |m: &String| (m.clone(), over(&|s| value(s, m)));
-                first.modalities.iter().map(estimate).collect::<BTreeMap<_, _>>()
-            };
-            let result = MethodResult {
-                test_accuracy: over(&|s| s.methods[key].test_accuracy),
-                val_accuracy: over(&|s| s.methods[key].val_accuracy),
-                heads: each(&|s, m| s.methods[key].heads[m]),
-                kappa: each(&|s, m| s.methods[key].kappa[m]),
-            };
-            (key.clone(), result)
+        let methods = first.methods.iter().map(|(method, found)| {
+            let mut scores = each(&found.scores, &|s, key| s.methods[method].scores[key]);
+            let test = scores.remove(&metric.on("test")).context("no value on test data")?;
+            let heads = each(&found.heads, &|s, m| s.methods[method].heads[m]);
+            let kappa = each(&found.kappa, &|s, m| s.methods[method].kappa[m]);
+            Ok((method.clone(), MethodResult { test, scores, heads, kappa }))
         });
-        let better = |s: &Summary| s.teachers.values().map(|t| t.test_accuracy).fold(0.0, f64::max);
+        let baselines = first.baselines.iter().map(|(name, scores)| {
+            (
+                name.clone(),
+                each(scores, &|s, key| s.baselines[name].get(key).copied().unwrap_or(f64::NAN)),
+            )
+        });
+        let best = |s: &Summary| {
+            let teachers = s.teachers.values().map(|t| t.scores[&metric.on("test")]);
+            teachers.reduce(|a, b| metric.better_of(a, b)).unwrap_or(f64::NAN)
+        };
         let mut results = Self {
             data: data.to_owned(),
             setting: setting.to_owned(),
+            metrics: first.metrics.clone(),
             seeds: summaries.iter().map(|s| s.seed).collect(),
             teachers: teachers.collect(),
-            better_teacher: over(&better),
-            methods: methods.collect(),
+            better_teacher: over(&best),
+            methods: methods.collect::<Result<_>>()?,
+            baselines: baselines.collect(),
             claims: Vec::new(),
             modalities: first.modalities.clone(),
         };
         results.claims = judge(&results);
         Ok(results)
+    }
+
+    /// The metric that decides.
+    pub fn metric(&self) -> &Metric {
+        &self.metrics[0]
     }
 
     /// Writes `results.json`, `table.md` and `figure.svg` into `folder`.
@@ -104,40 +133,55 @@ impl Results {
             "{}; {}; seeds {:?}; mean ± half the 95 % interval.\n",
             self.data, self.setting, self.seeds
         )?;
+        let k = self.modalities.len();
+        let metrics: String = self.metrics.iter().map(|m| format!(" test {} |", m.title)).collect();
         let heads: String = self.modalities.iter().map(|m| format!(" {m} head |")).collect();
         let kappas: String = self.modalities.iter().map(|m| format!(" κ {m} |")).collect();
-        writeln!(out, "| | test accuracy % |{heads} ρ (training) |{kappas}")?;
-        writeln!(out, "|---|{}", "---|".repeat(2 + 2 * self.modalities.len()))?;
-        let blank = " |".repeat(self.modalities.len());
-        for (name, teacher) in &self.teachers {
-            let (accuracy, rho) = (&teacher.test_accuracy, &teacher.train_confidence);
-            writeln!(
-                out,
-                "| teacher {name} | {} |{blank} {:.3} |{blank}",
-                show(accuracy),
-                rho.mean
-            )?;
+        writeln!(out, "| |{metrics}{heads} ρ (training) |{kappas}")?;
+        writeln!(out, "|---|{}", "---|".repeat(self.metrics.len() + 1 + 2 * k))?;
+        let blank = " |".repeat(k);
+        for (name, scores) in &self.baselines {
+            writeln!(out, "| {name} |{}{blank} |{blank}", self.scores(None, scores))?;
+        }
+        for name in &self.modalities {
+            let Some(teacher) = self.teachers.get(name) else { continue };
+            let (scores, rho) = (self.scores(None, &teacher.scores), teacher.train_confidence.mean);
+            writeln!(out, "| teacher {name} |{scores}{blank} {rho:.3} |{blank}")?;
         }
         for method in Method::ALL {
             let Some(found) = self.methods.get(method.key()) else { continue };
-            let heads: String = found.heads.values().map(|h| format!(" {} |", show(h))).collect();
-            let kappas: String =
-                found.kappa.values().map(|k| format!(" {:.2} |", k.mean)).collect();
-            writeln!(out, "| {method} | {} |{heads} |{kappas}", show(&found.test_accuracy))?;
+            let scores = self.scores(Some(&found.test), &found.scores);
+            let head = |m: &String| Some(format!(" {} |", self.show(0, found.heads.get(m)?)));
+            let kappa = |m: &String| Some(format!(" {:.2} |", found.kappa.get(m)?.mean));
+            let or_blank = |cell: Option<String>| cell.unwrap_or_else(|| " |".to_owned());
+            let heads: String = self.modalities.iter().map(|m| or_blank(head(m))).collect();
+            let kappas: String = self.modalities.iter().map(|m| or_blank(kappa(m))).collect();
+            writeln!(out, "| {method} |{scores}{heads} |{kappas}")?;
         }
         writeln!(out, "\n| claim | verdict | differences, seed by seed |\n|---|---|---|")?;
         for Claim { claim, verdict, differences } in &self.claims {
+            let signed = |d: &Estimate| {
+                let (mean, half) = (d.mean, self.metric().show(d.half_width()));
+                format!("{mean:+.*} ± {half}", self.metric().decimals)
+            };
             let each = differences.iter().map(|(what, d)| format!("{what}: {}", signed(d)));
             writeln!(out, "| {claim} | **{verdict}** | {} |", each.collect::<Vec<_>>().join("; "))?;
         }
         Ok(text)
     }
-}
 
-fn show(estimate: &Estimate) -> String {
-    format!("{:.1} ± {:.1}", estimate.mean, estimate.half_width())
-}
+    /// A cell a metric; `first` where the first metric's stands apart.
+    fn scores(&self, first: Option<&Estimate>, scores: &Estimates) -> String {
+        let cell = |(i, metric): (usize, &Metric)| {
+            let own = if i == 0 { first } else { None };
+            let found = own.or_else(|| scores.get(&metric.on("test")));
+            found.map_or_else(|| " |".to_owned(), |e| format!(" {} |", self.show(i, e)))
+        };
+        self.metrics.iter().enumerate().map(cell).collect()
+    }
 
-fn signed(estimate: &Estimate) -> String {
-    format!("{:+.1} ± {:.1}", estimate.mean, estimate.half_width())
+    fn show(&self, metric: usize, estimate: &Estimate) -> String {
+        let metric = &self.metrics[metric];
+        format!("{} ± {}", metric.show(estimate.mean), metric.show(estimate.half_width()))
+    }
 }

@@ -1,4 +1,4 @@
-//! The outcome: one table, one JSON file.
+//! The outcome of one seed: one table, one JSON file.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -6,44 +6,74 @@ use comfy_table::{Table, presets::UTF8_BORDERS_ONLY};
 use g2d::Modality;
 use serde::Serialize;
 
-use super::methods::Method;
+use super::{
+    methods::Method,
+    metric::{Metric, Scores},
+};
 
-/// Accuracies are percentages on test data.
+/// Values on test data.
 #[derive(Debug, Serialize)]
 pub struct Summary {
     pub seed: u64,
     pub teachers: BTreeMap<String, TeacherSummary>,
     pub methods: BTreeMap<String, MethodSummary>,
+    /// What can be had without looking at the inputs, by name.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub baselines: BTreeMap<String, Scores>,
     #[serde(skip)]
     pub modalities: Vec<String>,
+    /// The one that decides first.
+    #[serde(skip)]
+    pub metrics: Vec<Metric>,
 }
 
 #[derive(Debug, Clone, Serialize)]
 pub struct TeacherSummary {
-    pub test_accuracy: f64,
+    /// `test_*`.
+    #[serde(flatten)]
+    pub scores: Scores,
     /// ρ over the training set.
     pub train_confidence: f64,
 }
 
 #[derive(Debug, Serialize)]
 pub struct MethodSummary {
-    pub test_accuracy: f64,
-    /// On validation data, of the same weights.
-    pub val_accuracy: f64,
-    /// Of each modality's head alone.
+    /// `test_*`, and the first metric's `val_*` of the same weights.
+    #[serde(flatten)]
+    pub scores: Scores,
+    /// The first metric of each modality's head alone.
     pub heads: BTreeMap<String, f64>,
     /// Mean κ of each encoder over all epochs.
     pub kappa: BTreeMap<String, f64>,
 }
 
 impl Summary {
-    pub fn new(seed: u64, modalities: &[Modality]) -> Self {
+    pub fn new(seed: u64, modalities: &[Modality], metrics: &[Metric]) -> Self {
         Self {
             seed,
             teachers: BTreeMap::new(),
             methods: BTreeMap::new(),
+            baselines: BTreeMap::new(),
             modalities: modalities.iter().map(|m| m.name().to_owned()).collect(),
+            metrics: metrics.to_vec(),
         }
+    }
+
+    /// A row's name, its scores, each head's, and ρ.
+    fn row(
+        &self,
+        name: String,
+        scores: &Scores,
+        heads: Option<&BTreeMap<String, f64>>,
+        rho: Option<f64>,
+    ) -> Vec<String> {
+        let test = |metric: &Metric| scores.get(&metric.on("test")).map(|v| metric.show(*v));
+        let head = |m: &String| Some(self.metrics[0].show(*heads?.get(m)?));
+        let scores = self.metrics.iter().map(test);
+        let heads = self.modalities.iter().map(head);
+        let rho = rho.map(|rho| format!("{rho:.3}"));
+        let cells = scores.chain(heads).chain([rho]).map(Option::unwrap_or_default);
+        std::iter::once(name).chain(cells).collect()
     }
 }
 
@@ -51,24 +81,23 @@ impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut table = Table::new();
         table.load_preset(UTF8_BORDERS_ONLY);
+        let metrics = self.metrics.iter().map(|metric| format!("test {}", metric.title));
         let heads = self.modalities.iter().map(|m| format!("{m} head"));
-        let header = ["".to_owned(), "test accuracy %".to_owned()].into_iter().chain(heads);
+        let header = std::iter::once(String::new()).chain(metrics).chain(heads);
         table.set_header(header.chain(["ρ on training data".to_owned()]));
+        for (name, scores) in &self.baselines {
+            table.add_row(self.row(name.clone(), scores, None, None));
+        }
         for modality in &self.modalities {
             if let Some(teacher) = self.teachers.get(modality) {
-                let mut row =
-                    vec![format!("teacher {modality}"), format!("{:.1}", teacher.test_accuracy)];
-                row.resize(2 + self.modalities.len(), String::new());
-                row.push(format!("{:.3}", teacher.train_confidence));
-                table.add_row(row);
+                let (name, rho) = (format!("teacher {modality}"), teacher.train_confidence);
+                table.add_row(self.row(name, &teacher.scores, None, Some(rho)));
             }
         }
         for method in Method::ALL {
             if let Some(found) = self.methods.get(method.key()) {
-                let mut row = vec![method.to_string(), format!("{:.1}", found.test_accuracy)];
-                let head = |m| found.heads.get(m).map_or_else(String::new, |a| format!("{a:.1}"));
-                row.extend(self.modalities.iter().map(head));
-                table.add_row(row);
+                let heads = Some(&found.heads);
+                table.add_row(self.row(method.to_string(), &found.scores, heads, None));
             }
         }
         write!(f, "{table}")

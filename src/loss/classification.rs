@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Reduction, Tensor};
 
-use super::{Distillation, G2dLoss, LossInput, LossTerms, torch};
+use super::{Confidence, Distillation, G2dLoss, LossInput, LossTerms, TrueClassProbability, torch};
 use crate::{Modality, Result, error};
 
 /// What a classifier's targets are.
@@ -27,7 +27,8 @@ pub enum Labels {
 /// | ρ^m | mean of σ(l_t)\[y\] | mean over [B, C] of the probability given to the true 0 or 1 |
 ///
 /// ρ is measured on the batch that is trained on, as in the paper: a modality that is fitted well
-/// counts as strong even where it generalises badly.
+/// counts as strong even where it generalises badly. It is [`TrueClassProbability`], unless
+/// [`G2dTrainerBuilder::confidence`](crate::G2dTrainerBuilder::confidence) names another.
 ///
 /// On the CPU a label outside `0..C` is an error. On another device the label is not read back: it
 /// turns the loss into NaN, which the trainer reports.
@@ -185,18 +186,6 @@ impl G2dLoss for Classification {
     }
 
     fn confidence(&self, logits: &Tensor, targets: &Tensor) -> Result<Tensor> {
-        let probability = match self.labels {
-            Labels::Single => {
-                let p = logits.f_softmax(-1, None).map_err(torch)?;
-                let y = targets.clamp(0, logits.size()[1] - 1).unsqueeze(1);
-                p.f_gather(1, &y, false).map_err(torch)?
-            }
-            Labels::Multi => {
-                // σ(l) where y = 1, 1 − σ(l) = σ(−l) where y = 0.
-                let signs = targets.f_to_kind(logits.kind()).map_err(torch)? * 2.0 - 1.0;
-                logits.f_mul(&signs).map_err(torch)?.sigmoid()
-            }
-        };
-        probability.f_mean(None).map_err(torch)
+        TrueClassProbability { labels: self.labels }.of(logits, targets)
     }
 }

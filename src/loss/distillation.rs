@@ -23,7 +23,7 @@ pub enum FeatureReduction {
 /// L_feat^m = reduction of (f_s^m − f_t^m)², counted α · `feature_weight[m]` times; L_logit^m,
 /// counted β · `logit_weight[m]` times, compares teacher m with the *fused* student: for classes
 /// KL(σ(l_t^m / T_m) ‖ σ(l_s / T_m)) · T_m². All are 1 by default, as in the authors' code. A term
-/// whose weight is 0 is not computed.
+/// whose weight is 0 is not computed. Both are means over the rows of the batch that have m.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Distillation {
@@ -95,22 +95,29 @@ impl Distillation {
         let k = input.modalities.len();
         let (mut feature, mut logit) = (vec![], vec![]);
         for (m, teacher) in input.teachers.iter().enumerate() {
+            let Some(teacher) = teacher else {
+                feature.push(None);
+                logit.push(None);
+                continue;
+            };
+            let rows = &input.rows[m];
             let (alpha, beta) =
                 (self.alpha * self.feature_weight.of(m), self.beta * self.logit_weight.of(m));
             feature.push(if alpha == 0.0 {
                 None
             } else {
-                let student = &input.features[m];
-                same_shape("features", &input.modalities[m], student, &teacher.features)?;
-                let term = feature_distance(student, &teacher.features, self.feature_reduction)?;
+                let student = rows.select(&input.features[m])?;
+                same_shape("features", &input.modalities[m], &student, &teacher.features)?;
+                let term = feature_distance(&student, &teacher.features, self.feature_reduction)?;
                 add(&term, alpha)?;
                 Some(term)
             });
             logit.push(if beta == 0.0 {
                 None
             } else {
-                same_shape("logits", &input.modalities[m], input.logits, &teacher.logits)?;
-                let term = compare(&teacher.logits, input.logits, self.temperature.of(m))?;
+                let student = rows.select(input.logits)?;
+                same_shape("logits", &input.modalities[m], &student, &teacher.logits)?;
+                let term = compare(&teacher.logits, &student, self.temperature.of(m))?;
                 add(&term, beta)?;
                 Some(term)
             });

@@ -3,18 +3,21 @@
 //! - [`Classification`]: cross-entropy over classes, or binary cross-entropy over labels.
 //! - [`Regression`]: mean squared error.
 //! - [`Distillation`]: weights, temperatures and the reduction of the feature term, for both.
+//! - [`Confidence`]: ρ; [`TrueClassProbability`], [`ExponentialError`], [`InverseError`].
 
 mod classification;
+mod confidence;
 mod distillation;
 mod regression;
 
 use tch::Tensor;
 
 pub use classification::{Classification, Labels};
+pub use confidence::{Confidence, ExponentialError, InverseError, TrueClassProbability};
 pub use distillation::{Distillation, FeatureReduction};
 pub use regression::Regression;
 
-use crate::{Modality, Result, TeacherOutput};
+use crate::{Modality, Result, Rows, TeacherOutput};
 
 /// The objective of a step, and the measure by which teachers are ranked.
 ///
@@ -24,7 +27,9 @@ use crate::{Modality, Result, TeacherOutput};
 /// - `terms` and `confidence` compute in the kind of the logits; `total` is a scalar connected to
 ///   the graph of `logits` and `features`.
 /// - The trainer calls `check` once at build, then per step `check_targets`, `confidence` for every
-///   teacher, and `terms`.
+///   teacher (with the rows of the batch that have its modality), and `terms`.
+/// - L_feat^m and L_logit^m, and whatever else is of modality m, are taken over the rows
+///   `input.rows[m]` alone; a modality that is missing in the whole batch has no terms.
 pub trait G2dLoss {
     /// Checks the configuration against the modalities.
     ///
@@ -46,7 +51,8 @@ pub trait G2dLoss {
     /// match.
     fn terms(&self, input: &LossInput<'_>) -> Result<LossTerms>;
 
-    /// ρ: how well logits [B, C] know their targets; a scalar tensor, higher is stronger.
+    /// ρ: how well logits [B, C] know their targets; a scalar tensor, higher is stronger. The trainer
+    /// takes it unless it was built with another [`Confidence`].
     ///
     /// # Errors
     /// [`Error::Torch`](crate::Error::Torch).
@@ -64,8 +70,11 @@ pub struct LossInput<'a> {
     pub logits: &'a Tensor,
     /// Student features f_s^m [B, d_m], projected to the teacher's width where there is a projection.
     pub features: &'a [Tensor],
-    /// The teachers' answers in the same order, or none at all.
-    pub teachers: &'a [TeacherOutput],
+    /// The teachers' answers on the `rows` of their modalities, in the same order, or none at all;
+    /// `None` for a modality that is missing in the whole batch.
+    pub teachers: &'a [Option<TeacherOutput>],
+    /// The rows that have each modality: `rows[m].select` takes them from a tensor of B rows.
+    pub rows: &'a [Rows],
     /// The targets, checked.
     pub targets: &'a Tensor,
 }
@@ -77,9 +86,9 @@ pub struct LossTerms {
     pub total: Tensor,
     /// L_S.
     pub task: Tensor,
-    /// L_feat^m; `None` where its weight is 0 or there is no teacher.
+    /// L_feat^m; `None` where its weight is 0, there is no teacher, or no row has m.
     pub feature: Vec<Option<Tensor>>,
-    /// L_logit^m; `None` where its weight is 0 or there is no teacher.
+    /// L_logit^m; `None` where its weight is 0, there is no teacher, or no row has m.
     pub logit: Vec<Option<Tensor>>,
 }
 

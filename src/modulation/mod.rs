@@ -7,7 +7,7 @@ use std::fmt;
 
 use tch::Tensor;
 
-use crate::{Error, Modality, ModalityParams, Plan, Progress, Result, Student, error};
+use crate::{Error, Modality, ModalityParams, Plan, Progress, Result, Rows, Student, error};
 
 /// Scales or disturbs encoder gradients, from what the student itself said of the batch.
 ///
@@ -80,6 +80,8 @@ pub struct SeenGradients<'a> {
     pub params: &'a ModalityParams,
     /// The batch's targets.
     pub targets: &'a Tensor,
+    /// The rows of the batch that have each modality.
+    pub rows: &'a [Rows],
     /// The fused logits or predictions [B, C], detached.
     pub logits: &'a Tensor,
     pub(crate) student: &'a dyn Student,
@@ -87,7 +89,8 @@ pub struct SeenGradients<'a> {
 }
 
 impl SeenGradients<'_> {
-    /// What modality `m` alone would predict of this batch, [B, C], computed now, without gradient.
+    /// What modality `m` alone would predict of this batch, [B, C], computed now, without gradient. It
+    /// means something at `rows[m]` only.
     ///
     /// # Errors
     /// [`Error::Config`] if the student cannot say it.

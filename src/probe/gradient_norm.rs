@@ -6,7 +6,8 @@ use super::{ImbalanceProbe, Measurement, Observation};
 use crate::{Error, Modality, Result, mean::Mean};
 
 /// L2 norm of all of an encoder's gradients taken together, as the optimizer will see them, averaged
-/// over the steps observed (`gradient_norm`). A suppressed encoder, which has none, counts as 0.
+/// over the steps observed (`gradient_norm`). A suppressed encoder, which has none, counts as 0; a step
+/// whose whole batch lacks the modality does not count.
 ///
 /// Costs one pass over the encoders' gradients in every `every`-th step, no wait for the device.
 #[derive(Debug)]
@@ -30,13 +31,16 @@ impl Default for GradientNorm {
 
 impl ImbalanceProbe for GradientNorm {
     fn observe(&mut self, seen: &Observation<'_>) -> Result<()> {
-        if seen.report.at.step % self.every != 0 {
+        if !seen.report.at.step.is_multiple_of(self.every) {
             return Ok(());
         }
         if self.means.is_empty() {
             self.means = seen.modalities.iter().map(|m| (m.clone(), Mean::default())).collect();
         }
         for (m, (_, mean)) in self.means.iter_mut().enumerate() {
+            if seen.rows[m].is_missing() {
+                continue;
+            }
             let norm = norm(seen.params.gradients(m))
                 .map_err(|source| Error::torch("take the norm of a gradient", source))?;
             match norm {

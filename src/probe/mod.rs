@@ -12,7 +12,7 @@ use tch::Tensor;
 pub use confidence_ratio::ConfidenceRatio;
 pub use gradient_norm::GradientNorm;
 
-use crate::{Batch, Modality, ModalityParams, Result, StepReport, TeacherOutput};
+use crate::{Batch, Modality, ModalityParams, Result, Rows, StepReport, TeacherOutput};
 
 /// Measures imbalance from the steps it is shown.
 ///
@@ -21,6 +21,8 @@ use crate::{Batch, Modality, ModalityParams, Result, StepReport, TeacherOutput};
 /// - `observe` is called after each successful backward, before the caller's optimizer steps, without
 ///   gradient; it should keep device tensors and leave reading them to `end_epoch`, since a read
 ///   waits for the device.
+/// - What is measured of a modality leaves out the samples that lack it, and the steps whose whole
+///   batch does.
 /// - `end_epoch` returns what was measured since the last call and starts anew. Names are stable, a
 ///   measurement a name and modality, values finite.
 pub trait ImbalanceProbe {
@@ -50,10 +52,13 @@ pub struct Observation<'a> {
     pub batch: &'a Batch,
     /// The encoders' parameters with the gradients that the optimizer will see.
     pub params: &'a ModalityParams,
-    /// The student's features [B, d_m], detached.
+    /// The rows of the batch that have each modality.
+    pub rows: &'a [Rows],
+    /// The student's features [B, d_m], detached; zeros where a sample lacks m.
     pub features: &'a [Tensor],
-    /// The teachers' answers, or none.
-    pub teachers: &'a [TeacherOutput],
+    /// The teachers' answers on the `rows` of their modalities, or none at all; `None` for a modality
+    /// that the whole batch lacks.
+    pub teachers: &'a [Option<TeacherOutput>],
 }
 
 /// One number that a probe found.

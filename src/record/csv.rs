@@ -40,9 +40,20 @@ impl CsvRecorder {
     /// accuracy, the same names in every row.
     ///
     /// # Errors
-    /// [`Error::Io`] if the disk refuses; [`Error::Config`] for a column that the first row lacked.
+    /// [`Error::Io`] if the disk refuses; [`Error::Config`] for a column that the first row lacked, or
+    /// that comes twice.
     pub fn epoch(&mut self, report: &EpochReport, metrics: &[(String, f64)]) -> Result<()> {
         let cells = cells(report, metrics);
+        let mut names: Vec<_> = cells.iter().map(|(name, _)| name).collect();
+        names.sort_unstable();
+        if let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]) {
+            return Err(error::config(
+                format!("columns of {}", self.path.display()),
+                "names of their own",
+                format!("{:?} twice", twice[0]),
+                "give the metric another name",
+            ));
+        }
         if self.header.is_empty() {
             self.header = cells.iter().map(|(name, _)| name.clone()).collect();
             self.writer.write_record(&self.header).map_err(|e| failed(&self.path, e))?;

@@ -1,6 +1,6 @@
 //! No suppression.
 
-use super::{Plan, Progress, SmpScheduler};
+use super::{Candidates, Plan, Progress, SmpScheduler};
 use crate::{Modality, Result};
 
 /// Every modality learns in every step: joint training, or L_G2D without SMP.
@@ -19,7 +19,7 @@ impl SmpScheduler for Joint {
         false
     }
 
-    fn plan(&mut self, _at: Progress, _confidence: &[f64]) -> Result<Plan> {
+    fn plan(&mut self, _at: Progress, _candidates: &Candidates) -> Result<Plan> {
         Ok(Plan::joint(self.modalities))
     }
 }

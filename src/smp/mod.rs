@@ -7,6 +7,7 @@
 //! - [`Partial`]: stronger modalities are slowed by 1 − tanh(α·ratio), not stopped.
 //! - [`Joint`]: all learn, always.
 
+mod candidates;
 mod joint;
 mod partial;
 mod per_batch;
@@ -14,6 +15,7 @@ mod plan;
 mod ranking;
 mod sequential;
 
+pub use candidates::Candidates;
 pub use joint::Joint;
 pub use partial::Partial;
 pub use per_batch::PerBatch;
@@ -43,10 +45,13 @@ pub struct Progress {
 ///   not fit them.
 /// - Then `plan` once a step and `end_epoch` after an epoch's last step.
 /// - `plan` depends only on the configuration and on what it was given since `bind`.
-/// - `confidence` holds ρ of every modality for this batch where `reads_confidence(at)` said so, and
-///   is empty otherwise. Saying `false` where ρ is not needed spares the step a wait for the device.
-/// - NaN in `confidence` is an error; equal values are ordered as the modalities are.
-/// - The plan has one κ in [0, 1] for each modality.
+/// - `candidates` says which modalities this batch has, and holds their ρ where
+///   `reads_confidence(at)` said so. Saying `false` where ρ is not needed spares the step a wait for
+///   the device.
+/// - A missing modality is not ranked against the present ones, and never the reason for an error.
+/// - A ρ that is not finite is an error; equal values are ordered as the modalities are.
+/// - The plan has one κ in [0, 1] for each modality. That of a missing one does not matter: the
+///   trainer makes it 0.
 pub trait SmpScheduler {
     /// Takes the modalities, and checks the configuration against them.
     ///
@@ -70,14 +75,14 @@ pub trait SmpScheduler {
     /// # Errors
     /// [`Error::NonFinite`](crate::Error::NonFinite) for a ρ that is not finite,
     /// [`Error::Config`](crate::Error::Config) for a wrong number of them.
-    fn plan(&mut self, at: Progress, confidence: &[f64]) -> Result<Plan>;
+    fn plan(&mut self, at: Progress, candidates: &Candidates) -> Result<Plan>;
 
-    /// Takes the mean ρ of every modality over the samples of the epoch that ended (empty without
-    /// teachers).
+    /// Takes the mean ρ of every modality over the samples of the epoch that ended: `None` without
+    /// teachers, or where no sample had the modality.
     ///
     /// # Errors
     /// As `plan`.
-    fn end_epoch(&mut self, epoch: u64, confidence: &[f64]) -> Result<()> {
+    fn end_epoch(&mut self, epoch: u64, confidence: &[Option<f64>]) -> Result<()> {
         let _ = (epoch, confidence);
         Ok(())
     }

@@ -3,13 +3,14 @@
 use std::ops::Range;
 
 use super::ranking::Ranker;
-use super::{Plan, Progress, Ranking, SmpScheduler};
+use super::{Candidates, Plan, Progress, Ranking, SmpScheduler};
 use crate::{Modality, Result, error};
 
 /// Slows every modality that is stronger than the weakest, as OGM does:
 /// κ^m = 1 − tanh(α · ρ^m / min ρ) where ρ^m > min ρ, and 1 for the weakest.
 ///
-/// Only within `epochs`; outside, all learn fully.
+/// Only within `epochs`; outside, all learn fully. The weakest is that of the modalities which the
+/// batch has.
 #[derive(Debug, Clone)]
 pub struct Partial {
     alpha: f64,
@@ -56,26 +57,32 @@ impl SmpScheduler for Partial {
         self.epochs.contains(&at.epoch) && self.ranker.reads_confidence()
     }
 
-    fn plan(&mut self, at: Progress, confidence: &[f64]) -> Result<Plan> {
+    fn plan(&mut self, at: Progress, candidates: &Candidates) -> Result<Plan> {
         if !self.epochs.contains(&at.epoch) {
             return Ok(Plan::joint(self.ranker.len()));
         }
-        let rho = self.ranker.values(at, confidence)?;
-        if let Some(negative) = rho.iter().find(|&&r| r < 0.0) {
+        let rho = self.ranker.values(at, candidates)?.into_iter().enumerate();
+        let rho: Vec<Option<f64>> =
+            rho.map(|(m, rho)| rho.filter(|_| candidates.is_present(m))).collect();
+        let known = || rho.iter().copied().flatten();
+        if let Some(negative) = known().find(|&r| r < 0.0) {
             return Err(error::config(
                 "confidence ρ given to Partial",
                 "numbers ≥ 0, so that their ratio means something",
                 format!("{negative}"),
-                "let the loss's `confidence` be a probability or a share",
+                "let the confidence be a probability or a share",
             ));
         }
-        let weakest = rho.iter().copied().fold(f64::INFINITY, f64::min);
-        let kappa =
-            |r: f64| if r > weakest { 1.0 - (self.alpha * (r / weakest)).tanh() } else { 1.0 };
-        Plan::new(rho.into_iter().map(kappa).collect::<Vec<_>>())
+        let weakest = known().fold(f64::INFINITY, f64::min);
+        let kappa = |r: Option<f64>| match r {
+            None => 0.0,
+            Some(r) if r > weakest => 1.0 - (self.alpha * (r / weakest)).tanh(),
+            Some(_) => 1.0,
+        };
+        Plan::new(rho.iter().copied().map(kappa).collect::<Vec<_>>())
     }
 
-    fn end_epoch(&mut self, epoch: u64, confidence: &[f64]) -> Result<()> {
+    fn end_epoch(&mut self, epoch: u64, confidence: &[Option<f64>]) -> Result<()> {
         self.ranker.end_epoch(epoch, confidence)
     }
 }

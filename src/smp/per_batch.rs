@@ -3,11 +3,11 @@
 use std::ops::RangeInclusive;
 
 use super::ranking::Ranker;
-use super::{Plan, Progress, Ranking, SmpScheduler};
+use super::{Candidates, Plan, Progress, Ranking, SmpScheduler};
 use crate::{Modality, Result, error};
 
-/// Within a window of epochs, both ends included, only the weakest modality of each batch learns;
-/// outside it all do.
+/// Within a window of epochs, both ends included, only the weakest modality that each batch has
+/// learns; outside it all do.
 ///
 /// The authors' `modulation_starts <= epoch <= modulation_ends`: `PerBatch::window(0..=150)` covers
 /// 151 epochs. With two modalities this is [`Sequential`](super::Sequential) with one stage of 151,
@@ -42,11 +42,11 @@ impl SmpScheduler for PerBatch {
         self.window.contains(&at.epoch)
     }
 
-    fn plan(&mut self, at: Progress, confidence: &[f64]) -> Result<Plan> {
+    fn plan(&mut self, at: Progress, candidates: &Candidates) -> Result<Plan> {
         let k = self.ranker.len();
         if !self.window.contains(&at.epoch) {
             return Ok(Plan::joint(k));
         }
-        Ok(Plan::only(self.ranker.order(at, confidence)?[0], k))
+        Ok(Plan::at_most(self.ranker.pick(0, at, candidates)?, k))
     }
 }

@@ -44,6 +44,16 @@ impl Plan {
         Self { kappa }
     }
 
+    /// Of `k` modalities only `m` learns, or none.
+    pub(super) fn at_most(m: Option<usize>, k: usize) -> Self {
+        m.map_or_else(|| Self { kappa: vec![0.0; k] }, |m| Self::only(m, k))
+    }
+
+    /// The same plan, but modality `m` stands still.
+    pub(crate) fn stop(&mut self, m: usize) {
+        self.kappa[m] = 0.0;
+    }
+
     /// κ of every modality.
     pub fn kappa(&self) -> &[f64] {
         &self.kappa

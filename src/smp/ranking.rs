@@ -4,10 +4,13 @@ use std::cmp::Ordering;
 
 use serde::{Deserialize, Serialize};
 
-use super::Progress;
+use super::{Candidates, Progress};
 use crate::{Modality, Result, error};
 
 /// On what the order of modalities rests.
+///
+/// A modality that a batch lacks has no ρ there: by `Batch` it is not ranked at all; by
+/// `PreviousEpoch` and `Fixed` it keeps its place in the order, but does not learn.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Ranking {
@@ -16,6 +19,7 @@ pub enum Ranking {
     #[default]
     Batch,
     /// ρ averaged over the samples of the epoch before; in the first epoch, over its batches so far.
+    /// A modality that was missing throughout an epoch keeps the ρ of the last that had it.
     PreviousEpoch,
     /// The order given, weakest first, every modality once. Needs no teacher.
     Fixed(Vec<Modality>),
@@ -27,10 +31,28 @@ pub(super) struct Ranker {
     ranking: Ranking,
     modalities: Vec<Modality>,
     fixed: Vec<usize>,
-    previous: Option<Vec<f64>>,
-    sums: Vec<f64>,
-    /// The latest ρ, not yet in the sums: a step that fails is planned again at the same point.
-    latest: Option<(Progress, Vec<f64>)>,
+    /// Mean ρ of the last finished epoch that had each modality.
+    previous: Vec<Option<f64>>,
+    /// ρ of the batches so far, for modalities that no finished epoch had.
+    so_far: Vec<Average>,
+    /// The latest ρ, not yet in `so_far`: a step that fails is planned again at the same point.
+    latest: Option<(Progress, Candidates)>,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Average {
+    sum: f64,
+    count: f64,
+}
+
+impl Average {
+    fn and(self, value: f64) -> Self {
+        Self { sum: self.sum + value, count: self.count + 1.0 }
+    }
+
+    fn value(self) -> Option<f64> {
+        (self.count > 0.0).then(|| self.sum / self.count)
+    }
 }
 
 impl Ranker {
@@ -39,16 +61,16 @@ impl Ranker {
             ranking,
             modalities: vec![],
             fixed: vec![],
-            previous: None,
-            sums: vec![],
+            previous: vec![],
+            so_far: vec![],
             latest: None,
         }
     }
 
     pub(super) fn bind(&mut self, modalities: &[Modality]) -> Result<()> {
         self.modalities = modalities.to_vec();
-        self.sums = vec![0.0; modalities.len()];
-        self.previous = None;
+        self.previous = vec![None; modalities.len()];
+        self.so_far = vec![Average::default(); modalities.len()];
         self.latest = None;
         if let Ranking::Fixed(order) = &self.ranking {
             self.fixed =
@@ -79,66 +101,112 @@ impl Ranker {
     pub(super) fn reads_confidence(&self) -> bool {
         match self.ranking {
             Ranking::Batch => true,
-            Ranking::PreviousEpoch => self.previous.is_none(),
+            Ranking::PreviousEpoch => self.previous.contains(&None),
             Ranking::Fixed(_) => false,
         }
     }
 
-    /// The ρ that the ranking rests on at this point.
-    pub(super) fn values(&mut self, at: Progress, confidence: &[f64]) -> Result<Vec<f64>> {
-        if let Some(previous) = &self.previous
-            && self.ranking == Ranking::PreviousEpoch
+    /// The ρ that the ranking rests on at this point; `None` where it knows none.
+    pub(super) fn values(
+        &mut self,
+        at: Progress,
+        candidates: &Candidates,
+    ) -> Result<Vec<Option<f64>>> {
+        self.check_number(candidates.len())?;
+        if !self.reads_confidence() {
+            return Ok(self.previous.clone());
+        }
+        self.check(at.epoch, candidates)?;
+        let rho = |m| candidates.confidence(m);
+        let all = 0..self.modalities.len();
+        if self.ranking == Ranking::Batch {
+            return Ok(all.map(rho).collect());
+        }
+        if let Some((then, seen)) = self.latest.replace((at, candidates.clone()))
+            && then != at
         {
-            return Ok(previous.clone());
-        }
-        self.check(at.epoch, confidence)?;
-        if self.ranking == Ranking::PreviousEpoch {
-            if let Some((then, rho)) = self.latest.replace((at, confidence.to_vec()))
-                && then != at
-            {
-                self.sums.iter_mut().zip(rho).for_each(|(sum, rho)| *sum += rho);
+            for (m, average) in self.so_far.iter_mut().enumerate() {
+                *average = seen.confidence(m).map_or(*average, |rho| average.and(rho));
             }
-            return Ok(self.sums.iter().zip(confidence).map(|(sum, rho)| sum + rho).collect());
         }
-        Ok(confidence.to_vec())
+        let with_this = |m: usize| rho(m).map_or(self.so_far[m], |rho| self.so_far[m].and(rho));
+        Ok(all.map(|m| self.previous[m].or_else(|| with_this(m).value())).collect())
     }
 
-    /// Modalities from weakest to strongest; equal ones in their own order.
-    pub(super) fn order(&mut self, at: Progress, confidence: &[f64]) -> Result<Vec<usize>> {
+    /// Modalities from weakest to strongest, those of unknown ρ left out; equal ones in their own
+    /// order.
+    fn order(&mut self, at: Progress, candidates: &Candidates) -> Result<Vec<usize>> {
         if self.is_fixed() {
+            self.check_number(candidates.len())?;
             return Ok(self.fixed.clone());
         }
-        let values = self.values(at, confidence)?;
-        let mut order: Vec<usize> = (0..values.len()).collect();
-        order.sort_by(|&a, &b| values[a].partial_cmp(&values[b]).unwrap_or(Ordering::Equal));
-        Ok(order)
+        let known = self.values(at, candidates)?.into_iter().enumerate();
+        let mut known: Vec<(usize, f64)> = known.filter_map(|(m, rho)| Some((m, rho?))).collect();
+        known.sort_by(|(_, a), (_, b)| a.partial_cmp(b).unwrap_or(Ordering::Equal));
+        Ok(known.into_iter().map(|(m, _)| m).collect())
     }
 
-    pub(super) fn end_epoch(&mut self, epoch: u64, confidence: &[f64]) -> Result<()> {
+    /// The modality at `place` in the order, 0 the weakest. Where the batch lacks it, the next
+    /// stronger one that is present, else the strongest that is; `None` where no ranked one is.
+    pub(super) fn pick(
+        &mut self,
+        place: usize,
+        at: Progress,
+        candidates: &Candidates,
+    ) -> Result<Option<usize>> {
+        let order = self.order(at, candidates)?;
+        let present = |m: &usize| candidates.is_present(*m);
+        let (weaker, rest) = order.split_at(place.min(order.len()));
+        let stronger = rest.iter().copied().find(present);
+        Ok(stronger.or_else(|| weaker.iter().copied().rfind(present)))
+    }
+
+    pub(super) fn end_epoch(&mut self, epoch: u64, confidence: &[Option<f64>]) -> Result<()> {
         if self.ranking == Ranking::PreviousEpoch {
-            self.check(epoch, confidence)?;
-            self.previous = Some(confidence.to_vec());
+            self.check_number(confidence.len())?;
+            let known = confidence.iter().enumerate().filter_map(|(m, rho)| Some((m, (*rho)?)));
+            known.clone().try_for_each(|(m, rho)| self.check_finite(epoch, m, rho))?;
+            known.for_each(|(m, rho)| self.previous[m] = Some(rho));
         }
         Ok(())
     }
 
-    fn check(&self, epoch: u64, confidence: &[f64]) -> Result<()> {
-        if confidence.len() != self.modalities.len() {
-            return Err(error::config(
-                "confidences given to the scheduler",
-                format!("{}, one for each of {:?}", self.modalities.len(), self.modalities),
-                format!("{}", confidence.len()),
-                "`reads_confidence` says when ρ is wanted",
-            ));
+    /// Refuses a present modality without a finite ρ.
+    fn check(&self, epoch: u64, candidates: &Candidates) -> Result<()> {
+        (0..candidates.len()).filter(|&m| candidates.is_present(m)).try_for_each(|m| {
+            match candidates.confidence(m) {
+                Some(rho) => self.check_finite(epoch, m, rho),
+                None => Err(error::config(
+                    format!("confidence ρ of modality {:?}", self.modalities[m]),
+                    "a number, since `reads_confidence` said that it is wanted",
+                    "none",
+                    "give `plan` candidates with their ρ",
+                )),
+            }
+        })
+    }
+
+    fn check_number(&self, found: usize) -> Result<()> {
+        if found == self.modalities.len() {
+            return Ok(());
         }
-        match confidence.iter().position(|rho| !rho.is_finite()) {
-            None => Ok(()),
-            Some(m) => Err(error::non_finite(
-                format!("confidence ρ of modality {:?} in epoch {epoch}", self.modalities[m]),
-                "a finite number",
-                format!("{}", confidence[m]),
-                "check the teacher's weights and its inputs for NaN",
-            )),
+        Err(error::config(
+            "modalities given to the scheduler",
+            format!("{}, one for each of {:?}", self.modalities.len(), self.modalities),
+            format!("{found}"),
+            "give it those that it was bound to",
+        ))
+    }
+
+    fn check_finite(&self, epoch: u64, m: usize, rho: f64) -> Result<()> {
+        if rho.is_finite() {
+            return Ok(());
         }
+        Err(error::non_finite(
+            format!("confidence ρ of modality {:?} in epoch {epoch}", self.modalities[m]),
+            "a finite number",
+            format!("{rho}"),
+            "check the teacher's weights and its inputs for NaN",
+        ))
     }
 }

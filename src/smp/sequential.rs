@@ -1,7 +1,7 @@
 //! Stages: one modality after the other, weakest first.
 
 use super::ranking::Ranker;
-use super::{Plan, Progress, Ranking, SmpScheduler};
+use super::{Candidates, Plan, Progress, Ranking, SmpScheduler};
 use crate::{Modality, Result, error};
 
 /// In the first τ_1 epochs only the weakest encoder π\[1\] learns, in the next τ_2 only π\[2\], …;
@@ -10,6 +10,10 @@ use crate::{Modality, Result, error};
 /// Stage s covers the half-open range of epochs [τ_1 + … + τ_(s−1), τ_1 + … + τ_s). There may be
 /// fewer stages than modalities: the paper's two-modality runs have one, `Sequential::stages([150])`
 /// of 300 epochs.
+///
+/// Where a batch lacks the modality whose turn it is, the next stronger one that is there learns, or
+/// else the strongest that is. Ranked by batch, a missing modality has no place in the order: stage
+/// s is the s-th of those that are there, or their last.
 #[derive(Debug, Clone)]
 pub struct Sequential {
     stages: Vec<u64>,
@@ -59,15 +63,15 @@ impl SmpScheduler for Sequential {
         self.stage(at.epoch).is_some() && self.ranker.reads_confidence()
     }
 
-    fn plan(&mut self, at: Progress, confidence: &[f64]) -> Result<Plan> {
+    fn plan(&mut self, at: Progress, candidates: &Candidates) -> Result<Plan> {
         let k = self.ranker.len();
         Ok(match self.stage(at.epoch) {
-            Some(stage) => Plan::only(self.ranker.order(at, confidence)?[stage], k),
+            Some(stage) => Plan::at_most(self.ranker.pick(stage, at, candidates)?, k),
             None => Plan::joint(k),
         })
     }
 
-    fn end_epoch(&mut self, epoch: u64, confidence: &[f64]) -> Result<()> {
+    fn end_epoch(&mut self, epoch: u64, confidence: &[Option<f64>]) -> Result<()> {
         self.ranker.end_epoch(epoch, confidence)
     }
 }

@@ -24,7 +24,8 @@ pub struct CachedTeacher {
 }
 
 impl CachedTeacher {
-    /// Asks `teacher`, whose modality has index `m` in the batches, about every batch once.
+    /// Asks `teacher`, whose modality has index `m` in the batches, about every batch once, but for
+    /// samples that lack the modality.
     ///
     /// The answers stay on the device that the teacher gave them on.
     ///
@@ -42,6 +43,7 @@ impl CachedTeacher {
         let (mut features, mut logits, mut targets) = (Vec::new(), Vec::new(), Vec::new());
         for batch in batches {
             let batch = batch?;
+            let Some(batch) = batch.having(m)? else { continue };
             let Some(ids) = batch.ids() else {
                 return Err(error::cache(
                     what,
@@ -80,7 +82,12 @@ impl CachedTeacher {
             targets.push(batch.targets().detach());
         }
         if rows.is_empty() {
-            return Err(error::cache(what, "at least one batch", "none", "pass the training set"));
+            return Err(error::cache(
+                what,
+                "at least one sample that has its modality",
+                "none",
+                "pass the training set",
+            ));
         }
         let joined = |parts: &[Tensor]| {
             Tensor::f_cat(parts, 0)

@@ -19,7 +19,8 @@ use crate::{Batch, Modality, Result};
 /// - `output` looks only at the input of modality `m` (or at the sample ids).
 /// - It evaluates: batch norm and dropout as in evaluation, the same output for the same batch.
 /// - Its output carries no gradient and is finite; rows follow the batch's order.
-/// - It is called once a step, before the student runs.
+/// - It is called once a step, before the student runs, about the samples that have its modality, and
+///   not at all where none has.
 pub trait Teacher {
     /// The modality that it knows.
     fn modality(&self) -> &Modality;

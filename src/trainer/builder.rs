@@ -4,7 +4,7 @@ use super::report::EpochTotals;
 use super::{G2dTrainer, Suppression};
 use crate::modality::check_names;
 use crate::{
-    FeatureProjection, G2dLoss, GradientModulation, ImbalanceProbe, Joint, Modality,
+    Confidence, FeatureProjection, G2dLoss, GradientModulation, ImbalanceProbe, Joint, Modality,
     ModalityParams, Progress, Result, SmpScheduler, Student, Teacher, error,
 };
 
@@ -12,6 +12,7 @@ use crate::{
 #[must_use = "a builder does nothing until `build`"]
 pub struct G2dTrainerBuilder {
     loss: Box<dyn G2dLoss>,
+    confidence: Option<Box<dyn Confidence>>,
     encoders: Option<ModalityParams>,
     teachers: Vec<Box<dyn Teacher>>,
     scheduler: Box<dyn SmpScheduler>,
@@ -27,6 +28,7 @@ impl G2dTrainer {
     pub fn builder(loss: impl G2dLoss + 'static) -> G2dTrainerBuilder {
         G2dTrainerBuilder {
             loss: Box::new(loss),
+            confidence: None,
             encoders: None,
             teachers: Vec::new(),
             scheduler: Box::new(Joint::default()),
@@ -53,6 +55,12 @@ impl G2dTrainerBuilder {
     /// Adds a teacher chosen at run time.
     pub fn boxed_teacher(mut self, teacher: Box<dyn Teacher>) -> Self {
         self.teachers.push(teacher);
+        self
+    }
+
+    /// By what ρ modalities are ranked; the loss's own if not given.
+    pub fn confidence(mut self, confidence: impl Confidence + 'static) -> Self {
+        self.confidence = Some(Box::new(confidence));
         self
     }
 
@@ -106,6 +114,7 @@ impl G2dTrainerBuilder {
     pub fn build(self, student: &dyn Student) -> Result<G2dTrainer> {
         let Self {
             loss,
+            confidence,
             encoders,
             teachers,
             mut scheduler,
@@ -154,6 +163,7 @@ impl G2dTrainerBuilder {
             totals: EpochTotals::new(modalities.len()),
             modalities,
             loss,
+            confidence,
             params,
             teachers,
             scheduler,
@@ -162,7 +172,7 @@ impl G2dTrainerBuilder {
             projection,
             probes,
             progress: Progress::default(),
-            unread: None,
+            unread: Vec::new(),
         })
     }
 }

@@ -2,7 +2,8 @@
 
 use tch::{Device, Tensor};
 
-use crate::{Batch, Error, Modality, Result, Student, Teacher, error, metrics};
+use super::features::features;
+use crate::{Batch, Error, Modality, Result, Rows, Student, Teacher, error, metrics, parts::Parts};
 
 /// What a model said of a data set, in host memory.
 #[derive(Debug)]
@@ -11,6 +12,8 @@ pub struct Predictions {
     pub logits: Tensor,
     /// Unimodal logits [N, C] of every modality whose head can say them; empty for a teacher.
     pub heads: Vec<(Modality, Tensor)>,
+    /// Which of the N samples have a modality, for every modality that some lack; empty for a teacher.
+    pub present: Vec<(Modality, Vec<bool>)>,
     /// The targets, [N] or [N, D].
     pub targets: Tensor,
 }
@@ -24,17 +27,27 @@ impl Predictions {
         metrics::accuracy(&self.logits, &self.targets)
     }
 
-    /// The same for each modality's head alone.
+    /// The same for each modality's head alone, over the samples that have the modality; one that no
+    /// sample has is left out.
     ///
     /// # Errors
     /// As `accuracy`.
     pub fn head_accuracy(&self) -> Result<Vec<(Modality, f64)>> {
-        let each = self.heads.iter();
-        each.map(|(m, logits)| Ok((m.clone(), metrics::accuracy(logits, &self.targets)?))).collect()
+        let mut found = Vec::with_capacity(self.heads.len());
+        for (modality, logits) in &self.heads {
+            let flags = self.present.iter().find(|(other, _)| other == modality);
+            let rows = flags.map_or(Ok(Rows::All), |(_, flags)| Rows::of(flags, Device::Cpu))?;
+            if !rows.is_missing() {
+                let (logits, targets) = (rows.select(logits)?, rows.select(&self.targets)?);
+                found.push((modality.clone(), metrics::accuracy(&logits, &targets)?));
+            }
+        }
+        Ok(found)
     }
 }
 
-/// Runs the student over `batches` in evaluation mode, without gradient.
+/// Runs the student over `batches` in evaluation mode, without gradient. Samples may lack modalities,
+/// as in a step.
 ///
 /// # Errors
 /// Any error of a batch or of the student; [`Error::Config`] without a batch.
@@ -44,14 +57,21 @@ pub fn evaluate(
 ) -> Result<Predictions> {
     let _no_grad = tch::no_grad_guard();
     let modalities = student.modalities().to_vec();
-    let mut rows = Rows::default();
+    let mut rows = Joined::default();
     let mut heads: Vec<Option<Vec<Tensor>>> = modalities.iter().map(|_| Some(Vec::new())).collect();
+    let mut present: Vec<Vec<bool>> = vec![Vec::new(); modalities.len()];
     for batch in batches {
         let batch = batch?;
         batch.check(&modalities, batch.device())?;
-        let features = (0..modalities.len())
-            .map(|m| student.encode(m, &batch, false))
-            .collect::<Result<Vec<_>>>()?;
+        let parts = Parts::of(&batch, modalities.len())?;
+        let features =
+            features(student, &modalities, &parts, |m, part| student.encode(m, part, false))?;
+        for (m, flags) in present.iter_mut().enumerate() {
+            match batch.present(m) {
+                Some(own) => flags.extend(own),
+                None => flags.resize(flags.len() + batch.size() as usize, true),
+            }
+        }
         for (m, parts) in heads.iter_mut().enumerate() {
             match (student.unimodal_logits(m, &features), &mut *parts) {
                 (Some(logits), Some(parts)) => parts.push(to_host(&logits)?),
@@ -61,6 +81,8 @@ pub fn evaluate(
         rows.push(&student.fuse(&features, false)?, batch.targets())?;
     }
     let mut predictions = rows.join()?;
+    let lacking = modalities.iter().cloned().zip(present);
+    predictions.present = lacking.filter(|(_, flags)| flags.contains(&false)).collect();
     for (modality, parts) in modalities.into_iter().zip(heads) {
         if let Some(parts) = parts {
             predictions.heads.push((modality, cat(&parts)?));
@@ -69,31 +91,31 @@ pub fn evaluate(
     Ok(predictions)
 }
 
-/// Runs a teacher, whose modality has index `m`, over `batches`.
+/// Runs a teacher, whose modality has index `m`, over the samples of `batches` that have it.
 ///
 /// # Errors
-/// Any error of a batch or of the teacher; [`Error::Config`] without a batch.
+/// Any error of a batch or of the teacher; [`Error::Config`] without such a sample.
 pub fn evaluate_teacher(
     teacher: &dyn Teacher,
     m: usize,
     batches: impl IntoIterator<Item = Result<Batch>>,
 ) -> Result<Predictions> {
     let _no_grad = tch::no_grad_guard();
-    let mut rows = Rows::default();
+    let mut rows = Joined::default();
     for batch in batches {
-        let batch = batch?;
+        let Some(batch) = batch?.having(m)? else { continue };
         rows.push(&teacher.output(m, &batch)?.logits, batch.targets())?;
     }
     rows.join()
 }
 
 #[derive(Default)]
-struct Rows {
+struct Joined {
     logits: Vec<Tensor>,
     targets: Vec<Tensor>,
 }
 
-impl Rows {
+impl Joined {
     fn push(&mut self, logits: &Tensor, targets: &Tensor) -> Result<()> {
         self.logits.push(to_host(logits)?);
         self.targets.push(to_host(targets)?);
@@ -104,7 +126,7 @@ impl Rows {
         if self.logits.is_empty() {
             return Err(error::config(
                 "evaluation",
-                "at least one batch",
+                "at least one batch with samples that can be evaluated",
                 "none",
                 "check the loader",
             ));
@@ -112,6 +134,7 @@ impl Rows {
         Ok(Predictions {
             logits: cat(&self.logits)?,
             heads: Vec::new(),
+            present: Vec::new(),
             targets: cat(&self.targets)?,
         })
     }

@@ -4,7 +4,7 @@ use tch::Tensor;
 
 use super::G2dTrainer;
 use crate::modulation::unimodal_logits;
-use crate::{Batch, Plan, Result, SeenGradients, Student, error};
+use crate::{Plan, Result, SeenGradients, Student, error, parts::Parts};
 
 impl G2dTrainer {
     /// Refuses a student without the unimodal logits that the modulation will ask for.
@@ -29,7 +29,7 @@ impl G2dTrainer {
         plan: &Plan,
         logits: &Tensor,
         features: &[Tensor],
-        batch: &Batch,
+        parts: &Parts<'_>,
     ) -> Result<Option<Vec<f64>>> {
         let Some(modulation) = &mut self.modulation else {
             return Ok(None);
@@ -41,7 +41,8 @@ impl G2dTrainer {
             modalities: &self.modalities,
             plan,
             params: &self.params,
-            targets: batch.targets(),
+            targets: parts.whole().targets(),
+            rows: parts.rows(),
             logits: &logits.detach(),
             student,
             features: &features,

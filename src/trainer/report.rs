@@ -15,17 +15,19 @@ use crate::{LossTerms, Measurement, Modality, Plan, Progress, Result, host};
 pub struct StepReport {
     /// Where the step stood.
     pub at: Progress,
-    /// What the schedule asked for.
+    /// What the schedule asked for; 0 for a modality that the whole batch lacks.
     pub plan: Plan,
     /// The factor that the [`GradientModulation`](crate::GradientModulation) put on each encoder's
     /// gradient; `None` where there is none or it changed nothing.
     pub modulation: Option<Vec<f64>>,
     /// B.
     pub batch_size: i64,
+    /// How many of the samples have each modality: B, where the batch says nothing else.
+    pub present: Vec<i64>,
     /// The loss term by term, scalars before their weights; `total` is the weighted sum.
     pub terms: LossTerms,
-    /// ρ of every modality, scalars; empty without teachers.
-    pub confidence: Vec<Tensor>,
+    /// ρ of every modality, scalars; `None` without teachers, and where the whole batch lacks it.
+    pub confidence: Vec<Option<Tensor>>,
     /// The fused logits or predictions [B, C].
     pub logits: Tensor,
 }
@@ -45,8 +47,8 @@ pub struct StepValues {
     pub feature: Vec<Option<f64>>,
     /// L_logit^m, before its weight.
     pub logit: Vec<Option<f64>>,
-    /// ρ of every modality; empty without teachers.
-    pub confidence: Vec<f64>,
+    /// ρ of every modality; `None` without teachers, and where the whole batch lacks it.
+    pub confidence: Vec<Option<f64>>,
 }
 
 impl StepReport {
@@ -69,7 +71,7 @@ impl StepReport {
             .into_iter()
             .chain(feature.iter().flatten())
             .chain(logit.iter().flatten())
-            .chain(&self.confidence)
+            .chain(self.confidence.iter().flatten())
             .map(Tensor::shallow_clone)
             .collect();
         let mut values = host::read_scalars(&scalars)?.into_iter();
@@ -78,20 +80,13 @@ impl StepReport {
         let mut each = |terms: &[Option<Tensor>]| {
             terms.iter().map(|term| term.as_ref().map(|_| next())).collect::<Vec<_>>()
         };
-        let (feature, logit) = (each(feature), each(logit));
-        Ok(StepValues {
-            at: self.at,
-            kappa: self.kappa(),
-            total,
-            task,
-            feature,
-            logit,
-            confidence: values.collect(),
-        })
+        let (feature, logit, confidence) = (each(feature), each(logit), each(&self.confidence));
+        Ok(StepValues { at: self.at, kappa: self.kappa(), total, task, feature, logit, confidence })
     }
 }
 
-/// One epoch in numbers: means over its samples (κ: over its steps).
+/// One epoch in numbers: means over its samples (κ: over its steps). What is of one modality is a
+/// mean over the samples that have it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EpochReport {
     /// Counted from 0.
@@ -108,9 +103,9 @@ pub struct EpochReport {
     pub feature: Vec<Option<f64>>,
     /// Mean L_logit^m before its weight; `None` where it was not computed.
     pub logit: Vec<Option<f64>>,
-    /// Mean ρ^m on the training batches; `None` without teachers.
+    /// Mean ρ^m on the training batches; `None` without teachers, or if no sample had m.
     pub confidence: Vec<Option<f64>>,
-    /// Mean κ^m as applied.
+    /// Mean κ^m as applied, 0 in steps whose whole batch lacked m.
     pub kappa: Vec<f64>,
     /// What the probes found.
     pub measurements: Vec<Measurement>,
@@ -140,21 +135,19 @@ impl EpochTotals {
     }
 
     pub(super) fn add(&mut self, report: &StepReport) -> Result<()> {
-        let weight = report.batch_size as f64;
-        self.total.add(&report.terms.total, weight)?;
-        self.task.add(&report.terms.task, weight)?;
-        let optional = |means: &mut Vec<Mean>, terms: &[Option<Tensor>]| {
-            means
-                .iter_mut()
-                .zip(terms)
-                .filter_map(|(mean, term)| term.as_ref().map(|term| (mean, term)))
-                .try_for_each(|(mean, term)| mean.add(term, weight))
+        let samples = report.batch_size as f64;
+        self.total.add(&report.terms.total, samples)?;
+        self.task.add(&report.terms.task, samples)?;
+        let own = |means: &mut [Mean], terms: &[Option<Tensor>]| {
+            means.iter_mut().zip(terms).zip(&report.present).try_for_each(
+                |((mean, term), &rows)| {
+                    term.as_ref().map_or(Ok(()), |term| mean.add(term, rows as f64))
+                },
+            )
         };
-        optional(&mut self.feature, &report.terms.feature)?;
-        optional(&mut self.logit, &report.terms.logit)?;
-        for (mean, rho) in self.confidence.iter_mut().zip(&report.confidence) {
-            mean.add(rho, weight)?;
-        }
+        own(&mut self.feature, &report.terms.feature)?;
+        own(&mut self.logit, &report.terms.logit)?;
+        own(&mut self.confidence, &report.confidence)?;
         self.kappa.iter_mut().zip(report.kappa()).for_each(|(sum, kappa)| *sum += kappa);
         Ok(())
     }

@@ -4,12 +4,12 @@ use std::fmt;
 
 use tch::{Device, Tensor};
 
-use super::Suppression;
 use super::report::{EpochReport, EpochTotals, StepReport};
+use super::{Suppression, check::check_rows, features::features};
 use crate::{
-    Batch, Error, FeatureProjection, G2dLoss, GradientModulation, ImbalanceProbe, LossInput,
-    LossTerms, Modality, ModalityParams, Observation, Plan, Progress, Result, SmpScheduler,
-    Student, Teacher, TeacherOutput, error, host,
+    Batch, Confidence, Error, FeatureProjection, G2dLoss, GradientModulation, ImbalanceProbe,
+    LossInput, LossTerms, Modality, ModalityParams, Observation, Plan, Progress, Result, Rows,
+    SmpScheduler, Student, Teacher, TeacherOutput, error, host, parts::Parts,
 };
 
 /// Runs G²D steps inside the caller's loop.
@@ -26,6 +26,7 @@ use crate::{
 pub struct G2dTrainer {
     pub(super) modalities: Vec<Modality>,
     pub(super) loss: Box<dyn G2dLoss>,
+    pub(super) confidence: Option<Box<dyn Confidence>>,
     pub(super) params: ModalityParams,
     pub(super) teachers: Vec<Box<dyn Teacher>>,
     pub(super) scheduler: Box<dyn SmpScheduler>,
@@ -35,56 +36,61 @@ pub struct G2dTrainer {
     pub(super) probes: Vec<Box<dyn ImbalanceProbe>>,
     pub(super) progress: Progress,
     pub(super) totals: EpochTotals,
-    /// The last loss that was not read yet, and where it was made (devices other than the CPU).
-    pub(super) unread: Option<(Progress, Tensor)>,
+    /// The losses that were not read yet, and where they were made (devices other than the CPU).
+    pub(super) unread: Vec<(Progress, Tensor)>,
 }
 
 impl G2dTrainer {
-    /// One G²D step: teachers, ρ, plan, student, L_G2D, backward; gradients are ready for the
-    /// caller's optimizer when it returns.
+    /// One G²D step: teachers, ρ, plan, student, L_G2D, backward, modulation; gradients are ready for
+    /// the caller's optimizer when it returns.
     ///
     /// Gradients add to those that are there (call `zero_grad` first), but for encoders suppressed
     /// under [`Suppression::SkipBackward`]: theirs are undefined afterwards. The report's tensors are
     /// on the device; on the CPU nothing waits, on another device only a schedule that reads ρ of
-    /// teachers that are not cached.
+    /// teachers that are not cached, and a modulation that reads what it weighs.
     ///
     /// # Errors
     /// Wrong shapes, kinds or devices in the batch, in a teacher's answer or in the student's output;
-    /// a target that the loss refuses; a teacher that does not know a sample; a loss that is not
-    /// finite. All come before `backward`, so no gradient has changed and the step does not count.
+    /// a batch without a modality whose feature shape the student does not tell; a target that the
+    /// loss refuses; a teacher that does not know a sample; a loss that is not finite. All come before
+    /// `backward`, so no gradient has changed and the step does not count.
+    /// Only the error of a [`GradientModulation`] or a probe comes after it: zero the gradients before
+    /// going on.
     /// On a device other than the CPU a loss that is not finite is found later, by the next step that
     /// reads ρ or by [`end_epoch`](Self::end_epoch), and the message names the step it came from.
     pub fn step(&mut self, student: &dyn Student, batch: &Batch) -> Result<StepReport> {
         self.check_student(student)?;
         batch.check(&self.modalities, self.params.device())?;
 
-        let teachers = self.ask_teachers(batch)?;
-        let confidence = self.confidences(&teachers, batch)?;
-        let plan = self.plan(&teachers, &confidence)?;
+        let parts = Parts::of(batch, self.modalities.len())?;
+        let teachers = self.ask_teachers(&parts)?;
+        let confidence = self.confidences(&teachers, &parts)?;
+        let plan = self.plan(&teachers, &confidence, &parts)?;
 
-        let features = (0..self.modalities.len())
-            .map(|m| self.encode(student, m, batch, &plan))
-            .collect::<Result<Vec<_>>>()?;
+        let features = features(student, &self.modalities, &parts, |m, part| {
+            self.encode(student, m, part, &plan)
+        })?;
         let logits = student.fuse(&features, true)?;
-        self.check_logits(&logits, &teachers, batch)?;
-        let terms = self.loss_terms(student, &logits, &features, &teachers, batch)?;
+        self.check_logits(&logits, &teachers, &parts)?;
+        let terms = self.loss_terms(student, &logits, &features, &teachers, &parts)?;
         self.check_finite(&terms)?;
         self.check_modulation(student, &features)?;
 
         terms.total.f_backward().map_err(|e| Error::torch("run backward", e))?;
         self.suppression.settle(&plan, &self.params)?;
-        let modulation = self.modulate(student, &plan, &logits, &features, batch)?;
+        let modulation = self.modulate(student, &plan, &logits, &features, &parts)?;
 
         let report = StepReport {
             at: self.progress,
             plan,
             modulation,
             batch_size: batch.size(),
+            present: parts.counts(),
             terms: detached(terms),
             confidence,
             logits: logits.detach(),
         };
-        self.observe(&report, batch, &features, &teachers)?;
+        self.observe(&report, &parts, &features, &teachers)?;
         self.totals.add(&report)?;
         self.progress.step += 1;
         self.progress.total_steps += 1;
@@ -107,8 +113,7 @@ impl G2dTrainer {
         }
         self.read_unread(&[])?;
         let mut report = self.totals.read(self.progress, &self.modalities)?;
-        let confidence: Vec<f64> = report.confidence.iter().copied().flatten().collect();
-        self.scheduler.end_epoch(self.progress.epoch, &confidence)?;
+        self.scheduler.end_epoch(self.progress.epoch, &report.confidence)?;
         for probe in &mut self.probes {
             report.measurements.extend(probe.end_epoch()?);
         }
@@ -135,57 +140,6 @@ impl G2dTrainer {
         ))
     }
 
-    /// The teachers' answers, checked and outside the graph.
-    fn ask_teachers(&self, batch: &Batch) -> Result<Vec<TeacherOutput>> {
-        let _no_grad = tch::no_grad_guard();
-        let ask = |(m, teacher): (usize, &Box<dyn Teacher>)| {
-            let output = teacher.output(m, batch)?;
-            let what = format!("logits of teacher {:?}", self.modalities[m]);
-            check_rows(&what, &output.logits, Some(2), batch)?;
-            let what = format!("features of teacher {:?}", self.modalities[m]);
-            check_rows(&what, &output.features, None, batch)?;
-            self.loss.check_targets(&output.logits.size(), batch.targets())?;
-            Ok(TeacherOutput {
-                features: output.features.detach(),
-                logits: output.logits.detach(),
-                host: output.host,
-            })
-        };
-        self.teachers.iter().enumerate().map(ask).collect()
-    }
-
-    /// ρ of every teacher, on the device.
-    fn confidences(&self, teachers: &[TeacherOutput], batch: &Batch) -> Result<Vec<Tensor>> {
-        let _no_grad = tch::no_grad_guard();
-        teachers.iter().map(|t| self.loss.confidence(&t.logits, batch.targets())).collect()
-    }
-
-    /// Asks the scheduler; reads ρ only where it wants it, from host memory where it is there.
-    fn plan(&mut self, teachers: &[TeacherOutput], confidence: &[Tensor]) -> Result<Plan> {
-        let values = if !self.scheduler.reads_confidence(self.progress) {
-            Vec::new()
-        } else if teachers.iter().all(|t| t.host.is_some()) {
-            let on_host: Vec<Tensor> = teachers
-                .iter()
-                .filter_map(|t| t.host.as_ref())
-                .map(|view| self.loss.confidence(&view.logits, &view.targets))
-                .collect::<Result<_>>()?;
-            host::read_scalars(&on_host)?
-        } else {
-            self.read_unread(confidence)?
-        };
-        let plan = self.scheduler.plan(self.progress, &values)?;
-        if plan.kappa().len() == self.modalities.len() {
-            return Ok(plan);
-        }
-        Err(error::config(
-            "plan of the scheduler",
-            format!("{} κ, one for each of {:?}", self.modalities.len(), self.modalities),
-            format!("{}", plan.kappa().len()),
-            "mend the scheduler",
-        ))
-    }
-
     fn encode(
         &self,
         student: &dyn Student,
@@ -206,24 +160,29 @@ impl G2dTrainer {
     fn check_logits(
         &self,
         logits: &Tensor,
-        teachers: &[TeacherOutput],
-        batch: &Batch,
+        teachers: &[Option<TeacherOutput>],
+        parts: &Parts<'_>,
     ) -> Result<()> {
-        check_rows("logits of the student", logits, Some(2), batch)?;
-        for (teacher, modality) in teachers.iter().zip(&self.modalities) {
-            if teacher.logits.size() != logits.size() {
+        check_rows("logits of the student", logits, Some(2), parts.whole())?;
+        let classes = logits.size()[1];
+        for (m, teacher) in teachers.iter().enumerate() {
+            let Some(teacher) = teacher else { continue };
+            let size = teacher.logits.size();
+            if size[1] != classes {
                 return Err(error::shape(
-                    format!("logits of teacher {modality:?}"),
-                    format!("{:?}, the student's", logits.size()),
-                    format!("{:?}", teacher.logits.size()),
+                    format!("logits of teacher {:?}", self.modalities[m]),
+                    format!("{:?}, the student's", [size[0], classes]),
+                    format!("{size:?}"),
                     "teachers and student must know the same classes",
                 ));
             }
         }
-        match teachers {
-            [] => self.loss.check_targets(&logits.size(), batch.targets()),
-            _ => Ok(()), // checked against the teachers' logits, of the same shape
+        let checked =
+            |(teacher, rows): (&Option<_>, &Rows)| teacher.is_some() && matches!(rows, Rows::All);
+        if teachers.iter().zip(parts.rows()).any(checked) {
+            return Ok(()); // against a teacher's logits, of the same shape
         }
+        self.loss.check_targets(&logits.size(), parts.whole().targets())
     }
 
     fn loss_terms(
@@ -231,9 +190,10 @@ impl G2dTrainer {
         student: &dyn Student,
         logits: &Tensor,
         features: &[Tensor],
-        teachers: &[TeacherOutput],
-        batch: &Batch,
+        teachers: &[Option<TeacherOutput>],
+        parts: &Parts<'_>,
     ) -> Result<LossTerms> {
+        let batch = parts.whole();
         let distilled = self.distilled(student, features, teachers, batch)?;
         let projected = distilled
             .iter()
@@ -245,6 +205,7 @@ impl G2dTrainer {
             logits,
             features: &projected,
             teachers,
+            rows: parts.rows(),
             targets: batch.targets(),
         })?;
         if terms.total.requires_grad() {
@@ -263,7 +224,7 @@ impl G2dTrainer {
         &self,
         student: &dyn Student,
         features: &[Tensor],
-        teachers: &[TeacherOutput],
+        teachers: &[Option<TeacherOutput>],
         batch: &Batch,
     ) -> Result<Vec<Tensor>> {
         if teachers.is_empty() {
@@ -289,7 +250,7 @@ impl G2dTrainer {
     fn check_finite(&mut self, terms: &LossTerms) -> Result<()> {
         let total = terms.total.detach();
         if total.device() != Device::Cpu {
-            self.unread = Some((self.progress, total));
+            self.unread.push((self.progress, total));
             return Ok(());
         }
         if host::read_scalars(&[total])?[0].is_finite() {
@@ -311,27 +272,25 @@ impl G2dTrainer {
         Err(not_finite(self.progress, &name, value))
     }
 
-    /// Reads `scalars` and, in the same transfer, the loss of an earlier step.
-    fn read_unread(&mut self, scalars: &[Tensor]) -> Result<Vec<f64>> {
-        let mut all: Vec<Tensor> = scalars.iter().map(Tensor::shallow_clone).collect();
-        let unread = self.unread.take();
-        all.extend(unread.iter().map(|(_, total)| total.shallow_clone()));
+    /// Reads `scalars` and, in the same transfer, the losses of earlier steps.
+    pub(super) fn read_unread(&mut self, scalars: &[Tensor]) -> Result<Vec<f64>> {
+        let unread = std::mem::take(&mut self.unread);
+        let losses = unread.iter().map(|(_, total)| total);
+        let all: Vec<Tensor> = scalars.iter().chain(losses).map(Tensor::shallow_clone).collect();
         let mut values = host::read_scalars(&all)?;
-        if let Some((at, _)) = unread
-            && let Some(value) = values.pop()
-            && !value.is_finite()
-        {
-            return Err(not_finite(at, "weighted sum", value));
+        let losses = values.split_off(scalars.len());
+        match unread.iter().zip(losses).find(|(_, loss)| !loss.is_finite()) {
+            Some(((at, _), loss)) => Err(not_finite(*at, "weighted sum", loss)),
+            None => Ok(values),
         }
-        Ok(values)
     }
 
     fn observe(
         &mut self,
         report: &StepReport,
-        batch: &Batch,
+        parts: &Parts<'_>,
         features: &[Tensor],
-        teachers: &[TeacherOutput],
+        teachers: &[Option<TeacherOutput>],
     ) -> Result<()> {
         if self.probes.is_empty() {
             return Ok(());
@@ -341,46 +300,14 @@ impl G2dTrainer {
         let seen = Observation {
             report,
             modalities: &self.modalities,
-            batch,
+            batch: parts.whole(),
+            rows: parts.rows(),
             params: &self.params,
             features: &features,
             teachers,
         };
         self.probes.iter_mut().try_for_each(|probe| probe.observe(&seen))
     }
-}
-
-/// Refuses a float tensor with another number of rows than the batch, another number of dimensions,
-/// or on another device.
-fn check_rows(what: &str, tensor: &Tensor, dimensions: Option<usize>, batch: &Batch) -> Result<()> {
-    let size = tensor.size();
-    let right = size.len() >= 2 && dimensions.is_none_or(|d| size.len() == d);
-    if !right || size[0] != batch.size() {
-        let rest = if dimensions.is_some() { "C" } else { "d, …" };
-        return Err(error::shape(
-            what,
-            format!("[{}, {rest}], one row a sample", batch.size()),
-            format!("{size:?}"),
-            "check what the model returns",
-        ));
-    }
-    if !tensor.is_floating_point() {
-        return Err(error::kind(
-            what,
-            "a float kind",
-            format!("{:?}", tensor.kind()),
-            "convert it",
-        ));
-    }
-    if tensor.device() != batch.device() {
-        return Err(error::device(
-            what,
-            format!("{:?}, where the batch is", batch.device()),
-            format!("{:?}", tensor.device()),
-            "put the model on the batch's device",
-        ));
-    }
-    Ok(())
 }
 
 fn not_finite(at: Progress, name: &str, value: f64) -> Error {

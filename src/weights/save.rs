@@ -2,7 +2,8 @@
 
 use std::path::Path;
 
-use tch::{Kind, Tensor, nn::VarStore};
+use safetensors::SafeTensorError;
+use tch::{Device, Kind, TchError, Tensor, nn::VarStore};
 
 use super::{BATCH_COUNTER, atomic};
 use crate::{Error, Result};
@@ -31,10 +32,10 @@ pub fn save(vs: &VarStore, path: impl AsRef<Path>) -> Result<()> {
     let path = path.as_ref();
     let mut named = Vec::new();
     for (name, tensor) in vs.variables() {
-        let copied = tensor.detach().f_to_device(tch::Device::Cpu).and_then(|t| t.f_contiguous());
+        let copied = tensor.detach().f_to_device(Device::Cpu).and_then(|t| t.f_contiguous());
         let copied = copied.map_err(|e| Error::torch(format!("copy {name:?} to the host"), e))?;
         if let Some(norm) = name.strip_suffix("running_mean") {
-            let none_seen = Tensor::f_zeros([], (Kind::Int64, tch::Device::Cpu))
+            let none_seen = Tensor::f_zeros([], (Kind::Int64, Device::Cpu))
                 .map_err(|e| Error::torch("make a batch counter", e))?;
             named.push((format!("{norm}{BATCH_COUNTER}"), none_seen));
         }
@@ -42,7 +43,11 @@ pub fn save(vs: &VarStore, path: impl AsRef<Path>) -> Result<()> {
     }
     named.sort_by(|a, b| a.0.cmp(&b.0));
     atomic::write(path, |unfinished| {
-        Tensor::write_safetensors(&named, unfinished)
-            .map_err(|e| Error::torch(format!("write {}", unfinished.display()), e))
+        Tensor::write_safetensors(&named, unfinished).map_err(|reason| match reason {
+            TchError::SafeTensorError { err: SafeTensorError::IoError(source), .. } => {
+                Error::io("write", unfinished, source)
+            }
+            other => Error::torch(format!("write {}", path.display()), other),
+        })
     })
 }

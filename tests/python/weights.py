@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from networks import Student, Teacher
 
 CHANNELS, CLASSES = (1, 3), 6
+torch.set_num_threads(1)
 command, folder = sys.argv[1], Path(sys.argv[2])
 student, teacher = Student("late", CHANNELS, CLASSES), Teacher(CHANNELS[0], CLASSES)
 

@@ -1,12 +1,12 @@
 //! Numbers equal to PyTorch's, in float64 to 1e-12.
 
 use g2d::{
-    Classification, Distillation, FeatureReduction, G2dLoss, LossInput, Modality, Regression,
+    Classification, Distillation, FeatureReduction, G2dLoss, LossInput, Modality, Regression, Rows,
     TeacherOutput,
 };
 use tch::{Kind, Tensor};
 
-use crate::support::{assert_number, names, wave};
+use crate::support::{answers, assert_number, names, wave};
 
 // The expected values below were printed by this, with torch 2.13.0:
 //
@@ -64,7 +64,8 @@ fn expect(loss: &dyn G2dLoss, targets: &Tensor, terms: [f64; 6], rho: [f64; 2]) 
             modalities: &modalities,
             logits: &logits,
             features: &features,
-            teachers: &teachers,
+            teachers: &answers(&teachers),
+            rows: &Rows::all(modalities.len()),
             targets,
         })
         .unwrap();
@@ -178,6 +179,7 @@ fn regression_of_one_value_takes_flat_targets() {
             logits: &predictions,
             features: &[],
             teachers: &[],
+            rows: &Rows::all(2),
             targets,
         };
         loss.terms(&input).unwrap().task.double_value(&[])
@@ -229,7 +231,8 @@ fn kl_is_of_the_teacher_against_the_student() {
             modalities: &names(1),
             logits: &row(student),
             features: &features,
-            teachers: &teachers,
+            teachers: &answers(&teachers),
+            rows: &Rows::all(1),
             targets: &Tensor::from_slice(&[0_i64]),
         };
         let terms = Classification::default().terms(&input).unwrap();

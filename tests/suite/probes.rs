@@ -80,7 +80,7 @@ fn confidence_ratio_is_the_mean_of_pairwise_ratios() {
     for rows in [3, 5] {
         let report = trainer.step(&student, &student.batch(rows, rows as f64)).unwrap();
         for (sum, rho) in rho.iter_mut().zip(report.read().unwrap().confidence) {
-            *sum += rho * rows as f64;
+            *sum += rho.unwrap() * rows as f64;
         }
         samples += rows as f64;
     }

@@ -1,6 +1,9 @@
 //! Plans by hand, and what holds for any number of modalities.
 
-use g2d::{Joint, Modality, Partial, PerBatch, Plan, Progress, Ranking, Sequential, SmpScheduler};
+use g2d::{
+    Candidates, Joint, Modality, Partial, PerBatch, Plan, Progress, Ranking, Sequential,
+    SmpScheduler,
+};
 use proptest::prelude::*;
 
 use crate::support::{assert_number, names};
@@ -16,8 +19,9 @@ fn bound(mut scheduler: impl SmpScheduler + 'static, k: usize) -> Box<dyn SmpSch
 
 /// The plan for the first step of `epoch`, with ρ only where the schedule asks for it.
 fn kappa(scheduler: &mut dyn SmpScheduler, epoch: u64, rho: &[f64]) -> Vec<f64> {
-    let given = if scheduler.reads_confidence(at(epoch, 0)) { rho } else { &[] };
-    scheduler.plan(at(epoch, 0), given).unwrap().kappa().to_vec()
+    let reads = scheduler.reads_confidence(at(epoch, 0));
+    let given = if reads { Candidates::of(rho) } else { Candidates::unread(rho.len()) };
+    scheduler.plan(at(epoch, 0), &given).unwrap().kappa().to_vec()
 }
 
 fn kappas<const N: usize>(
@@ -60,7 +64,7 @@ fn stages_of_no_epochs_are_passed_over() {
     let mut s = bound(Sequential::stages([0, 2]), 2);
     assert_eq!(kappas(&mut *s, [0, 1, 2], &[0.1, 0.2]), [[0.0, 1.0], [0.0, 1.0], [1.0, 1.0]]);
     let mut s = bound(Sequential::stages([]), 2);
-    assert_eq!(kappa(&mut *s, 0, &[]), [1.0, 1.0]);
+    assert_eq!(kappa(&mut *s, 0, &[0.5; 2]), [1.0, 1.0]);
     let mut s = bound(Sequential::stages([u64::MAX, 5]), 2);
     assert_eq!(kappa(&mut *s, u64::MAX - 1, &[0.1, 0.2]), [1.0, 0.0], "the sum does not overflow");
 }
@@ -81,7 +85,7 @@ fn fixed_order_needs_no_confidence() {
     let s = Sequential::stages([1, 1, 1]).ranking(fixed(["m1", "m2", "m0"]));
     let mut s = bound(s, 3);
     assert!(!s.needs_confidence());
-    let found = kappas(&mut *s, [0, 1, 2, 3], &[]);
+    let found = kappas(&mut *s, [0, 1, 2, 3], &[0.5; 3]);
     assert_eq!(found, [[0.0, 1.0, 0.0], [0.0, 0.0, 1.0], [1.0, 0.0, 0.0], [1.0; 3]]);
 }
 
@@ -89,16 +93,19 @@ fn fixed_order_needs_no_confidence() {
 fn previous_epoch_ranks_the_first_by_its_batches_so_far() {
     let mut s = bound(Sequential::stages([3]).ranking(Ranking::PreviousEpoch), 2);
     assert!(s.reads_confidence(at(0, 0)));
-    let mut plan = |step, rho: [f64; 2]| s.plan(at(0, step), &rho).unwrap().kappa().to_vec();
+    let mut plan =
+        |step, rho: [f64; 2]| s.plan(at(0, step), &Candidates::of(rho)).unwrap().kappa().to_vec();
+
     assert_eq!(plan(0, [0.3, 0.2]), [0.0, 1.0]);
-    assert_eq!(plan(1, [0.3, 0.35]), [0.0, 1.0], "sums 0.6 and 0.55: one batch does not turn it");
-    assert_eq!(plan(2, [0.1, 0.3]), [1.0, 0.0], "sums 0.7 and 0.85");
-    s.end_epoch(0, &[0.9, 0.1]).unwrap();
+    assert_eq!(plan(1, [0.3, 0.35]), [0.0, 1.0], "means 0.3 and 0.275: one batch does not turn it");
+    assert_eq!(plan(2, [0.1, 0.3]), [1.0, 0.0], "means 0.233 and 0.283");
+    s.end_epoch(0, &[Some(0.9), Some(0.1)]).unwrap();
+    let unread = Candidates::unread(2);
     assert!(!s.reads_confidence(at(1, 0)), "a whole epoch is known: no more waits");
-    assert_eq!(s.plan(at(1, 0), &[]).unwrap(), Plan::only(1, 2));
-    s.end_epoch(1, &[0.1, 0.9]).unwrap();
-    assert_eq!(s.plan(at(2, 0), &[]).unwrap(), Plan::only(0, 2));
-    assert!(s.plan(at(3, 0), &[]).unwrap().is_joint());
+    assert_eq!(s.plan(at(1, 0), &unread).unwrap(), Plan::only(1, 2));
+    s.end_epoch(1, &[Some(0.1), Some(0.9)]).unwrap();
+    assert_eq!(s.plan(at(2, 0), &unread).unwrap(), Plan::only(0, 2));
+    assert!(s.plan(at(3, 0), &unread).unwrap().is_joint());
 }
 
 #[test]
@@ -139,18 +146,18 @@ fn partial_with_ties_and_zeros() {
 #[test]
 fn partial_by_the_previous_epoch() {
     let mut s = bound(Partial::new(0.5, 0..9).ranking(Ranking::PreviousEpoch), 2);
-    s.plan(at(0, 0), &[0.2, 0.2]).unwrap();
-    let found = s.plan(at(0, 1), &[0.4, 0.1]).unwrap(); // sums 0.6 and 0.3
+    s.plan(at(0, 0), &Candidates::of([0.2, 0.2])).unwrap();
+    let found = s.plan(at(0, 1), &Candidates::of([0.4, 0.1])).unwrap(); // sums 0.6 and 0.3
     assert_number(found.kappa()[0], 1.0 - (0.5 * (0.6_f64 / 0.3)).tanh());
-    s.end_epoch(0, &[0.2, 0.6]).unwrap();
-    assert_number(kappa(&mut *s, 1, &[])[1], 1.0 - (0.5 * (0.6_f64 / 0.2)).tanh());
+    s.end_epoch(0, &[Some(0.2), Some(0.6)]).unwrap();
+    assert_number(kappa(&mut *s, 1, &[0.5; 2])[1], 1.0 - (0.5 * (0.6_f64 / 0.2)).tanh());
 }
 
 #[test]
 fn joint_lets_all_learn() {
     let mut s = bound(Joint::default(), 5);
     assert!(!s.needs_confidence());
-    assert_eq!(kappas(&mut *s, [0, 1000], &[]), [[1.0; 5], [1.0; 5]]);
+    assert_eq!(kappas(&mut *s, [0, 1000], &[0.5; 5]), [[1.0; 5], [1.0; 5]]);
 }
 
 #[test]

@@ -35,7 +35,7 @@ fn a_joint_step_equals_one_written_by_hand() {
         assert_eq!(report.terms.total.double_value(&[]), loss.double_value(&[]));
         assert!(report.logits.equal(&logits) && !report.logits.requires_grad());
         assert_eq!(report.batch_size, 4);
-        assert!(report.plan.is_joint() && report.confidence.is_empty());
+        assert!(report.plan.is_joint() && report.confidence.iter().all(Option::is_none));
         assert_same(&values(&ours.vs), &values(&theirs.vs));
     }
 }
@@ -171,7 +171,8 @@ fn reports_and_epoch_means_by_hand() {
         for m in 0..2 {
             let term = report.terms.feature[m].as_ref().unwrap();
             assert_eq!(read.feature[m], Some(term.double_value(&[])));
-            assert_eq!(read.confidence[m], report.confidence[m].double_value(&[]));
+            let rho = report.confidence[m].as_ref().unwrap().double_value(&[]);
+            assert_eq!(read.confidence[m], Some(rho));
         }
         assert_eq!(read.logit, [None, None]);
         let weighted = 0.5 * (read.feature[0].unwrap() + read.feature[1].unwrap());
@@ -186,7 +187,7 @@ fn reports_and_epoch_means_by_hand() {
     for m in 0..2 {
         let feature = mean(told[0].feature[m].unwrap(), told[1].feature[m].unwrap());
         assert_number(epoch.feature[m].unwrap(), feature);
-        let rho = mean(told[0].confidence[m], told[1].confidence[m]);
+        let rho = mean(told[0].confidence[m].unwrap(), told[1].confidence[m].unwrap());
         assert_number(epoch.confidence[m].unwrap(), rho);
     }
     assert_eq!(epoch.logit, [None, None]);

@@ -6,8 +6,8 @@ use std::{
 };
 
 use g2d::{
-    Classification, G2dLoss, GradientModulation, LossInput, LossTerms, Modality, Plan, Progress,
-    Result, SeenGradients, SmpScheduler,
+    Candidates, Classification, G2dLoss, GradientModulation, LossInput, LossTerms, Modality, Plan,
+    Progress, Result, SeenGradients, SmpScheduler,
 };
 use tch::Tensor;
 
@@ -39,8 +39,8 @@ impl SmpScheduler for Clocked {
         self.inner.reads_confidence(self.at(at))
     }
 
-    fn plan(&mut self, at: Progress, confidence: &[f64]) -> Result<Plan> {
-        self.inner.plan(self.at(at), confidence)
+    fn plan(&mut self, at: Progress, candidates: &Candidates) -> Result<Plan> {
+        self.inner.plan(self.at(at), candidates)
     }
 }
 

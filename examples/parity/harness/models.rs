@@ -12,7 +12,7 @@ use tch::{Device, nn::VarStore};
 use super::case::{Case, MODALITIES};
 use super::formula;
 
-/// The student and the store that it is in.
+/// The student, with weights still to be given, and the store that it is in.
 pub fn student(case: &Case) -> Result<(VarStore, FusionClassifier)> {
     let mut vs = VarStore::new(Device::Cpu);
     let channels = case.dataset.shapes().map(|shape| shape[0]);
@@ -20,7 +20,6 @@ pub fn student(case: &Case) -> Result<(VarStore, FusionClassifier)> {
     let config = ClassifierConfig::authors(case.fusion);
     let student = FusionClassifier::new(&vs, &modalities, case.dataset.classes(), config)?;
     vs.double();
-    formula::fill(&vs, "student")?;
     Ok((vs, student))
 }
 

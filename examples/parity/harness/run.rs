@@ -29,6 +29,7 @@ pub fn run(case: &Case) -> Result<Observed> {
     tch::set_num_threads(1);
     let teachers = models::teachers(case)?;
     let (vs, student) = models::student(case)?;
+    formula::fill(&vs, "student")?;
     let (mut free_vs, free_student) = models::student(case)?;
     let mut optimizer =
         nn::sgd(case.momentum, 0.0, case.weight_decay, false).build(&vs, case.lr)?;
@@ -97,7 +98,7 @@ fn numbers(report: &StepReport) -> Result<BTreeMap<String, Vec<f64>>> {
         found.insert(format!("feature_{name}"), vec![term(&values.feature)?]);
         found.insert(format!("logit_{name}"), vec![term(&values.logit)?]);
         found.insert(format!("kappa_{name}"), vec![values.kappa[m]]);
-        found.insert(format!("teacher_confidence_{name}"), vec![values.confidence[m]]);
+        found.insert(format!("teacher_confidence_{name}"), vec![term(&values.confidence)?]);
     }
     Ok(found)
 }

@@ -60,23 +60,25 @@ impl Ogm {
         self
     }
 
-    /// Mean true-class probability of every modality's own logits.
-    fn scores(seen: &SeenGradients<'_>) -> Result<Vec<f64>> {
+    /// Mean true-class probability of the own logits of every modality in `present`, over the samples
+    /// that have it.
+    fn scores(seen: &SeenGradients<'_>, present: &[usize]) -> Result<Vec<f64>> {
         let loss = Classification::default();
-        let score = |m: usize| -> Result<Tensor> {
-            let logits = seen.unimodal_logits(m)?;
-            loss.check_targets(&logits.size(), seen.targets)?;
-            loss.confidence(&logits, seen.targets)
+        let score = |&m: &usize| -> Result<Tensor> {
+            let logits = seen.rows[m].select(&seen.unimodal_logits(m)?)?;
+            let targets = seen.rows[m].select(seen.targets)?;
+            loss.check_targets(&logits.size(), &targets)?;
+            loss.confidence(&logits, &targets)
         };
-        let scores = (0..seen.modalities.len()).map(score).collect::<Result<Vec<_>>>()?;
+        let scores = present.iter().map(score).collect::<Result<Vec<_>>>()?;
         let stacked = Tensor::f_stack(&scores, 0)?;
         let scores = Vec::<f64>::try_from(stacked)?;
         match scores.iter().position(|s| !s.is_finite()) {
             None => Ok(scores),
-            Some(m) => Err(error::non_finite(
-                format!("unimodal score of modality {:?}", seen.modalities[m]),
+            Some(i) => Err(error::non_finite(
+                format!("unimodal score of modality {:?}", seen.modalities[present[i]]),
                 "a finite number",
-                format!("{}", scores[m]),
+                format!("{}", scores[i]),
                 "check the student's weights and inputs for NaN",
             )),
         }
@@ -143,7 +145,13 @@ impl GradientModulation for Ogm {
         if !self.window.contains(&seen.at.epoch) {
             return Ok(None);
         }
-        let kappa = self.kappa(&Self::scores(seen)?);
+        let all = 0..seen.modalities.len();
+        let present: Vec<usize> = all.filter(|&m| !seen.rows[m].is_missing()).collect();
+        let mut kappa = vec![1.0; seen.modalities.len()];
+        if present.len() > 1 {
+            let found = self.kappa(&Self::scores(seen, &present)?);
+            present.iter().zip(found).for_each(|(&m, found)| kappa[m] = found);
+        }
         for (m, &kappa) in kappa.iter().enumerate() {
             if kappa == 1.0 && self.noise.is_none() {
                 continue;

@@ -107,9 +107,9 @@ fn read(arrays: &mut impl Arrays, [audio, image, labels]: [String; 3]) -> Result
 /// [N, side·side] or [N, H, W] as [N, 1, H, W], with one row a label.
 fn as_images(path: &Path, samples: Tensor, side: i64, rows: i64) -> Result<Tensor> {
     let size = samples.size();
-    let shape = match size.as_slice() {
-        &[n, pixels] if n == rows && pixels == side * side => [n, 1, side, side],
-        &[n, height, width] if n == rows => [n, 1, height, width],
+    let shape = match *size.as_slice() {
+        [n, pixels] if n == rows && pixels == side * side => [n, 1, side, side],
+        [n, height, width] if n == rows => [n, 1, height, width],
         _ => {
             return Err(Error::data(
                 path,

@@ -6,6 +6,11 @@
 //!   what was left out ([`Skipped`]).
 //! - [`Recipe`]: what is done to a clip ([`AudioRecipe`], [`FrameRecipe`]).
 //! - [`ClipLoader`]: clips by a recipe as batches, decoded on worker threads ahead of training.
+//! - [`ImageTable`]: pictures beside a [`Table`] (CSV or XLSX), as MIS-ME and Houses have them.
+//! - [`Standardisation`]: columns and targets on a common scale, learnt from training data alone.
+//! - [`Features`]: features that someone else has extracted, [`Sequences`] among them.
+//!
+//! docs/data.md shows how to bring each data set into its form.
 //!
 //! ```no_run
 //! use g2d::paper::data::{ClipLoader, Cremad, GroupShares, LoaderOptions, OnMissing, Order, Phase};
@@ -29,24 +34,40 @@
 
 mod audio;
 mod av_mnist;
+mod cache;
 mod clips;
 mod cremad;
+mod features;
+mod houses;
 mod image;
+mod image_rows;
+mod image_table;
 mod in_memory;
 mod loader;
 mod npy;
 mod recipe;
+mod sequences;
+mod standardise;
+mod table;
 mod vggsound;
 
 pub use audio::{AudioRecipe, LogSpectrogram, Waveform};
 pub use av_mnist::AvMnist;
+pub use cache::Cache;
 pub use clips::{
     AudioFiles, Clip, ClipLayout, ClipSplits, Clips, GroupShares, OnMissing, SkipReason, Skipped,
     SkippedFor,
 };
 pub use cremad::Cremad;
+pub use features::{FeatureShape, Features};
+pub use houses::HouseModalities;
 pub use image::{CropBox, FrameRecipe, RandomResizedCrop, RgbPicture};
+pub use image_rows::{ImageTableRows, ImageTableSplits};
+pub use image_table::{ImageTable, Pictures};
 pub use in_memory::{InMemory, Order};
-pub use loader::{Cache, ClipBatches, ClipLoader, LoaderOptions};
+pub use loader::{ClipBatches, ClipLoader, LoaderOptions};
 pub use recipe::{Draw, Phase, Recipe};
+pub use sequences::Sequences;
+pub use standardise::{ColumnScale, Standardisation, Standardiser, TargetScale, TargetScaler};
+pub use table::Table;
 pub use vggsound::VggSound;

@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io::{BufReader, Read, Seek},
+    io::{BufReader, ErrorKind, Read, Seek},
     path::Path,
 };
 
@@ -54,6 +54,34 @@ pub(super) trait Arrays {
         }
         Ok(labels.to_kind(Kind::Int64))
     }
+
+    /// Targets [N]: class labels as `Int64`, or values as `Float`.
+    fn targets(&mut self, name: &str) -> Result<Tensor> {
+        let values = if let Some(array) = self.read::<f32>(name)? {
+            tensor(&self.path(name), array)?
+        } else if let Some(array) = self.read::<f64>(name)? {
+            tensor(&self.path(name), array)?
+        } else {
+            return self.labels(name);
+        };
+        if values.dim() != 1 || values.isfinite().all().int64_value(&[]) == 0 {
+            let (path, found) = (self.path(name), format!("{:?}", values.size()));
+            let mend = "one value a sample, and no sample without one";
+            return Err(Error::data(&path, "labels", "finite values [N]", found, mend));
+        }
+        Ok(values.to_kind(Kind::Float))
+    }
+
+    /// Zeros and ones of any shape and number type, as `Bool`.
+    fn flags(&mut self, name: &str) -> Result<Tensor> {
+        if let Some(array) = self.read::<bool>(name)? {
+            return tensor(&self.path(name), array);
+        }
+        if let Some(array) = self.read::<i64>(name)? {
+            return Ok(tensor(&self.path(name), array)?.gt(0.5));
+        }
+        Ok(self.samples(name)?.gt(0.5))
+    }
 }
 
 /// A folder of `.npy` files.
@@ -91,6 +119,14 @@ impl<R: Read + Seek> Archive<BufReader<R>> {
     }
 }
 
+impl<R: Read + Seek> Archive<R> {
+    /// The arrays' names.
+    pub(super) fn names(&mut self) -> Result<Vec<String>> {
+        let names = self.reader.names().map_err(|e| damaged(&self.file, &e.to_string()))?;
+        Ok(names.iter().map(|name| name.trim_end_matches(".npy").to_owned()).collect())
+    }
+}
+
 impl<R: Read + Seek> Arrays for Archive<R> {
     fn path(&self, name: &str) -> std::path::PathBuf {
         self.file.join(name)
@@ -121,7 +157,9 @@ fn outcome<T>(
     match read {
         Ok(array) => Ok(Some(array)),
         Err(ReadNpyError::WrongDescriptor(_)) => Ok(None),
-        Err(ReadNpyError::Io(source)) => Err(Error::io("read the file", path, source)),
+        Err(ReadNpyError::Io(source)) if source.kind() != ErrorKind::UnexpectedEof => {
+            Err(Error::io("read the file", path, source))
+        }
         Err(error) => Err(damaged(path, &error.to_string())),
     }
 }

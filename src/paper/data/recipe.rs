@@ -1,14 +1,13 @@
 //! From a clip's files to numbers: which steps, and which chance.
 
-use std::sync::Arc;
-
 use rand::{SeedableRng, rngs::StdRng};
 use serde::{Deserialize, Serialize};
 
 use super::{
-    audio::{AudioPipeline, AudioRecipe, SteadyAudio},
+    audio::{AudioPipeline, AudioRecipe},
+    cache::Store,
     clips::Clip,
-    image::{FramePipeline, FrameRecipe, RgbPicture},
+    image::{FramePipeline, FrameRecipe},
 };
 use crate::Result;
 
@@ -67,19 +66,6 @@ pub(super) struct Pipeline {
     pub phase: Phase,
 }
 
-/// A part of a clip that chance has not touched, shared with the cache.
-#[derive(Debug, Clone)]
-pub(super) enum Steady {
-    Audio(Arc<SteadyAudio>),
-    Frame(Arc<RgbPicture>),
-}
-
-/// Keeps and returns the steady parts of clips.
-pub(super) trait Keep {
-    /// The part under this key (sample id, 0 for sound or 1 + the frame's number), or `make`'s.
-    fn get_or(&self, key: (i64, usize), make: &mut dyn FnMut() -> Result<Steady>) -> Result<Steady>;
-}
-
 impl Pipeline {
     pub fn new(recipe: &Recipe, phase: Phase) -> Result<Self> {
         let audio = AudioPipeline::new(recipe.audio.clone())?;
@@ -91,22 +77,17 @@ impl Pipeline {
         &self,
         clip: &Clip,
         draw: Draw,
-        keep: &dyn Keep,
+        store: &Store,
         [audio, visual]: &mut [Vec<f32>; 2],
     ) -> Result<()> {
         let phase = self.phase;
-        let mut read = || Ok(Steady::Audio(Arc::new(self.audio.steady(&clip.audio, phase)?)));
-        if let Steady::Audio(steady) = keep.get_or((clip.id, 0), &mut read)? {
-            self.audio.finish(&steady, &mut draw.generator(SOUND), audio);
-        }
+        let sound = store.sound(clip.id, || self.audio.steady(&clip.audio, phase))?;
+        self.audio.finish(&sound, &mut draw.generator(SOUND), audio);
         let mut rng = draw.generator(FRAMES);
         let mut frames = Vec::new();
         for number in self.visual.choose(clip.frames.len(), phase, &mut rng) {
-            let path = &clip.frames[number];
-            let mut read = || Ok(Steady::Frame(Arc::new(self.visual.steady(path, phase)?)));
-            if let Steady::Frame(frame) = keep.get_or((clip.id, 1 + number), &mut read)? {
-                frames.push(frame);
-            }
+            let read = || self.visual.steady(&clip.frames[number], phase);
+            frames.push(store.frame(clip.id, number, read)?);
         }
         self.visual.finish(frames.iter().map(|frame| &**frame), phase, &mut rng, visual);
         Ok(())

@@ -5,13 +5,17 @@
 //! - [`Initialisation`]: how weights start.
 //! - [`FusionClassifier`]: encoders and a fusion, the student; [`ClassifierConfig`] chooses.
 //! - [`UnimodalClassifier`]: an encoder and a head, the teacher before it is frozen.
+//! - [`MixedNetwork`] and [`UnimodalNetwork`]: the same over modalities of different kinds (images,
+//!   tables, sequences) and feature widths, for regression or classification; [`MixedConfig`] and
+//!   [`EncoderConfig`] choose.
 //!
-//! Parameters carry the authors' names, so [`weights`](crate::weights) go both ways.
+//! Parameters of the classifiers carry the authors' names, so [`weights`](crate::weights) go both ways.
 
 mod backbone;
 mod encoder;
 mod fusion;
 mod init;
+mod mixed;
 mod resnet18;
 mod student;
 mod teacher;
@@ -22,6 +26,10 @@ pub use fusion::{
     ConcatFusion, FilmFusion, Fusion, FusionKind, GatedFusion, LateFusion, SumFusion,
 };
 pub use init::Initialisation;
+pub use mixed::{
+    EncoderConfig, FrozenNetwork, ImageBackbone, ImageConfig, MixedConfig, MixedFusion,
+    MixedNetwork, MlpConfig, MlpLayer, SequenceConfig, UnimodalNetwork,
+};
 pub use resnet18::ResNet18;
 pub use student::{ClassifierConfig, DistilledFeatures, FusionClassifier, UnimodalLogits};
 pub use teacher::{UnimodalClassifier, UnimodalTeacher};

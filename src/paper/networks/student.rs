@@ -161,6 +161,10 @@ impl Student for FusionClassifier {
         Ok(self.fusion.forward(features))
     }
 
+    fn feature_shape(&self, _m: usize) -> Option<Vec<i64>> {
+        Some(vec![self.config.backbone.width()])
+    }
+
     fn distilled_features(&self, features: &[Tensor]) -> Result<Vec<Tensor>> {
         self.check_features(features)?;
         let encoders_own = || features.iter().map(Tensor::shallow_clone).collect();

@@ -2,11 +2,11 @@
 
 use g2d::{
     Classification, Distillation, Error, FeatureReduction, G2dLoss, LossInput, LossTerms, Modality,
-    PerModality, Regression, TeacherOutput,
+    PerModality, Regression, Rows, TeacherOutput,
 };
 use tch::{Kind, Tensor};
 
-use crate::support::{assert_number, mismatch, names, wave};
+use crate::support::{answers, assert_number, mismatch, names, wave};
 
 const ROWS: i64 = 4;
 const COLUMNS: i64 = 3;
@@ -78,7 +78,8 @@ impl Given {
             modalities: &self.modalities,
             logits: &self.logits,
             features: &self.features,
-            teachers: &self.teachers,
+            teachers: &answers(&self.teachers),
+            rows: &Rows::all(self.modalities.len()),
             targets,
         })
     }

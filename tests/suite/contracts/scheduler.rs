@@ -1,6 +1,8 @@
 //! The contract of `SmpScheduler`.
 
-use g2d::{Error, Joint, Partial, PerBatch, Plan, Progress, Ranking, Sequential, SmpScheduler};
+use g2d::{
+    Candidates, Error, Joint, Partial, PerBatch, Plan, Progress, Ranking, Sequential, SmpScheduler,
+};
 
 use crate::support::{mismatch, names};
 
@@ -17,10 +19,12 @@ fn train(scheduler: &mut dyn SmpScheduler, k: usize) -> Vec<Plan> {
             let at = Progress { epoch, step, total_steps };
             let reads = scheduler.reads_confidence(at);
             assert!(!reads || scheduler.needs_confidence(), "reads what it said it never needs");
-            let given = if reads { rho(total_steps) } else { vec![] };
+            let given =
+                if reads { Candidates::of(rho(total_steps)) } else { Candidates::unread(k) };
             plans.push(scheduler.plan(at, &given).unwrap());
         }
-        let mean = if scheduler.needs_confidence() { rho(epoch) } else { vec![] };
+        let known = scheduler.needs_confidence();
+        let mean: Vec<_> = rho(epoch).into_iter().map(|rho| known.then_some(rho)).collect();
         scheduler.end_epoch(epoch, &mean).unwrap();
     }
     plans
@@ -56,18 +60,20 @@ fn contract<S: SmpScheduler>(new: impl Fn() -> S) {
             let mut fresh = new();
             fresh.bind(&names(k)).unwrap();
             let last = format!("m{}", k - 1);
-            let error = mismatch(fresh.plan(at, &rho), &[&last, "finite", "teacher"]);
+            let error =
+                mismatch(fresh.plan(at, &Candidates::of(rho)), &[&last, "finite", "teacher"]);
             assert!(matches!(error, Error::NonFinite(_)));
         }
         for wrong in [k - 1, k + 1] {
             let mut fresh = new();
             fresh.bind(&names(k)).unwrap();
-            let error = mismatch(fresh.plan(at, &vec![0.5; wrong]), &[&k.to_string()]);
+            let error =
+                mismatch(fresh.plan(at, &Candidates::of(vec![0.5; wrong])), &[&k.to_string()]);
             assert!(matches!(error, Error::Config(_)));
         }
         let mut tied = new();
         tied.bind(&names(k)).unwrap();
-        let plan = tied.plan(at, &vec![0.5; k]).unwrap();
+        let plan = tied.plan(at, &Candidates::of(vec![0.5; k])).unwrap();
         assert_eq!(plan.kappa()[0], 1.0, "of equal modalities the first comes first");
     }
 }
@@ -82,8 +88,8 @@ fn sequential_by_the_previous_epoch() {
     contract(|| Sequential::stages([2, 2]).ranking(Ranking::PreviousEpoch));
     let mut s = Sequential::stages([2]).ranking(Ranking::PreviousEpoch);
     s.bind(&names(2)).unwrap();
-    mismatch(s.end_epoch(0, &[0.5, f64::NAN]), &["m1", "NaN", "epoch 0"]);
-    mismatch(s.end_epoch(0, &[0.5]), &["2", "1"]);
+    mismatch(s.end_epoch(0, &[Some(0.5), Some(f64::NAN)]), &["m1", "NaN", "epoch 0"]);
+    mismatch(s.end_epoch(0, &[Some(0.5)]), &["2", "1"]);
 }
 
 #[test]

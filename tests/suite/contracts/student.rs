@@ -14,6 +14,9 @@ fn contract(student: &dyn Student, batch: &Batch) {
     let features = encode(batch);
     for (m, own) in features.iter().enumerate() {
         assert_eq!((own.dim(), own.size()[0]), (2, rows));
+        if let Some(shape) = student.feature_shape(m) {
+            assert_eq!(own.size()[1..], shape, "zeros of another shape would stand for it");
+        }
         let only = |(j, input): (usize, &Tensor)| {
             if j == m { input.shallow_clone() } else { input * f64::NAN }
         };

@@ -1,6 +1,9 @@
 //! Students and teachers bent on the way out, and a scheduler that always says the same.
 
-use g2d::{Batch, Modality, Plan, Progress, Result, SmpScheduler, Student, Teacher, TeacherOutput};
+use g2d::{
+    Batch, Candidates, Modality, Plan, Progress, Result, SmpScheduler, Student, Teacher,
+    TeacherOutput,
+};
 use tch::Tensor;
 
 use super::Tiny;
@@ -48,7 +51,7 @@ impl SmpScheduler for Kappa {
         false
     }
 
-    fn plan(&mut self, _at: Progress, _confidence: &[f64]) -> Result<Plan> {
+    fn plan(&mut self, _at: Progress, _candidates: &Candidates) -> Result<Plan> {
         Plan::new(self.0.clone())
     }
 }

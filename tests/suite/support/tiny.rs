@@ -2,7 +2,7 @@
 
 use g2d::{
     Batch, G2dLoss, G2dTrainer, G2dTrainerBuilder, Modality, ModalityParams, ModuleTeacher, Result,
-    Student,
+    Student, TeacherOutput,
 };
 use tch::{Device, Kind, Tensor, nn, nn::ModuleT, nn::OptimizerConfig};
 
@@ -40,6 +40,7 @@ pub struct Tiny {
     encoders: Vec<nn::SequentialT>,
     head: nn::Linear,
     input: Vec<i64>,
+    widths: Vec<i64>,
 }
 
 impl Tiny {
@@ -84,7 +85,7 @@ impl Tiny {
         let head = nn::linear(&root / "head", widths.iter().sum(), CLASSES, Default::default());
         vs.set_kind(kind);
         fill(&vs, 0.3);
-        Self { vs, names, encoders, head, input }
+        Self { vs, names, encoders, head, input, widths: widths.to_vec() }
     }
 
     pub fn params(&self) -> ModalityParams {
@@ -140,11 +141,25 @@ impl Student for Tiny {
         Ok(Tensor::f_cat(features, 1)?.apply(&self.head))
     }
 
+    fn feature_shape(&self, m: usize) -> Option<Vec<i64>> {
+        Some(vec![self.widths[m]])
+    }
+
     fn unimodal_logits(&self, m: usize, features: &[Tensor]) -> Option<Tensor> {
         let only = |(j, f): (usize, &Tensor)| if j == m { f.shallow_clone() } else { f * 0.0 };
         let masked: Vec<_> = features.iter().enumerate().map(only).collect();
         Some(Tensor::cat(&masked, 1).apply(&self.head))
     }
+}
+
+/// The same answers, as a loss is given them where every modality is present.
+pub fn answers(teachers: &[TeacherOutput]) -> Vec<Option<TeacherOutput>> {
+    let copy = |t: &TeacherOutput| TeacherOutput {
+        features: t.features.shallow_clone(),
+        logits: t.logits.shallow_clone(),
+        host: None,
+    };
+    teachers.iter().map(|t| Some(copy(t))).collect()
 }
 
 /// Linear, batch norm, ReLU, dropout, linear head: all that must behave as in evaluation.

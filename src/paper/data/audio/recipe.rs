@@ -10,7 +10,10 @@ use rand::{Rng, RngCore};
 use serde::{Deserialize, Serialize};
 
 use super::{LogSpectrogram, Waveform, resample::Kernel, waveform::check_rate};
-use crate::{Result, error, paper::data::Phase};
+use crate::{
+    Result, error,
+    paper::data::{Phase, cache::Bytes},
+};
 
 /// The steps from a sound file to a log-spectrogram [1, n_fft/2 + 1, 1 + ⌊kept / hop⌋]:
 /// mono, resampled to `rate`, repeated until it has `filled` samples and cut there, a part of `kept`
@@ -64,6 +67,13 @@ pub(in crate::paper::data) enum SteadyAudio {
     Samples(Vec<f32>),
     /// The result.
     Spectrogram(Vec<f32>),
+}
+
+impl Bytes for SteadyAudio {
+    fn bytes(&self) -> usize {
+        let (Self::Samples(values) | Self::Spectrogram(values)) = self;
+        size_of_val(&values[..])
+    }
 }
 
 impl AudioPipeline {

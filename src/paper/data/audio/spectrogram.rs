@@ -60,8 +60,7 @@ impl LogSpectrogram {
                 *value = weight * sample;
             }
             // Fails only on buffers of another length than the plan's own.
-            let done =
-                self.transform.process_with_scratch(&mut frame, &mut spectrum, &mut scratch);
+            let done = self.transform.process_with_scratch(&mut frame, &mut spectrum, &mut scratch);
             debug_assert!(done.is_ok());
             for (bin, value) in spectrum.iter().enumerate() {
                 out[bin * columns + column] = (value.norm() + 1e-7).ln();

@@ -10,5 +10,5 @@ pub use index::{Clip, Clips};
 pub use layout::{AudioFiles, ClipLayout};
 pub(super) use listing::{Columns, Row};
 pub use skipped::{OnMissing, SkipReason, Skipped, SkippedFor};
-pub use split::{ClipSplits, GroupShares};
 pub(super) use split::by_group;
+pub use split::{ClipSplits, GroupShares};

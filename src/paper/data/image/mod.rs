@@ -6,6 +6,6 @@ mod resize;
 mod rgb;
 
 pub use crop::{CropBox, RandomResizedCrop};
-pub use recipe::FrameRecipe;
 pub(super) use recipe::FramePipeline;
+pub use recipe::FrameRecipe;
 pub use rgb::RgbPicture;

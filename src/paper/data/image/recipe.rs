@@ -43,14 +43,9 @@ impl FrameRecipe {
         }
     }
 
-    /// A picture of any size as [3, side, side]: resized whole and normalised, as in evaluation.
+    /// A picture as [3, height, width]: bytes / 255, minus the mean, divided by the deviation.
     pub fn normalised(&self, picture: &RgbPicture) -> Vec<f32> {
-        let mut planes = Vec::with_capacity(3 * self.side * self.side);
-        let picture = picture.resized(self.side, self.side);
-        for channel in 0..3 {
-            planes.extend(self.channel(&picture, channel));
-        }
-        planes
+        (0..3).flat_map(|channel| self.channel(picture, channel)).collect()
     }
 
     fn channel<'p>(&self, of: &'p RgbPicture, channel: usize) -> impl Iterator<Item = f32> + 'p {
@@ -102,7 +97,9 @@ impl FramePipeline {
     ) -> Vec<usize> {
         let wanted = self.recipe.frames.min(available);
         match phase {
-            Phase::Evaluate => (0..wanted).map(|i| (2 * i + 1) * available / (2 * wanted)).collect(),
+            Phase::Evaluate => {
+                (0..wanted).map(|i| (2 * i + 1) * available / (2 * wanted)).collect()
+            }
             Phase::Train => {
                 let mut chosen = index::sample(rng, available, wanted).into_vec();
                 chosen.sort_unstable();

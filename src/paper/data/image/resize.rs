@@ -14,12 +14,7 @@ struct Window {
     weights: Vec<i32>,
 }
 
-pub(super) fn bilinear(
-    from: &RgbPicture,
-    crop: CropBox,
-    width: usize,
-    height: usize,
-) -> Vec<u8> {
+pub(super) fn bilinear(from: &RgbPicture, crop: CropBox, width: usize, height: usize) -> Vec<u8> {
     let (left, top) = (crop.left.min(from.width), crop.top.min(from.height));
     let crop_width = crop.width.min(from.width - left);
     let crop_height = crop.height.min(from.height - top);

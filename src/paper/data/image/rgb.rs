@@ -5,7 +5,7 @@ use std::path::Path;
 use image::{ImageError, ImageReader};
 
 use super::{CropBox, resize};
-use crate::{Error, Result};
+use crate::{Error, Result, paper::data::cache::Bytes};
 
 /// Pixels [height, width, 3] of bytes: red, green, blue.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,6 +13,12 @@ pub struct RgbPicture {
     pub(super) pixels: Vec<u8>,
     pub(super) width: usize,
     pub(super) height: usize,
+}
+
+impl Bytes for RgbPicture {
+    fn bytes(&self) -> usize {
+        self.pixels.len()
+    }
 }
 
 impl RgbPicture {
@@ -36,7 +42,8 @@ impl RgbPicture {
             }
         };
         let opened = ImageReader::open(path).map_err(|e| Error::io("open the file", path, e))?;
-        let reader = opened.with_guessed_format().map_err(|e| Error::io("read the file", path, e))?;
+        let reader =
+            opened.with_guessed_format().map_err(|e| Error::io("read the file", path, e))?;
         let rgb = reader.decode().map_err(refused)?.into_rgb8();
         let (width, height) = (rgb.width() as usize, rgb.height() as usize);
         if width == 0 || height == 0 {

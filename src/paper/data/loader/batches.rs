@@ -36,8 +36,7 @@ impl ClipBatches {
         make: Arc<Make>,
     ) -> Self {
         let queue = Arc::new(OrderedQueue::new(count, ahead));
-        let mut batches =
-            Self { queue, workers: Vec::new(), device, failed: None, left: count };
+        let mut batches = Self { queue, workers: Vec::new(), device, failed: None, left: count };
         for worker in 0..workers.min(count) {
             let (queue, make) = (Arc::clone(&batches.queue), Arc::clone(&make));
             let builder = Builder::new().name(format!("g2d-loader-{worker}"));

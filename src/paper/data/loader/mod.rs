@@ -1,7 +1,6 @@
 //! Clips as batches, decoded on worker threads ahead of training.
 
 mod batches;
-mod cache;
 mod options;
 mod queue;
 
@@ -11,11 +10,11 @@ use rand::seq::SliceRandom;
 use tch::{Device, Tensor};
 
 pub use batches::ClipBatches;
-use cache::Store;
-pub use options::{Cache, LoaderOptions};
+pub use options::LoaderOptions;
 
 use super::{
     Order,
+    cache::Store,
     clips::Clips,
     recipe::{Draw, Phase, Pipeline, Recipe},
 };
@@ -47,7 +46,12 @@ impl ClipLoader {
     /// # Errors
     /// [`Error::Config`] for a recipe or options that cannot work, or clips with fewer frames than
     /// the recipe takes.
-    pub fn new(clips: Clips, recipe: &Recipe, phase: Phase, options: LoaderOptions) -> Result<Self> {
+    pub fn new(
+        clips: Clips,
+        recipe: &Recipe,
+        phase: Phase,
+        options: LoaderOptions,
+    ) -> Result<Self> {
         options.check()?;
         let pipeline = Pipeline::new(recipe, phase)?;
         if let Some(clip) = clips.clips().iter().find(|c| c.frames.len() < recipe.visual.frames) {
@@ -101,7 +105,8 @@ impl ClipLoader {
         let LoaderOptions { batch_size, workers, ahead, .. } = self.work.options;
         let chunks: Vec<Vec<usize>> = rows.chunks(batch_size).map(<[usize]>::to_vec).collect();
         let (work, count) = (Arc::clone(&self.work), chunks.len());
-        let make = move |i: usize, stopped: &dyn Fn() -> bool| work.batch(&chunks[i], epoch, stopped);
+        let make =
+            move |i: usize, stopped: &dyn Fn() -> bool| work.batch(&chunks[i], epoch, stopped);
         ClipBatches::start(count, workers, ahead, device, Arc::new(make))
     }
 }
@@ -115,7 +120,8 @@ impl Work {
         stopped: &dyn Fn() -> bool,
     ) -> Result<Option<Batch>> {
         let (audio, visual) = (self.pipeline.audio.shape(), self.pipeline.visual.shape());
-        let room = |shape: &[i64]| Vec::with_capacity(rows.len() * shape.iter().product::<i64>() as usize);
+        let room =
+            |shape: &[i64]| Vec::with_capacity(rows.len() * shape.iter().product::<i64>() as usize);
         let mut values = [room(&audio), room(&visual)];
         let (mut labels, mut ids) = (Vec::new(), Vec::new());
         for &row in rows {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Result, error};
+use crate::{Result, error, paper::data::cache::Cache};
 
 /// How many at a time, by whom, how far ahead.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -18,26 +18,6 @@ pub struct LoaderOptions {
     pub seed: u64,
     /// What is kept from one epoch to the next.
     pub cache: Cache,
-}
-
-/// What a loader keeps of the samples that it has decoded.
-///
-/// Only what chance has no part in is kept: spectrograms and resized frames where nothing is
-/// augmented, else resampled sound and whole frames.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Cache {
-    /// Nothing: every epoch reads the files.
-    #[default]
-    Off,
-    /// Up to this many bytes in memory; samples that no longer fit are decoded each time.
-    ///
-    /// CREMA-D takes about 0.2 MB of sound a clip, and 0.15 MB a frame without augmentation or 0.5 MB
-    /// with it (480 × 360 pixels).
-    Memory {
-        /// The most that is kept.
-        bytes: usize,
-    },
 }
 
 impl Default for LoaderOptions {

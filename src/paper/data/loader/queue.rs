@@ -35,9 +35,8 @@ impl<T> OrderedQueue<T> {
 
     /// The next number to work on, once there is room; `None` when nothing is left to do.
     pub fn claim(&self) -> Option<usize> {
-        let full = |s: &mut State<T>| {
-            !s.stopped && s.next < self.count && s.next >= s.taken + self.ahead
-        };
+        let full =
+            |s: &mut State<T>| !s.stopped && s.next < self.count && s.next >= s.taken + self.ahead;
         let waited = self.room.wait_while(self.lock(), full);
         let mut state = waited.unwrap_or_else(PoisonError::into_inner);
         if state.stopped || state.next >= self.count {
@@ -55,9 +54,8 @@ impl<T> OrderedQueue<T> {
 
     /// Waits for the next result in order; `None` after the last one or when stopped.
     pub fn take(&self) -> Option<T> {
-        let awaited = |s: &mut State<T>| {
-            !s.stopped && s.taken < self.count && !s.done.contains_key(&s.taken)
-        };
+        let awaited =
+            |s: &mut State<T>| !s.stopped && s.taken < self.count && !s.done.contains_key(&s.taken);
         let waited = self.arrived.wait_while(self.lock(), awaited);
         let mut state = waited.unwrap_or_else(PoisonError::into_inner);
         if state.stopped {

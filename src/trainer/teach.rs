@@ -1,0 +1,117 @@
+//! From teachers to ρ to a plan.
+
+use tch::Tensor;
+
+use super::{G2dTrainer, check::check_rows};
+use crate::{Candidates, Plan, Result, Teacher, TeacherOutput, error, host, parts::Parts};
+
+impl G2dTrainer {
+    /// The teachers' answers about the samples that have their modality, checked and outside the
+    /// graph; `None` where no sample has it.
+    pub(super) fn ask_teachers(&self, parts: &Parts<'_>) -> Result<Vec<Option<TeacherOutput>>> {
+        let _no_grad = tch::no_grad_guard();
+        let ask = |(m, teacher): (usize, &Box<dyn Teacher>)| {
+            let Some(batch) = parts.get(m) else { return Ok(None) };
+            let output = teacher.output(m, batch)?;
+            let what = format!("logits of teacher {:?}", self.modalities[m]);
+            check_rows(&what, &output.logits, Some(2), batch)?;
+            let what = format!("features of teacher {:?}", self.modalities[m]);
+            check_rows(&what, &output.features, None, batch)?;
+            self.loss.check_targets(&output.logits.size(), batch.targets())?;
+            Ok(Some(TeacherOutput {
+                features: output.features.detach(),
+                logits: output.logits.detach(),
+                host: output.host,
+            }))
+        };
+        self.teachers.iter().enumerate().map(ask).collect()
+    }
+
+    /// ρ of every modality, on the device; `None` without its teacher or in its absence.
+    pub(super) fn confidences(
+        &self,
+        teachers: &[Option<TeacherOutput>],
+        parts: &Parts<'_>,
+    ) -> Result<Vec<Option<Tensor>>> {
+        let _no_grad = tch::no_grad_guard();
+        let mut rho = Vec::with_capacity(self.modalities.len());
+        for m in 0..self.modalities.len() {
+            rho.push(match (teachers.get(m), parts.get(m)) {
+                (Some(Some(teacher)), Some(batch)) => {
+                    Some(self.rho(m, &teacher.logits, batch.targets())?)
+                }
+                _ => None,
+            });
+        }
+        Ok(rho)
+    }
+
+    /// ρ of modality `m` by the loss, or by what the builder was given instead.
+    fn rho(&self, m: usize, logits: &Tensor, targets: &Tensor) -> Result<Tensor> {
+        let rho = match &self.confidence {
+            None => self.loss.confidence(logits, targets)?,
+            Some(confidence) => confidence.of(logits, targets)?,
+        };
+        if rho.size().is_empty() {
+            return Ok(rho);
+        }
+        Err(error::shape(
+            format!("confidence ρ of modality {:?}", self.modalities[m]),
+            "a scalar, []",
+            format!("{:?}", rho.size()),
+            "let the confidence be one number for the batch, a mean say",
+        ))
+    }
+
+    /// Asks the scheduler; reads ρ only where it wants it, from host memory where it is there.
+    pub(super) fn plan(
+        &mut self,
+        teachers: &[Option<TeacherOutput>],
+        confidence: &[Option<Tensor>],
+        parts: &Parts<'_>,
+    ) -> Result<Plan> {
+        let k = self.modalities.len();
+        let missing = || (0..k).filter(|&m| parts.rows()[m].is_missing());
+        let candidates = if self.scheduler.reads_confidence(self.progress) {
+            Candidates::of(self.read_confidence(teachers, confidence)?)
+        } else {
+            Candidates::unread(k)
+        };
+        let candidates = missing().fold(candidates, Candidates::without);
+        let mut plan = self.scheduler.plan(self.progress, &candidates)?;
+        if plan.kappa().len() != k {
+            return Err(error::config(
+                "plan of the scheduler",
+                format!("{k} κ, one for each of {:?}", self.modalities),
+                format!("{}", plan.kappa().len()),
+                "mend the scheduler",
+            ));
+        }
+        missing().for_each(|m| plan.stop(m));
+        Ok(plan)
+    }
+
+    /// ρ of every modality as a number; NaN for those that are missing or have no teacher.
+    fn read_confidence(
+        &mut self,
+        teachers: &[Option<TeacherOutput>],
+        confidence: &[Option<Tensor>],
+    ) -> Result<Vec<f64>> {
+        let asked = || teachers.iter().enumerate().filter_map(|(m, t)| Some((m, t.as_ref()?)));
+        let values = if asked().all(|(_, teacher)| teacher.host.is_some()) {
+            let on_host = asked()
+                .filter_map(|(m, teacher)| Some((m, teacher.host.as_ref()?)))
+                .map(|(m, view)| self.rho(m, &view.logits, &view.targets))
+                .collect::<Result<Vec<_>>>()?;
+            host::read_scalars(&on_host)?
+        } else {
+            let on_device: Vec<Tensor> =
+                confidence.iter().flatten().map(Tensor::shallow_clone).collect();
+            self.read_unread(&on_device)?
+        };
+        let mut all = vec![f64::NAN; self.modalities.len()];
+        let places = confidence.iter().enumerate().filter(|(_, rho)| rho.is_some());
+        places.zip(values).for_each(|((m, _), value)| all[m] = value);
+        Ok(all)
+    }
+}

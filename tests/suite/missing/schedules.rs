@@ -1,0 +1,189 @@
+//! Who learns where a batch lacks a modality: plans by hand, and every schedule through the trainer.
+
+use std::{cell::RefCell, rc::Rc};
+
+use g2d::{
+    Candidates, Joint, Modality, Partial, PerBatch, Progress, Ranking, Sequential, SmpScheduler,
+};
+use proptest::prelude::*;
+
+use super::masked;
+use crate::support::{Rho, Tiny, assert_number, below, names, values};
+
+fn bound(mut scheduler: impl SmpScheduler + 'static, k: usize) -> Box<dyn SmpScheduler> {
+    scheduler.bind(&names(k)).unwrap();
+    Box::new(scheduler)
+}
+
+fn at(epoch: u64, step: u64) -> Progress {
+    Progress { epoch, step, ..Progress::default() }
+}
+
+/// κ in `epoch` for a batch that lacks `missing`.
+fn kappa(s: &mut dyn SmpScheduler, epoch: u64, rho: &[f64], missing: &[usize]) -> Vec<f64> {
+    let reads = s.reads_confidence(at(epoch, 0));
+    let all = if reads { Candidates::of(rho) } else { Candidates::unread(rho.len()) };
+    let given = missing.iter().copied().fold(all, Candidates::without);
+    s.plan(at(epoch, 0), &given).unwrap().kappa().to_vec()
+}
+
+fn only(m: usize, k: usize) -> Vec<f64> {
+    (0..k).map(|j| f64::from(u8::from(j == m))).collect()
+}
+
+#[test]
+fn by_batch_the_stage_counts_among_those_that_are_there() {
+    let rho = [0.4, 0.1, 0.5, 0.2, 0.3]; // weakest first: 1 3 4 0 2
+    let mut s = bound(Sequential::stages([1, 1, 1, 1, 1]), 5);
+    for (epoch, learner) in [1, 3, 4, 0, 2].into_iter().enumerate() {
+        assert_eq!(kappa(&mut *s, epoch as u64, &rho, &[]), only(learner, 5));
+    }
+    for (epoch, learner) in [3, 0, 2, 2, 2].into_iter().enumerate() {
+        assert_eq!(
+            kappa(&mut *s, epoch as u64, &rho, &[1, 4]),
+            only(learner, 5),
+            "3 0 2 are there"
+        );
+    }
+    for epoch in 0..5 {
+        assert_eq!(kappa(&mut *s, epoch, &rho, &[0, 1, 2, 4]), only(3, 5), "the only one");
+    }
+    // A missing modality's ρ is nobody's: not even NaN is an error.
+    assert_eq!(kappa(&mut *s, 0, &[0.2, f64::NAN, 0.1, 0.3, 0.4], &[1]), only(2, 5));
+}
+
+#[test]
+fn in_a_known_order_the_next_stronger_one_stands_in() {
+    let order = Modality::list(["m2", "m0", "m1"]);
+    let fixed = Sequential::stages([1, 1, 1]).ranking(Ranking::Fixed(order));
+    let mut previous = bound(Sequential::stages([2, 1, 1]).ranking(Ranking::PreviousEpoch), 3);
+    kappa(&mut *previous, 0, &[0.1, 0.1, 0.1], &[]);
+    previous.end_epoch(0, &[Some(0.5), Some(0.6), Some(0.4)]).unwrap(); // weakest first: 2 0 1
+    let rho = [0.9; 3];
+    for (mut s, first) in [(bound(fixed, 3), 0), (previous, 1)] {
+        let mut learner =
+            |stage: u64, missing: &[usize]| kappa(&mut *s, first + stage, &rho, missing);
+        assert_eq!(learner(0, &[]), only(2, 3));
+        assert_eq!(learner(0, &[2]), only(0, 3));
+        assert_eq!(learner(0, &[2, 0]), only(1, 3));
+        assert_eq!(learner(1, &[2]), only(0, 3), "its turn, whoever else is missing");
+        assert_eq!(learner(1, &[0]), only(1, 3));
+        assert_eq!(learner(1, &[0, 1]), only(2, 3), "no stronger one: the strongest there");
+        assert_eq!(learner(2, &[1]), only(0, 3));
+    }
+}
+
+#[test]
+fn the_epoch_before_may_have_lacked_a_modality() {
+    let ranking = Ranking::PreviousEpoch;
+    let mut s = bound(Sequential::stages([9]).ranking(ranking), 3);
+    assert_eq!(kappa(&mut *s, 0, &[0.5, 0.4, 0.1], &[2]), only(1, 3));
+    s.end_epoch(0, &[Some(0.5), Some(0.4), None]).unwrap();
+    assert!(s.reads_confidence(at(1, 0)), "nothing is known of m2 yet");
+    assert_eq!(kappa(&mut *s, 1, &[0.9, 0.9, 0.45], &[]), only(1, 3), "0.5 0.4 against 0.45");
+    let of = |rho: [f64; 3]| Candidates::of(rho);
+    assert_eq!(s.plan(at(1, 1), &of([0.9, 0.9, 0.25])).unwrap().kappa(), only(2, 3), "mean 0.35");
+    // Planned again at the same point, as after a failed step: counted once.
+    assert_eq!(s.plan(at(1, 1), &of([0.9, 0.9, 0.37])).unwrap().kappa(), only(1, 3), "mean 0.41");
+    s.end_epoch(1, &[None, Some(0.4), Some(0.45)]).unwrap();
+    assert!(!s.reads_confidence(at(2, 0)));
+    assert_eq!(kappa(&mut *s, 2, &[0.0; 3], &[1]), only(2, 3), "m0 keeps its 0.5");
+}
+
+/// Means, not sums: a modality that is seldom there is not weak for it.
+#[test]
+fn batches_so_far_are_averaged_over_those_that_had_it() {
+    let mut s = bound(Sequential::stages([1]).ranking(Ranking::PreviousEpoch), 2);
+    let mut plan = |step, given: Candidates| s.plan(at(0, step), &given).unwrap().kappa().to_vec();
+    assert_eq!(plan(0, Candidates::of([0.5, 0.0]).without(1)), only(0, 2));
+    assert_eq!(plan(1, Candidates::of([0.5, 0.0]).without(1)), only(0, 2));
+    assert_eq!(plan(2, Candidates::of([0.5, 0.9])), only(0, 2));
+}
+
+#[test]
+fn windows_and_ratios_are_of_those_that_are_there() {
+    let rho = [0.2, 0.3, 0.6];
+    let mut s = bound(PerBatch::window(0..=0), 3);
+    assert_eq!(kappa(&mut *s, 0, &rho, &[0]), only(1, 3));
+    let mut s = bound(Partial::new(0.5, 0..1), 3);
+    let found = kappa(&mut *s, 0, &rho, &[0]);
+    assert_eq!(found[..2], [0.0, 1.0]);
+    assert_number(found[2], 1.0 - (0.5 * (0.6 / 0.3_f64)).tanh());
+    let found = kappa(&mut *s, 0, &[-1.0, 0.3, 0.6], &[0]);
+    assert_eq!(found[1], 1.0, "a missing modality's ρ is not looked at");
+}
+
+#[test]
+fn candidates_tell_what_they_know() {
+    let given = Candidates::of([0.1, 0.2]).without(0);
+    assert_eq!((given.len(), given.is_empty()), (2, false));
+    assert_eq!([given.is_present(0), given.is_present(1)], [false, true]);
+    assert_eq!([given.confidence(0), given.confidence(1)], [None, Some(0.2)]);
+    assert_eq!(Candidates::unread(2).confidence(1), None);
+    let mut s = bound(Sequential::stages([1]), 2);
+    let found = s.plan(at(0, 0), &Candidates::unread(2));
+    crate::support::mismatch(found, &["\"m0\"", "reads_confidence"]);
+}
+
+fn schedules(k: usize) -> Vec<(&'static str, Box<dyn SmpScheduler>)> {
+    let stages = || Sequential::stages(vec![1; k]);
+    vec![
+        ("by batch", Box::new(stages())),
+        ("by the epoch before", Box::new(stages().ranking(Ranking::PreviousEpoch))),
+        ("fixed", Box::new(stages().ranking(Ranking::Fixed(names(k))))),
+        ("window", Box::new(PerBatch::window(1..=2))),
+        ("partial", Box::new(Partial::new(0.3, 0..2))),
+        ("partial, epoch before", {
+            Box::new(Partial::new(0.3, 0..9).ranking(Ranking::PreviousEpoch))
+        }),
+        ("joint", Box::new(Joint::default())),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(8))]
+    /// Through the trainer, with rows and whole batches missing: an encoder moves if and only if its κ
+    /// is not 0; a missing one's is 0, somebody present learns, and the fusion always.
+    #[test]
+    fn a_missing_modality_never_learns(
+        (k, batches) in (2_usize..5).prop_flat_map(|k| {
+            let rho = prop::collection::vec(0.1..1.0_f64, k);
+            let flags = prop::collection::vec(prop::collection::vec(any::<bool>(), 3), k);
+            (Just(k), prop::collection::vec((rho, flags, 0..k), 6))
+        }),
+    ) {
+        for (name, schedule) in schedules(k) {
+            let student = Tiny::linear(k);
+            let rho: Rho = Rc::new(RefCell::new(vec![]));
+            let builder = student.told(&rho).boxed_scheduler(schedule);
+            let mut trainer = builder.build(&student).unwrap();
+            let mut optimizer = student.optimizer();
+            for (step, (told, flags, sure)) in batches.iter().enumerate() {
+                let mut flags = flags.clone();
+                flags[*sure] = vec![true; 3];
+                rho.replace(told.clone());
+                let before = values(&student.vs);
+                optimizer.zero_grad();
+                let batch = masked(&student, step as f64, &flags);
+                let report = trainer.step(&student, &batch).unwrap();
+                optimizer.step();
+                let after = values(&student.vs);
+                for (m, flags) in flags.iter().enumerate() {
+                    let kappa = report.plan.kappa()[m];
+                    let present = flags.contains(&true);
+                    prop_assert!(present || kappa == 0.0, "{name}: κ {kappa} of a missing one");
+                    prop_assert_eq!(report.confidence[m].is_some(), present);
+                    for (parameter, value) in below(&after, &format!("m{m}")) {
+                        let still = value.equal(&before[&parameter]);
+                        prop_assert_eq!(still, kappa == 0.0, "{}: {}", name, parameter);
+                    }
+                }
+                prop_assert!(report.plan.kappa().contains(&1.0), "{name}: nobody learns");
+                prop_assert!(!after["head.weight"].equal(&before["head.weight"]));
+                if step % 2 == 1 {
+                    trainer.end_epoch().unwrap();
+                }
+            }
+        }
+    }
+}
