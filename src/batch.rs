@@ -25,7 +25,7 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// A batch of one input [B, …] per modality, in the student's order, and targets [B] or [B, D].
+    /// A batch of one input [B, …] per modality, in the student's order, and targets \[B\] or [B, D].
     ///
     /// What targets must be is the loss's to say: [`Classification`](crate::Classification) takes
     /// labels, [`Regression`](crate::Regression) values. Shapes are checked by
@@ -227,6 +227,7 @@ impl Batch {
             )),
         }
     }
+
     /// Checks that there is a flag a sample, where there are flags of modality `m`.
     fn check_flags(&self, m: usize, modality: &str) -> Result<()> {
         match self.present(m) {

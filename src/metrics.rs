@@ -7,7 +7,7 @@ use tch::{Device, Kind, TchError, Tensor};
 
 use crate::{Error, Result, error};
 
-/// Share of rows of `logits` [N, C] whose largest entry is at the label in `targets` [N], in [0, 1].
+/// Share of rows of `logits` [N, C] whose largest entry is at the label in `targets` \[N\], in [0, 1].
 ///
 /// # Errors
 /// [`Error::Shape`] for other shapes, [`Error::Kind`] if the targets are not `Int64`.
@@ -35,7 +35,7 @@ pub fn accuracy(logits: &Tensor, targets: &Tensor) -> Result<f64> {
     Ok(share.double_value(&[]))
 }
 
-/// Root mean squared error √(mean (p − y)²) of `predictions` against `targets`, both [N], or [N, 1].
+/// Root mean squared error √(mean (p − y)²) of `predictions` against `targets`, both \[N\], or [N, 1].
 ///
 /// # Errors
 /// [`Error::Shape`] for other shapes, [`Error::NonFinite`] for a value that is NaN or infinite.
@@ -83,7 +83,7 @@ pub fn mape(predictions: &Tensor, targets: &Tensor) -> Result<f64> {
     mean(((p - &y) / y).abs() * 100.0)
 }
 
-/// Both as `Double` [N] in host memory.
+/// Both as `Double` \[N\] in host memory.
 fn values(predictions: &Tensor, targets: &Tensor) -> Result<(Tensor, Tensor)> {
     let (size, wanted) = (predictions.size(), targets.size());
     let column = |size: &[i64]| matches!(size, &[n] | &[n, 1] if n > 0);

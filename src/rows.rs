@@ -10,7 +10,7 @@ pub enum Rows {
     /// Every one.
     #[default]
     All,
-    /// These: an ascending `Int64` index [B_m], 1 ≤ B_m < B, on the batch's device.
+    /// These: an ascending `Int64` index of shape \[B_m\], 1 ≤ B_m < B, on the batch's device.
     Part(Tensor),
     /// None: the modality is missing in the whole batch.
     Missing,
@@ -67,8 +67,8 @@ impl Rows {
     /// to the graph of `part`.
     pub(crate) fn spread(&self, part: Tensor, batch: i64) -> Result<Tensor> {
         let Self::Part(index) = self else { return Ok(part) };
-        let mut size = part.size();
-        size[0] = batch;
+        let rest = part.size().into_iter().skip(1);
+        let size: Vec<i64> = std::iter::once(batch).chain(rest).collect();
         Tensor::f_zeros(&size, (part.kind(), part.device()))
             .and_then(|zeros| zeros.f_index_copy(0, index, &part))
             .map_err(|e| Error::torch("put features at the rows that have a modality", e))

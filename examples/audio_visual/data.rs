@@ -38,6 +38,9 @@ pub struct Reading {
     /// Leave out clips whose files are missing, and say how many, instead of stopping
     #[arg(long)]
     skip_missing: bool,
+    /// Frames a clip; 1 of CREMA-D and 3 of VGGSound without it
+    #[arg(long, value_name = "N")]
+    frames: Option<usize>,
     /// Decoding threads a training
     #[arg(long, default_value_t = 1)]
     workers: usize,
@@ -102,10 +105,10 @@ impl Splits {
     ) -> Result<Self> {
         let missing = if reading.skip_missing { OnMissing::Skip } else { OnMissing::Error };
         let (splits, recipe) = if dataset == Dataset::Vggsound {
-            let set = VggSound::new(folder, missing);
+            let set = VggSound::new(folder, missing).with_frames(reading.frames.unwrap_or(3));
             (set.split()?, set.recipe())
         } else {
-            let set = Cremad::new(folder, missing);
+            let set = Cremad::new(folder, missing).with_frames(reading.frames.unwrap_or(1));
             let splits = match reading.by_speaker {
                 true => set.speaker_split(GroupShares::default(), seed)?,
                 false => set.authors_split()?,

@@ -45,7 +45,12 @@ pub struct Schedule {
 
 impl Method {
     /// What the demo compares.
+    #[allow(dead_code, reason = "the other examples compare four")]
     pub const DEMO: [Self; 3] = [Self::Joint, Self::JointSmp, Self::G2dSmp];
+
+    /// The paper's ablation: each of the two parts, both and none.
+    #[allow(dead_code, reason = "audio_visual's demo has three")]
+    pub const FOUR: [Self; 4] = [Self::Joint, Self::JointSmp, Self::G2dLoss, Self::G2dSmp];
 
     pub const ALL: [Self; 8] = [
         Self::Joint,
@@ -103,6 +108,7 @@ impl Method {
     }
 
     /// What changes gradients after backward, if anything does.
+    #[allow(dead_code, reason = "OGM is for two modalities and classes")]
     pub fn modulation(self, schedule: &Schedule, seed: u64) -> Option<Box<dyn GradientModulation>> {
         let last = schedule.stages.iter().sum::<u64>().checked_sub(1)?;
         let ogm = || Ogm::new(schedule.ogm_alpha, 0..=last);

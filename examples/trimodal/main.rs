@@ -1,1 +1,117 @@
-fn main() {}
+//! Three modalities or more from features that someone else has extracted: teachers, joint training,
+//! joint training with SMP, L_G2D, and both together.
+//!
+//! Without `--data` it trains on a generated set whose weakest modality carries what the others lack;
+//! with `--data DIR` on a folder of features (docs/data.md). SMP has two stages: the columns `kappa_*`
+//! of `g2d_smp.csv` show the weakest encoder learn alone, then the next, then all.
+
+mod generated;
+#[path = "../support/lab/mod.rs"]
+mod lab;
+#[path = "../support/mod.rs"]
+mod support;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use clap::{CommandFactory, FromArgMatches, Parser};
+use g2d::{
+    Modality,
+    paper::{
+        data::{FeatureShape, Features, InMemory, TargetScale, TargetScaler},
+        networks::{EncoderConfig, MixedConfig, MixedFusion, MlpConfig, SequenceConfig},
+    },
+};
+use rand::{SeedableRng, rngs::StdRng};
+use tch::Kind;
+
+use crate::lab::problem::{Problem, Splits, Task};
+
+/// Classes or values from pre-extracted features of several modalities.
+#[derive(Debug, Parser)]
+struct Arguments {
+    /// Folder of features; a generated set without it
+    #[arg(long, value_name = "DIR")]
+    data: Option<PathBuf>,
+    /// The modalities to use, in this order; all that the folder has without it
+    #[arg(long, value_delimiter = ',', requires = "data")]
+    modalities: Option<Vec<String>>,
+    /// Feature width of every encoder
+    #[arg(long, default_value_t = 32)]
+    width: i64,
+    #[command(flatten)]
+    lab: lab::arguments::LabArguments,
+}
+
+fn main() -> Result<()> {
+    let command = Arguments::command()
+        .mut_arg("out", |arg| arg.default_value("target/trimodal"))
+        .mut_arg("epochs", |arg| arg.default_value("40"))
+        .mut_arg("stages", |arg| arg.default_value("15,10"));
+    let arguments = Arguments::from_arg_matches(&command.get_matches())?;
+    arguments.lab.check()?;
+    lab::compare(&arguments.lab, |seed, folder| arguments.problem(seed, folder))
+}
+
+impl Arguments {
+    /// The data on the training split's scale, which is saved beside the results.
+    fn problem(&self, seed: u64, folder: &Path) -> Result<Problem> {
+        let (name, features) = match &self.data {
+            Some(data) => (data.display().to_string(), self.read(data)?),
+            None => ("a generated set of three modalities".to_owned(), generated::features(0)?),
+        };
+        let (features, scales) = features.standardised()?;
+        let path = folder.join("standardisation.json");
+        std::fs::write(&path, serde_json::to_string_pretty(&scales)? + "\n")
+            .with_context(|| format!("write {}", path.display()))?;
+        let Features { train, val, test, shapes } = features;
+        let (train, val) = match val {
+            Some(val) => (train, val),
+            None => train.hold_out(0.1, &mut StdRng::seed_from_u64(seed))?,
+        };
+        let splits = Splits { train, val, test };
+        if splits.train.targets().kind() == Kind::Int64 {
+            let largest = |set: &InMemory| set.targets().max().int64_value(&[]);
+            let sets = [&splits.train, &splits.val, &splits.test];
+            let classes = sets.into_iter().map(largest).max().context("no split")? + 1;
+            let network = self.network(&splits, &shapes, classes);
+            return Ok(problem(name, splits, network, Task::Classes));
+        }
+        let scaler = TargetScaler::fit(splits.train.targets(), TargetScale::Standard)?;
+        let scaled = |set: &InMemory| {
+            let inputs = (0..set.modalities().len()).map(|m| set.input(m).shallow_clone());
+            let targets = scaler.apply(set.targets())?;
+            InMemory::new(set.modalities().to_vec(), inputs.collect(), targets)
+        };
+        let (train, val, test) =
+            (scaled(&splits.train)?, scaled(&splits.val)?, scaled(&splits.test)?);
+        let network = self.network(&splits, &shapes, 1);
+        Ok(problem(name, Splits { train, val, test }, network, Task::Value(scaler)))
+    }
+
+    fn read(&self, folder: &Path) -> Result<Features> {
+        let modalities = match &self.modalities {
+            Some(names) => Modality::list(names),
+            None => Features::modalities(folder)?,
+        };
+        Ok(Features::read(folder, &modalities)?)
+    }
+
+    fn network(&self, splits: &Splits, shapes: &[FeatureShape], outputs: i64) -> MixedConfig {
+        let encoder = |shape: &FeatureShape| match *shape {
+            FeatureShape::Vector(d) => {
+                EncoderConfig::Table(MlpConfig::plain(d, &[2 * self.width, self.width]))
+            }
+            FeatureShape::Sequence(input) => {
+                EncoderConfig::Sequence(SequenceConfig { input, hidden: self.width })
+            }
+        };
+        let names = splits.train.modalities().iter().cloned();
+        let encoders = names.zip(shapes.iter().map(encoder)).collect();
+        MixedConfig { encoders, fusion: MixedFusion::Late, outputs }
+    }
+}
+
+fn problem(name: String, splits: Splits, network: MixedConfig, task: Task) -> Problem {
+    Problem { name, splits, network, backbone_weights: None, task }
+}

@@ -10,7 +10,7 @@ use crate::{Modality, Result, error};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Labels {
-    /// One class a sample: `Int64` labels [B] in `0..C`; softmax and cross-entropy.
+    /// One class a sample: `Int64` labels \[B\] in `0..C`; softmax and cross-entropy.
     #[default]
     Single,
     /// Any number of labels a sample: 0 or 1 in a float tensor [B, C]; sigmoid and binary

@@ -117,7 +117,7 @@ fn error_share(predictions: &Tensor, targets: &Tensor) -> Result<Tensor> {
     mse.f_div(&variance).map_err(torch)
 }
 
-/// Targets [B] beside predictions [B, 1] become [B, 1], in the predictions' kind.
+/// Targets \[B\] beside predictions [B, 1] become [B, 1], in the predictions' kind.
 pub(super) fn like(predictions: &Tensor, targets: &Tensor) -> Result<Tensor> {
     targets.f_reshape_as(predictions).and_then(|y| y.f_to_kind(predictions.kind())).map_err(torch)
 }

@@ -10,7 +10,7 @@ use crate::{Modality, Result, error};
 /// Mean squared error with distillation.
 ///
 /// L_S = mean of (l_s − y)²; a regression has no distribution to compare, so L_logit^m = mean of
-/// (l_s − l_t^m)². Predictions are [B, D]; targets [B, D], or [B] where D is 1.
+/// (l_s − l_t^m)². Predictions are [B, D]; targets [B, D], or \[B\] where D is 1.
 ///
 /// ρ^m is [`ExponentialError`], exp(−MSE^m / Var(y)), unless
 /// [`G2dTrainerBuilder::confidence`](crate::G2dTrainerBuilder::confidence) names another, such as

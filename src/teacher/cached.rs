@@ -84,7 +84,7 @@ impl CachedTeacher {
         if rows.is_empty() {
             return Err(error::cache(
                 what,
-                "at least one sample that has its modality",
+                "at least one batch with samples that have its modality",
                 "none",
                 "pass the training set",
             ));

@@ -14,7 +14,7 @@ pub struct Predictions {
     pub heads: Vec<(Modality, Tensor)>,
     /// Which of the N samples have a modality, for every modality that some lack; empty for a teacher.
     pub present: Vec<(Modality, Vec<bool>)>,
-    /// The targets, [N] or [N, D].
+    /// The targets, \[N\] or [N, D].
     pub targets: Tensor,
 }
 

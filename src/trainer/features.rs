@@ -13,17 +13,23 @@ pub(super) fn features(
     encode: impl Fn(usize, &Batch) -> Result<Tensor>,
 ) -> Result<Vec<Tensor>> {
     let rows = parts.whole().size();
-    let found = (0..modalities.len())
+    let empty = (0..modalities.len())
+        .map(|m| parts.get(m).is_none().then(|| shape(student, &modalities[m], m)).transpose())
+        .collect::<Result<Vec<_>>>()?;
+    let encoded = (0..modalities.len())
         .map(|m| {
             let part = parts.get(m).map(|part| encode(m, part)).transpose()?;
             part.map(|part| parts.rows()[m].spread(part, rows)).transpose()
         })
         .collect::<Result<Vec<_>>>()?;
-    let alike = found.iter().flatten().next().map(Tensor::shallow_clone);
-    let each = found.into_iter().enumerate().map(|(m, own)| match (own, &alike) {
-        (Some(own), _) => Ok(own),
-        (None, Some(alike)) => zeros(student, &modalities[m], m, rows, alike),
-        (None, None) => Err(error::config(
+    let like = encoded.iter().flatten().next().map(|t| (t.kind(), t.device()));
+    let each = encoded.into_iter().zip(empty).map(|(own, empty)| match (own, empty, like) {
+        (Some(own), _, _) => Ok(own),
+        (None, Some(shape), Some(like)) => {
+            let size: Vec<i64> = std::iter::once(rows).chain(shape).collect();
+            Tensor::f_zeros(&size, like).map_err(|e| Error::torch("make empty features", e))
+        }
+        (None, ..) => Err(error::config(
             "batch",
             format!("samples that have one of {modalities:?}"),
             "none",
@@ -33,23 +39,14 @@ pub(super) fn features(
     each.collect()
 }
 
-/// The features of a modality that the whole batch lacks, in the kind and on the device of `alike`.
-fn zeros(
-    student: &dyn Student,
-    modality: &Modality,
-    m: usize,
-    rows: i64,
-    alike: &Tensor,
-) -> Result<Tensor> {
-    let Some(shape) = student.feature_shape(m) else {
-        return Err(error::config(
+/// The shape of one sample's features of a modality that the whole batch lacks.
+fn shape(student: &dyn Student, modality: &Modality, m: usize) -> Result<Vec<i64>> {
+    student.feature_shape(m).ok_or_else(|| {
+        error::config(
             format!("batch without modality {modality:?}"),
             "a student that knows the shape of its features",
             "`Student::feature_shape` returns None",
             "implement it, or put a sample that has the modality into every batch",
-        ));
-    };
-    let size: Vec<i64> = std::iter::once(rows).chain(shape).collect();
-    Tensor::f_zeros(&size, (alike.kind(), alike.device()))
-        .map_err(|e| Error::torch(format!("make empty features of modality {modality:?}"), e))
+        )
+    })
 }

@@ -10,7 +10,7 @@ impl G2dTrainer {
     /// graph; `None` where no sample has it.
     pub(super) fn ask_teachers(&self, parts: &Parts<'_>) -> Result<Vec<Option<TeacherOutput>>> {
         let _no_grad = tch::no_grad_guard();
-        let ask = |(m, teacher): (usize, &Box<dyn Teacher>)| {
+        let ask = |m: usize, teacher: &dyn Teacher| {
             let Some(batch) = parts.get(m) else { return Ok(None) };
             let output = teacher.output(m, batch)?;
             let what = format!("logits of teacher {:?}", self.modalities[m]);
@@ -24,7 +24,7 @@ impl G2dTrainer {
                 host: output.host,
             }))
         };
-        self.teachers.iter().enumerate().map(ask).collect()
+        self.teachers.iter().enumerate().map(|(m, teacher)| ask(m, teacher.as_ref())).collect()
     }
 
     /// ρ of every modality, on the device; `None` without its teacher or in its absence.

@@ -137,7 +137,7 @@ fn listings_are_checked() {
     let set = Set::cremad(2, 2);
     let split = || Cremad::new(set.path(), OnMissing::Skip).authors_split();
     set.write("test.csv", "1001_T01_HAP_XX,JOY\n");
-    refused(split(), &["1001_T01_HAP_XX", "JOY", "NEU"]);
+    refused(split(), &["test.csv", "1001_T01_HAP_XX", "JOY", "NEU"]);
     set.write("test.csv", "1001_T01_HAP_XX\n");
     refused(split(), &["test.csv", "line 1", "clip,label"]);
     set.write("test.csv", "clip,Label\n1001_T01_HAP_XX,HAP\n");
@@ -151,7 +151,7 @@ fn listings_are_checked() {
     set.write("test.csv", "noactor,NEU\n");
     let shares = GroupShares::default();
     let split = Cremad::new(set.path(), OnMissing::Skip).speaker_split(shares, 1);
-    refused(split, &["noactor", "speaker"]);
+    refused(split, &["test.csv", "noactor", "speaker"]);
 }
 
 /// MP3 where there is no WAV, and frames in the order of their numbers.

@@ -75,7 +75,8 @@ pub fn reproduce(
             data.display()
         );
         command.arg("--data").arg(std::path::absolute(data)?);
-        command.args(["--epochs", "60", "--stage", "30"]);
+        // α of partial suppression was best on validation data at seed 100 among 0.1, 0.3 and 1.
+        command.args(["--epochs", "60", "--stage", "30", "--partial-alpha", "0.1"]);
     } else {
         ensure!(data.is_none(), "the spoken digits are embedded; leave --data out");
     }

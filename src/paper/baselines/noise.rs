@@ -1,8 +1,7 @@
 //! Gaussian noise from a generator of its own.
 
-use std::f64::consts::TAU;
-
 use rand::{Rng, SeedableRng, rngs::StdRng};
+use rand_distr::StandardNormal;
 use tch::Tensor;
 
 use crate::{Error, Result};
@@ -18,22 +17,13 @@ impl Noise {
         Self { rng: StdRng::seed_from_u64(seed) }
     }
 
-    /// N(0, 1) in the shape, kind and place of `like`, by Box and Muller's transform.
+    /// N(0, 1) in the shape, kind and place of `like`.
     pub(super) fn normal_like(&mut self, like: &Tensor) -> Result<Tensor> {
-        let n = like.numel();
-        let [radius, angle] = [0, 1].map(|_| {
-            let mut values = vec![0.0_f32; n.div_ceil(2)];
-            self.rng.fill(&mut values[..]);
-            Tensor::from_slice(&values)
-        });
-        let draw = || {
-            // 1 − u is in (0, 1], so its logarithm is finite.
-            let radius = (radius.f_to_device(like.device())?.f_neg()? + 1.0).f_log()? * -2.0;
-            let (radius, angle) = (radius.f_sqrt()?, angle.f_to_device(like.device())? * TAU);
-            let pairs = [&radius * angle.f_cos()?, &radius * angle.f_sin()?];
-            let flat = Tensor::f_cat(&pairs, 0)?.f_narrow(0, 0, n as i64)?;
-            flat.f_reshape(like.size())?.f_to_kind(like.kind())
-        };
-        draw().map_err(|source| Error::torch("draw gradient noise", source))
+        let normal = (&mut self.rng).sample_iter(StandardNormal);
+        let values: Vec<f32> = normal.take(like.numel()).collect();
+        Tensor::f_from_slice(&values)
+            .and_then(|flat| flat.f_view(like.size().as_slice()))
+            .and_then(|noise| noise.f_to_device(like.device())?.f_to_kind(like.kind()))
+            .map_err(|source| Error::torch("draw gradient noise", source))
     }
 }

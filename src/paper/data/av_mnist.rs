@@ -14,7 +14,7 @@ use crate::{Error, Modality, Result};
 
 /// Audio-visual digits in three splits; modalities `audio` and `image`, in this order.
 ///
-/// Inputs are [N, 1, H, W] (a batch of them floats in [0, 1]), targets class labels [N].
+/// Inputs are [N, 1, H, W] (a batch of them floats in [0, 1]), targets class labels `[N]`.
 #[derive(Debug)]
 pub struct AvMnist {
     /// Training samples.

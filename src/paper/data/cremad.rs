@@ -73,7 +73,7 @@ impl Cremad {
     pub fn speaker_split(&self, shares: GroupShares, seed: u64) -> Result<ClipSplits> {
         let rows = self.listings()?.concat();
         let actor = |row: &Row| Self::actor(&row.clip).map(str::to_owned);
-        let [train, val, test] = by_group(&self.root, rows, actor, shares, seed)?;
+        let [train, val, test] = by_group(rows, actor, shares, seed)?;
         Ok(ClipSplits {
             train: self.find(&train)?,
             val: Some(self.find(&val)?),

@@ -24,10 +24,10 @@ pub enum FeatureShape {
 ///
 /// | array | shape | what |
 /// |---|---|---|
-/// | `labels` | [N] integers from 0, or floats | classes, or values to predict |
+/// | `labels` | \[N\] integers from 0, or floats | classes, or values to predict |
 /// | `<modality>` | [N, d] | a vector a sample |
 /// | `<modality>` | [N, T, d] | a sequence a sample, padded at its end |
-/// | `<modality>_lengths` | [N] integers in 0..=T | steps of each sequence; all have T without it |
+/// | `<modality>_lengths` | \[N\] integers in 0..=T | steps of each sequence; all have T without it |
 /// | `<modality>_mask` | [N, T] of 0 and 1 | the same said otherwise: ones, then zeros |
 #[derive(Debug)]
 pub struct Features {
@@ -204,7 +204,7 @@ fn modality_input(
     }
 }
 
-/// The lengths [N] of the modality's sequences, where it says them, by number or by mask.
+/// The lengths \[N\] of the modality's sequences, where it says them, by number or by mask.
 fn lengths(arrays: &mut impl Arrays, name: &str, values: &Tensor) -> Result<Option<Tensor>> {
     let (counts, mask) = (format!("{name}_lengths"), format!("{name}_mask"));
     if arrays.has(&counts) {

@@ -27,7 +27,7 @@ impl ImageTableRows {
         &self.table
     }
 
-    /// Targets [N], `Double`, in their own unit.
+    /// Targets \[N\], `Double`, in their own unit.
     pub fn targets(&self) -> &Tensor {
         &self.targets
     }
@@ -43,7 +43,7 @@ impl ImageTableRows {
         })
     }
 
-    /// The samples on that scale: pictures [N, 3, side, side], the table [N, columns], targets [N].
+    /// The samples on that scale: pictures [N, 3, side, side], the table [N, columns], targets \[N\].
     ///
     /// # Errors
     /// As [`Standardiser::apply`] and [`TargetScaler::apply`].
@@ -54,10 +54,10 @@ impl ImageTableRows {
     }
 
     /// Samples from tensors: `images` [N, 3, H, W] (bytes, or floats in [0, 1]), `table`
-    /// [N, columns] and `targets` [N], for a set that is not read from a table.
+    /// [N, columns] and `targets` \[N\], for a set that is not read from a table.
     ///
     /// # Errors
-    /// [`Error::Shape`] if they do not fit each other.
+    /// [`Error::Shape`](crate::Error::Shape) if they do not fit each other.
     pub fn from_tensors(
         images: Vec<(Modality, Tensor)>,
         table: (Modality, Vec<String>, Tensor),

@@ -37,7 +37,7 @@ pub(super) trait Arrays {
         Err(foreign(&self.path(name), "samples", "uint8, float32 or float64"))
     }
 
-    /// Class labels [N] as `Int64`.
+    /// Class labels \[N\] as `Int64`.
     fn labels(&mut self, name: &str) -> Result<Tensor> {
         let labels = if let Some(array) = self.read::<i64>(name)? {
             tensor(&self.path(name), array)?

@@ -4,7 +4,7 @@ use tch::{Kind, Tensor};
 
 use crate::{Result, error};
 
-/// Sequences [N, T, d] and the lengths [N] of each, the rest being padding.
+/// Sequences [N, T, d] and the lengths \[N\] of each, the rest being padding.
 ///
 /// # Packed form
 /// A batch has one input a modality, so values and lengths travel as one tensor [N, T, d + 1]: the last
@@ -14,7 +14,7 @@ use crate::{Result, error};
 pub struct Sequences;
 
 impl Sequences {
-    /// Values [N, T, d] and lengths [N] in the packed form, as `Float`; whatever stood in the padding
+    /// Values [N, T, d] and lengths \[N\] in the packed form, as `Float`; whatever stood in the padding
     /// is gone.
     ///
     /// # Errors

@@ -113,7 +113,7 @@ pub struct TargetScaler {
 }
 
 impl TargetScaler {
-    /// Learns from training `targets` [N].
+    /// Learns from training `targets` \[N\].
     ///
     /// # Errors
     /// [`Error::NonFinite`] for a target that is missing or infinite; [`Error::Target`] for one that

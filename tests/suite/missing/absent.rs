@@ -123,7 +123,7 @@ fn joint_training_without_teachers() {
 /// `Bent` does not tell the shape of its features.
 #[test]
 fn a_student_that_does_not_tell_its_width_is_refused() {
-    let student = Tiny::linear(3);
+    let student = Tiny::conv(3);
     let bent = Bent::fuse(&student, |logits| logits);
     let mut trainer = build(&student, Suppression::SkipBackward);
     let before = values(&student.vs);

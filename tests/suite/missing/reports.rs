@@ -122,7 +122,7 @@ fn cached_teachers_know_the_present_samples_alone() {
     refused(recorded.output(1, &student.batch(4, 0.0)), &["2 unknown: 100, 103"]);
     let nobody = vec![vec![true; 2], vec![false; 2], vec![true; 2]];
     let found = CachedTeacher::record(&live, 1, [Ok(masked(&student, 0.0, &nobody))]);
-    refused(found, &["at least one sample", "none"]);
+    refused(found, &["samples that have its modality", "none"]);
     let whole = [Ok(masked(&student, 0.0, &nobody)), Ok(student.batch(2, 0.0))];
     assert_eq!(CachedTeacher::record(&live, 1, whole).unwrap().len(), 2);
 }

@@ -15,4 +15,4 @@ pub use asserts::{
 };
 pub use bent::{Bent, BentTeacher, Kappa};
 pub use tiny::{CLASSES, INPUT, Tiny, WIDTH, answers, names, wave};
-pub use told::{Rho, Told, first_logit};
+pub use told::Rho;

@@ -14,7 +14,7 @@ use super::{CLASSES, Tiny, WIDTH};
 pub type Rho = Rc<RefCell<Vec<f64>>>;
 
 /// A teacher whose every logit is its modality's ρ.
-pub struct Told {
+struct Told {
     modality: Modality,
     rho: Rho,
 }
@@ -32,7 +32,7 @@ impl Teacher for Told {
 }
 
 /// The confidence that reads it.
-pub fn first_logit(logits: &Tensor, _targets: &Tensor) -> Result<Tensor> {
+fn first_logit(logits: &Tensor, _targets: &Tensor) -> Result<Tensor> {
     Ok(logits.f_select(0, 0)?.f_select(0, 0)?)
 }
 

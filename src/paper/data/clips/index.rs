@@ -46,13 +46,14 @@ impl Clips {
         on_missing: OnMissing,
     ) -> Result<Self> {
         let (mut clips, mut skipped) = (Vec::with_capacity(rows.len()), Skipped::default());
-        for Row { id, clip, label, .. } in rows {
+        for Row { id, clip, label, listing, .. } in rows {
             let Some(label) = classes.iter().position(|class| class.as_ref() == label) else {
                 let known: Vec<_> = classes.iter().map(AsRef::as_ref).take(12).collect();
                 let what = format!("label of clip {clip:?}");
                 let found = format!("{label:?}");
                 let mend = "correct the listing or the classes";
-                return Err(Error::data(root, what, format!("one of {known:?}"), found, mend));
+                let expected = format!("one of {known:?}");
+                return Err(Error::data(listing, what, expected, found, mend));
             };
             let files = layout
                 .audio(root, clip)
@@ -102,7 +103,7 @@ impl Clips {
         self.clips.is_empty()
     }
 
-    /// The labels [N].
+    /// The labels `[N]`.
     pub fn targets(&self) -> Tensor {
         Tensor::from_slice(&self.clips.iter().map(|clip| clip.label).collect::<Vec<_>>())
     }

@@ -1,6 +1,6 @@
 //! The CSV files that say which clips there are.
 
-use std::{fs::File, io::BufReader, path::Path};
+use std::{fs::File, io::BufReader, path::Path, sync::Arc};
 
 use crate::{Error, Result};
 
@@ -13,6 +13,8 @@ pub(in crate::paper::data) struct Row {
     pub label: String,
     /// The other columns, as they stand.
     pub rest: Vec<String>,
+    /// Where it is listed, for messages.
+    pub listing: Arc<Path>,
 }
 
 /// How many columns a row has, and how its clip is called.
@@ -39,6 +41,7 @@ impl Columns {
             .comment(Some(b'#'))
             .trim(csv::Trim::All)
             .from_reader(BufReader::new(file));
+        let listing: Arc<Path> = path.into();
         let mut rows = Vec::new();
         for record in reader.records() {
             let record = record.map_err(|e| self.wrong(path, "row", e.to_string()))?;
@@ -56,6 +59,7 @@ impl Columns {
                 clip: record[0].to_owned(),
                 label: record[self.label].to_owned(),
                 rest: rest.map(|c| record[c].to_owned()).collect(),
+                listing: Arc::clone(&listing),
             });
         }
         match rows.is_empty() {

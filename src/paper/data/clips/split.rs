@@ -1,9 +1,6 @@
 //! Training, validation and test.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    path::Path,
-};
+use std::collections::{BTreeMap, BTreeSet};
 
 use rand::{SeedableRng, rngs::StdRng, seq::SliceRandom};
 use serde::{Deserialize, Serialize};
@@ -43,7 +40,6 @@ impl Default for GroupShares {
 ///
 /// The deal depends on the listed groups only, so clips that are missing change nothing.
 pub(in crate::paper::data) fn by_group(
-    root: &Path,
     rows: Vec<Row>,
     group: impl Fn(&Row) -> Option<String>,
     shares: GroupShares,
@@ -54,7 +50,7 @@ pub(in crate::paper::data) fn by_group(
     for row in &rows {
         let name = group(row).ok_or_else(|| {
             let expected = "a name that starts with the speaker, such as 1001_DFA_ANG_XX";
-            Error::data(root, "clip", expected, &row.clip, "correct the listing")
+            Error::data(&row.listing, "clip", expected, &row.clip, "correct the listing")
         })?;
         groups.insert(name.clone());
         of_row.push(name);

@@ -21,7 +21,7 @@ use super::{
 use crate::{Batch, Error, Modality, Result};
 
 /// Makes batches of clips: modalities `audio` [B, 1, frequencies, columns] and `visual`
-/// [B, 3, frames, side, side], both `Float`, in this order; targets [B] labels; ids the clips'.
+/// [B, 3, frames, side, side], both `Float`, in this order; targets `[B]` labels; ids the clips'.
 ///
 /// A sample depends on the clip, the seed and the epoch only: neither the order, the batch size, the
 /// number of workers nor the cache changes a bit of it.

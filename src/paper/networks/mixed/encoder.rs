@@ -28,6 +28,11 @@ impl EncoderConfig {
         }
     }
 
+    /// Is the modality a picture?
+    pub fn is_image(&self) -> bool {
+        self.backbone().is_some()
+    }
+
     /// The backbone, of an image.
     pub(super) fn backbone(&self) -> Option<ImageBackbone> {
         match self {

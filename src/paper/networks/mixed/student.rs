@@ -152,6 +152,10 @@ impl Student for MixedNetwork {
         Ok(self.fusion.forward(features))
     }
 
+    fn feature_shape(&self, m: usize) -> Option<Vec<i64>> {
+        Some(vec![self.encoders[m].config().width()])
+    }
+
     fn unimodal_logits(&self, m: usize, features: &[Tensor]) -> Option<Tensor> {
         Some(self.fusion.unimodal(m, features))
     }
