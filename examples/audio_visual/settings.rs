@@ -67,6 +67,9 @@ pub struct Overrides {
     /// α of OGM and OGM-GE
     #[arg(long)]
     ogm_alpha: Option<f64>,
+    /// Weight of the task's own loss
+    #[arg(long)]
+    task_weight: Option<f64>,
     /// α, the weight of all feature terms
     #[arg(long)]
     alpha: Option<f64>,
@@ -202,6 +205,7 @@ impl Overrides {
             suppression,
             partial_alpha,
             ogm_alpha,
+            task_weight,
             alpha,
             beta,
             feature_weight,
@@ -234,11 +238,13 @@ impl Overrides {
             ogm_alpha
         );
         let distillation = &mut settings.distillation;
-        if let Some(alpha) = self.alpha {
-            distillation.alpha = alpha;
-        }
-        if let Some(beta) = self.beta {
-            distillation.beta = beta;
+        let scalars = [
+            (&mut distillation.task_weight, self.task_weight),
+            (&mut distillation.alpha, self.alpha),
+            (&mut distillation.beta, self.beta),
+        ];
+        for (setting, given) in scalars {
+            *setting = given.unwrap_or(*setting);
         }
         if let Some(reduction) = self.feature_reduction {
             distillation.feature_reduction = reduction;

@@ -24,7 +24,7 @@ use g2d::paper::{
 
 use crate::{
     data::{HowMany, Layout},
-    lab::problem::{Problem, Splits, Task},
+    lab::problem::{Problem, Splits, Task, name_of},
 };
 
 /// Predict a value from pictures and a table: teachers, joint training and G²D.
@@ -74,9 +74,7 @@ impl Arguments {
     /// The data on the training split's scale, which is saved beside the results.
     fn problem(&self, seed: u64, folder: &Path) -> Result<Problem> {
         let (name, splits) = match &self.data {
-            Some(data) => {
-                (data.display().to_string(), self.layout.read(data, self.modalities, seed)?)
-            }
+            Some(data) => (name_of(data), self.layout.read(data, self.modalities, seed)?),
             None => ("a generated soil-moisture set".to_owned(), generated::splits(0)?),
         };
         let prices = self.data.is_some() && matches!(self.layout, Layout::Houses);
@@ -85,12 +83,13 @@ impl Arguments {
         let network = self.network(&splits);
         let ([train, val, test], standardisation) = splits.standardised(scale)?;
         standardisation.save(folder.join("standardisation.json"))?;
+        let splits = Splits { train, val, test };
         Ok(Problem {
             name: format!("{name} ({} modalities, {scale:?} target)", network.encoders.len()),
-            splits: Splits { train, val, test },
+            task: Task::value(standardisation.target, &splits),
+            splits,
             network,
             backbone_weights: self.backbone_weights.clone(),
-            task: Task::Value(standardisation.target),
         })
     }
 

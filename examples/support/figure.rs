@@ -31,7 +31,7 @@ fn paint(results: &Results, path: &Path) -> std::result::Result<(), Box<dyn std:
     let means = results
         .teachers
         .iter()
-        .filter_map(|(name, teacher)| Some((name, teacher.scores.get(&metric.on("test"))?.mean)));
+        .filter_map(|(name, teacher)| Some((name, *teacher.means.scores.get(&metric.on("test"))?)));
     let teachers: Vec<_> = means.collect();
     let finite = |x: f64, other: f64| if x.is_finite() { x } else { other };
     let ends =
@@ -61,6 +61,7 @@ fn paint(results: &Results, path: &Path) -> std::result::Result<(), Box<dyn std:
     chart
         .configure_mesh()
         .disable_x_mesh()
+        .max_light_lines(1)
         .x_labels(2 * bars.len() + 1)
         .x_label_formatter(&name)
         .y_desc(format!("{} on test data", metric.title))

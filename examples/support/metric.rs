@@ -13,6 +13,16 @@ pub enum Better {
     Lower,
 }
 
+/// How exactly a value is shown.
+#[derive(Debug, Clone, Copy)]
+#[allow(dead_code, reason = "values in units of their own are regression's")]
+pub enum Digits {
+    /// After the point.
+    Decimals(usize),
+    /// In all, so that any unit will do.
+    Significant(i32),
+}
+
 /// A measure of predictions.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct Metric {
@@ -22,7 +32,7 @@ pub struct Metric {
     pub title: &'static str,
     pub better: Better,
     #[serde(skip)]
-    pub decimals: usize,
+    pub digits: Digits,
     /// The values that it can take.
     #[serde(skip)]
     pub range: [f64; 2],
@@ -34,7 +44,7 @@ impl Metric {
         key: "accuracy",
         title: "accuracy %",
         better: Better::Higher,
-        decimals: 1,
+        digits: Digits::Decimals(1),
         range: [0.0, 100.0],
     };
 
@@ -43,9 +53,23 @@ impl Metric {
         format!("{split}_{}", self.key)
     }
 
-    /// A value, in its decimals.
+    /// A value, in its digits.
     pub fn show(&self, value: f64) -> String {
-        format!("{value:.*}", self.decimals)
+        let decimals = match self.digits {
+            Digits::Decimals(decimals) => decimals,
+            Digits::Significant(digits) => {
+                let before =
+                    if value == 0.0 { 0.0 } else { value.abs().log10().floor() } as i32 + 1;
+                (digits - before).max(0) as usize
+            }
+        };
+        format!("{value:.decimals$}")
+    }
+
+    /// The same with its sign.
+    pub fn signed(&self, value: f64) -> String {
+        let sign = if value >= 0.0 { "+" } else { "" };
+        format!("{sign}{}", self.show(value))
     }
 
     /// The better of two values.
@@ -59,3 +83,17 @@ impl Metric {
 
 /// Values by metric and split: `test_accuracy`, `val_accuracy`, ….
 pub type Scores = BTreeMap<String, f64>;
+
+#[cfg(test)]
+mod tests {
+    use super::{Digits, Metric};
+
+    #[test]
+    fn values_of_any_unit_have_their_digits() {
+        let metric = Metric { digits: Digits::Significant(3), ..Metric::ACCURACY };
+        let shown = [351_260.4, 22.46, 0.10034, 0.0].map(|value| metric.show(value));
+        assert_eq!(shown, ["351260", "22.5", "0.100", "0.00"]);
+        assert_eq!(Metric::ACCURACY.signed(1.25), "+1.2");
+        assert_eq!(Metric::ACCURACY.signed(-0.5), "-0.5");
+    }
+}

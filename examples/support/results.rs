@@ -11,7 +11,7 @@ use super::{
     methods::Method,
     metric::{Metric, Scores},
     statistics::Estimate,
-    summary::Summary,
+    summary::{MethodSummary, Summary, TeacherSummary},
 };
 
 /// Values on test data, each of the weights that were best on validation data.
@@ -37,8 +37,16 @@ pub struct Results {
 /// Estimates by metric and split.
 pub type Estimates = BTreeMap<String, Estimate>;
 
+/// A teacher's summary in means over seeds, and their intervals.
 #[derive(Debug, Serialize)]
 pub struct TeacherResult {
+    #[serde(flatten)]
+    pub means: TeacherSummary,
+    pub intervals: TeacherIntervals,
+}
+
+#[derive(Debug, Serialize)]
+pub struct TeacherIntervals {
     /// `test_*`.
     #[serde(flatten)]
     pub scores: Estimates,
@@ -46,11 +54,18 @@ pub struct TeacherResult {
     pub train_confidence: Estimate,
 }
 
+/// A method's summary in means over seeds, the first metric on test data, and the other intervals.
 #[derive(Debug, Serialize)]
 pub struct MethodResult {
-    /// The first metric on test data.
+    #[serde(flatten)]
+    pub means: MethodSummary,
     #[serde(flatten)]
     pub test: Estimate,
+    pub intervals: MethodIntervals,
+}
+
+#[derive(Debug, Serialize)]
+pub struct MethodIntervals {
     /// The first metric's `val_*`, the others' `test_*`.
     #[serde(flatten)]
     pub scores: Estimates,
@@ -58,6 +73,11 @@ pub struct MethodResult {
     pub heads: Estimates,
     /// Mean κ of each encoder over all epochs.
     pub kappa: Estimates,
+}
+
+/// Each estimate's mean.
+fn means(estimates: &Estimates) -> Scores {
+    estimates.iter().map(|(key, estimate)| (key.clone(), estimate.mean)).collect()
 }
 
 impl Results {
@@ -69,18 +89,28 @@ impl Results {
             keys.keys().map(|key| (key.clone(), over(&|s| value(s, key)))).collect()
         };
         let teachers = first.teachers.iter().map(|(m, teacher)| {
-            let result = TeacherResult {
+            let intervals = TeacherIntervals {
                 scores: each(&teacher.scores, &|s, key| s.teachers[m].scores[key]),
                 train_confidence: over(&|s| s.teachers[m].train_confidence),
             };
-            (m.clone(), result)
+            let means = TeacherSummary {
+                scores: means(&intervals.scores),
+                train_confidence: intervals.train_confidence.mean,
+            };
+            (m.clone(), TeacherResult { means, intervals })
         });
         let methods = first.methods.iter().map(|(method, found)| {
             let mut scores = each(&found.scores, &|s, key| s.methods[method].scores[key]);
-            let test = scores.remove(&metric.on("test")).context("no value on test data")?;
             let heads = each(&found.heads, &|s, m| s.methods[method].heads[m]);
             let kappa = each(&found.kappa, &|s, m| s.methods[method].kappa[m]);
-            Ok((method.clone(), MethodResult { test, scores, heads, kappa }))
+            let means = MethodSummary {
+                scores: means(&scores),
+                heads: means(&heads),
+                kappa: means(&kappa),
+            };
+            let test = scores.remove(&metric.on("test")).context("no value on test data")?;
+            let intervals = MethodIntervals { scores, heads, kappa };
+            Ok((method.clone(), MethodResult { means, test, intervals }))
         });
         let baselines = first.baselines.iter().map(|(name, scores)| {
             (
@@ -145,14 +175,16 @@ impl Results {
         }
         for name in &self.modalities {
             let Some(teacher) = self.teachers.get(name) else { continue };
-            let (scores, rho) = (self.scores(None, &teacher.scores), teacher.train_confidence.mean);
+            let (scores, rho) =
+                (self.scores(None, &teacher.intervals.scores), teacher.means.train_confidence);
             writeln!(out, "| teacher {name} |{scores}{blank} {rho:.3} |{blank}")?;
         }
         for method in Method::ALL {
             let Some(found) = self.methods.get(method.key()) else { continue };
-            let scores = self.scores(Some(&found.test), &found.scores);
-            let head = |m: &String| Some(format!(" {} |", self.show(0, found.heads.get(m)?)));
-            let kappa = |m: &String| Some(format!(" {:.2} |", found.kappa.get(m)?.mean));
+            let scores = self.scores(Some(&found.test), &found.intervals.scores);
+            let head =
+                |m: &String| Some(format!(" {} |", self.show(0, found.intervals.heads.get(m)?)));
+            let kappa = |m: &String| Some(format!(" {:.2} |", found.means.kappa.get(m)?));
             let or_blank = |cell: Option<String>| cell.unwrap_or_else(|| " |".to_owned());
             let heads: String = self.modalities.iter().map(|m| or_blank(head(m))).collect();
             let kappas: String = self.modalities.iter().map(|m| or_blank(kappa(m))).collect();
@@ -160,9 +192,9 @@ impl Results {
         }
         writeln!(out, "\n| claim | verdict | differences, seed by seed |\n|---|---|---|")?;
         for Claim { claim, verdict, differences } in &self.claims {
+            let metric = self.metric();
             let signed = |d: &Estimate| {
-                let (mean, half) = (d.mean, self.metric().show(d.half_width()));
-                format!("{mean:+.*} ± {half}", self.metric().decimals)
+                format!("{} ± {}", metric.signed(d.mean), metric.show(d.half_width()))
             };
             let each = differences.iter().map(|(what, d)| format!("{what}: {}", signed(d)));
             writeln!(out, "| {claim} | **{verdict}** | {} |", each.collect::<Vec<_>>().join("; "))?;

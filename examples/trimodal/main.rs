@@ -25,7 +25,7 @@ use g2d::{
 use rand::{SeedableRng, rngs::StdRng};
 use tch::Kind;
 
-use crate::lab::problem::{Problem, Splits, Task};
+use crate::lab::problem::{Problem, Splits, Task, name_of};
 
 /// Classes or values from pre-extracted features of several modalities.
 #[derive(Debug, Parser)]
@@ -46,8 +46,8 @@ struct Arguments {
 fn main() -> Result<()> {
     let command = Arguments::command()
         .mut_arg("out", |arg| arg.default_value("target/trimodal"))
-        .mut_arg("epochs", |arg| arg.default_value("40"))
-        .mut_arg("stages", |arg| arg.default_value("15,10"));
+        .mut_arg("epochs", |arg| arg.default_value("80"))
+        .mut_arg("stages", |arg| arg.default_value("40,10"));
     let arguments = Arguments::from_arg_matches(&command.get_matches())?;
     arguments.lab.check()?;
     lab::compare(&arguments.lab, |seed, folder| arguments.problem(seed, folder))
@@ -57,7 +57,7 @@ impl Arguments {
     /// The data on the training split's scale, which is saved beside the results.
     fn problem(&self, seed: u64, folder: &Path) -> Result<Problem> {
         let (name, features) = match &self.data {
-            Some(data) => (data.display().to_string(), self.read(data)?),
+            Some(data) => (name_of(data), self.read(data)?),
             None => ("a generated set of three modalities".to_owned(), generated::features(0)?),
         };
         let (features, scales) = features.standardised()?;
@@ -85,8 +85,9 @@ impl Arguments {
         };
         let (train, val, test) =
             (scaled(&splits.train)?, scaled(&splits.val)?, scaled(&splits.test)?);
-        let network = self.network(&splits, &shapes, 1);
-        Ok(problem(name, Splits { train, val, test }, network, Task::Value(scaler)))
+        let splits = Splits { train, val, test };
+        let (network, task) = (self.network(&splits, &shapes, 1), Task::value(scaler, &splits));
+        Ok(problem(name, splits, network, task))
     }
 
     fn read(&self, folder: &Path) -> Result<Features> {

@@ -18,7 +18,7 @@ pub enum FeatureReduction {
     SquaredNorm,
 }
 
-/// α, β, and per modality a weight and a temperature.
+/// The weights of L_G2D's terms: of L_S, α, β, and per modality a weight and a temperature.
 ///
 /// L_feat^m = reduction of (f_s^m − f_t^m)², counted α · `feature_weight[m]` times; L_logit^m,
 /// counted β · `logit_weight[m]` times, compares teacher m with the *fused* student: for classes
@@ -27,6 +27,8 @@ pub enum FeatureReduction {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Distillation {
+    /// Weight of L_S, 1 in the paper.
+    pub task_weight: f64,
     /// α, the weight of all feature terms.
     pub alpha: f64,
     /// β, the weight of all logit terms.
@@ -44,6 +46,7 @@ pub struct Distillation {
 impl Default for Distillation {
     fn default() -> Self {
         Self {
+            task_weight: 1.0,
             alpha: 1.0,
             beta: 1.0,
             feature_weight: 1.0.into(),
@@ -68,7 +71,9 @@ impl Distillation {
     /// Checks every number against the modalities.
     pub(super) fn check(&self, modalities: &[Modality]) -> Result<()> {
         let weight = |w: f64| w.is_finite() && w >= 0.0;
-        for (name, value) in [("alpha", self.alpha), ("beta", self.beta)] {
+        let scalars =
+            [("task_weight", self.task_weight), ("alpha", self.alpha), ("beta", self.beta)];
+        for (name, value) in scalars {
             PerModality::All(value).check(name, modalities, "a finite weight ≥ 0", weight)?;
         }
         self.feature_weight.check("feature_weight", modalities, "finite weights ≥ 0", weight)?;
@@ -86,10 +91,13 @@ impl Distillation {
         task: Tensor,
         compare: impl Fn(&Tensor, &Tensor, f64) -> Result<Tensor>,
     ) -> Result<LossTerms> {
-        let mut total = task.shallow_clone();
+        let weighted = |term: &Tensor, weight: f64| match weight {
+            1.0 => term.shallow_clone(),
+            _ => term * weight,
+        };
+        let mut total = weighted(&task, self.task_weight);
         let mut add = |term: &Tensor, weight: f64| -> Result<()> {
-            let term = if weight == 1.0 { term.shallow_clone() } else { term * weight };
-            total = total.f_add(&term).map_err(torch)?;
+            total = total.f_add(&weighted(term, weight)).map_err(torch)?;
             Ok(())
         };
         let k = input.modalities.len();

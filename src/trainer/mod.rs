@@ -4,7 +4,7 @@
 //! - `step.rs` holds the only backward.
 //! - `teach.rs` goes from teachers to ρ to a plan.
 //! - `features.rs` is what the fusion sees where samples lack a modality.
-//! - `check.rs` refuses answers of the wrong shape.
+//! - `check.rs` refuses answers of the wrong shape, `finite.rs` a loss that is not finite.
 //! - `suppression.rs` makes a plan's κ act on encoders.
 //! - `modulate.rs` gives a gradient modulation its turn.
 //! - `report.rs` is what a step and an epoch say of themselves.
@@ -14,6 +14,7 @@ mod builder;
 mod check;
 mod evaluate;
 mod features;
+mod finite;
 mod modulate;
 mod report;
 mod step;

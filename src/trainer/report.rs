@@ -3,7 +3,6 @@
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use super::step::G2dTrainer;
 use crate::mean::Mean;
 use crate::{LossTerms, Measurement, Modality, Plan, Progress, Result, host};
 
@@ -174,12 +173,5 @@ impl EpochTotals {
             kappa: self.kappa.iter().map(|sum| sum / at.step as f64).collect(),
             measurements: Vec::new(),
         })
-    }
-}
-
-impl G2dTrainer {
-    /// Where training stands.
-    pub fn progress(&self) -> Progress {
-        self.progress
     }
 }

@@ -2,14 +2,14 @@
 
 use std::fmt;
 
-use tch::{Device, Tensor};
+use tch::Tensor;
 
 use super::report::{EpochReport, EpochTotals, StepReport};
 use super::{Suppression, check::check_rows, features::features};
 use crate::{
     Batch, Confidence, Error, FeatureProjection, G2dLoss, GradientModulation, ImbalanceProbe,
     LossInput, LossTerms, Modality, ModalityParams, Observation, Plan, Progress, Result, Rows,
-    SmpScheduler, Student, Teacher, TeacherOutput, error, host, parts::Parts,
+    SmpScheduler, Student, Teacher, TeacherOutput, error, parts::Parts,
 };
 
 /// Runs G²D steps inside the caller's loop.
@@ -121,6 +121,11 @@ impl G2dTrainer {
         self.progress.epoch += 1;
         self.progress.step = 0;
         Ok(report)
+    }
+
+    /// Where training stands.
+    pub fn progress(&self) -> Progress {
+        self.progress
     }
 
     /// The modalities, in the student's order.
@@ -246,45 +251,6 @@ impl G2dTrainer {
         Ok(distilled)
     }
 
-    /// Refuses a loss that is not finite: at once on the CPU, else when it is read.
-    fn check_finite(&mut self, terms: &LossTerms) -> Result<()> {
-        let total = terms.total.detach();
-        if total.device() != Device::Cpu {
-            self.unread.push((self.progress, total));
-            return Ok(());
-        }
-        if host::read_scalars(&[total])?[0].is_finite() {
-            return Ok(());
-        }
-        let named = |name: &'static str, terms: &[Option<Tensor>]| -> Vec<(String, Tensor)> {
-            let each = terms.iter().zip(&self.modalities);
-            each.filter_map(|(t, m)| Some((format!("{name} term of {m:?}"), t.as_ref()?.detach())))
-                .collect()
-        };
-        let mut all = vec![("task term".to_owned(), terms.task.detach())];
-        all.extend(named("feature", &terms.feature));
-        all.extend(named("logit", &terms.logit));
-        let (names, scalars): (Vec<_>, Vec<_>) = all.into_iter().unzip();
-        let values = host::read_scalars(&scalars)?;
-        let first = names.iter().zip(&values).find(|(_, value)| !value.is_finite());
-        let (name, value) =
-            first.map_or(("weighted sum".to_owned(), f64::INFINITY), |(n, v)| (n.clone(), *v));
-        Err(not_finite(self.progress, &name, value))
-    }
-
-    /// Reads `scalars` and, in the same transfer, the losses of earlier steps.
-    pub(super) fn read_unread(&mut self, scalars: &[Tensor]) -> Result<Vec<f64>> {
-        let unread = std::mem::take(&mut self.unread);
-        let losses = unread.iter().map(|(_, total)| total);
-        let all: Vec<Tensor> = scalars.iter().chain(losses).map(Tensor::shallow_clone).collect();
-        let mut values = host::read_scalars(&all)?;
-        let losses = values.split_off(scalars.len());
-        match unread.iter().zip(losses).find(|(_, loss)| !loss.is_finite()) {
-            Some(((at, _), loss)) => Err(not_finite(*at, "weighted sum", loss)),
-            None => Ok(values),
-        }
-    }
-
     fn observe(
         &mut self,
         report: &StepReport,
@@ -308,15 +274,6 @@ impl G2dTrainer {
         };
         self.probes.iter_mut().try_for_each(|probe| probe.observe(&seen))
     }
-}
-
-fn not_finite(at: Progress, name: &str, value: f64) -> Error {
-    error::non_finite(
-        format!("loss in epoch {}, step {}: its {name}", at.epoch, at.step),
-        "a finite number",
-        format!("{value}"),
-        "check inputs and targets for NaN, and lower the learning rate",
-    )
 }
 
 fn detached(terms: LossTerms) -> LossTerms {

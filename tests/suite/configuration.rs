@@ -142,6 +142,8 @@ fn numbers_of_the_loss_are_checked_at_build() {
     let bad = Distillation { alpha: -1.0, ..Distillation::default() };
     config(student.taught(Classification::new(bad.clone())).build(&student), &["alpha", "-1"]);
     config(student.taught(Regression::new(bad)).build(&student), &["alpha", "-1"]);
+    let bad = Distillation { task_weight: f64::NAN, ..Distillation::default() };
+    config(student.taught(Regression::new(bad)).build(&student), &["task_weight", "NaN"]);
     let cold = Distillation { temperature: [1.0, 0.0].into(), ..Distillation::default() };
     config(student.taught(Classification::new(cold)).build(&student), &["temperature", "> 0"]);
     let three = Distillation { logit_weight: [1.0; 3].into(), ..Distillation::default() };

@@ -46,6 +46,7 @@ fn case() -> Case {
 
 fn distillation(feature_reduction: FeatureReduction) -> Distillation {
     Distillation {
+        task_weight: 1.0,
         alpha: 0.5,
         beta: 2.0,
         feature_weight: [0.25, 3.0].into(),

@@ -1,6 +1,9 @@
 //! What is given and what is predicted.
 
-use std::{fmt, path::PathBuf};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Result, ensure};
 use g2d::{
@@ -12,7 +15,7 @@ use g2d::{
 };
 use tch::{Kind, Reduction, Tensor, nn::VarStore};
 
-use crate::support::metric::{Better, Metric, Scores};
+use crate::support::metric::{Better, Digits, Metric, Scores};
 
 /// The three splits that all trainings see.
 pub struct Splits {
@@ -31,39 +34,53 @@ pub struct Problem {
     pub task: Task,
 }
 
+/// What a data set is called: its folder's own name.
+pub fn name_of(folder: &Path) -> String {
+    folder.file_name().unwrap_or(folder.as_os_str()).to_string_lossy().into_owned()
+}
+
 /// What is predicted.
 #[derive(Clone)]
 pub enum Task {
     /// A class, from 0.
     #[allow(dead_code, reason = "regression has none")]
     Classes,
-    /// A value, learnt on the scaler's scale and measured in its own unit.
-    Value(TargetScaler),
+    /// A value, learnt on the scaler's scale and measured in its own unit; as a percentage too where
+    /// no target is 0 or below.
+    Value { scaler: TargetScaler, percentages: bool },
 }
 
 const MAPE: Metric = Metric {
     key: "mape",
     title: "MAPE %",
     better: Better::Lower,
-    decimals: 2,
+    digits: Digits::Decimals(2),
     range: [0.0, f64::INFINITY],
 };
-const RMSE: Metric = Metric { key: "rmse", title: "RMSE", ..MAPE };
-const MAE: Metric = Metric { key: "mae", title: "MAE", ..MAPE };
+const RMSE: Metric = Metric { key: "rmse", title: "RMSE", digits: Digits::Significant(3), ..MAPE };
+const MAE: Metric = Metric { key: "mae", title: "MAE", ..RMSE };
 const R2: Metric = Metric {
     key: "r2",
     title: "R²",
     better: Better::Higher,
-    decimals: 3,
+    digits: Digits::Decimals(3),
     range: [f64::NEG_INFINITY, 1.0],
 };
 
 impl Task {
+    /// The regression of the splits' targets, which are on the scaler's scale.
+    pub fn value(scaler: TargetScaler, splits: &Splits) -> Self {
+        let positive = |set: &InMemory| scaler.invert(set.targets()).min().double_value(&[]) > 0.0;
+        let percentages = [&splits.train, &splits.val, &splits.test].into_iter().all(positive);
+        Self::Value { scaler, percentages }
+    }
+
     /// What it is measured by; the first decides.
     pub fn metrics(&self) -> &'static [Metric] {
         match self {
             Self::Classes => &[Metric::ACCURACY],
-            Self::Value(_) => &[MAPE, RMSE, MAE, R2],
+            Self::Value { percentages: true, .. } => &[MAPE, RMSE, MAE, R2],
+            Self::Value { percentages: false, .. } => &[MAE, RMSE, R2],
         }
     }
 
@@ -71,14 +88,14 @@ impl Task {
     pub fn measure(&self, predictions: &Tensor, targets: &Tensor) -> Result<Vec<f64>> {
         Ok(match self {
             Self::Classes => vec![100.0 * metrics::accuracy(predictions, targets)?],
-            Self::Value(scaler) => {
+            Self::Value { scaler, percentages } => {
                 let (p, y) = (scaler.invert(predictions), scaler.invert(targets));
-                vec![
-                    metrics::mape(&p, &y)?,
-                    metrics::rmse(&p, &y)?,
-                    metrics::mae(&p, &y)?,
-                    metrics::r2(&p, &y)?,
-                ]
+                let (rmse, mae, r2) =
+                    (metrics::rmse(&p, &y)?, metrics::mae(&p, &y)?, metrics::r2(&p, &y)?);
+                match percentages {
+                    true => vec![metrics::mape(&p, &y)?, rmse, mae, r2],
+                    false => vec![mae, rmse, r2],
+                }
             }
         })
     }
@@ -87,7 +104,7 @@ impl Task {
     pub fn loss(&self, predictions: &Tensor, targets: &Tensor) -> Tensor {
         match self {
             Self::Classes => predictions.cross_entropy_for_logits(targets),
-            Self::Value(_) => predictions.view_as(targets).mse_loss(targets, Reduction::Mean),
+            Self::Value { .. } => predictions.view_as(targets).mse_loss(targets, Reduction::Mean),
         }
     }
 
@@ -95,7 +112,7 @@ impl Task {
     pub fn trainer(&self, distillation: Distillation) -> G2dTrainerBuilder {
         match self {
             Self::Classes => G2dTrainer::builder(Classification::new(distillation)),
-            Self::Value(_) => G2dTrainer::builder(Regression::new(distillation)),
+            Self::Value { .. } => G2dTrainer::builder(Regression::new(distillation)),
         }
     }
 
@@ -103,7 +120,7 @@ impl Task {
     pub fn confidence(&self, predictions: &Tensor, targets: &Tensor) -> Result<f64> {
         let rho = match self {
             Self::Classes => Classification::default().confidence(predictions, targets),
-            Self::Value(_) => Regression::default().confidence(predictions, targets),
+            Self::Value { .. } => Regression::default().confidence(predictions, targets),
         };
         Ok(rho?.double_value(&[]))
     }
@@ -149,7 +166,7 @@ impl Problem {
 
     /// What the training targets alone predict for the test samples: their mean. Of classes, nothing.
     pub fn baseline(&self) -> Result<Option<(String, Scores)>> {
-        let Task::Value(scaler) = &self.task else { return Ok(None) };
+        let Task::Value { scaler, .. } = &self.task else { return Ok(None) };
         let mean = scaler.invert(self.splits.train.targets()).mean(Kind::Double);
         let targets = self.splits.test.targets();
         let predictions = scaler.apply(&mean.expand_as(targets))?;

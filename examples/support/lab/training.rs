@@ -112,11 +112,16 @@ impl Lab {
         Ok(Measured { fused, heads })
     }
 
+    /// The samples in batches. Training leaves out a last batch of one sample: it has no variance for
+    /// batch norm, and no order of modalities can rest on it.
     pub(super) fn batches<'s>(
         &self,
         set: &'s InMemory,
         order: Order<'_>,
     ) -> impl Iterator<Item = g2d::Result<Batch>> + use<'s> {
-        set.batches(self.settings.batch_size, order, self.device)
+        let least = if matches!(order, Order::Shuffled(_)) { 2 } else { 1 };
+        let whole =
+            move |batch: &g2d::Result<Batch>| batch.as_ref().map_or(true, |b| b.size() >= least);
+        set.batches(self.settings.batch_size, order, self.device).filter(whole)
     }
 }

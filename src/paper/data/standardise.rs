@@ -203,7 +203,7 @@ impl Standardisation {
         fs::write(path, text + "\n").map_err(failed)
     }
 
-    /// Reads what [`save`](Self::save) wrote.
+    /// Reads what [`save`](Self::save) wrote; the last of 17 digits may differ.
     ///
     /// # Errors
     /// [`Error::Io`] if the file cannot be read, [`Error::Data`] if it is something else.

@@ -95,6 +95,7 @@ fn each(values: Vec<f64>) -> PerModality<f64> {
 
 fn weighted(k: usize) -> Distillation {
     Distillation {
+        task_weight: 1.3,
         alpha: 0.7,
         beta: 1.9,
         feature_weight: each((0..k).map(|m| 0.5 + m as f64).collect()),
@@ -113,7 +114,7 @@ fn total_is_the_weighted_sum_of_its_terms() {
             loss.check(&names(k)).unwrap();
             let given = given(k, Kind::Double);
             let terms = given.terms(&*loss, &subject.targets).unwrap();
-            let mut sum = number(&terms.task);
+            let mut sum = d.task_weight * number(&terms.task);
             assert_eq!((terms.feature.len(), terms.logit.len()), (k, k));
             for m in 0..k {
                 let feature = number(terms.feature[m].as_ref().unwrap());

@@ -26,8 +26,10 @@ impl UnimodalNetwork {
     /// [`Error::Config`](crate::Error::Config) for an encoder that cannot work, or no output.
     pub fn new(vs: &nn::VarStore, encoder: &EncoderConfig, outputs: i64) -> Result<Self> {
         check_outputs(outputs)?;
-        let head = nn::linear(vs.root() / "head", encoder.width(), outputs, Default::default());
-        Ok(Self { encoder: CheckedEncoder::new(&(vs.root() / "net"), encoder)?, head })
+        let width = encoder.width();
+        let encoder = CheckedEncoder::new(&(vs.root() / "net"), encoder)?;
+        let head = nn::linear(vs.root() / "head", width, outputs, Default::default());
+        Ok(Self { encoder, head })
     }
 
     /// Features [B, d] and predictions [B, C].
