@@ -7,7 +7,7 @@ use tch::{TchError, Tensor};
 use super::noise::Noise;
 use crate::{
     Classification, Error, G2dLoss, GradientModulation, GradientScope, Modality, Result,
-    SeenGradients, error,
+    SeenGradients, error, host,
 };
 
 /// Slows the modality whose own logits know the batch better.
@@ -71,8 +71,7 @@ impl Ogm {
             loss.confidence(&logits, &targets)
         };
         let scores = present.iter().map(score).collect::<Result<Vec<_>>>()?;
-        let stacked = Tensor::f_stack(&scores, 0)?;
-        let scores = Vec::<f64>::try_from(stacked)?;
+        let scores = host::read_scalars(&scores)?;
         match scores.iter().position(|s| !s.is_finite()) {
             None => Ok(scores),
             Some(i) => Err(error::non_finite(
