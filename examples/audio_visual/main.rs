@@ -27,6 +27,7 @@ use crate::{
 
 /// Train teachers, baselines and G²D on audio-visual data.
 #[derive(Debug, Parser)]
+#[command(args_override_self = true)]
 struct Arguments {
     /// The data set's folder; the embedded spoken digits without it
     #[arg(long, value_name = "DIR")]

@@ -29,6 +29,7 @@ use crate::{
 
 /// Predict a value from pictures and a table: teachers, joint training and G²D.
 #[derive(Debug, Parser)]
+#[command(args_override_self = true)]
 struct Arguments {
     /// Folder of the tables and pictures; a generated set without it
     #[arg(long, value_name = "DIR")]

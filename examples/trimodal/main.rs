@@ -29,6 +29,7 @@ use crate::lab::problem::{Problem, Splits, Task, name_of};
 
 /// Classes or values from pre-extracted features of several modalities.
 #[derive(Debug, Parser)]
+#[command(args_override_self = true)]
 struct Arguments {
     /// Folder of features; a generated set without it
     #[arg(long, value_name = "DIR")]
