@@ -13,6 +13,8 @@ use g2d::{
 use rand::{SeedableRng, rngs::StdRng};
 use tch::Device;
 
+use crate::support::name_of;
+
 const EMBEDDED: &[u8] = include_bytes!("../data/spoken-digits/digits.npz");
 
 /// Where no split for validation comes with the data, this share of training is held out.
@@ -76,7 +78,7 @@ impl Splits {
 
     /// A folder in AV-MNIST's layout.
     pub fn av_mnist(folder: &Path, seed: u64) -> Result<Self> {
-        Self::in_memory(&folder.display().to_string(), AvMnist::from_folder(folder)?, seed)
+        Self::in_memory(&name_of(folder), AvMnist::from_folder(folder)?, seed)
     }
 
     fn in_memory(name: &str, set: AvMnist, seed: u64) -> Result<Self> {
@@ -140,7 +142,7 @@ impl Splits {
             ClipLoader::new(clips, recipe, phase, options).map(Source::Clips)
         };
         Ok(Self {
-            name: folder.display().to_string(),
+            name: name_of(folder),
             channels: vec![("audio".into(), 1), ("visual".into(), 3)],
             train: loader(train, &recipe, Phase::Train)?,
             val: loader(val, &recipe, Phase::Evaluate)?,

@@ -24,7 +24,7 @@ use g2d::paper::{
 
 use crate::{
     data::{HowMany, Layout},
-    lab::problem::{Problem, Splits, Task, name_of},
+    lab::problem::{Problem, Splits, Task},
 };
 
 /// Predict a value from pictures and a table: teachers, joint training and G²D.
@@ -75,7 +75,7 @@ impl Arguments {
     /// The data on the training split's scale, which is saved beside the results.
     fn problem(&self, seed: u64, folder: &Path) -> Result<Problem> {
         let (name, splits) = match &self.data {
-            Some(data) => (name_of(data), self.layout.read(data, self.modalities, seed)?),
+            Some(data) => (support::name_of(data), self.layout.read(data, self.modalities, seed)?),
             None => ("a generated soil-moisture set".to_owned(), generated::splits(0)?),
         };
         let prices = self.data.is_some() && matches!(self.layout, Layout::Houses);

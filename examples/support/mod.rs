@@ -12,3 +12,9 @@ pub mod progress;
 pub mod results;
 pub mod statistics;
 pub mod summary;
+
+/// The folder's own name: results do not tell where it lay.
+pub fn name_of(folder: &std::path::Path) -> String {
+    let whole = std::path::absolute(folder).unwrap_or_else(|_| folder.to_path_buf());
+    whole.file_name().unwrap_or(whole.as_os_str()).to_string_lossy().into_owned()
+}

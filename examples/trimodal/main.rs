@@ -25,7 +25,7 @@ use g2d::{
 use rand::{SeedableRng, rngs::StdRng};
 use tch::Kind;
 
-use crate::lab::problem::{Problem, Splits, Task, name_of};
+use crate::lab::problem::{Problem, Splits, Task};
 
 /// Classes or values from pre-extracted features of several modalities.
 #[derive(Debug, Parser)]
@@ -58,7 +58,7 @@ impl Arguments {
     /// The data on the training split's scale, which is saved beside the results.
     fn problem(&self, seed: u64, folder: &Path) -> Result<Problem> {
         let (name, features) = match &self.data {
-            Some(data) => (name_of(data), self.read(data)?),
+            Some(data) => (support::name_of(data), self.read(data)?),
             None => ("a generated set of three modalities".to_owned(), generated::features(0)?),
         };
         let (features, scales) = features.standardised()?;

@@ -1,9 +1,6 @@
 //! What is given and what is predicted.
 
-use std::{
-    fmt,
-    path::{Path, PathBuf},
-};
+use std::{fmt, path::PathBuf};
 
 use anyhow::{Result, ensure};
 use g2d::{
@@ -32,11 +29,6 @@ pub struct Problem {
     /// ImageNet weights of the image backbones.
     pub backbone_weights: Option<PathBuf>,
     pub task: Task,
-}
-
-/// What a data set is called: its folder's own name.
-pub fn name_of(folder: &Path) -> String {
-    folder.file_name().unwrap_or(folder.as_os_str()).to_string_lossy().into_owned()
 }
 
 /// What is predicted.
