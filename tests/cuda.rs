@@ -1,6 +1,9 @@
 //! The main paths on a GPU; without one a line says that they were skipped.
 
-use std::{io::Write, sync::Once};
+#[path = "common/mod.rs"]
+mod common;
+
+use std::sync::Once;
 
 use g2d::{
     Batch, CachedTeacher, Classification, Error, G2dTrainer, Modality, ModalityParams,
@@ -104,10 +107,7 @@ fn gpu() -> Option<Device> {
     if tch::Cuda::is_available() {
         return Some(Device::Cuda(0));
     }
-    // The harness captures `println!` of tests that pass, not this.
-    SKIPPED.call_once(|| {
-        let _ = writeln!(std::io::stderr(), "skipped: no CUDA device");
-    });
+    SKIPPED.call_once(|| common::skipped("no CUDA device"));
     None
 }
 

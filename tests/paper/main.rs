@@ -5,6 +5,8 @@
 //! - `weights.rs`: safetensors files, and PyTorch at their other end.
 #![cfg(feature = "paper")]
 
+#[path = "../common/mod.rs"]
+mod common;
 mod modulation;
 mod networks;
 mod weights;

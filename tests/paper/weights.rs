@@ -106,7 +106,7 @@ fn a_failed_save_leaves_the_old_file() {
 #[test]
 fn pytorch_gives_and_takes_weights_with_equal_logits() {
     let Some(python) = std::env::var_os("G2D_PYTHON") else {
-        println!("skipped: G2D_PYTHON names no Python with torch and safetensors");
+        crate::common::skipped("G2D_PYTHON names no Python with torch and safetensors");
         return;
     };
     let folder = tempfile::tempdir().unwrap();

@@ -8,6 +8,8 @@
 //! - `fixtures/tone.mp3`: half a second of 440 Hz at 0.5, 22,050 Hz mono, by LAME.
 #![cfg(feature = "paper")]
 
+#[path = "../common/mod.rs"]
+mod common;
 mod golden;
 mod layouts;
 mod loader;

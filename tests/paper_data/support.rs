@@ -86,7 +86,7 @@ pub fn shared(name: &str) -> Option<PathBuf> {
     if path.exists() {
         return Some(path);
     }
-    println!("skipped: {} is not there", path.display());
+    crate::common::skipped(format_args!("{} is not there", path.display()));
     None
 }
 

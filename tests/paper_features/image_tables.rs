@@ -135,7 +135,7 @@ fn a_layout_is_checked_and_read_from_json() {
 fn houses_are_two_modalities_or_five() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/houses");
     if !folder.is_dir() {
-        eprintln!("skipped: the Houses data set is not at {}", folder.display());
+        crate::common::skipped(format_args!("{} is not there", folder.display()));
         return;
     }
     for (how, sides) in [(HouseModalities::Two, vec![64]), (HouseModalities::Five, vec![32; 4])] {

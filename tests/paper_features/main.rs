@@ -8,6 +8,8 @@
 //! - `networks.rs`: shapes, fusions, learning, ImageNet weights.
 #![cfg(feature = "paper")]
 
+#[path = "../common/mod.rs"]
+mod common;
 mod features;
 mod image_tables;
 mod metrics;
