@@ -1,10 +1,13 @@
 //! Builds the C++ shim and links libtorch so that tests, examples and doc tests find it at run
 //! time without `LD_LIBRARY_PATH`, and so that the linker keeps libtorch's CUDA part.
 
-use std::{env, path::PathBuf};
+use std::{env, fs, path::PathBuf};
+
+/// Where the shim's C++ files are.
+const SHIM: &str = "src/libtorch";
 
 fn main() {
-    println!("cargo::rerun-if-changed=src/libtorch/shim.cpp");
+    println!("cargo::rerun-if-changed={SHIM}");
     if env::var_os("CARGO_FEATURE_DOC_ONLY").is_some() {
         return;
     }
@@ -19,13 +22,17 @@ fn main() {
         .or_else(|| lib.parent().map(PathBuf::from))
         .expect("libtorch's lib folder has no parent folder to hold include/");
     let include = root.join("include");
+    let shim = fs::read_dir(SHIM).expect("the shim's folder is part of the package");
+    let mut shim: Vec<PathBuf> = shim.filter_map(|file| Some(file.ok()?.path())).collect();
+    shim.retain(|file| file.extension().is_some_and(|extension| extension == "cpp"));
+    shim.sort();
     cc::Build::new()
         .cpp(true)
         .std("c++20")
         .warnings(false)
         .include(include.join("torch/csrc/api/include"))
         .include(include)
-        .file("src/libtorch/shim.cpp")
+        .files(shim)
         .compile("g2d_shim");
 
     println!("cargo::rustc-link-arg=-Wl,-rpath,{}", lib.display());

@@ -1,28 +1,23 @@
 //! What libtorch can do and tch does not expose, behind a safe face: the only unsafe code here.
 //!
-//! `shim.cpp` is compiled by `build.rs`; the feature `doc-only` leaves it out.
+//! Each topic is a Rust file and the C++ file of the same name, which `build.rs` compiles; the
+//! feature `doc-only` leaves the latter out.
+//!
+//! - `gradient`: makes a gradient undefined.
 #![allow(unsafe_code)]
+
+mod gradient;
 
 use std::ffi::{CStr, c_char};
 
-use tch::{TchError, Tensor};
-use torch_sys::C_tensor;
+use tch::TchError;
+
+pub(crate) use gradient::clear_grad;
 
 use crate::{Error, Result};
 
 unsafe extern "C" {
     fn g2d_free(message: *mut c_char);
-    fn g2d_clear_grad(tensor: *mut C_tensor) -> *mut c_char;
-}
-
-/// Makes the gradient of `tensor` undefined, so that no optimizer steps it.
-///
-/// A zero gradient would not do: momentum and weight decay move a parameter that has one.
-pub(crate) fn clear_grad(tensor: &Tensor) -> Result<()> {
-    // SAFETY: `as_ptr` is a live `at::Tensor*` for as long as `tensor` is borrowed. The shim only
-    // resets the gradient slot of the shared implementation, which tch's own `&self` methods
-    // (`zero_grad`, `backward`) change as well.
-    check("clear a gradient", unsafe { g2d_clear_grad(tensor.as_ptr().cast_mut()) })
 }
 
 /// Turns the shim's answer into a `Result` and frees its message.

@@ -15,6 +15,11 @@ use crate::{
     shell::{self, Shell},
 };
 
+/// What tests and examples are built with.
+const FEATURES: &str = "paper,report";
+/// The same, without libtorch.
+const DOC_ONLY: &str = "paper,report,doc-only";
+
 /// The libtorch to build with, found or installed; says which.
 fn libtorch() -> Result<Libtorch> {
     let libtorch = Sources::from_env()?.find_or_install()?;
@@ -32,7 +37,7 @@ pub fn demo(seed: Option<u64>, args: &[String]) -> Result<()> {
     let cargo = with_libtorch()?;
     let out = cargo.root().join("target").join("g2d-demo");
     let mut command = cargo.command();
-    command.args(["run", "--features", "paper", "--example", "audio_visual", "--"]);
+    command.args(["run", "--features", FEATURES, "--example", "audio_visual", "--"]);
     if !args.iter().any(|arg| arg == "--out" || arg.starts_with("--out=")) {
         command.arg("--out").arg(out);
     }
@@ -100,7 +105,7 @@ pub fn reproduce(
     let cargo = with_libtorch()?;
     let (name, example, own) = which.recipe();
     let mut command = cargo.command();
-    command.args(["run", "--features", "paper", "--example", example, "--"]);
+    command.args(["run", "--features", FEATURES, "--example", example, "--"]);
     command.args(own).args(["--seed", "1", "--seeds", &seeds.to_string()]);
     if let Some(data) = which.data(&cargo, data)? {
         command.arg("--data").arg(data);
@@ -112,10 +117,10 @@ pub fn reproduce(
 /// All tests but the benchmarks; `args` go to all of them but the doctests.
 pub fn test(cargo: &Cargo, args: &[String]) -> Result<()> {
     let mut command = cargo.command();
-    command.args(["test", "--features", "paper", "--workspace"]);
+    command.args(["test", "--features", FEATURES, "--workspace"]);
     command.args(["--lib", "--bins", "--tests", "--examples"]);
     cargo::finish(command.args(args))?;
-    cargo.run(["test", "--features", "paper", "--doc"])
+    cargo.run(["test", "--features", FEATURES, "--doc"])
 }
 
 /// Format, lints and documentation.
@@ -126,12 +131,12 @@ pub fn check(cargo: &Cargo) -> Result<()> {
 
     let mut clippy = cargo.command();
     clippy.args(["clippy", "--workspace", "--all-targets"]);
-    clippy.args(["--features", "paper,doc-only", "--", "-D", "warnings"]);
+    clippy.args(["--features", DOC_ONLY, "--", "-D", "warnings"]);
     cargo::finish(&mut clippy)?;
 
     let mut doc = cargo.command();
     doc.args(["doc", "--no-deps", "--workspace", "--lib"]);
-    doc.args(["--features", "paper,doc-only"]);
+    doc.args(["--features", DOC_ONLY]);
     doc.env("RUSTDOCFLAGS", cargo::rustdocflags("-D warnings"));
     cargo::finish(&mut doc)
 }
@@ -141,7 +146,7 @@ pub fn examples(cargo: &Cargo) -> Result<()> {
     for example in cargo.examples()? {
         note(&format!("example {example}"));
         let mut command = cargo.command();
-        command.args(["run", "--features", "paper", "--example", &example]);
+        command.args(["run", "--features", FEATURES, "--example", &example]);
         cargo::finish(command.args(["--", "--smoke"]))?;
     }
     Ok(())

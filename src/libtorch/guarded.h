@@ -1,0 +1,16 @@
+// How every function of the shim ends: null, or an error message that the caller frees with g2d_free.
+#pragma once
+#include <cstdlib>
+#include <cstring>
+#include <exception>
+
+template <typename F> char *guarded(F &&body) {
+  try {
+    body();
+    return nullptr;
+  } catch (const std::exception &error) {
+    return strdup(error.what());
+  } catch (...) {
+    return strdup("unknown C++ exception");
+  }
+}
