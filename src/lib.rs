@@ -20,6 +20,7 @@ mod projection;
 pub mod record;
 mod rows;
 mod smp;
+mod state;
 mod student;
 mod teacher;
 mod trainer;
@@ -40,6 +41,7 @@ pub use rows::Rows;
 pub use smp::{
     Candidates, Joint, Partial, PerBatch, Plan, Progress, Ranking, Sequential, SmpScheduler,
 };
+pub use state::State;
 pub use student::Student;
 pub use teacher::{CachedTeacher, HostView, ModuleTeacher, Teacher, TeacherOutput};
 pub use trainer::{

@@ -1,5 +1,6 @@
 //! Weighted means of device scalars, read when asked for.
 
+use serde::{Deserialize, Serialize};
 use tch::{Device, Tensor};
 
 use crate::{Error, Result, host};
@@ -11,13 +12,21 @@ pub(crate) struct Mean {
     weight: f64,
 }
 
+/// A [`Mean`] in numbers.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct MeanState {
+    sum: Option<f64>,
+    weight: f64,
+}
+
 impl Mean {
     /// Counts the scalar `value` `weight` times.
     pub(crate) fn add(&mut self, value: &Tensor, weight: f64) -> Result<()> {
         let add = || {
             let value = value.f_detach()?.f_to_kind(host::wide_kind(value.device()))? * weight;
             match &self.sum {
-                Some(sum) => sum.f_add(&value),
+                Some(sum) => sum.f_to_device(value.device())?.f_add(&value),
                 None => Ok(value),
             }
         };
@@ -46,5 +55,18 @@ impl Mean {
             .zip(means)
             .map(|(sum, m)| (m.weight > 0.0).then(|| sum / m.weight))
             .collect())
+    }
+
+    #[allow(dead_code, reason = "checkpoints come next")]
+    /// Its numbers; waits for the device.
+    pub(crate) fn state(&self) -> Result<MeanState> {
+        let sum = host::read_scalars(self.sum.as_slice())?.first().copied();
+        Ok(MeanState { sum, weight: self.weight })
+    }
+}
+
+impl From<MeanState> for Mean {
+    fn from(state: MeanState) -> Self {
+        Self { sum: state.sum.map(Tensor::from), weight: state.weight }
     }
 }

@@ -7,7 +7,7 @@ use std::fmt;
 
 use tch::Tensor;
 
-use crate::{Error, Modality, ModalityParams, Plan, Progress, Result, Rows, Student, error};
+use crate::{Error, Modality, ModalityParams, Plan, Progress, Result, Rows, State, Student, error};
 
 /// Scales or disturbs encoder gradients, from what the student itself said of the batch.
 ///
@@ -63,6 +63,23 @@ pub trait GradientModulation {
     /// # Errors
     /// Whatever keeps it from deciding; `step` passes it on.
     fn modulate(&mut self, seen: &SeenGradients<'_>) -> Result<Option<Vec<f64>>>;
+
+    /// What [`restore`](Self::restore) needs to go on after a stop; nothing by default.
+    ///
+    /// # Errors
+    /// [`Error::Torch`](crate::Error::Torch) where reading it waits for a device that failed.
+    fn state(&self) -> Result<State> {
+        Ok(State::none())
+    }
+
+    /// Takes back what [`state`](Self::state) said, in a part of the same configuration and after `bind`.
+    ///
+    /// # Errors
+    /// [`Error::Config`](crate::Error::Config) for the state of another part; nothing has changed
+    /// then.
+    fn restore(&mut self, state: &State) -> Result<()> {
+        state.expect_none("a modulation that keeps none")
+    }
 }
 
 const _: Option<&dyn GradientModulation> = None; // stays object-safe

@@ -12,7 +12,7 @@ use tch::Tensor;
 pub use confidence_ratio::ConfidenceRatio;
 pub use gradient_norm::GradientNorm;
 
-use crate::{Batch, Modality, ModalityParams, Result, Rows, StepReport, TeacherOutput};
+use crate::{Batch, Modality, ModalityParams, Result, Rows, State, StepReport, TeacherOutput};
 
 /// Measures imbalance from the steps it is shown.
 ///
@@ -37,6 +37,23 @@ pub trait ImbalanceProbe {
     /// # Errors
     /// [`Error::Torch`](crate::Error::Torch).
     fn end_epoch(&mut self) -> Result<Vec<Measurement>>;
+
+    /// What [`restore`](Self::restore) needs to go on after a stop; nothing by default.
+    ///
+    /// # Errors
+    /// [`Error::Torch`](crate::Error::Torch) where reading it waits for a device that failed.
+    fn state(&self) -> Result<State> {
+        Ok(State::none())
+    }
+
+    /// Takes back what [`state`](Self::state) said, in a part of the same configuration.
+    ///
+    /// # Errors
+    /// [`Error::Config`](crate::Error::Config) for the state of another part; nothing has changed
+    /// then.
+    fn restore(&mut self, state: &State) -> Result<()> {
+        state.expect_none("a probe that keeps none")
+    }
 }
 
 const _: Option<&dyn ImbalanceProbe> = None; // stays object-safe

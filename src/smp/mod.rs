@@ -25,7 +25,7 @@ pub use sequential::Sequential;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Modality, Result};
+use crate::{Modality, Result, State};
 
 /// Where training stands when a step is planned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -85,6 +85,23 @@ pub trait SmpScheduler {
     fn end_epoch(&mut self, epoch: u64, confidence: &[Option<f64>]) -> Result<()> {
         let _ = (epoch, confidence);
         Ok(())
+    }
+
+    /// What [`restore`](Self::restore) needs to go on after a stop; nothing by default.
+    ///
+    /// # Errors
+    /// [`Error::Torch`](crate::Error::Torch) where reading it waits for a device that failed.
+    fn state(&self) -> Result<State> {
+        Ok(State::none())
+    }
+
+    /// Takes back what [`state`](Self::state) said, in a part of the same configuration and after `bind`.
+    ///
+    /// # Errors
+    /// [`Error::Config`](crate::Error::Config) for the state of another part; nothing has changed
+    /// then.
+    fn restore(&mut self, state: &State) -> Result<()> {
+        state.expect_none("a scheduler that keeps none")
     }
 }
 
