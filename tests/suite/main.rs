@@ -11,6 +11,7 @@
 //! - `probes.rs`: what they measure, by hand.
 //! - `records.rs`, `data.rs`: files out and in.
 //! - `quickstart.rs`: adopting g2d stays within 30 lines.
+//! - `template.rs`: a downstream crate is built, and its binary started.
 
 mod confidence;
 mod configuration;
@@ -29,4 +30,5 @@ mod stages;
 mod step;
 mod support;
 mod suppression;
+mod template;
 mod zero_gradient;
