@@ -11,6 +11,7 @@ mod mean;
 pub mod metrics;
 mod modality;
 mod modulation;
+mod number;
 #[cfg(feature = "paper")]
 pub mod paper;
 mod params;
@@ -29,8 +30,8 @@ pub mod weights;
 pub use batch::Batch;
 pub use error::{Error, Mismatch, Result};
 pub use loss::{
-    Classification, Confidence, Distillation, ExponentialError, FeatureReduction, G2dLoss,
-    InverseError, Labels, LossInput, LossTerms, Regression, TrueClassProbability,
+    Classification, Confidence, ConfidenceKind, Distillation, ExponentialError, FeatureReduction,
+    G2dLoss, InverseError, Labels, LossInput, LossTerms, Regression, TrueClassProbability,
 };
 pub use modality::{Modality, PerModality};
 pub use modulation::{GradientModulation, SeenGradients};
@@ -39,7 +40,8 @@ pub use probe::{ConfidenceRatio, GradientNorm, ImbalanceProbe, Measurement, Obse
 pub use projection::FeatureProjection;
 pub use rows::Rows;
 pub use smp::{
-    Candidates, Joint, Partial, PerBatch, Plan, Progress, Ranking, Sequential, SmpScheduler,
+    Candidates, Joint, Partial, PerBatch, Plan, Progress, Ranking, Schedule, Sequential,
+    SmpScheduler,
 };
 pub use state::State;
 pub use student::Student;

@@ -85,7 +85,7 @@ pub(crate) fn check_names(modalities: &[Modality]) -> Result<()> {
 
 /// A setting that is one value for all modalities or one for each, in the student's order.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "one value for all modalities, or a list with one for each")]
 pub enum PerModality<T> {
     /// The same for all.
     All(T),

@@ -1,14 +1,24 @@
 //! Which parameters belong to which modality's encoder.
 
+use std::collections::{HashMap, HashSet};
+
 use tch::{Device, Tensor, nn::VarStore};
 
 use crate::{Modality, Result, error, libtorch};
 
-/// The trainable parameters of every modality's encoder, by whole path components of a `VarStore`.
+/// The parameters of every modality's encoder in a `VarStore`.
 ///
-/// A prefix `"audio"` owns `audio.conv1.weight` and not `audio_head.weight`. Whatever no prefix
-/// owns (fusion, heads, projections) always learns. The tensors are shallow clones: they follow
-/// later changes of value, device and kind.
+/// A parameter belongs to one modality, or to none: fusion, heads, projections, and layers that
+/// modalities share. Those of none always learn. A κ below 1 acts on its modality's own, so what is
+/// assigned here decides what stands still.
+///
+/// - [`by_prefix`](Self::by_prefix), [`by_name`](Self::by_name): by whole path components; a prefix
+///   `"audio"` owns `audio.conv1.weight` and not `audio_head.weight`.
+/// - [`by_function`](Self::by_function): by whatever the caller makes of a name.
+///
+/// Buffers belong to nobody. Frozen parameters belong to their encoder all the same, so that one that
+/// is unfrozen later obeys the schedule. The tensors are shallow clones: they follow later changes of
+/// value, device and kind; parameters made later are unknown.
 #[derive(Debug)]
 pub struct ModalityParams {
     encoders: Vec<(Modality, Vec<(String, Tensor)>)>,
@@ -18,12 +28,10 @@ impl ModalityParams {
     /// Assigns parameters of `vs` to modalities by prefix: `[("audio", "audio_net"), …]`, a
     /// modality's name and the path of its encoder (components joined by `.`).
     ///
-    /// Parameters that do not require a gradient at the time of the call (buffers, frozen layers)
-    /// are left out.
-    ///
     /// # Errors
-    /// [`Error::Config`](crate::Error::Config) if a prefix owns no trainable parameter, or if one
-    /// prefix contains another.
+    /// [`Error::Config`](crate::Error::Config) if a prefix owns no parameter that requires a gradient,
+    /// if one prefix contains another, or if two names stand for the same storage and not for the
+    /// same modality (tied weights).
     pub fn by_prefix<M: Into<Modality>, P: AsRef<str>>(
         vs: &VarStore,
         prefixes: impl IntoIterator<Item = (M, P)>,
@@ -42,25 +50,109 @@ impl ModalityParams {
                 }
             }
         }
+        let modalities = prefixes.iter().map(|(modality, _)| modality.clone()).collect();
+        let owner = |name: &str| Ok(prefixes.iter().position(|(_, path)| within(name, path)));
+        Self::assign(vs, modalities, owner, |m| format!("under the path {:?}", prefixes[m].1))
+    }
+
+    /// Assigns parameters of `vs` to modalities by their full names: `owner` is asked about every
+    /// variable and answers with its modality, or `None` for one that always learns.
+    ///
+    /// # Errors
+    /// [`Error::Config`](crate::Error::Config) if `owner` names a modality that is not in
+    /// `modalities`, leaves one of them without a parameter that requires a gradient, or gives two
+    /// names of the same storage to different owners.
+    ///
+    /// # Example
+    /// ```
+    /// use g2d::{Modality, ModalityParams};
+    /// use tch::{Device, nn};
+    ///
+    /// // A tower whose layers are named `block0_text`, `block0_image`, `block0_shared`, …
+    /// let vs = nn::VarStore::new(Device::Cpu);
+    /// for name in ["block0_text", "block0_image", "block0_shared"] {
+    ///     nn::linear(vs.root() / "tower" / name, 4, 4, Default::default());
+    /// }
+    /// let modalities = Modality::list(["text", "image"]);
+    /// let params = ModalityParams::by_function(&vs, &modalities, |name| {
+    ///     let layer = name.split('.').nth(1)?; // tower.block0_text.weight
+    ///     match layer.rsplit('_').next()? {
+    ///         "shared" => None,
+    ///         modality => Some(modality.into()),
+    ///     }
+    /// })?;
+    /// assert_eq!(params.encoder(1)[0].0, "tower.block0_image.bias");
+    /// # g2d::Result::Ok(())
+    /// ```
+    pub fn by_function(
+        vs: &VarStore,
+        modalities: &[Modality],
+        owner: impl Fn(&str) -> Option<Modality>,
+    ) -> Result<Self> {
+        let owner = |name: &str| {
+            let Some(owner) = owner(name) else { return Ok(None) };
+            match modalities.iter().position(|modality| *modality == owner) {
+                Some(m) => Ok(Some(m)),
+                None => Err(error::config(
+                    format!("owner of the parameter {name:?}"),
+                    format!("one of {modalities:?}, or None"),
+                    format!("{owner:?}"),
+                    "return the student's name of the modality, or None for a parameter that \
+                     always learns",
+                )),
+            }
+        };
+        Self::assign(vs, modalities.to_vec(), owner, |_| "by the function".to_owned())
+    }
+
+    /// Gives every parameter to its `owner`; `told` says how modality `m` was to be recognised.
+    fn assign(
+        vs: &VarStore,
+        modalities: Vec<Modality>,
+        owner: impl Fn(&str) -> Result<Option<usize>>,
+        told: impl Fn(usize) -> String,
+    ) -> Result<Self> {
         let mut variables: Vec<_> = vs.variables().into_iter().collect();
         variables.sort_by(|a, b| a.0.cmp(&b.0));
-        let mut encoders = Vec::with_capacity(prefixes.len());
-        for (modality, prefix) in prefixes {
-            let own: Vec<_> = variables
-                .iter()
-                .filter(|(name, tensor)| within(name, &prefix) && tensor.requires_grad())
-                .map(|(name, tensor)| (name.clone(), tensor.shallow_clone()))
-                .collect();
-            if own.is_empty() {
-                return Err(error::config(
-                    format!("parameters of modality {modality:?}"),
-                    format!("trainable parameters under the path {prefix:?}"),
-                    format!("none; the VarStore has the paths {:?}", roots(&variables)),
-                    "check the prefix (whole components, joined by '.'), and make the parameters \
-                     before this call",
-                ));
+        let parameters: HashSet<_> =
+            vs.trainable_variables().iter().map(|tensor| tensor.data_ptr()).collect();
+        let mut encoders: Vec<_> =
+            modalities.into_iter().map(|modality| (modality, Vec::new())).collect();
+        let mut owners: HashMap<_, (&str, Option<usize>)> = HashMap::new();
+        for (name, tensor) in &variables {
+            let owner = owner(name)?;
+            if tensor.numel() == 0 || !parameters.contains(&tensor.data_ptr()) {
+                continue;
             }
-            encoders.push((modality, own));
+            let said = |m: Option<usize>| match m {
+                Some(m) => format!("modality {:?}", encoders[m].0),
+                None => "no modality".to_owned(),
+            };
+            match owners.insert(tensor.data_ptr(), (name, owner)) {
+                Some((first, other)) if other != owner => {
+                    return Err(error::config(
+                        format!("parameter {name:?} of {}", said(owner)),
+                        "a parameter of one modality only",
+                        format!("the same storage as {first:?} of {}", said(other)),
+                        "leave a shared layer out of the encoders: it then always learns; \
+                         `ModalityParams::by_function` can return None for both names",
+                    ));
+                }
+                _ => {}
+            }
+            if let Some(m) = owner {
+                encoders[m].1.push((name.clone(), tensor.shallow_clone()));
+            }
+        }
+        let learns = |own: &[(String, Tensor)]| own.iter().any(|(_, t)| t.requires_grad());
+        if let Some(m) = encoders.iter().position(|(_, own)| !learns(own)) {
+            return Err(error::config(
+                format!("parameters of modality {:?}", encoders[m].0),
+                format!("trainable parameters {}", told(m)),
+                format!("none; the VarStore has the paths {:?}", roots(&variables)),
+                "check the prefix (whole components, joined by '.') or the function, and make the \
+                 parameters before this call",
+            ));
         }
         Ok(Self { encoders })
     }
@@ -102,24 +194,6 @@ impl ModalityParams {
     /// Makes every gradient of encoder `m` undefined: no optimizer steps it.
     pub(crate) fn clear_gradients(&self, m: usize) -> Result<()> {
         self.encoder(m).iter().try_for_each(|(_, tensor)| libtorch::clear_grad(tensor))
-    }
-
-    /// Refuses two modalities that share a parameter: suppressing one would suppress both.
-    pub(crate) fn check_disjoint(&self) -> Result<()> {
-        let mut owners = std::collections::HashMap::new();
-        for (modality, own) in &self.encoders {
-            for (name, tensor) in own.iter().filter(|(_, tensor)| tensor.numel() > 0) {
-                if let Some((other, first)) = owners.insert(tensor.data_ptr(), (modality, name)) {
-                    return Err(error::config(
-                        format!("parameter {name:?} of modality {modality:?}"),
-                        "a parameter of one modality only",
-                        format!("the same storage as {first:?} of modality {other:?}"),
-                        "leave a shared layer out of the encoders' paths: it then always learns",
-                    ));
-                }
-            }
-        }
-        Ok(())
     }
 }
 

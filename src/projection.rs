@@ -6,7 +6,7 @@ use crate::{Modality, Result, error};
 
 /// Trainable linear maps from a student's feature width to its teacher's, one a modality.
 ///
-/// proj^m: [B, d_s] → [B, d_t], used for L_feat^m alone; the fusion sees the student's own
+/// proj^m: [B, d_s] → [B, d_t], or [B, T, d_s] → [B, T, d_t] of sequences, used for L_feat^m alone; the fusion sees the student's own
 /// features. Where the widths agree none is needed. Its parameters live in the `VarStore` of the
 /// path given, outside every encoder: they always learn.
 #[derive(Debug, Default)]
@@ -51,10 +51,10 @@ impl FeatureProjection {
             return Ok(features.shallow_clone());
         };
         let width = map.ws.size()[1];
-        if features.size().get(1) != Some(&width) {
+        if features.size().last() != Some(&width) {
             return Err(error::shape(
                 format!("student features of modality {modality:?}"),
-                format!("[B, {width}], as its FeatureProjection was made for"),
+                format!("[B, {width}] or [B, …, {width}], as its FeatureProjection was made for"),
                 format!("{:?}", features.size()),
                 "make the projection with the encoder's real width",
             ));

@@ -13,9 +13,12 @@ use crate::{Batch, Modality, Result};
 /// # Contract
 /// - `modalities` returns the same names in the same order for the life of the model; every index
 ///   `m` in the crate is an index into it.
-/// - `encode(m, …)` reads only the input and the encoder of modality `m`, and returns features
-///   [B, d_m]. Work shared by modalities belongs in `fuse`. It is given the samples that have `m`
-///   alone, and not called where there are none.
+/// - `encode(m, …)` reads only the input of modality `m`, its encoder, and layers that modalities
+///   share and none owns ([`ModalityParams`](crate::ModalityParams)), and returns features
+///   [B, d_m], or [B, T, d_m] and the like, which `fuse` and `distilled_features` understand. It is
+///   given the samples that have `m` alone, and not called where there are none.
+/// - What looks at several modalities at once (cross-attention, say) belongs in `fuse`. A mask of
+///   padding that it needs travels in the features, as a last column.
 /// - `fuse` takes the features of all modalities and returns logits or predictions [B, C]. Where a
 ///   sample lacks a modality its features are zeros, a constant outside the graph.
 /// - `train` is tch's flag: batch norm and dropout as in training, or as in evaluation.

@@ -108,6 +108,29 @@ impl Confidence for InverseError {
     }
 }
 
+/// One of the crate's confidences by its name, as a settings file gives it: `"exponential_error"`,
+/// `"inverse_error"`, or `{ true_class_probability = { labels = "multi" } }`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ConfidenceKind {
+    /// [`TrueClassProbability`], of classes.
+    TrueClassProbability(TrueClassProbability),
+    /// [`ExponentialError`], of a regression.
+    ExponentialError,
+    /// [`InverseError`], of a regression.
+    InverseError,
+}
+
+impl Confidence for ConfidenceKind {
+    fn of(&self, logits: &Tensor, targets: &Tensor) -> Result<Tensor> {
+        match self {
+            Self::TrueClassProbability(probability) => probability.of(logits, targets),
+            Self::ExponentialError => ExponentialError.of(logits, targets),
+            Self::InverseError => InverseError.of(logits, targets),
+        }
+    }
+}
+
 /// MSE / Var(y) with the batch's variance, no smaller than `Float`'s smallest normal number.
 fn error_share(predictions: &Tensor, targets: &Tensor) -> Result<Tensor> {
     let targets = like(predictions, targets)?;

@@ -151,8 +151,11 @@ fn feature_distance(student: &Tensor, teacher: &Tensor, how: FeatureReduction) -
 fn same_shape(what: &str, modality: &Modality, student: &Tensor, teacher: &Tensor) -> Result<()> {
     let what = format!("{what} of student and teacher {modality:?}");
     if student.size() != teacher.size() {
-        let mend =
-            "give the trainer a FeatureProjection where widths differ; class counts must agree";
+        let mend = if student.dim() == teacher.dim() {
+            "give the trainer a FeatureProjection where widths differ; class counts must agree"
+        } else {
+            "pool or flatten the student's in `Student::distilled_features`"
+        };
         let (found, expected) = (student.size(), teacher.size());
         return Err(error::shape(
             what,

@@ -13,7 +13,9 @@ mod regression;
 use tch::Tensor;
 
 pub use classification::{Classification, Labels};
-pub use confidence::{Confidence, ExponentialError, InverseError, TrueClassProbability};
+pub use confidence::{
+    Confidence, ConfidenceKind, ExponentialError, InverseError, TrueClassProbability,
+};
 pub use distillation::{Distillation, FeatureReduction};
 pub use regression::Regression;
 

@@ -86,6 +86,7 @@ pub struct Measurement {
     /// The modality it is about, if it is about one.
     pub modality: Option<Modality>,
     /// Its value.
+    #[serde(with = "crate::number")]
     pub value: f64,
 }
 

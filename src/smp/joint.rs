@@ -1,11 +1,15 @@
 //! No suppression.
 
+use serde::{Deserialize, Serialize};
+
 use super::{Candidates, Plan, Progress, SmpScheduler};
 use crate::{Modality, Result};
 
 /// Every modality learns in every step: joint training, or L_G2D without SMP.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Joint {
+    #[serde(skip)]
     modalities: usize,
 }
 

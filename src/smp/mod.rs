@@ -6,6 +6,7 @@
 //! - [`PerBatch`]: the authors' code: within a window, each batch lets its weakest modality learn.
 //! - [`Partial`]: stronger modalities are slowed by 1 − tanh(α·ratio), not stopped.
 //! - [`Joint`]: all learn, always.
+//! - [`Schedule`]: one of these, as a settings file names it.
 
 mod candidates;
 mod joint;
@@ -13,7 +14,9 @@ mod partial;
 mod per_batch;
 mod plan;
 mod ranking;
+mod schedule;
 mod sequential;
+pub(crate) mod window;
 
 pub use candidates::Candidates;
 pub use joint::Joint;
@@ -21,6 +24,7 @@ pub use partial::Partial;
 pub use per_batch::PerBatch;
 pub use plan::Plan;
 pub use ranking::Ranking;
+pub use schedule::Schedule;
 pub use sequential::Sequential;
 
 use serde::{Deserialize, Serialize};

@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use serde::{Deserialize, Serialize};
+
 use super::ranking::Ranker;
 use super::{Candidates, Plan, Progress, Ranking, SmpScheduler};
 use crate::{Modality, Result, error};
@@ -11,10 +13,12 @@ use crate::{Modality, Result, error};
 ///
 /// Only within `epochs`; outside, all learn fully. The weakest is that of the modalities which the
 /// batch has.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Partial {
     alpha: f64,
     epochs: Range<u64>,
+    #[serde(rename = "ranking", default)]
     ranker: Ranker,
 }
 

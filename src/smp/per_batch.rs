@@ -2,6 +2,8 @@
 
 use std::ops::RangeInclusive;
 
+use serde::{Deserialize, Serialize};
+
 use super::ranking::Ranker;
 use super::{Candidates, Plan, Progress, Ranking, SmpScheduler};
 use crate::{Modality, Result, error};
@@ -12,9 +14,12 @@ use crate::{Modality, Result, error};
 /// The authors' `modulation_starts <= epoch <= modulation_ends`: `PerBatch::window(0..=150)` covers
 /// 151 epochs. With two modalities this is [`Sequential`](super::Sequential) with one stage of 151,
 /// ranked by batch.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct PerBatch {
+    #[serde(with = "super::window")]
     window: RangeInclusive<u64>,
+    #[serde(skip)]
     ranker: Ranker,
 }
 

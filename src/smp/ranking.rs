@@ -25,8 +25,9 @@ pub enum Ranking {
     Fixed(Vec<Modality>),
 }
 
-/// A ranking at work.
-#[derive(Debug, Clone)]
+/// A ranking at work; in a file it is the ranking alone.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(from = "Ranking", into = "Ranking")]
 pub(super) struct Ranker {
     ranking: Ranking,
     modalities: Vec<Modality>,
@@ -52,6 +53,24 @@ impl Average {
 
     fn value(self) -> Option<f64> {
         (self.count > 0.0).then(|| self.sum / self.count)
+    }
+}
+
+impl From<Ranking> for Ranker {
+    fn from(ranking: Ranking) -> Self {
+        Self::new(ranking)
+    }
+}
+
+impl From<Ranker> for Ranking {
+    fn from(ranker: Ranker) -> Self {
+        ranker.ranking
+    }
+}
+
+impl Default for Ranker {
+    fn default() -> Self {
+        Self::new(Ranking::default())
     }
 }
 

@@ -1,5 +1,7 @@
 //! Stages: one modality after the other, weakest first.
 
+use serde::{Deserialize, Serialize};
+
 use super::ranking::Ranker;
 use super::{Candidates, Plan, Progress, Ranking, SmpScheduler};
 use crate::{Modality, Result, error};
@@ -14,9 +16,11 @@ use crate::{Modality, Result, error};
 /// Where a batch lacks the modality whose turn it is, the next stronger one that is there learns, or
 /// else the strongest that is. Ranked by batch, a missing modality has no place in the order: stage
 /// s is the s-th of those that are there, or their last.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Sequential {
     stages: Vec<u64>,
+    #[serde(rename = "ranking", default)]
     ranker: Ranker,
 }
 

@@ -109,7 +109,7 @@ impl G2dTrainerBuilder {
     /// # Errors
     /// [`Error::Config`](crate::Error::Config), naming the part, what was expected and the mend: fewer
     /// than two modalities or names that repeat; encoders or teachers whose modalities are not the
-    /// student's in its order; encoders that share a parameter; a number of the loss or the schedule
+    /// student's in its order; a number of the loss or the schedule
     /// out of range; a schedule that reads ρ without teachers; a projection of an unknown modality.
     pub fn build(self, student: &dyn Student) -> Result<G2dTrainer> {
         let Self {
@@ -134,7 +134,6 @@ impl G2dTrainerBuilder {
             ));
         };
         same_modalities("encoders", params.modalities(), &modalities)?;
-        params.check_disjoint()?;
         if !teachers.is_empty() {
             same_modalities("teachers", teachers.iter().map(|t| t.modality()), &modalities)?;
         }

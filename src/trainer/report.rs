@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
 use crate::mean::Mean;
-use crate::{LossTerms, Measurement, Modality, Plan, Progress, Result, host};
+use crate::{LossTerms, Measurement, Modality, Plan, Progress, Result, host, number};
 
 /// One step: detached tensors, still on the device.
 ///
@@ -31,22 +31,28 @@ pub struct StepReport {
     pub logits: Tensor,
 }
 
-/// A [`StepReport`] in numbers.
+/// A [`StepReport`] in numbers. In JSON a number that is not finite is `"NaN"`, `"inf"` or `"-inf"`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StepValues {
     /// Where the step stood.
     pub at: Progress,
     /// κ of every modality as applied: the plan's, times the modulation's factor.
+    #[serde(with = "number")]
     pub kappa: Vec<f64>,
     /// L_G2D.
+    #[serde(with = "number")]
     pub total: f64,
     /// L_S.
+    #[serde(with = "number")]
     pub task: f64,
     /// L_feat^m, before its weight.
+    #[serde(with = "number")]
     pub feature: Vec<Option<f64>>,
     /// L_logit^m, before its weight.
+    #[serde(with = "number")]
     pub logit: Vec<Option<f64>>,
     /// ρ of every modality; `None` without teachers, and where the whole batch lacks it.
+    #[serde(with = "number")]
     pub confidence: Vec<Option<f64>>,
 }
 
@@ -85,7 +91,7 @@ impl StepReport {
 }
 
 /// One epoch in numbers: means over its samples (κ: over its steps). What is of one modality is a
-/// mean over the samples that have it.
+/// mean over the samples that have it. In JSON as [`StepValues`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EpochReport {
     /// Counted from 0.
@@ -95,16 +101,22 @@ pub struct EpochReport {
     /// The modalities, in the order of the vectors below.
     pub modalities: Vec<Modality>,
     /// Mean L_G2D.
+    #[serde(with = "number")]
     pub total: f64,
     /// Mean L_S.
+    #[serde(with = "number")]
     pub task: f64,
     /// Mean L_feat^m before its weight; `None` where it was not computed.
+    #[serde(with = "number")]
     pub feature: Vec<Option<f64>>,
     /// Mean L_logit^m before its weight; `None` where it was not computed.
+    #[serde(with = "number")]
     pub logit: Vec<Option<f64>>,
     /// Mean ρ^m on the training batches; `None` without teachers, or if no sample had m.
+    #[serde(with = "number")]
     pub confidence: Vec<Option<f64>>,
     /// Mean κ^m as applied, 0 in steps whose whole batch lacked m.
+    #[serde(with = "number")]
     pub kappa: Vec<f64>,
     /// What the probes found.
     pub measurements: Vec<Measurement>,

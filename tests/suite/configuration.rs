@@ -117,23 +117,13 @@ fn prefixes_match_whole_components() {
 }
 
 #[test]
-fn frozen_layers_and_buffers_belong_to_no_encoder() {
+fn buffers_and_frozen_encoders_are_no_parameters() {
     let student = Tiny::conv(2);
     let own: Vec<_> = student.params().encoder(0).iter().map(|(name, _)| name.clone()).collect();
     assert_eq!(own, ["m0.bn.bias", "m0.bn.weight", "m0.conv.bias", "m0.conv.weight"]);
     let mut frozen = Tiny::linear(2);
     frozen.vs.freeze();
     config(ModalityParams::by_name(&frozen.vs, &names(2)), &["\"m0\"", "trainable"]);
-}
-
-#[test]
-fn encoders_share_no_parameter() {
-    let student = Tiny::linear(2);
-    let shared = student.vs.variables()["m0.a.weight"].shallow_clone();
-    let variables = student.vs.variables_.clone();
-    variables.lock().unwrap().named_variables.insert("m1.tied".to_owned(), shared);
-    let built = student.builder(Classification::default()).build(&student);
-    config(built, &["\"m1.tied\"", "\"m0.a.weight\"", "one modality only", "shared layer"]);
 }
 
 #[test]

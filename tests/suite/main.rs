@@ -8,11 +8,14 @@
 //! - `stages.rs`: schedules through the trainer: who learns, bit by bit.
 //! - `missing/`: samples that lack a modality, against the subset by hand.
 //! - `errors/`, `configuration.rs`: every refusal, its words, and that it changed nothing.
+//! - `settings.rs`: what is read from and written to TOML and JSON.
 //! - `probes.rs`: what they measure, by hand.
 //! - `records.rs`, `data.rs`: files out and in.
+//! - `adopters/`: models of other shapes in a loop like a user's.
 //! - `quickstart.rs`: adopting g2d stays within 30 lines.
 //! - `template.rs`: a downstream crate is built, and its binary started.
 
+mod adopters;
 mod confidence;
 mod configuration;
 mod contracts;
@@ -26,6 +29,7 @@ mod probes;
 mod quickstart;
 mod records;
 mod schedules;
+mod settings;
 mod stages;
 mod step;
 mod support;

@@ -2,19 +2,35 @@
 
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use rand_distr::StandardNormal;
+use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
 use crate::{Error, Result};
 
-/// Draws standard normal tensors; the same seed gives the same draws on every device.
-#[derive(Debug, Clone)]
+/// Draws standard normal tensors; the same seed gives the same draws on every device. In a file it
+/// is its seed.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(from = "u64", into = "u64")]
 pub(super) struct Noise {
+    seed: u64,
     rng: StdRng,
+}
+
+impl From<u64> for Noise {
+    fn from(seed: u64) -> Self {
+        Self::seeded(seed)
+    }
+}
+
+impl From<Noise> for u64 {
+    fn from(noise: Noise) -> Self {
+        noise.seed
+    }
 }
 
 impl Noise {
     pub(super) fn seeded(seed: u64) -> Self {
-        Self { rng: StdRng::seed_from_u64(seed) }
+        Self { seed, rng: StdRng::seed_from_u64(seed) }
     }
 
     /// N(0, 1) in the shape, kind and place of `like`.

@@ -2,6 +2,7 @@
 
 use std::ops::RangeInclusive;
 
+use serde::{Deserialize, Serialize};
 use tch::{TchError, Tensor};
 
 use super::noise::Noise;
@@ -32,18 +33,27 @@ use crate::{
 /// let builder = G2dTrainer::builder(Classification::new(Distillation::none()))
 ///     .modulation(Ogm::new(1.0, 0..=150).with_noise(999));
 /// ```
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Ogm {
     alpha: f64,
+    #[serde(with = "crate::smp::window")]
     window: RangeInclusive<u64>,
+    #[serde(default = "authors_scope")]
     scope: GradientScope,
+    #[serde(rename = "noise_seed", default, skip_serializing_if = "Option::is_none")]
     noise: Option<Noise>,
+}
+
+/// What the authors' code changes.
+fn authors_scope() -> GradientScope {
+    GradientScope::FourDimensional
 }
 
 impl Ogm {
     /// Strength α > 0 (1 in the authors' code) in the epochs of `window`, both ends included.
     pub fn new(alpha: f64, window: RangeInclusive<u64>) -> Self {
-        Self { alpha, window, scope: GradientScope::FourDimensional, noise: None }
+        Self { alpha, window, scope: authors_scope(), noise: None }
     }
 
     /// OGM-GE, with noise from a generator of its own that starts at `seed`.

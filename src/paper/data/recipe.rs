@@ -13,6 +13,7 @@ use crate::Result;
 
 /// What is done to a clip's sound and frames.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Recipe {
     /// Sound to spectrogram.
     pub audio: AudioRecipe,

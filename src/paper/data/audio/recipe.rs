@@ -21,6 +21,7 @@ use crate::{
 ///
 /// Where `kept` is below `filled`, training takes the part at random and evaluation from the middle.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct AudioRecipe {
     /// Sampling rate in Hz.
     pub rate: u32,

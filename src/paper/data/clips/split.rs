@@ -22,6 +22,7 @@ pub struct ClipSplits {
 
 /// Shares of the groups (speakers) that go to validation and test; the rest trains.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct GroupShares {
     /// Share of the groups for validation.
     pub val: f64,

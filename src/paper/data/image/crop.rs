@@ -20,6 +20,7 @@ pub struct CropBox {
 
 /// torchvision's `RandomResizedCrop`: which part of a picture to take.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct RandomResizedCrop {
     /// Least and greatest share of the picture's area.
     pub scale: [f64; 2],

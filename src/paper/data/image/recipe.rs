@@ -15,6 +15,7 @@ use crate::{Result, error, paper::data::Phase};
 /// Evaluation takes the frames in the middles of `frames` equal stretches of the clip, resized whole.
 /// Then bytes / 255, minus `mean`, divided by `std`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct FrameRecipe {
     /// Frames a sample.
     pub frames: usize,

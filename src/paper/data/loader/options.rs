@@ -6,7 +6,7 @@ use crate::{Result, error, paper::data::cache::Cache};
 
 /// How many at a time, by whom, how far ahead.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
+#[serde(deny_unknown_fields, default)]
 pub struct LoaderOptions {
     /// Samples in a batch.
     pub batch_size: usize,

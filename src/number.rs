@@ -1,0 +1,66 @@
+//! serde's form of numbers in reports: JSON has no NaN and no infinity, so these are text.
+
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
+
+/// One number: as it is where it is finite, else `"NaN"`, `"inf"` or `"-inf"`.
+#[derive(Serialize, Deserialize)]
+#[serde(untagged, expecting = "a number, \"NaN\", \"inf\" or \"-inf\"")]
+pub(crate) enum Form {
+    Number(f64),
+    Text(String),
+}
+
+/// What `#[serde(with = "number")]` can be put on.
+pub(crate) trait Numbers: Sized {
+    type Form: Serialize + for<'de> Deserialize<'de>;
+    fn form(&self) -> Self::Form;
+    fn of(form: Self::Form) -> Option<Self>;
+}
+
+impl Numbers for f64 {
+    type Form = Form;
+
+    fn form(&self) -> Form {
+        if self.is_finite() { Form::Number(*self) } else { Form::Text(self.to_string()) }
+    }
+
+    fn of(form: Form) -> Option<Self> {
+        match form {
+            Form::Number(number) => Some(number),
+            Form::Text(text) => text.parse().ok().filter(|number: &f64| !number.is_finite()),
+        }
+    }
+}
+
+impl<T: Numbers> Numbers for Option<T> {
+    type Form = Option<T::Form>;
+
+    fn form(&self) -> Self::Form {
+        self.as_ref().map(T::form)
+    }
+
+    fn of(form: Self::Form) -> Option<Self> {
+        form.map_or(Some(None), |form| T::of(form).map(Some))
+    }
+}
+
+impl<T: Numbers> Numbers for Vec<T> {
+    type Form = Vec<T::Form>;
+
+    fn form(&self) -> Self::Form {
+        self.iter().map(T::form).collect()
+    }
+
+    fn of(form: Self::Form) -> Option<Self> {
+        form.into_iter().map(T::of).collect()
+    }
+}
+
+pub(crate) fn serialize<T: Numbers, S: Serializer>(value: &T, to: S) -> Result<S::Ok, S::Error> {
+    value.form().serialize(to)
+}
+
+pub(crate) fn deserialize<'de, T: Numbers, D: Deserializer<'de>>(from: D) -> Result<T, D::Error> {
+    let form = T::Form::deserialize(from)?;
+    T::of(form).ok_or_else(|| D::Error::custom("expected a number, \"NaN\", \"inf\" or \"-inf\""))
+}

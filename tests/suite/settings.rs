@@ -1,0 +1,298 @@
+//! Settings from a user's TOML: read, written again, and refused by name; reports through JSON.
+
+use std::fmt::Debug;
+
+use g2d::{
+    Batch, Classification, Confidence, ConfidenceKind, Distillation, EpochReport, ExponentialError,
+    FeatureReduction, GradientScope, InverseError, Joint, Labels, Measurement, Modality, Partial,
+    PerBatch, Progress, Ranking, Regression, Schedule, Sequential, StepValues, Suppression,
+    TrueClassProbability,
+};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+use tch::Tensor;
+
+use crate::support::{Tiny, mismatch, names, wave};
+
+/// What a user's file might hold.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Settings {
+    epochs: u64,
+    #[serde(default)]
+    loss: Classification,
+    #[serde(default)]
+    schedule: Schedule,
+    #[serde(default)]
+    suppression: Suppression,
+    confidence: Option<ConfidenceKind>,
+}
+
+fn read<T: DeserializeOwned>(text: &str) -> Result<T, String> {
+    toml::from_str(text).map_err(|error| error.to_string())
+}
+
+/// Asserts that `text` is refused in `words`.
+#[track_caller]
+fn refused<T: DeserializeOwned + Debug>(text: &str, words: &[&str]) {
+    let message = read::<T>(text).expect_err(text);
+    for word in words {
+        assert!(message.contains(word), "{word:?} is missing in: {message}");
+    }
+}
+
+/// Written and read again.
+fn again<T: Serialize + DeserializeOwned>(value: &T) -> T {
+    read(&toml::to_string(value).unwrap()).unwrap()
+}
+
+#[test]
+fn a_whole_file_is_read_and_trains() {
+    let settings: Settings = read(
+        r#"
+        epochs = 2
+        suppression = { zero_gradient = "four_dimensional" }
+        confidence = { true_class_probability = { labels = "single" } }
+        [loss]
+        labels = "single"
+        [loss.distillation]
+        alpha = 0.5
+        temperature = [2.0, 1.0]
+        feature_reduction = "squared_norm"
+        [schedule]
+        type = "sequential"
+        stages = [1]
+        ranking = { fixed = ["m1", "m0"] }
+        "#,
+    )
+    .unwrap();
+    let distillation = Distillation {
+        alpha: 0.5,
+        temperature: [2.0, 1.0].into(),
+        feature_reduction: FeatureReduction::SquaredNorm,
+        ..Distillation::default()
+    };
+    assert_eq!(settings.loss, Classification::new(distillation));
+    assert_eq!(settings.suppression, Suppression::ZeroGradient(GradientScope::FourDimensional));
+    let student = Tiny::linear(2);
+    let mut trainer = student
+        .taught(settings.loss)
+        .boxed_scheduler(settings.schedule.boxed())
+        .confidence(settings.confidence.unwrap())
+        .suppression(Suppression::default())
+        .build(&student)
+        .unwrap();
+    let batch = student.batch(4, 0.0);
+    assert_eq!(trainer.step(&student, &batch).unwrap().kappa(), [0.0, 1.0]);
+    trainer.end_epoch().unwrap();
+    assert_eq!(trainer.step(&student, &batch).unwrap().kappa(), [1.0, 1.0]);
+}
+
+/// Every schedule, in words and back; what it says is what its twin made by hand says.
+#[test]
+fn schedules_are_read_and_written() {
+    let previous = Ranking::PreviousEpoch;
+    let cases = [
+        ("type = 'joint'", Schedule::Joint(Joint::default())),
+        ("type = 'sequential'\nstages = [3, 2]", Schedule::Sequential(Sequential::stages([3, 2]))),
+        (
+            "type = 'sequential'\nstages = [1]\nranking = 'previous_epoch'",
+            Schedule::Sequential(Sequential::stages([1]).ranking(previous.clone())),
+        ),
+        (
+            "type = 'per_batch'\nwindow = { first = 1, last = 4 }",
+            Schedule::PerBatch(PerBatch::window(1..=4)),
+        ),
+        (
+            "type = 'partial'\nalpha = 0.5\nepochs = { start = 0, end = 7 }\nranking = 'previous_epoch'",
+            Schedule::Partial(Partial::new(0.5, 0..7).ranking(previous)),
+        ),
+    ];
+    for (text, by_hand) in cases {
+        let schedule: Schedule = read(text).unwrap();
+        let shown = format!("{by_hand:?}");
+        assert_eq!(format!("{schedule:?}"), shown);
+        assert_eq!(format!("{:?}", again(&schedule)), shown);
+        let json = serde_json::to_string(&schedule).unwrap();
+        assert_eq!(format!("{:?}", serde_json::from_str::<Schedule>(&json).unwrap()), shown);
+    }
+}
+
+/// A scheduler that has worked is written as it was configured.
+#[test]
+fn what_a_scheduler_has_learnt_is_not_in_its_settings() {
+    use g2d::{Candidates, SmpScheduler};
+    let fresh = Sequential::stages([5]).ranking(Ranking::PreviousEpoch);
+    let mut used = fresh.clone();
+    used.bind(&names(2)).unwrap();
+    used.plan(Progress::default(), &Candidates::of([0.1, 0.2])).unwrap();
+    used.end_epoch(0, &[Some(0.1), Some(0.2)]).unwrap();
+    assert_eq!(toml::to_string(&used).unwrap(), toml::to_string(&fresh).unwrap());
+    assert_eq!(format!("{:?}", again(&used)), format!("{fresh:?}"));
+}
+
+#[test]
+fn typing_errors_are_named() {
+    refused::<Settings>("epochs = 2\n[schedul]\ntype = 'joint'", &["schedul", "schedule"]);
+    for (text, words) in [
+        ("type = 'sequental'\nstages = [1]", &["sequental", "sequential", "per_batch"][..]),
+        ("type = 'sequential'\nstage = [1]", &["`stage`", "`stages`"]),
+        ("type = 'sequential'", &["stages", "missing"]),
+        ("stages = [1]", &["type", "missing"]),
+        ("type = 'joint'\nstages = [1]", &["stages"]),
+        (
+            "type = 'sequential'\nstages = [1]\nranking = 'previous'",
+            &["previous", "previous_epoch"],
+        ),
+        ("type = 'per_batch'\nwindow = { first = 0, end = 3 }", &["`end`", "`first` or `last`"]),
+        ("type = 'per_batch'\nwindow = { first = 0, last = 3 }\nranking = 'batch'", &["ranking"]),
+        ("type = 'partial'\nalpha = 1.0\nepochs = { start = 0, last = 3 }", &["`last`", "`end`"]),
+        ("type = 'partial'\nalhpa = 1.0\nepochs = { start = 0, end = 3 }", &["alhpa", "alpha"]),
+    ] {
+        refused::<Schedule>(text, words);
+    }
+    refused::<Distillation>("alhpa = 1.0", &["alhpa", "alpha"]);
+    refused::<Regression>("[distilation]", &["distilation", "distillation"]);
+    refused::<Settings>("epochs = 1\nsuppression = 'skip'", &["skip", "skip_backward"]);
+    refused::<Settings>("epochs = 1\nconfidence = 'inverse'", &["inverse", "inverse_error"]);
+}
+
+#[test]
+fn wrong_values_are_named() {
+    refused::<Distillation>("beta = 'high'", &["beta", "high", "expected"]);
+    refused::<Distillation>(
+        "temperature = 'hot'",
+        &["temperature", "one value for all modalities, or a list with one for each"],
+    );
+    refused::<Schedule>("type = 'sequential'\nstages = [-1]", &["-1", "u64"]);
+    refused::<Schedule>("type = 'sequential'\nstages = 150", &["150", "sequence"]);
+}
+
+/// Numbers that fit the type and not the method are found at build, as ever.
+#[test]
+fn values_out_of_range_are_found_at_build() {
+    let student = Tiny::linear(2);
+    let built = |text: &str| {
+        let schedule: Schedule = read(text).unwrap();
+        let builder = student.taught(Classification::default());
+        builder.boxed_scheduler(schedule.boxed()).build(&student)
+    };
+    mismatch(built("type = 'sequential'\nstages = [1, 1, 1]"), &["stages of Sequential", "3"]);
+    mismatch(
+        built("type = 'per_batch'\nwindow = { first = 3, last = 2 }"),
+        &["window of PerBatch"],
+    );
+    mismatch(built("type = 'partial'\nalpha = -1.0\nepochs = { start = 0, end = 3 }"), &["alpha"]);
+    let cold: Classification = read("[distillation]\ntemperature = 0.0").unwrap();
+    mismatch(student.taught(cold).build(&student), &["temperature", "> 0"]);
+}
+
+#[test]
+fn losses_and_choices_are_written_and_read() {
+    let distillation = Distillation {
+        task_weight: 0.1,
+        feature_weight: [0.3, 1.0 / 3.0].into(),
+        ..Distillation::none()
+    };
+    let loss = Classification::multi_label(distillation.clone());
+    assert_eq!(again(&loss), loss);
+    assert_eq!(again(&Regression::new(distillation.clone())), Regression::new(distillation));
+
+    #[derive(Serialize, Deserialize, Debug, PartialEq)]
+    struct Choices {
+        suppression: Vec<Suppression>,
+        confidence: Vec<ConfidenceKind>,
+    }
+    let choices = Choices {
+        suppression: vec![
+            Suppression::SkipBackward,
+            Suppression::ZeroGradient(GradientScope::All),
+            Suppression::ZeroGradient(GradientScope::FourDimensional),
+        ],
+        confidence: vec![
+            ConfidenceKind::ExponentialError,
+            ConfidenceKind::InverseError,
+            ConfidenceKind::TrueClassProbability(TrueClassProbability { labels: Labels::Multi }),
+        ],
+    };
+    assert_eq!(again(&choices), choices);
+}
+
+#[test]
+fn a_confidence_by_name_is_the_one_it_names() {
+    let (predictions, targets) = (wave(0.0, &[5, 1]), wave(0.3, &[5]));
+    let same = |kind: ConfidenceKind, by_hand: &dyn Confidence, l: &Tensor, y: &Tensor| {
+        assert!(kind.of(l, y).unwrap().equal(&by_hand.of(l, y).unwrap()), "{kind:?}");
+    };
+    same(ConfidenceKind::ExponentialError, &ExponentialError, &predictions, &targets);
+    same(ConfidenceKind::InverseError, &InverseError, &predictions, &targets);
+    let (logits, labels) = (wave(0.0, &[3, 4]), Tensor::from_slice(&[0_i64, 3, 1]));
+    let probability = TrueClassProbability::default();
+    same(ConfidenceKind::TrueClassProbability(probability), &probability, &logits, &labels);
+}
+
+#[cfg(feature = "paper")]
+#[test]
+fn the_paper_s_settings_refuse_typing_errors() {
+    use g2d::paper::{baselines::Ogm, data::LoaderOptions, networks::ClassifierConfig};
+    let ogm: Ogm = read("alpha = 0.5\nwindow = { first = 0, last = 9 }\nnoise_seed = 7").unwrap();
+    assert_eq!(format!("{ogm:?}"), format!("{:?}", Ogm::new(0.5, 0..=9).with_noise(7)));
+    assert_eq!(format!("{:?}", again(&ogm)), format!("{ogm:?}"));
+    let plain = Ogm::new(1.0, 2..=3).scope(GradientScope::All);
+    assert_eq!(format!("{:?}", again(&plain)), format!("{plain:?}"));
+    refused::<Ogm>("alpha = 1.0\nwindow = { first = 0, last = 9 }\nnoise = 7", &["noise_seed"]);
+    refused::<LoaderOptions>("batchsize = 16", &["batchsize", "batch_size"]);
+    refused::<ClassifierConfig>("backbone = 'resnet'", &["resnet", "compact"]);
+    refused::<ClassifierConfig>("bakbone = 'compact'", &["bakbone", "backbone"]);
+}
+
+/// What a step and an epoch said, with every bit, through JSON and TOML.
+#[test]
+fn reports_go_through_files() {
+    let student = Tiny::linear(2);
+    let mut trainer = student.taught(Classification::default()).build(&student).unwrap();
+    let batch: Batch = student.batch(4, 0.0);
+    let step = trainer.step(&student, &batch).unwrap().read().unwrap();
+    let epoch = trainer.end_epoch().unwrap();
+    let json = serde_json::to_string(&step).unwrap();
+    assert_eq!(serde_json::from_str::<StepValues>(&json).unwrap(), step);
+    let json = serde_json::to_string(&epoch).unwrap();
+    assert_eq!(serde_json::from_str::<EpochReport>(&json).unwrap(), epoch);
+    assert_eq!(
+        serde_json::from_str::<EpochReport>(&json).unwrap().total.to_bits(),
+        epoch.total.to_bits()
+    );
+}
+
+/// JSON has no NaN: it is text there, and comes back as NaN and not as nothing.
+#[test]
+fn numbers_that_are_not_finite_come_back() {
+    let values = StepValues {
+        at: Progress::default(),
+        kappa: vec![1.0, 0.5],
+        total: f64::NAN,
+        task: f64::INFINITY,
+        feature: vec![None, Some(f64::NAN)],
+        logit: vec![Some(f64::NEG_INFINITY), Some(-0.0)],
+        confidence: vec![Some(0.1 + 0.2), None],
+    };
+    let json = serde_json::to_string(&values).unwrap();
+    assert!(json.contains(r#""total":"NaN","task":"inf","feature":[null,"NaN"]"#), "{json}");
+    let back: StepValues = serde_json::from_str(&json).unwrap();
+    let bits = |v: &StepValues| {
+        let each = [&v.feature, &v.logit, &v.confidence].into_iter().flatten();
+        let each = each.map(|n| n.map(f64::to_bits)).collect::<Vec<_>>();
+        (v.total.is_nan(), v.task, v.kappa.clone(), each)
+    };
+    assert_eq!(bits(&back), bits(&values));
+    let measurement = Measurement::of("gradient_norm", &Modality::new("a"), f64::NAN);
+    let json = serde_json::to_string(&measurement).unwrap();
+    assert!(serde_json::from_str::<Measurement>(&json).unwrap().value.is_nan());
+    for wrong in [r#""1.5""#, r#""high""#, "true"] {
+        let json = json.replace(r#""NaN""#, wrong);
+        let message = serde_json::from_str::<Measurement>(&json).unwrap_err().to_string();
+        assert!(
+            message.contains("expected a number") || message.contains("a number, "),
+            "{message}"
+        );
+    }
+}
