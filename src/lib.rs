@@ -51,6 +51,11 @@ pub use trainer::{
     Suppression, evaluate, evaluate_teacher,
 };
 
+/// The code of the guide is tested.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/adopting.md")]
+mod adopting {}
+
 /// What most users import: the traits, the trainer and the common parts.
 pub mod prelude {
     pub use crate::{

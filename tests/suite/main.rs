@@ -13,6 +13,7 @@
 //! - `records.rs`, `data.rs`: files out and in.
 //! - `adopters/`: models of other shapes in a loop like a user's.
 //! - `quickstart.rs`: adopting g2d stays within 30 lines.
+//! - `supply.rs`: the minimum supported Rust beside the dependencies'.
 //! - `template.rs`: a downstream crate is built, and its binary started.
 
 mod adopters;
@@ -32,6 +33,7 @@ mod schedules;
 mod settings;
 mod stages;
 mod step;
+mod supply;
 mod support;
 mod suppression;
 mod template;
