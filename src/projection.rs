@@ -6,9 +6,9 @@ use crate::{Modality, Result, error};
 
 /// Trainable linear maps from a student's feature width to its teacher's, one a modality.
 ///
-/// proj^m: [B, d_s] → [B, d_t], or [B, T, d_s] → [B, T, d_t] of sequences, used for L_feat^m alone; the fusion sees the student's own
-/// features. Where the widths agree none is needed. Its parameters live in the `VarStore` of the
-/// path given, outside every encoder: they always learn.
+/// proj^m: [B, d_s] → [B, d_t], or [B, T, d_s] → [B, T, d_t] of sequences, used for L_feat^m alone;
+/// the fusion sees the student's own features. Where the widths agree none is needed. Its parameters
+/// live in the `VarStore` of the path given, outside every encoder: they always learn.
 #[derive(Debug, Default)]
 pub struct FeatureProjection {
     maps: Vec<(Modality, nn::Linear)>,
