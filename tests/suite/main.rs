@@ -9,9 +9,14 @@
 //! - `missing/`: samples that lack a modality, against the subset by hand.
 //! - `errors/`, `configuration.rs`: every refusal, its words, and that it changed nothing.
 //! - `probes.rs`: what they measure, by hand.
+//! - `caching/`: teachers' answers on disk: exact, bound, and refused when altered.
+//! - `torchscript.rs`: teachers from Python, against PyTorch.
 //! - `records.rs`, `data.rs`: files out and in.
 //! - `quickstart.rs`: adopting g2d stays within 30 lines.
 
+mod caching;
+#[path = "../common/mod.rs"]
+mod common;
 mod confidence;
 mod configuration;
 mod contracts;
@@ -29,4 +34,5 @@ mod stages;
 mod step;
 mod support;
 mod suppression;
+mod torchscript;
 mod zero_gradient;
