@@ -3,12 +3,13 @@
 //! - `answers`: asks a teacher over a loader, and checks what it says.
 //! - `memory`: keeps the answers in memory.
 //! - `file`: [`CacheFile`], the answers in a safetensors file; `record` writes it, `open` reads it.
-//! - `identity`: what a file must belong to; `header`: how the file says so.
+//! - `identity`: what a file must belong to; `header`: how the file says so, as `json`.
 
 mod answers;
 mod file;
 mod header;
 mod identity;
+mod json;
 mod memory;
 mod open;
 mod record;

@@ -12,8 +12,9 @@ use tch::{Device, Kind, TchError, Tensor};
 
 use super::{
     CacheHeader, CachedTeacher,
-    header::{Part, about, altered},
+    header::{about, altered},
     identity::given_back,
+    json::Part,
 };
 use crate::{Error, Result};
 

@@ -12,8 +12,8 @@ use tch::{Kind, Tensor};
 use super::{
     CacheIdentity, Storage,
     answers::{self, Answers},
-    header::{About, Json, Part},
     identity::given_back,
+    json::{About, Json, Part},
 };
 use crate::{Batch, Error, Result, Teacher, error, file::Hasher, file::atomic, host};
 

@@ -1,8 +1,12 @@
-//! A teacher scripted or traced in Python.
+//! A teacher scripted or traced in Python; `words` tells what it said or why it failed.
+
+mod words;
 
 use std::{fs::File, io::Read, path::Path};
 
 use tch::{CModule, Cuda, Device, IValue, Kind, TchError, Tensor};
+
+use words::{described, reason};
 
 use super::{Teacher, TeacherOutput};
 use crate::{Batch, Error, Modality, Result, error};
@@ -102,7 +106,8 @@ impl TorchScriptTeacher {
         };
         let parameters =
             { prepare }().map_err(|e| Error::torch("freeze a TorchScript module", e))?;
-        let mut kinds: Vec<Kind> = parameters.iter().map(|(_, t)| t.kind()).collect();
+        let floats = parameters.iter().filter(|(_, t)| t.is_floating_point());
+        let mut kinds: Vec<Kind> = floats.map(|(_, t)| t.kind()).collect();
         kinds.dedup();
         let kind = (kinds.len() == 1).then(|| kinds[0]);
         Ok(Self { modality, module, output: ScriptOutput::default(), device, kind })
@@ -280,41 +285,5 @@ impl Teacher for TorchScriptTeacher {
     fn output(&self, m: usize, batch: &Batch) -> Result<TeacherOutput> {
         let (features, logits) = self.ask(batch.checked_input(m)?)?;
         Ok(TeacherOutput { features, logits, host: None })
-    }
-}
-
-/// What happened: the line after the interpreter's trace, or the first one.
-fn reason(source: &TchError) -> String {
-    let text = match source {
-        TchError::Torch(text) => text.clone(),
-        other => other.to_string(),
-    };
-    let last = text.lines().rev().find_map(|line| line.strip_prefix("RuntimeError: "));
-    last.or_else(|| text.lines().next()).unwrap_or_default().to_owned()
-}
-
-/// What a module said, in the words of Python.
-fn described(said: &IValue) -> String {
-    let several = |name: &str, parts: Vec<String>| {
-        format!("a {name} of {}: {}", parts.len(), parts.join(", "))
-    };
-    match said {
-        IValue::Tensor(t) => format!("a tensor {:?} {:?}", t.size(), t.kind()),
-        IValue::Tuple(parts) => several("tuple", parts.iter().map(described).collect()),
-        IValue::GenericList(parts) => several("list", parts.iter().map(described).collect()),
-        IValue::TensorList(parts) => format!("a list of {} tensors", parts.len()),
-        IValue::GenericDict(entries) => {
-            let entry = |(key, value): &(IValue, IValue)| match key {
-                IValue::String(key) => format!("{key:?} → {}", described(value)),
-                other => format!("{} → {}", described(other), described(value)),
-            };
-            several("dict", entries.iter().map(entry).collect())
-        }
-        IValue::None => "None".into(),
-        IValue::String(text) => format!("the string {text:?}"),
-        IValue::Int(number) => format!("the int {number}"),
-        IValue::Double(number) => format!("the float {number}"),
-        IValue::Bool(value) => format!("the bool {value}"),
-        other => format!("{other:?}"),
     }
 }
