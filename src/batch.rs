@@ -114,8 +114,22 @@ impl Batch {
         Ok(Self { inputs, targets, ids: self.ids.clone(), present: self.present.clone() })
     }
 
-    /// The samples that have modality `m`, or `None` where none has; checks the flags' number.
+    /// The input of modality `m`, or an error that names it where the batch has none.
+    pub(crate) fn checked_input(&self, m: usize) -> Result<&Tensor> {
+        self.inputs.get(m).ok_or_else(|| {
+            error::config(
+                "index of a modality",
+                format!("one below {}, the inputs of the batch", self.inputs.len()),
+                format!("{m}"),
+                "count modalities in the student's order, from 0",
+            )
+        })
+    }
+
+    /// The samples that have modality `m`, or `None` where none has; checks that the batch knows it
+    /// and the flags' number.
     pub(crate) fn having(self, m: usize) -> Result<Option<Self>> {
+        self.checked_input(m)?;
         self.check_flags(m, &format!("of index {m}"))?;
         match self.rows(m)? {
             Rows::All => Ok(Some(self)),

@@ -33,7 +33,7 @@ pub enum Error {
     /// A value that must be finite is NaN or infinite.
     #[error("value of {0}")]
     NonFinite(Mismatch),
-    /// A cached teacher was asked for samples that it has not recorded.
+    /// A cached teacher was asked for samples that it has not recorded, or cannot be recorded.
     #[error("cache of {0}")]
     Cache(Mismatch),
     /// A file's content is not what its format promises.

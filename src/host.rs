@@ -1,8 +1,8 @@
-//! The one place where numbers come back from the device.
+//! Between host and device: the one place where numbers come back, and how tensors go there unwaited.
 
 use tch::{Device, Kind, Tensor};
 
-use crate::{Error, Result};
+use crate::{Error, Result, libtorch};
 
 /// Reads scalar tensors in one transfer: one wait for the device, none on the CPU.
 pub(crate) fn read_scalars(scalars: &[Tensor]) -> Result<Vec<f64>> {
@@ -23,4 +23,29 @@ pub(crate) fn read_scalars(scalars: &[Tensor]) -> Result<Vec<f64>> {
 /// The widest float kind that `device` computes in.
 pub(crate) fn wide_kind(device: Device) -> Kind {
     if device == Device::Mps { Kind::Float } else { Kind::Double }
+}
+
+/// The elements of `tensor` in order, as bytes: a wait for the device, none on the CPU.
+pub(crate) fn bytes(tensor: &Tensor) -> Result<Vec<u8>> {
+    let copy = || {
+        let host = tensor.f_detach()?.f_to_device(Device::Cpu)?.f_contiguous()?;
+        let mut bytes = vec![0; host.numel() * host.f_kind()?.elt_size_in_bytes()];
+        host.f_copy_data_u8(&mut bytes, host.numel())?;
+        Ok(bytes)
+    };
+    copy().map_err(|source| Error::torch("copy a tensor's bytes to the host", source))
+}
+
+/// `tensor` on `device`; one that goes from the host to a GPU goes by pinned memory, so that nothing
+/// waits.
+pub(crate) fn send(tensor: &Tensor, device: Device) -> Result<Tensor> {
+    if tensor.device() == device {
+        return Ok(tensor.shallow_clone());
+    }
+    let sent = if tensor.device() == Device::Cpu && device.is_cuda() {
+        libtorch::pin(tensor)?.f_to_device_(device, tensor.kind(), true, false)
+    } else {
+        tensor.f_to_device(device)
+    };
+    sent.map_err(|source| Error::torch(format!("copy a tensor to {device:?}"), source))
 }

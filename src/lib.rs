@@ -4,6 +4,7 @@
 
 mod batch;
 mod error;
+mod file;
 mod host;
 mod libtorch;
 mod loss;
@@ -29,6 +30,7 @@ pub mod weights;
 
 pub use batch::Batch;
 pub use error::{Error, Mismatch, Result};
+pub use file::Digest;
 pub use loss::{
     Classification, Confidence, ConfidenceKind, Distillation, ExponentialError, FeatureReduction,
     G2dLoss, InverseError, Labels, LossInput, LossTerms, Regression, TrueClassProbability,
@@ -45,7 +47,10 @@ pub use smp::{
 };
 pub use state::State;
 pub use student::Student;
-pub use teacher::{CachedTeacher, HostView, ModuleTeacher, Teacher, TeacherOutput};
+pub use teacher::{
+    CacheFile, CacheHeader, CacheIdentity, CachedTeacher, HostView, ModuleTeacher, ScriptOutput,
+    Storage, Teacher, TeacherOutput, TorchScriptTeacher,
+};
 pub use trainer::{
     EpochReport, G2dTrainer, G2dTrainerBuilder, GradientScope, Predictions, StepReport, StepValues,
     Suppression, evaluate, evaluate_teacher,
@@ -61,6 +66,6 @@ pub mod prelude {
     pub use crate::{
         Batch, CachedTeacher, Classification, Distillation, G2dLoss, G2dTrainer, ImbalanceProbe,
         Joint, Modality, ModalityParams, ModuleTeacher, Regression, Sequential, SmpScheduler,
-        Student, Teacher,
+        Student, Teacher, TorchScriptTeacher,
     };
 }

@@ -6,8 +6,8 @@ mod common;
 use std::sync::Once;
 
 use g2d::{
-    Batch, CachedTeacher, Classification, Error, G2dTrainer, Modality, ModalityParams,
-    ModuleTeacher, Result, Sequential, Student,
+    Batch, CacheFile, CacheIdentity, CachedTeacher, Classification, Digest, Error, G2dTrainer,
+    Modality, ModalityParams, ModuleTeacher, Result, Sequential, Storage, Student, Teacher,
 };
 use tch::{Device, Kind, Tensor, nn, nn::Module, nn::OptimizerConfig};
 
@@ -186,5 +186,25 @@ fn a_batch_on_another_device_is_refused() {
     assert!(matches!(error, Error::Device(_)), "{error}");
     for word in ["Cuda(0)", "Cpu", "Batch::to_device"] {
         assert!(error.to_string().contains(word), "{word:?} is missing in: {error}");
+    }
+}
+
+/// Rows are found on the host and sent; logits and targets are known there.
+#[test]
+fn a_cache_file_answers_on_the_device() {
+    let Some(device) = gpu() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let identity = CacheIdentity::new("m0", Digest::of(["weights"]), Digest::of(["data"]));
+    let live = teacher(0, device);
+    for storage in [Storage::Full, Storage::Half] {
+        let file = CacheFile::new(folder.path().join(format!("{storage:?}")), identity.clone());
+        let all = [Ok(batch(device, 0))];
+        let file = file.storage(storage).open_or_record(device, &live, 0, all).unwrap();
+        let found = file.output(0, &batch(device, 0)).unwrap();
+        let expected = live.output(0, &batch(device, 0)).unwrap();
+        assert_eq!((found.features.device(), found.logits.device()), (device, device));
+        assert!(found.features.allclose(&expected.features, 1e-3, 1e-6, false));
+        assert!(found.logits.equal(&expected.logits));
+        assert!(found.host.unwrap().logits.equal(&expected.logits.to_device(Device::Cpu)));
     }
 }

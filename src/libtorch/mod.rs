@@ -4,15 +4,18 @@
 //! feature `doc-only` leaves the latter out.
 //!
 //! - `gradient`: makes a gradient undefined.
+//! - `pinned`: copies a tensor to page-locked memory.
 #![allow(unsafe_code)]
 
 mod gradient;
+mod pinned;
 
 use std::ffi::{CStr, c_char};
 
 use tch::TchError;
 
 pub(crate) use gradient::clear_grad;
+pub(crate) use pinned::pin;
 
 use crate::{Error, Result};
 

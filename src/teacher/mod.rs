@@ -1,15 +1,18 @@
 //! Frozen unimodal teachers.
 //!
 //! - [`ModuleTeacher`]: a closure over tch modules.
-//! - [`CachedTeacher`]: what another teacher said, recorded once by sample id.
+//! - [`TorchScriptTeacher`]: a module scripted or traced in Python.
+//! - [`CachedTeacher`]: what another teacher said, recorded once by sample id; [`CacheFile`] keeps it.
 
 mod cached;
 mod module;
+mod torchscript;
 
 use tch::Tensor;
 
-pub use cached::CachedTeacher;
+pub use cached::{CacheFile, CacheHeader, CacheIdentity, CachedTeacher, Storage};
 pub use module::ModuleTeacher;
+pub use torchscript::{ScriptOutput, TorchScriptTeacher};
 
 use crate::{Batch, Modality, Result};
 

@@ -52,7 +52,7 @@ impl Teacher for ModuleTeacher {
 
     fn output(&self, m: usize, batch: &Batch) -> Result<TeacherOutput> {
         let _no_grad = tch::no_grad_guard();
-        let (features, logits) = (self.forward)(batch.input(m), false);
+        let (features, logits) = (self.forward)(batch.checked_input(m)?, false);
         Ok(TeacherOutput { features, logits, host: None })
     }
 }

@@ -3,7 +3,6 @@
 //! [`load`] checks names, shapes and kinds before it touches anything; [`save`] writes what
 //! `load_state_dict(strict=True)` accepts. docs/from-python.md shows the Python side.
 
-mod atomic;
 mod load;
 mod save;
 

@@ -5,8 +5,8 @@ use std::path::Path;
 use safetensors::SafeTensorError;
 use tch::{Device, Kind, TchError, Tensor, nn::VarStore};
 
-use super::{BATCH_COUNTER, atomic};
-use crate::{Error, Result};
+use super::BATCH_COUNTER;
+use crate::{Error, Result, file::atomic};
 
 /// Writes all of `vs` to a safetensors file under its own names.
 ///

@@ -10,6 +10,8 @@
 //! - `errors/`, `configuration.rs`: every refusal, its words, and that it changed nothing.
 //! - `settings.rs`: what is read from and written to TOML and JSON.
 //! - `probes.rs`: what they measure, by hand.
+//! - `caching/`: teachers' answers on disk: exact, bound, and refused when altered.
+//! - `torchscript.rs`: teachers from Python, against PyTorch.
 //! - `records.rs`, `data.rs`: files out and in.
 //! - `adopters/`: models of other shapes in a loop like a user's.
 //! - `quickstart.rs`: adopting g2d stays within 30 lines.
@@ -17,6 +19,9 @@
 //! - `template.rs`: a downstream crate is built, and its binary started.
 
 mod adopters;
+mod caching;
+#[path = "../common/mod.rs"]
+mod common;
 mod confidence;
 mod configuration;
 mod contracts;
@@ -37,4 +42,5 @@ mod supply;
 mod support;
 mod suppression;
 mod template;
+mod torchscript;
 mod zero_gradient;

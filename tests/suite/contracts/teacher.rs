@@ -1,9 +1,15 @@
 //! The contract of `Teacher`.
 
-use g2d::{Batch, CachedTeacher, Teacher};
-use tch::{Kind, Tensor};
+use g2d::{
+    Batch, CacheFile, CacheIdentity, CachedTeacher, Digest, ScriptOutput, Storage, Teacher,
+    TorchScriptTeacher,
+};
+use tch::{Device, Kind, Tensor};
 
-use crate::support::{INPUT, Tiny, WIDTH, assert_same, gradients, values, wave};
+use crate::{
+    support::{INPUT, Tiny, WIDTH, assert_same, gradients, mismatch, values, wave},
+    torchscript,
+};
 
 const ROWS: i64 = 6;
 
@@ -42,6 +48,8 @@ fn contract(teacher: &dyn Teacher, m: usize, batch: &Batch) {
         .collect();
     let other = Batch::new(other_input, batch.targets().copy()).with_ids(batch.ids().unwrap());
     assert!(teacher.output(m, &other).unwrap().logits.equal(&said.logits), "reads only its own");
+
+    mismatch(teacher.output(0, &Batch::new([], batch.targets().copy())), &[]);
 
     let weight = Tensor::ones([2], (Kind::Double, tch::Device::Cpu)).set_requires_grad(true);
     assert!((&weight * 2.0).requires_grad(), "gradients are on after a teacher spoke");
@@ -90,5 +98,44 @@ fn cached_teacher() {
         let (a, b) = (live.output(m, &batch).unwrap(), cached.output(m, &batch).unwrap());
         assert!(a.features.allclose(&b.features, 1e-12, 1e-12, false));
         assert!(a.logits.allclose(&b.logits, 1e-12, 1e-12, false));
+    }
+}
+
+#[test]
+fn cached_teacher_from_a_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let student = Tiny::linear(2);
+    for (m, storage) in [(0, Storage::Full), (1, Storage::Half), (0, Storage::BFloat16)] {
+        let (live, vs) = student.teacher(m, WIDTH);
+        let weights = Digest::of_weights(&vs).unwrap();
+        let identity = CacheIdentity::new(format!("m{m}"), weights, Digest::of(["batch"]));
+        let path = folder.path().join(format!("{m}-{storage:?}"));
+        let file = CacheFile::new(path, identity).storage(storage);
+        let batch = student.batch(ROWS, 0.4);
+        let parts = [vec![3, 1], vec![0, 2, 5], vec![4]];
+        file.record(&live, m, parts.iter().map(|p| Ok(rows(&batch, p)))).unwrap();
+        let cached = file.open(Device::Cpu).unwrap();
+        contract(&cached, m, &batch);
+        contract(&cached.share(), m, &batch);
+    }
+}
+
+#[test]
+fn torchscript_teacher() {
+    let Some(files) = torchscript::files() else { return };
+    let student = Tiny::linear(2);
+    let method = || ScriptOutput::Method("features".into());
+    for (name, form) in [
+        ("pair", ScriptOutput::Automatic),
+        ("traced", ScriptOutput::Automatic),
+        ("frozen", ScriptOutput::Automatic),
+        ("named", ScriptOutput::Automatic),
+        ("method", method()),
+    ] {
+        for m in 0..2 {
+            let path = files.join(name).with_extension("pt");
+            let teacher = TorchScriptTeacher::load(format!("m{m}"), path, Device::Cpu).unwrap();
+            contract(&teacher.output_form(form.clone()), m, &student.batch(ROWS, 0.4));
+        }
     }
 }

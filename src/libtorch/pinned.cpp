@@ -1,0 +1,8 @@
+// Page-locked memory, without the argument that libtorch deprecates and tch always passes.
+#include "guarded.h"
+#include <ATen/ATen.h>
+
+extern "C" char *g2d_pin(void *tensor, void **pinned) {
+  return guarded(
+      [&] { *pinned = new at::Tensor(static_cast<at::Tensor *>(tensor)->pin_memory()); });
+}
