@@ -3,6 +3,7 @@
 #![deny(unsafe_code)]
 
 mod batch;
+mod diagnosis;
 mod error;
 mod host;
 mod libtorch;
@@ -27,6 +28,9 @@ mod trainer;
 pub mod weights;
 
 pub use batch::Batch;
+pub use diagnosis::{
+    Advice, Better, Diagnosis, Evidence, Finding, FindingKind, Metric, Thresholds,
+};
 pub use error::{Error, Mismatch, Result};
 pub use loss::{
     Classification, Confidence, Distillation, ExponentialError, FeatureReduction, G2dLoss,
@@ -35,7 +39,11 @@ pub use loss::{
 pub use modality::{Modality, PerModality};
 pub use modulation::{GradientModulation, SeenGradients};
 pub use params::ModalityParams;
-pub use probe::{ConfidenceRatio, GradientNorm, ImbalanceProbe, Measurement, Observation};
+pub use probe::{
+    Absence, ConfidenceRatio, GradientCosine, GradientNorm, HeadAccuracy, ImbalanceProbe,
+    LinearProbe, LossRatio, Measurement, ModalityGap, Observation, SeenTerms, Shapley,
+    StudentConfidence, TeacherCka, UpdateRatio, Worth,
+};
 pub use projection::FeatureProjection;
 pub use rows::Rows;
 pub use smp::{

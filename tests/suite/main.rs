@@ -8,7 +8,7 @@
 //! - `stages.rs`: schedules through the trainer: who learns, bit by bit.
 //! - `missing/`: samples that lack a modality, against the subset by hand.
 //! - `errors/`, `configuration.rs`: every refusal, its words, and that it changed nothing.
-//! - `probes.rs`: what they measure, by hand.
+//! - `probes/`: what they measure, against NumPy and by hand; `diagnosis.rs`: what is made of it.
 //! - `records.rs`, `data.rs`: files out and in.
 //! - `quickstart.rs`: adopting g2d stays within 30 lines.
 
@@ -17,6 +17,7 @@ mod configuration;
 mod contracts;
 #[cfg(feature = "paper")]
 mod data;
+mod diagnosis;
 mod errors;
 mod loss;
 mod missing;
