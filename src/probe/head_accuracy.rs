@@ -3,7 +3,7 @@
 use tch::{Kind, Tensor};
 
 use super::{ImbalanceProbe, Measurement, Observation, means::Means};
-use crate::{Error, Result, State};
+use crate::{Error, Result, State, host};
 
 /// Shares of the epoch's training samples whose largest logit is the label's, in [0, 1]: of each
 /// modality's slice of the head (`head_accuracy`), of its teacher (`teacher_accuracy`), each over the
@@ -73,7 +73,7 @@ impl ImbalanceProbe for HeadAccuracy {
 
 /// Share of rows of `logits` [B, C] whose largest entry is at the label, a device scalar.
 fn share_right(logits: &Tensor, labels: &Tensor) -> Result<Tensor> {
-    let share =
-        || logits.f_argmax(1, false)?.f_eq_tensor(labels)?.f_to_kind(Kind::Float)?.f_mean(None);
+    let kind = host::wide_kind(labels.device());
+    let share = || logits.f_argmax(1, false)?.f_eq_tensor(labels)?.f_to_kind(kind)?.f_mean(None);
     share().map_err(|source| Error::torch("compute an accuracy", source))
 }

@@ -82,7 +82,8 @@ impl ImbalanceProbe for UpdateRatio {
 impl Before {
     fn copy(seen: &Observation<'_>) -> Result<Self> {
         let pair = |live: &Tensor| -> std::result::Result<_, tch::TchError> {
-            let copy = live.f_detach().and_then(|t| t.f_clone(&t))?;
+            let mut copy = live.f_empty_like()?;
+            let _ = copy.f_copy_(live)?;
             Ok((copy, live.shallow_clone()))
         };
         let counts = |&m: &usize| !seen.rows[m].is_missing();
