@@ -83,7 +83,7 @@ impl Before {
     fn copy(seen: &Observation<'_>) -> Result<Self> {
         let pair = |live: &Tensor| -> std::result::Result<_, tch::TchError> {
             let mut copy = live.f_empty_like()?;
-            let _ = copy.f_copy_(live)?;
+            copy.f_copy_(live)?;
             Ok((copy, live.shallow_clone()))
         };
         let counts = |&m: &usize| !seen.rows[m].is_missing();
