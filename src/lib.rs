@@ -3,6 +3,7 @@
 #![deny(unsafe_code)]
 
 mod batch;
+mod diagnosis;
 mod error;
 mod file;
 mod host;
@@ -29,6 +30,9 @@ mod trainer;
 pub mod weights;
 
 pub use batch::Batch;
+pub use diagnosis::{
+    Advice, Better, Diagnosis, Evidence, Finding, FindingKind, Metric, Thresholds,
+};
 pub use error::{Error, Mismatch, Result};
 pub use file::Digest;
 pub use loss::{
@@ -38,7 +42,11 @@ pub use loss::{
 pub use modality::{Modality, PerModality};
 pub use modulation::{GradientModulation, SeenGradients};
 pub use params::ModalityParams;
-pub use probe::{ConfidenceRatio, GradientNorm, ImbalanceProbe, Measurement, Observation};
+pub use probe::{
+    Absence, ConfidenceRatio, GradientCosine, GradientNorm, HeadAccuracy, ImbalanceProbe,
+    LinearProbe, LossRatio, Measurement, ModalityGap, Observation, SeenTerms, Shapley,
+    StudentConfidence, TeacherCka, UpdateRatio, Worth,
+};
 pub use projection::FeatureProjection;
 pub use rows::Rows;
 pub use smp::{

@@ -45,10 +45,13 @@ impl Mean {
         means: impl IntoIterator<Item = &'a Self>,
     ) -> Result<Vec<Option<f64>>> {
         let means: Vec<&Self> = means.into_iter().collect();
-        let device = means.iter().find_map(|m| m.sum.as_ref()).map_or(Device::Cpu, Tensor::device);
+        let device = means.iter().filter_map(|m| m.sum.as_ref()).map(Tensor::device);
+        let device = device.reduce(|a, b| if a == Device::Cpu { b } else { a });
+        let device = device.unwrap_or(Device::Cpu);
         let zero = Tensor::from(0.0).to_device(device);
+        // A restored mean that has counted nothing since is still on the host.
         let sums: Vec<Tensor> =
-            means.iter().map(|m| m.sum.as_ref().unwrap_or(&zero).shallow_clone()).collect();
+            means.iter().map(|m| m.sum.as_ref().unwrap_or(&zero).to_device(device)).collect();
         let sums = host::read_scalars(&sums)?;
         Ok(sums
             .iter()
@@ -57,7 +60,12 @@ impl Mean {
             .collect())
     }
 
-    #[allow(dead_code, reason = "checkpoints come next")]
+    /// Lets what was counted so far weigh `factor` times as much.
+    pub(crate) fn fade(&mut self, factor: f64) {
+        self.sum = self.sum.take().map(|sum| sum * factor);
+        self.weight *= factor;
+    }
+
     /// Its numbers; waits for the device.
     pub(crate) fn state(&self) -> Result<MeanState> {
         let sum = host::read_scalars(self.sum.as_slice())?.first().copied();

@@ -1,9 +1,7 @@
 //! The size of each encoder's gradient.
 
-use tch::Tensor;
-
-use super::{ImbalanceProbe, Measurement, Observation};
-use crate::{Error, Modality, Result, mean::Mean};
+use super::{ImbalanceProbe, Measurement, Observation, means::Means, vectors};
+use crate::{Error, Result, State};
 
 /// L2 norm of all of an encoder's gradients taken together, as the optimizer will see them, averaged
 /// over the steps observed (`gradient_norm`). A suppressed encoder, which has none, counts as 0; a step
@@ -13,13 +11,13 @@ use crate::{Error, Modality, Result, mean::Mean};
 #[derive(Debug)]
 pub struct GradientNorm {
     every: u64,
-    means: Vec<(Modality, Mean)>,
+    norm: Means,
 }
 
 impl GradientNorm {
     /// Observes the first of every `every` steps; 0 is taken as 1.
     pub fn every(every: u64) -> Self {
-        Self { every: every.max(1), means: Vec::new() }
+        Self { every: every.max(1), norm: Means::new("gradient_norm") }
     }
 }
 
@@ -34,15 +32,13 @@ impl ImbalanceProbe for GradientNorm {
         if !seen.report.at.step.is_multiple_of(self.every) {
             return Ok(());
         }
-        if self.means.is_empty() {
-            self.means = seen.modalities.iter().map(|m| (m.clone(), Mean::default())).collect();
-        }
-        for (m, (_, mean)) in self.means.iter_mut().enumerate() {
+        for m in 0..seen.modalities.len() {
             if seen.rows[m].is_missing() {
                 continue;
             }
-            let norm = norm(seen.params.gradients(m))
+            let norm = vectors::norm(seen.params.gradients(m))
                 .map_err(|source| Error::torch("take the norm of a gradient", source))?;
+            let mean = self.norm.of(seen.modalities, m);
             match norm {
                 Some(norm) => mean.add(&norm, 1.0)?,
                 None => mean.add_zero(1.0),
@@ -52,24 +48,14 @@ impl ImbalanceProbe for GradientNorm {
     }
 
     fn end_epoch(&mut self) -> Result<Vec<Measurement>> {
-        let (modalities, means): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut self.means).into_iter().unzip();
-        let norms = Mean::read_all(&means)?;
-        Ok(modalities
-            .iter()
-            .zip(norms)
-            .filter_map(|(modality, norm)| Some(Measurement::of("gradient_norm", modality, norm?)))
-            .collect())
+        self.norm.take()
     }
-}
 
-/// √Σ‖g‖² as a device scalar; `None` without gradients.
-fn norm(
-    gradients: impl Iterator<Item = Tensor>,
-) -> std::result::Result<Option<Tensor>, tch::TchError> {
-    let norms = gradients.map(|g| g.f_norm()).collect::<std::result::Result<Vec<_>, _>>()?;
-    if norms.is_empty() {
-        return Ok(None);
+    fn state(&self) -> Result<State> {
+        Means::save(&[&self.norm])
     }
-    Tensor::f_stack(&norms, 0)?.f_norm().map(Some)
+
+    fn restore(&mut self, state: &State) -> Result<()> {
+        Means::restore(state, &mut [&mut self.norm])
+    }
 }

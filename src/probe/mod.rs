@@ -1,23 +1,57 @@
 //! Probes look on while a model trains and measure how unequal its modalities are.
 //!
+//! From every step, as an [`ImbalanceProbe`]:
 //! - [`ConfidenceRatio`]: the teachers' ρ and each one's ratio to the others.
+//! - [`StudentConfidence`]: the same of the student's own unimodal logits.
+//! - [`HeadAccuracy`]: how often each slice of the head is right, beside teachers and the whole.
+//! - [`LossRatio`]: each head's smoothed loss and its ratio to the others; for regression too.
 //! - [`GradientNorm`]: how large each encoder's gradient is.
+//! - [`UpdateRatio`]: how far the optimizer moves each encoder, ‖Δθ‖ / ‖θ‖.
+//! - [`GradientCosine`]: whether the loss's terms pull an encoder the same way.
+//! - [`TeacherCka`]: how like its teacher's an encoder's features are.
+//! - [`ModalityGap`]: how far apart the modalities' features lie.
+//!
+//! On held-out data, when the caller asks (`held_out/`):
+//! - [`Shapley`]: what each modality contributes to the fused answer.
+//! - [`LinearProbe`]: what each frozen encoder knows, whatever the fusion makes of it.
+//!
+//! `means.rs`, `ratio.rs` and `vectors.rs` are what they share; `seen.rs` is what they are shown.
 
+mod cka;
 mod confidence_ratio;
+mod gradient_cosine;
 mod gradient_norm;
+mod head_accuracy;
+mod held_out;
+mod loss_ratio;
+mod means;
+mod modality_gap;
+mod ratio;
+mod seen;
+mod student_confidence;
+mod update_ratio;
+mod vectors;
 
 use serde::{Deserialize, Serialize};
-use tch::Tensor;
 
+pub use cka::TeacherCka;
 pub use confidence_ratio::ConfidenceRatio;
+pub use gradient_cosine::GradientCosine;
 pub use gradient_norm::GradientNorm;
+pub use head_accuracy::HeadAccuracy;
+pub use held_out::{Absence, LinearProbe, Shapley, Worth};
+pub use loss_ratio::LossRatio;
+pub use modality_gap::ModalityGap;
+pub use seen::{Observation, SeenTerms};
+pub use student_confidence::StudentConfidence;
+pub use update_ratio::UpdateRatio;
 
-use crate::{Batch, Modality, ModalityParams, Result, Rows, State, StepReport, TeacherOutput};
+use crate::{Modality, Result, State};
 
 /// Measures imbalance from the steps it is shown.
 ///
 /// # Contract
-/// - Read-only: `observe` changes no parameter, no gradient and no random state.
+/// - Read-only: `observe` and `observe_terms` change no parameter, no gradient and no random state.
 /// - `observe` is called after each successful backward, before the caller's optimizer steps, without
 ///   gradient; it should keep device tensors and leave reading them to `end_epoch`, since a read
 ///   waits for the device.
@@ -26,6 +60,16 @@ use crate::{Batch, Modality, ModalityParams, Result, Rows, State, StepReport, Te
 /// - `end_epoch` returns what was measured since the last call and starts anew. Names are stable, a
 ///   measurement a name and modality, values finite.
 pub trait ImbalanceProbe {
+    /// Looks at the loss of one step before its backward, while the graph stands; does nothing by
+    /// default. For what needs the gradient of a single term.
+    ///
+    /// # Errors
+    /// [`Error::Torch`](crate::Error::Torch); `step` passes it on before any gradient has changed.
+    fn observe_terms(&mut self, seen: &SeenTerms<'_>) -> Result<()> {
+        let _ = seen;
+        Ok(())
+    }
+
     /// Looks at one step.
     ///
     /// # Errors
@@ -57,26 +101,6 @@ pub trait ImbalanceProbe {
 }
 
 const _: Option<&dyn ImbalanceProbe> = None; // stays object-safe
-
-/// All that there is to see in a step.
-#[derive(Debug)]
-pub struct Observation<'a> {
-    /// Position, plan, loss terms, ρ and fused logits, detached.
-    pub report: &'a StepReport,
-    /// The modalities, in the student's order.
-    pub modalities: &'a [Modality],
-    /// The batch.
-    pub batch: &'a Batch,
-    /// The encoders' parameters with the gradients that the optimizer will see.
-    pub params: &'a ModalityParams,
-    /// The rows of the batch that have each modality.
-    pub rows: &'a [Rows],
-    /// The student's features [B, d_m], detached; zeros where a sample lacks m.
-    pub features: &'a [Tensor],
-    /// The teachers' answers on the `rows` of their modalities, or none at all; `None` for a modality
-    /// that the whole batch lacks.
-    pub teachers: &'a [Option<TeacherOutput>],
-}
 
 /// One number that a probe found.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -1,6 +1,6 @@
 //! One step, from batch to gradients.
 
-use std::fmt;
+use std::{cell::OnceCell, fmt};
 
 use tch::Tensor;
 
@@ -9,7 +9,7 @@ use super::{Suppression, check::check_rows, features::features};
 use crate::{
     Batch, Confidence, Error, FeatureProjection, G2dLoss, GradientModulation, ImbalanceProbe,
     LossInput, LossTerms, Modality, ModalityParams, Observation, Plan, Progress, Result, Rows,
-    SmpScheduler, Student, Teacher, TeacherOutput, error, parts::Parts,
+    SeenTerms, SmpScheduler, Student, Teacher, TeacherOutput, error, parts::Parts,
 };
 
 /// Runs G²D steps inside the caller's loop.
@@ -75,6 +75,7 @@ impl G2dTrainer {
         let terms = self.loss_terms(student, &logits, &features, &teachers, &parts)?;
         self.check_finite(&terms)?;
         self.check_modulation(student, &features)?;
+        self.observe_terms(&terms, &parts)?;
 
         terms.total.f_backward().map_err(|e| Error::torch("run backward", e))?;
         self.suppression.settle(&plan, &self.params)?;
@@ -90,7 +91,7 @@ impl G2dTrainer {
             confidence,
             logits: logits.detach(),
         };
-        self.observe(&report, &parts, &features, &teachers)?;
+        self.observe(student, &report, &parts, &features, &teachers)?;
         self.totals.add(&report)?;
         self.progress.step += 1;
         self.progress.total_steps += 1;
@@ -251,8 +252,21 @@ impl G2dTrainer {
         Ok(distilled)
     }
 
+    /// Shows the probes the graph that backward will free.
+    fn observe_terms(&mut self, terms: &LossTerms, parts: &Parts<'_>) -> Result<()> {
+        let seen = SeenTerms {
+            at: self.progress,
+            modalities: &self.modalities,
+            terms,
+            rows: parts.rows(),
+            params: &self.params,
+        };
+        self.probes.iter_mut().try_for_each(|probe| probe.observe_terms(&seen))
+    }
+
     fn observe(
         &mut self,
+        student: &dyn Student,
         report: &StepReport,
         parts: &Parts<'_>,
         features: &[Tensor],
@@ -271,6 +285,10 @@ impl G2dTrainer {
             params: &self.params,
             features: &features,
             teachers,
+            student,
+            loss: self.loss.as_ref(),
+            confidence: self.confidence.as_deref(),
+            heads: OnceCell::new(),
         };
         self.probes.iter_mut().try_for_each(|probe| probe.observe(&seen))
     }

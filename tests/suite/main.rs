@@ -12,6 +12,7 @@
 //! - `probes.rs`: what they measure, by hand.
 //! - `caching/`: teachers' answers on disk: exact, bound, and refused when altered.
 //! - `torchscript.rs`: teachers from Python, against PyTorch.
+//! - `probes/`: what they measure, against NumPy and by hand; `diagnosis.rs`: what is made of it.
 //! - `records.rs`, `data.rs`: files out and in.
 //! - `adopters/`: models of other shapes in a loop like a user's.
 //! - `quickstart.rs`: adopting g2d stays within 30 lines.
@@ -27,6 +28,7 @@ mod configuration;
 mod contracts;
 #[cfg(feature = "paper")]
 mod data;
+mod diagnosis;
 mod errors;
 mod loss;
 mod missing;

@@ -2,7 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use g2d::{Classification, ConfidenceRatio, GradientNorm, ImbalanceProbe, Measurement};
+use g2d::{
+    Classification, ConfidenceRatio, GradientCosine, GradientNorm, HeadAccuracy, ImbalanceProbe,
+    LossRatio, Measurement, ModalityGap, StudentConfidence, TeacherCka, UpdateRatio,
+};
 use tch::nn;
 
 use crate::support::{Kappa, Tiny, assert_same, gradients, values};
@@ -68,4 +71,29 @@ fn gradient_norm() {
     contract(GradientNorm::default);
     contract(|| GradientNorm::every(2));
     contract(|| GradientNorm::every(0));
+}
+
+#[test]
+fn heads() {
+    contract(StudentConfidence::default);
+    contract(HeadAccuracy::default);
+    contract(LossRatio::default);
+}
+
+#[test]
+fn update_ratio() {
+    contract(|| UpdateRatio::every(1));
+    contract(|| UpdateRatio::every(2));
+}
+
+#[test]
+fn gradient_cosine() {
+    contract(|| GradientCosine::every(1));
+    contract(|| GradientCosine::every(2));
+}
+
+#[test]
+fn features() {
+    contract(|| TeacherCka::every(1));
+    contract(ModalityGap::default);
 }

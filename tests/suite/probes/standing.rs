@@ -1,16 +1,10 @@
-//! What the probes measure, by hand.
+//! Gradient norms and the teachers' confidence, by hand.
 
-use g2d::{Classification, ConfidenceRatio, EpochReport, GradientNorm, Measurement, Suppression};
+use g2d::{Classification, ConfidenceRatio, GradientNorm, Suppression};
 use tch::Kind;
 
+use super::value;
 use crate::support::{Kappa, Tiny, assert_number, below, gradients};
-
-fn value(report: &EpochReport, metric: &str, modality: &str) -> f64 {
-    let is = |m: &&Measurement| {
-        m.metric == metric && m.modality.as_ref().is_some_and(|name| name.name() == modality)
-    };
-    report.measurements.iter().find(is).unwrap_or_else(|| panic!("no {metric} of {modality}")).value
-}
 
 #[test]
 fn gradient_norm_is_of_what_the_optimizer_sees() {
@@ -34,7 +28,7 @@ fn gradient_norm_is_of_what_the_optimizer_sees() {
     }
     let report = trainer.end_epoch().unwrap();
     for (m, expected) in expected.into_iter().enumerate() {
-        assert_number(value(&report, "gradient_norm", &format!("m{m}")), expected);
+        assert_number(value(&report.measurements, "gradient_norm", &format!("m{m}")), expected);
     }
     assert_eq!(expected[2], 0.0);
     assert!(expected[0] > 0.0 && expected[1] > 0.0);
@@ -50,7 +44,7 @@ fn gradient_norm_of_every_second_step_sees_the_first() {
             student.optimizer().zero_grad();
             trainer.step(&student, &student.batch(4, step as f64)).unwrap();
         }
-        value(&trainer.end_epoch().unwrap(), "gradient_norm", "m0")
+        value(&trainer.end_epoch().unwrap().measurements, "gradient_norm", "m0")
     };
     let (first, both) = (norm(GradientNorm::every(1), 1), norm(GradientNorm::every(1), 2));
     assert_eq!(norm(GradientNorm::every(2), 2), first);
@@ -68,7 +62,7 @@ fn zeroed_gradients_have_norm_zero() {
         .build(&student)
         .unwrap();
     trainer.step(&student, &student.batch(4, 0.0)).unwrap();
-    assert_eq!(value(&trainer.end_epoch().unwrap(), "gradient_norm", "m0"), 0.0);
+    assert_eq!(value(&trainer.end_epoch().unwrap().measurements, "gradient_norm", "m0"), 0.0);
 }
 
 #[test]
@@ -89,9 +83,12 @@ fn confidence_ratio_is_the_mean_of_pairwise_ratios() {
     for m in 0..3 {
         let name = format!("m{m}");
         let (a, b) = (rho[(m + 1) % 3], rho[(m + 2) % 3]);
-        assert_number(value(&report, "confidence", &name), rho[m]);
+        assert_number(value(&report.measurements, "confidence", &name), rho[m]);
         assert_number(report.confidence[m].unwrap(), rho[m]);
-        assert_number(value(&report, "confidence_ratio", &name), (rho[m] / a + rho[m] / b) / 2.0);
+        assert_number(
+            value(&report.measurements, "confidence_ratio", &name),
+            (rho[m] / a + rho[m] / b) / 2.0,
+        );
     }
 }
 

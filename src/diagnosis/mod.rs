@@ -1,0 +1,77 @@
+//! From numbers to what to do about them.
+//!
+//! - `evidence.rs`: what is known of a run; the caller fills it.
+//! - `thresholds.rs`: where a difference begins to matter.
+//! - `finding.rs`: a finding, its numbers and its advice, in words.
+//! - `rules.rs`: which evidence makes which finding.
+
+mod evidence;
+mod finding;
+mod rules;
+mod thresholds;
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+pub use evidence::{Better, Evidence, Metric};
+pub use finding::{Advice, Finding, FindingKind};
+pub use thresholds::Thresholds;
+
+use crate::Result;
+
+/// What is out of balance in a run, and what to do: nothing at all where nothing is.
+///
+/// `Display` writes a sentence or two for each finding, a line each.
+///
+/// # Example
+/// ```
+/// use g2d::{Diagnosis, Evidence, Metric, Modality, Thresholds};
+///
+/// let mut evidence = Evidence::new(Metric::accuracy(6), &Modality::list(["audio", "video"]));
+/// evidence.fused = Some(0.6747);
+/// evidence.teachers = vec![Some(0.6169), Some(0.7648)];
+/// evidence.heads = vec![Some(0.5710), Some(0.2742)];
+/// evidence.epochs = Some(300);
+/// let diagnosis = Diagnosis::of(&evidence, &Thresholds::default())?;
+/// assert!(diagnosis.to_string().starts_with(
+///     "video is suppressed: head accuracy 27.4 % against its teacher's 76.5 %; try \
+///      Sequential::stages([150]) with video first",
+/// ));
+/// # Ok::<(), g2d::Error>(())
+/// ```
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Diagnosis {
+    /// The metric that the findings speak of.
+    pub metric: Metric,
+    /// What was found, the gravest first; empty without imbalance.
+    pub findings: Vec<Finding>,
+}
+
+impl Diagnosis {
+    /// Judges `evidence`; what it does not hold is not judged.
+    ///
+    /// # Errors
+    /// [`Error::Config`](crate::Error::Config) if a vector of the evidence is neither empty nor has a
+    /// value a modality, or if a threshold is out of range;
+    /// [`Error::NonFinite`](crate::Error::NonFinite) for a number that is not finite.
+    pub fn of(evidence: &Evidence, thresholds: &Thresholds) -> Result<Self> {
+        evidence.check()?;
+        thresholds.check()?;
+        let findings = rules::findings(evidence, thresholds);
+        Ok(Self { metric: evidence.metric.clone(), findings })
+    }
+}
+
+impl fmt::Display for Diagnosis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, finding) in self.findings.iter().enumerate() {
+            if i > 0 {
+                writeln!(f)?;
+            }
+            finding.write(f, &self.metric)?;
+        }
+        Ok(())
+    }
+}
