@@ -5,6 +5,7 @@
 mod batch;
 mod error;
 mod host;
+mod json;
 mod libtorch;
 mod loss;
 mod mean;
@@ -18,6 +19,8 @@ mod parts;
 mod probe;
 mod projection;
 pub mod record;
+#[cfg(feature = "report")]
+pub mod report;
 mod rows;
 mod smp;
 mod state;

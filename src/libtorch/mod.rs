@@ -4,15 +4,18 @@
 //! feature `doc-only` leaves the latter out.
 //!
 //! - `gradient`: makes a gradient undefined.
+//! - `version`: which libtorch this is.
 #![allow(unsafe_code)]
 
 mod gradient;
+mod version;
 
 use std::ffi::{CStr, c_char};
 
 use tch::TchError;
 
 pub(crate) use gradient::clear_grad;
+pub(crate) use version::version;
 
 use crate::{Error, Result};
 

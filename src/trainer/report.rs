@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
 use crate::mean::Mean;
-use crate::{LossTerms, Measurement, Modality, Plan, Progress, Result, host};
+use crate::{LossTerms, Measurement, Modality, Plan, Progress, Result, host, json};
 
 /// One step: detached tensors, still on the device.
 ///
@@ -95,8 +95,10 @@ pub struct EpochReport {
     /// The modalities, in the order of the vectors below.
     pub modalities: Vec<Modality>,
     /// Mean L_G2D.
+    #[serde(deserialize_with = "json::nan_if_null")]
     pub total: f64,
     /// Mean L_S.
+    #[serde(deserialize_with = "json::nan_if_null")]
     pub task: f64,
     /// Mean L_feat^m before its weight; `None` where it was not computed.
     pub feature: Vec<Option<f64>>,
