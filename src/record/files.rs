@@ -32,7 +32,10 @@ pub(super) fn replace(path: &Path, content: &[u8]) -> Result<()> {
 
 /// Opens a file of lines to add to it, without the lines that `keep` does not want and without a
 /// last line that was cut off; a new file where there is none.
-pub(super) fn reopen(path: &Path, mut keep: impl FnMut(usize, &str) -> Result<bool>) -> Result<File> {
+pub(super) fn reopen(
+    path: &Path,
+    mut keep: impl FnMut(usize, &str) -> Result<bool>,
+) -> Result<File> {
     let text = match fs::read_to_string(path) {
         Ok(text) => text,
         Err(e) if e.kind() == ErrorKind::NotFound => return create(path),

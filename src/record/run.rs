@@ -105,7 +105,8 @@ fn read_epochs(path: &Path, info: &RunInfo, notes: &mut Vec<String>) -> Result<V
                 [&info.modalities, &row.report.modalities].map(|names| format!("{names:?}"));
             return Err(refused("modalities", expected, found));
         }
-        let of_each = [row.report.confidence.len(), row.report.feature.len(), row.report.logit.len()];
+        let of_each =
+            [row.report.confidence.len(), row.report.feature.len(), row.report.logit.len()];
         let k = info.modalities.len();
         if row.report.kappa.len() != k || of_each != [k; 3] {
             return Err(refused("values", format!("{k}, one a modality"), "another number".into()));

@@ -18,11 +18,7 @@ use crate::record::RunInfo;
 pub(super) fn start(info: &RunInfo) -> Value {
     let mut hparams = BTreeMap::new();
     flatten("", &info.config, &mut hparams);
-    let session = SessionStart {
-        hparams,
-        group_name: info.name.clone(),
-        start_time_secs: now(),
-    };
+    let session = SessionStart { hparams, group_name: info.name.clone(), start_time_secs: now() };
     value("_hparams_/session_start_info", Session::Start(session))
 }
 
