@@ -51,7 +51,7 @@ impl Student for Model {
 /// Records a run with SMP and one without below `folder`; says where.
 pub fn record(folder: &Path) -> Result<Vec<PathBuf>> {
     tch::manual_seed(1);
-    let [train, val] = [40, 10].map(|n| (0..n).map(|_| sample()).collect::<Vec<_>>());
+    let [train, val] = [20, 10].map(|n| (0..n).map(|_| sample()).collect::<Vec<_>>());
     let runs = [("g2d_smp", EPOCHS / 2), ("g2d_joint", 0)];
     runs.into_iter()
         .map(|(name, stage)| run(&folder.join(name), name, stage, &train, &val))
@@ -116,9 +116,9 @@ fn run(folder: &Path, name: &str, stage: u64, train: &[Sample], val: &[Sample]) 
 fn validate(model: &Model, val: &[Sample]) -> Result<Vec<(String, f64)>> {
     let batches = val.iter().map(|(inputs, labels)| Ok(batch(inputs, labels)));
     let seen = evaluate(model, batches)?;
-    let mut all = vec![("val_accuracy".to_owned(), accuracy(&seen.logits, &seen.targets)?)];
+    let mut all = vec![("val_accuracy".to_owned(), 100.0 * accuracy(&seen.logits, &seen.targets)?)];
     for (modality, logits) in &seen.heads {
-        all.push((format!("val_accuracy_{modality}"), accuracy(logits, &seen.targets)?));
+        all.push((format!("val_accuracy_{modality}"), 100.0 * accuracy(logits, &seen.targets)?));
     }
     Ok(all)
 }
@@ -144,7 +144,7 @@ fn teacher(
         val.iter().map(|(_, labels)| labels.shallow_clone()).collect(),
     ]
     .map(|parts| Tensor::cat(&parts, 0));
-    let score = accuracy(&logits, &labels)?;
+    let score = 100.0 * accuracy(&logits, &labels)?;
     let teacher = ModuleTeacher::new(modality.clone(), &mut vs, move |input, _train| {
         let features = encoder.forward(input).relu();
         let logits = head.forward(&features);

@@ -32,3 +32,8 @@ pub use recorders::Recorders;
 pub use run::Run;
 pub use run_recorder::RunRecorder;
 pub use tensorboard::TensorBoard;
+
+/// So that the guide's code compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/report.md")]
+struct Guide;

@@ -89,7 +89,7 @@ fn learning(run: &Run, metric: &str) -> Plot {
 
 fn kappa(runs: &[&Run]) -> Option<Plot> {
     let mut lanes = Vec::new();
-    for run in runs {
+    for (i, run) in runs.iter().enumerate() {
         for (m, modality) in run.info.modalities.iter().enumerate() {
             let span = |row: &EpochRow| {
                 let at = row.report.epoch as f64;
@@ -99,7 +99,7 @@ fn kappa(runs: &[&Run]) -> Option<Plot> {
             lanes.push(Lane {
                 name: format!("{whose}{modality}"),
                 spans: run.epochs.iter().map(span).collect(),
-                colour: Colour::Hue(m),
+                colour: Colour::Hue(if runs.len() > 1 { i } else { m }),
             });
         }
     }

@@ -9,9 +9,13 @@
 //! - `missing/`: samples that lack a modality, against the subset by hand.
 //! - `errors/`, `configuration.rs`: every refusal, its words, and that it changed nothing.
 //! - `probes.rs`: what they measure, by hand.
-//! - `records.rs`, `data.rs`: files out and in.
+//! - `records.rs`, `data.rs`: files out and in. `record/`: several recorders, run folders, TensorBoard,
+//!   plots and report.
 //! - `quickstart.rs`: adopting g2d stays within 30 lines.
 
+#[cfg(feature = "report")]
+#[path = "../common/mod.rs"]
+mod common;
 mod confidence;
 mod configuration;
 mod contracts;
@@ -23,6 +27,8 @@ mod missing;
 mod modulation;
 mod probes;
 mod quickstart;
+#[cfg(feature = "report")]
+mod record;
 mod records;
 mod schedules;
 mod stages;
