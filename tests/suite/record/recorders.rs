@@ -69,6 +69,12 @@ fn a_resumed_csv_is_that_of_a_run_in_one_go() {
     write(&mut CsvRecorder::resume(&stopped, 2).unwrap(), 2..4);
     assert_eq!(fs::read_to_string(&stopped).unwrap(), fs::read_to_string(&whole).unwrap());
 
+    let kept: Vec<&str> = text.lines().take(3).collect();
+    let cut = kept.join("\n") + "\n2,3,0.5"; // of an epoch to keep
+    fs::write(&stopped, cut).unwrap();
+    drop(CsvRecorder::resume(&stopped, 3).unwrap());
+    assert_eq!(fs::read_to_string(&stopped).unwrap(), kept.join("\n") + "\n");
+
     let new = folder.path().join("new.csv");
     write(&mut CsvRecorder::resume(&new, 0).unwrap(), 0..4);
     assert_eq!(fs::read_to_string(&new).unwrap(), fs::read_to_string(&whole).unwrap());
