@@ -21,6 +21,8 @@ mod parts;
 mod probe;
 mod projection;
 pub mod record;
+#[cfg(feature = "report")]
+pub mod report;
 mod rows;
 mod smp;
 mod state;

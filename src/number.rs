@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
+const EXPECTED: &str = "expected a number, \"NaN\", \"inf\" or \"-inf\"";
+
 /// One number: as it is where it is finite, else `"NaN"`, `"inf"` or `"-inf"`.
 #[derive(Serialize, Deserialize)]
 #[serde(untagged, expecting = "a number, \"NaN\", \"inf\" or \"-inf\"")]
@@ -62,5 +64,49 @@ pub(crate) fn serialize<T: Numbers, S: Serializer>(value: &T, to: S) -> Result<S
 
 pub(crate) fn deserialize<'de, T: Numbers, D: Deserializer<'de>>(from: D) -> Result<T, D::Error> {
     let form = T::Form::deserialize(from)?;
-    T::of(form).ok_or_else(|| D::Error::custom("expected a number, \"NaN\", \"inf\" or \"-inf\""))
+    T::of(form).ok_or_else(|| D::Error::custom(EXPECTED))
+}
+
+/// Numbers by name, as an object that keeps its order; for `#[serde(with = …)]`.
+pub(crate) mod named {
+    use std::fmt;
+
+    use serde::{
+        Deserializer, Serializer,
+        de::{Error as _, MapAccess, Visitor},
+    };
+
+    use super::{Form, Numbers as _};
+
+    pub(crate) fn serialize<S: Serializer>(
+        numbers: &[(String, f64)],
+        to: S,
+    ) -> Result<S::Ok, S::Error> {
+        to.collect_map(numbers.iter().map(|(name, value)| (name, value.form())))
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        from: D,
+    ) -> Result<Vec<(String, f64)>, D::Error> {
+        struct Numbers;
+
+        impl<'de> Visitor<'de> for Numbers {
+            type Value = Vec<(String, f64)>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object of numbers by name")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut numbers = Vec::new();
+                while let Some((name, form)) = map.next_entry::<String, Form>()? {
+                    let value = f64::of(form).ok_or_else(|| A::Error::custom(super::EXPECTED))?;
+                    numbers.push((name, value));
+                }
+                Ok(numbers)
+            }
+        }
+
+        from.deserialize_map(Numbers)
+    }
 }

@@ -5,10 +5,12 @@
 //!
 //! - `gradient`: makes a gradient undefined.
 //! - `pinned`: copies a tensor to page-locked memory.
+//! - `version`: which libtorch this is.
 #![allow(unsafe_code)]
 
 mod gradient;
 mod pinned;
+mod version;
 
 use std::ffi::{CStr, c_char};
 
@@ -16,6 +18,7 @@ use tch::TchError;
 
 pub(crate) use gradient::clear_grad;
 pub(crate) use pinned::pin;
+pub(crate) use version::version;
 
 use crate::{Error, Result};
 

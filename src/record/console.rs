@@ -4,7 +4,8 @@ use std::fmt::Write as _;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
-use crate::EpochReport;
+use super::{Outcome, Recorder};
+use crate::{EpochReport, Result};
 
 /// A bar over epochs with loss, metrics (per-modality accuracy, say) and κ, on stderr.
 ///
@@ -70,5 +71,17 @@ impl ConsoleProgress {
     /// Ends the bar and leaves its last line.
     pub fn finish(&self) {
         self.bar.finish();
+    }
+}
+
+impl Recorder for ConsoleProgress {
+    fn epoch(&mut self, report: &EpochReport, metrics: &[(String, f64)]) -> Result<()> {
+        ConsoleProgress::epoch(self, report, metrics);
+        Ok(())
+    }
+
+    fn finish(&mut self, _outcome: &Outcome) -> Result<()> {
+        ConsoleProgress::finish(self);
+        Ok(())
     }
 }

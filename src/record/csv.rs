@@ -6,9 +6,10 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use super::{Recorder, files};
 use crate::{EpochReport, Error, Result, error};
 
-/// A row an epoch in one CSV file, written through a buffer.
+/// A row an epoch in one CSV file.
 ///
 /// Columns: `epoch`, `steps`, `loss_total`, `loss_task`, then for each modality m `loss_feature_m`,
 /// `loss_logit_m`, `confidence_m`, `kappa_m`, then the probes' `probe_metric_m`, then the caller's own
@@ -28,15 +29,39 @@ impl CsvRecorder {
     /// [`Error::Io`] with the path.
     pub fn create(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref().to_path_buf();
-        if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder)
-                .map_err(|e| Error::io("create the folder", folder, e))?;
-        }
-        let file = File::create(&path).map_err(|e| Error::io("create the file", &path, e))?;
-        Ok(Self { path, writer: csv::Writer::from_writer(file), header: Vec::new() })
+        let writer = csv::Writer::from_writer(files::create(&path)?);
+        Ok(Self { path, writer, header: Vec::new() })
     }
 
-    /// Adds the row of an epoch; `metrics` are the caller's own columns, such as a validation
+    /// Goes on with the file of a run that is resumed at `epoch`: rows from there on are cut away, and
+    /// so is a row that a crash cut. Creates the file where there is none.
+    ///
+    /// # Errors
+    /// [`Error::Io`] with the path; [`Error::Data`] for a file that is not one of this recorder's.
+    pub fn resume(path: impl AsRef<Path>, epoch: u64) -> Result<Self> {
+        let path = path.as_ref().to_path_buf();
+        let mut header = Vec::new();
+        let file = files::reopen(&path, |i, line| {
+            if i == 0 {
+                header = fields(line);
+            }
+            let first = if i == 0 { "" } else { line.split(',').next().unwrap_or_default() };
+            match (header.first().map(String::as_str), i, first.parse::<u64>()) {
+                (Some("epoch"), 0, _) => Ok(true),
+                (Some("epoch"), _, Ok(of)) => Ok(of < epoch),
+                _ => Err(Error::data(
+                    &path,
+                    format!("line {}", i + 1),
+                    "a row of a CsvRecorder, its column `epoch` first",
+                    format!("{line:?}"),
+                    "name another file, or create it anew",
+                )),
+            }
+        })?;
+        Ok(Self { path, writer: csv::Writer::from_writer(file), header })
+    }
+
+    /// Adds the row of an epoch, flushed to the file; `metrics` are the caller's own columns, such as a validation
     /// accuracy, the same names in every row.
     ///
     /// # Errors
@@ -71,16 +96,30 @@ impl CsvRecorder {
             cell.and_then(|(_, value)| *value).map_or_else(String::new, |v| v.to_string())
         };
         let row: Vec<String> = self.header.iter().map(value).collect();
-        self.writer.write_record(row).map_err(|e| failed(&self.path, e))
+        self.writer.write_record(row).map_err(|e| failed(&self.path, e))?;
+        self.flush()
     }
 
-    /// Writes what is buffered to the file.
+    /// Writes what is buffered to the file; `epoch` has done so.
     ///
     /// # Errors
-    /// [`Error::Io`] if the disk refuses. Dropping the recorder flushes too, but in silence.
+    /// [`Error::Io`] if the disk refuses.
     pub fn flush(&mut self) -> Result<()> {
         self.writer.flush().map_err(|e| Error::io("write the file", &self.path, e))
     }
+}
+
+impl Recorder for CsvRecorder {
+    fn epoch(&mut self, report: &EpochReport, metrics: &[(String, f64)]) -> Result<()> {
+        CsvRecorder::epoch(self, report, metrics)
+    }
+}
+
+/// The fields of a line; none where it is no CSV.
+fn fields(line: &str) -> Vec<String> {
+    let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(line.as_bytes());
+    let row = reader.records().next().and_then(std::result::Result::ok);
+    row.map_or_else(Vec::new, |row| row.iter().map(str::to_owned).collect())
 }
 
 fn cells(report: &EpochReport, metrics: &[(String, f64)]) -> Vec<(String, Option<f64>)> {

@@ -15,12 +15,15 @@
 //! - `probes/`: what they measure, against NumPy and by hand; `diagnosis.rs`: what is made of it.
 //! - `records.rs`, `data.rs`: files out and in.
 //! - `adopters/`: models of other shapes in a loop like a user's.
+//! - `records.rs`, `data.rs`: files out and in. `record/`: several recorders, run folders, TensorBoard,
+//!   plots and report.
 //! - `quickstart.rs`: adopting g2d stays within 30 lines.
 //! - `supply.rs`: the minimum supported Rust beside the dependencies'.
 //! - `template.rs`: a downstream crate is built, and its binary started.
 
 mod adopters;
 mod caching;
+#[cfg(feature = "report")]
 #[path = "../common/mod.rs"]
 mod common;
 mod confidence;
@@ -35,6 +38,8 @@ mod missing;
 mod modulation;
 mod probes;
 mod quickstart;
+#[cfg(feature = "report")]
+mod record;
 mod records;
 mod schedules;
 mod settings;

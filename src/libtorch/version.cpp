@@ -1,0 +1,4 @@
+// Which libtorch this is.
+#include <torch/version.h>
+
+extern "C" const char *g2d_version() { return TORCH_VERSION; }

@@ -1,0 +1,92 @@
+//! A fraction over epochs, a lane each: κ as bands.
+
+use plotters::{
+    prelude::*,
+    style::text_anchor::{HPos, Pos, VPos},
+};
+
+use super::{
+    Colour, Theme,
+    canvas::{Area, Drawn, TEXT, header, shorten, text, tick},
+};
+
+/// Width of the names.
+const NAMES: i32 = 150;
+/// Height of a lane.
+const LANE: u32 = 40;
+
+/// A fraction over epochs, a lane each: a band as high as the fraction.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LaneChart {
+    /// Below the horizontal axis.
+    pub x: String,
+    /// From top to bottom.
+    pub lanes: Vec<Lane>,
+}
+
+/// One lane.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Lane {
+    /// Left of it.
+    pub name: String,
+    /// Start, end and a value from 0 to 1, in order.
+    pub spans: Vec<(f64, f64, f64)>,
+    /// Its colour.
+    pub colour: Colour,
+}
+
+impl LaneChart {
+    pub(super) fn height(&self) -> u32 {
+        44 + 64 + LANE * self.lanes.len().max(1) as u32
+    }
+
+    pub(super) fn draw(&self, title: &str, theme: Theme, area: &Area<'_>) -> Drawn<()> {
+        let area = header(area, theme, title, &[])?;
+        let far = self.lanes.iter().flat_map(|l| &l.spans).map(|s| s.1).fold(1.0, f64::max);
+        let count = self.lanes.len() as f64;
+        let mut chart = ChartBuilder::on(&area)
+            .x_label_area_size(48)
+            .margin_left(NAMES)
+            .build_cartesian_2d(0.0..far, 0.0..count.max(1.0))?;
+        let font = |colour| ("sans-serif", TEXT).into_font().color(&theme.rgb(colour));
+        chart
+            .configure_mesh()
+            .disable_mesh()
+            .disable_y_axis()
+            .axis_style(theme.rgb(Colour::Faint))
+            .label_style(font(Colour::Faint))
+            .axis_desc_style(font(Colour::Ink))
+            .x_label_formatter(&|x| tick(*x, far))
+            .x_desc(&self.x)
+            .draw()?;
+        for (i, lane) in self.lanes.iter().enumerate() {
+            let bottom = count - 1.0 - i as f64 + 0.12;
+            let band = |from, to, height: f64| [(from, bottom), (to, bottom + 0.76 * height)];
+            let track = theme.rgb(Colour::Grid).mix(0.6).filled();
+            chart.draw_series([Rectangle::new(band(0.0, far, 1.0), track)])?;
+            let fill = theme.rgb(lane.colour).filled();
+            let bands = merged(&lane.spans);
+            let seen = bands.iter().filter(|(.., value)| *value > 0.0);
+            chart.draw_series(
+                seen.map(|&(from, to, v)| Rectangle::new(band(from, to, v.min(1.0)), fill)),
+            )?;
+            let (_, y) = chart.backend_coord(&(0.0, bottom + 0.38));
+            let (_, top) = area.get_base_pixel();
+            let style = text(theme, Colour::Ink, Pos::new(HPos::Right, VPos::Center));
+            area.draw(&Text::new(shorten(&lane.name, 20), (NAMES - 10, y - top), style))?;
+        }
+        Ok(())
+    }
+}
+
+/// Neighbours of the same value as one.
+fn merged(spans: &[(f64, f64, f64)]) -> Vec<(f64, f64, f64)> {
+    let mut merged: Vec<(f64, f64, f64)> = Vec::new();
+    for &(from, to, value) in spans {
+        match merged.last_mut() {
+            Some(last) if last.1 == from && last.2 == value => last.1 = to,
+            _ => merged.push((from, to, value)),
+        }
+    }
+    merged
+}

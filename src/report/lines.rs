@@ -1,0 +1,106 @@
+//! Values over epochs, with levels to compare them to.
+
+use plotters::prelude::*;
+
+use super::{
+    Colour, Stroke, Theme,
+    canvas::{Area, Drawn, Key, TEXT, header, range, tick},
+};
+
+/// Values over a number, such as epochs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LineChart {
+    /// Below the horizontal axis.
+    pub x: String,
+    /// Beside the vertical axis, with its unit.
+    pub y: String,
+    /// The lines.
+    pub series: Vec<Series>,
+    /// Values to compare them to.
+    pub levels: Vec<Level>,
+}
+
+/// A line; a point that is not finite interrupts it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Series {
+    /// In the legend.
+    pub name: String,
+    /// x and y.
+    pub points: Vec<(f64, f64)>,
+    /// Its colour.
+    pub colour: Colour,
+    /// How it is drawn.
+    pub stroke: Stroke,
+}
+
+/// A dashed line at one value.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Level {
+    /// In the legend.
+    pub name: String,
+    /// Where.
+    pub value: f64,
+    /// Its colour.
+    pub colour: Colour,
+}
+
+impl LineChart {
+    pub(super) fn draw(&self, title: &str, theme: Theme, area: &Area<'_>) -> Drawn<()> {
+        let series = self.series.iter().map(|s| (&s.name, s.colour, s.stroke));
+        let levels = self.levels.iter().map(|l| (&l.name, l.colour, Stroke::Dashed));
+        let keys: Vec<_> = series
+            .chain(levels)
+            .map(|(name, colour, stroke)| Key { name, colour, stroke })
+            .collect();
+        let area = header(area, theme, title, &keys)?;
+        let points = || self.series.iter().flat_map(|s| &s.points);
+        let far = points().map(|(x, _)| *x).fold(1.0, f64::max);
+        let [low, high] = range(points().map(|p| p.1).chain(self.levels.iter().map(|l| l.value)));
+        let mut chart = ChartBuilder::on(&area)
+            .x_label_area_size(48)
+            .y_label_area_size(76)
+            .build_cartesian_2d(0.0..far, low..high)?;
+        let font = |colour| ("sans-serif", TEXT).into_font().color(&theme.rgb(colour));
+        chart
+            .configure_mesh()
+            .disable_x_mesh()
+            .max_light_lines(0)
+            .bold_line_style(theme.rgb(Colour::Grid))
+            .axis_style(theme.rgb(Colour::Faint))
+            .label_style(font(Colour::Faint))
+            .axis_desc_style(font(Colour::Ink))
+            .x_labels(10)
+            .y_labels(7)
+            .x_label_formatter(&|x| tick(*x, far))
+            .y_label_formatter(&|y| tick(*y, high - low))
+            .x_desc(&self.x)
+            .y_desc(&self.y)
+            .draw()?;
+        for level in self.levels.iter().filter(|level| level.value.is_finite()) {
+            let line = [(0.0, level.value), (far, level.value)];
+            let style = theme.rgb(level.colour).stroke_width(2);
+            chart.draw_series(DashedLineSeries::new(line, 6, 5, style))?;
+        }
+        for series in &self.series {
+            let colour = theme.rgb(series.colour);
+            let finite =
+                |part: &[(f64, f64)]| part.iter().all(|(x, y)| x.is_finite() && y.is_finite());
+            let parts = series.points.split(|point| !finite(std::slice::from_ref(point)));
+            for part in parts.filter(|part| !part.is_empty()) {
+                let line = part.iter().copied();
+                match series.stroke {
+                    Stroke::Solid => {
+                        chart.draw_series(LineSeries::new(line, colour.stroke_width(2)))?;
+                    }
+                    Stroke::Dashed => {
+                        let style = colour.stroke_width(2);
+                        chart.draw_series(DashedLineSeries::new(line, 6, 5, style))?;
+                    }
+                }
+                let end = part.last().map(|p| Circle::new(*p, 3, colour.filled()));
+                chart.draw_series(end)?;
+            }
+        }
+        Ok(())
+    }
+}

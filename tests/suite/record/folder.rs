@@ -1,0 +1,105 @@
+//! A run folder, out and in.
+
+use std::fs;
+
+use g2d::{
+    Error,
+    record::{Recorder, Run, RunRecorder},
+};
+
+use super::{epoch, info, metrics, outcome, recorded};
+use crate::support::{mismatch, refused};
+
+#[test]
+fn what_was_recorded_is_read() {
+    let folder = tempfile::tempdir().unwrap();
+    recorded(folder.path(), "a run");
+    let run = Run::read(folder.path()).unwrap();
+    assert_eq!(run.info, super::RunInfo { created: run.info.created.clone(), ..info("a run") });
+    assert_eq!(run.epochs.len(), 4);
+    for (e, row) in (0..).zip(&run.epochs) {
+        assert_eq!(row.report, epoch(e));
+        assert_eq!(row.metrics, metrics(e));
+        assert!(row.seconds >= 0.0);
+    }
+    assert_eq!(run.outcome, Some(outcome()));
+    assert!(run.notes.is_empty());
+}
+
+#[test]
+fn what_is_not_finite_comes_back_as_nan() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut run = RunRecorder::create(folder.path()).unwrap();
+    run.begin(&info("diverged")).unwrap();
+    let mut report = epoch(0);
+    report.total = f64::NAN;
+    run.epoch(&report, &[("best".to_owned(), f64::INFINITY)]).unwrap();
+    let run = Run::read(folder.path()).unwrap();
+    assert!(run.epochs[0].report.total.is_nan());
+    assert!(run.epochs[0].metrics[0].1.is_nan());
+}
+
+#[test]
+fn a_cut_last_line_and_a_missing_result_are_noted() {
+    let folder = tempfile::tempdir().unwrap();
+    recorded(folder.path(), "a run");
+    let path = folder.path().join("epochs.jsonl");
+    let text = fs::read_to_string(&path).unwrap();
+    fs::write(&path, &text[..text.len() - 20]).unwrap();
+    fs::remove_file(folder.path().join("result.json")).unwrap();
+    let run = Run::read(folder.path()).unwrap();
+    assert_eq!((run.epochs.len(), &run.outcome), (3, &None));
+    assert!(run.notes[0].contains("cut off") && run.notes[1].contains("result.json"));
+}
+
+#[test]
+fn a_resumed_run_goes_on() {
+    let folder = tempfile::tempdir().unwrap();
+    recorded(folder.path(), "a run");
+    let path = folder.path().join("run.json");
+    let created = "2001-02-03T04:05:06Z";
+    let old = Run::read(folder.path()).unwrap().info.created;
+    fs::write(&path, fs::read_to_string(&path).unwrap().replace(&old, created)).unwrap();
+    let mut resumed = RunRecorder::resume(folder.path(), 2).unwrap();
+    resumed.begin(&info("a run")).unwrap();
+    resumed.epoch(&epoch(2), &[("val_accuracy".to_owned(), 99.0)]).unwrap();
+    let run = Run::read(folder.path()).unwrap();
+    assert_eq!(run.info.created, created, "when it was started");
+    assert_eq!(run.epochs.iter().map(|r| r.report.epoch).collect::<Vec<_>>(), [0, 1, 2]);
+    assert_eq!(run.epochs[2].metrics[0].1, 99.0);
+    assert_eq!(run.outcome, None, "the result of the old end is gone");
+}
+
+#[test]
+fn what_is_no_run_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    mismatch(Run::read(at("nowhere")), &["nowhere", "no such folder", "RunRecorder"]);
+    mismatch(Run::read(folder.path()), &["run.json", "a folder without them"]);
+
+    recorded(folder.path(), "a run");
+    let [info, epochs] = ["run.json", "epochs.jsonl"].map(|name| {
+        let path = at(name);
+        (fs::read_to_string(&path).unwrap(), path)
+    });
+    let with = |(text, path): &(String, _), from: &str, to: &str, words: &[&str]| {
+        assert!(text.contains(from));
+        fs::write(path, text.replacen(from, to, 1)).unwrap();
+        mismatch(Run::read(folder.path()), words);
+        fs::write(path, text).unwrap();
+    };
+    with(&info, "g2d run 1", "g2d run 9", &["run.json", "g2d run 9", "version"]);
+    with(&info, "\"modalities\"", "\"models\"", &["run.json", "modalities"]);
+    with(&info, "\"video\"", "\"touch\"", &["epochs.jsonl", "modalities in line 1", "touch"]);
+    with(&epochs, "\"epoch\":2", "\"epoch\":1", &["epoch in line 3", "one after 1"]);
+    with(
+        &epochs,
+        "\"kappa\":[1.0,0.0]",
+        "\"kappa\":[1.0]",
+        &["values in line 1", "one a modality"],
+    );
+    with(&epochs, "}\n", "\n", &["epochs.jsonl", "line 1"]);
+    fs::remove_file(&epochs.1).unwrap();
+    let error = refused(Run::read(folder.path()), &["epochs.jsonl", "read the file"]);
+    assert!(matches!(error, Error::Io { .. }));
+}

@@ -1,0 +1,80 @@
+//! Recorders together, and what is made of their files.
+
+mod folder;
+mod recorders;
+mod report;
+mod tensorboard;
+
+use g2d::{
+    EpochReport, Measurement, Modality,
+    record::{Environment, Finding, Outcome, Recorder, RunInfo, RunRecorder},
+};
+use tch::Device;
+
+/// An epoch of modalities `audio` and `video`; `video` waits in the first two.
+pub fn epoch(epoch: u64) -> EpochReport {
+    let e = epoch as f64;
+    EpochReport {
+        epoch,
+        steps: 3,
+        modalities: Modality::list(["audio", "video"]),
+        total: 2.0 / (e + 1.0),
+        task: 1.0 / (e + 1.0),
+        feature: vec![Some(0.5), None],
+        logit: vec![None, Some(0.25 + e)],
+        confidence: vec![Some(0.75), Some(0.125)],
+        kappa: vec![1.0, if epoch < 2 { 0.0 } else { 1.0 }],
+        measurements: vec![
+            Measurement::of("gradient_norm", &"audio".into(), 3.0 + e),
+            Measurement::of("shapley", &"audio".into(), 41.5),
+            Measurement::of("shapley", &"video".into(), 12.25),
+        ],
+    }
+}
+
+pub fn metrics(epoch: u64) -> Vec<(String, f64)> {
+    let e = epoch as f64;
+    [("val_accuracy", 50.5 + e), ("val_accuracy_audio", 40.25 + e), ("val_accuracy_video", 27.0)]
+        .map(|(name, value)| (name.to_owned(), value))
+        .to_vec()
+}
+
+pub fn info(name: &str) -> RunInfo {
+    let modalities = Modality::list(["audio", "video"]);
+    let config = serde_json::json!({"epochs": 4, "optimizer": {"lr": 0.125, "name": "sgd"},
+        "stages": [1, 2], "nesterov": true});
+    RunInfo::new(name, &modalities, Device::Cpu)
+        .config(&config)
+        .unwrap()
+        .teacher("audio", [("val_accuracy", 62.5)])
+        .teacher("video", [("val_accuracy", 76.25)])
+        .label("val_accuracy", "validation accuracy", "%")
+}
+
+pub fn outcome() -> Outcome {
+    Outcome {
+        scores: vec![("test_accuracy".to_owned(), 53.375)],
+        diagnosis: vec![Finding {
+            text: "video is suppressed: try stages [150] with video first".to_owned(),
+            numbers: vec![("head accuracy of video".to_owned(), 27.0)],
+        }],
+    }
+}
+
+/// A whole run of four epochs.
+pub fn recorded(folder: &std::path::Path, name: &str) {
+    let mut run = RunRecorder::create(folder).unwrap();
+    run.begin(&info(name)).unwrap();
+    for e in 0..4 {
+        run.epoch(&epoch(e), &metrics(e)).unwrap();
+    }
+    run.finish(&outcome()).unwrap();
+}
+
+#[test]
+fn the_environment_is_this_one() {
+    let here = Environment::here(Device::Cpu);
+    assert_eq!(here.libtorch, "2.13.0", "tch 0.26 accepts no other");
+    assert_eq!(here.device, "Cpu");
+    assert_eq!(here.threads, i64::from(tch::get_num_threads()));
+}

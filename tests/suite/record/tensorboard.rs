@@ -1,0 +1,150 @@
+//! Event files, read by TensorBoard's own reader.
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+};
+
+use g2d::{
+    Classification, ModalityParams,
+    record::{Recorder, TensorBoard},
+};
+use serde_json::Value;
+
+use super::{epoch, info, metrics, outcome};
+use crate::{common::skipped, support::Tiny};
+
+const VERSION: &str = "2.20.0";
+
+/// A Python that has TensorBoard, which is installed beside the build once.
+fn python() -> Option<Command> {
+    let Some(python) = std::env::var_os("G2D_PYTHON") else {
+        skipped("G2D_PYTHON names no Python to read event files with");
+        return None;
+    };
+    let place = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("tensorboard-{VERSION}"));
+    if !place.exists() {
+        let partial = place.with_extension(format!("partial-{}", std::process::id()));
+        let pip = Command::new(&python)
+            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
+            .args(["--retries", "0", "--target"])
+            .arg(&partial)
+            .arg(format!("tensorboard=={VERSION}"))
+            .stdin(Stdio::null())
+            .output();
+        let installed = pip.is_ok_and(|output| output.status.success());
+        if !installed || (std::fs::rename(&partial, &place).is_err() && !place.exists()) {
+            let _ = std::fs::remove_dir_all(&partial);
+            skipped(format!("pip could not install tensorboard {VERSION}"));
+            return None;
+        }
+    }
+    let mut command = Command::new(python);
+    command.env("PYTHONPATH", place);
+    Some(command)
+}
+
+/// What TensorBoard finds in `folder`.
+fn read(mut python: Command, folder: &Path) -> Value {
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/python/events.py");
+    let output = python.arg(script).arg(folder).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
+fn number(value: &Value) -> f64 {
+    value.as_f64().unwrap_or_else(|| panic!("expected a number, found {value}"))
+}
+
+#[test]
+fn tensorboard_reads_what_was_recorded() {
+    let Some(python) = python() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let mut board = TensorBoard::create(folder.path()).unwrap();
+    board.begin(&info("a run")).unwrap();
+    let student = Tiny::linear(2);
+    let mut trainer = student.taught(Classification::default()).build(&student).unwrap();
+    let params = ModalityParams::by_name(&student.vs, trainer.modalities()).unwrap();
+    for _ in 0..3 {
+        board.step(&trainer.step(&student, &student.batch(4, 0.5)).unwrap()).unwrap();
+    }
+    board.encoders(0, &params).unwrap();
+    board.epoch(&epoch(0), &metrics(0)).unwrap();
+    board.epoch(&epoch(1), &metrics(1)).unwrap();
+    board.finish(&outcome()).unwrap();
+    let found = read(python, folder.path());
+
+    let expected = [
+        ("loss/total", vec![2.0, 1.0]),
+        ("loss/task", vec![1.0, 0.5]),
+        ("loss/feature/audio", vec![0.5, 0.5]),
+        ("loss/logit/video", vec![0.25, 1.25]),
+        ("confidence/video", vec![0.125, 0.125]),
+        ("kappa/audio", vec![1.0, 1.0]),
+        ("kappa/video", vec![0.0, 0.0]),
+        ("probe/gradient_norm/audio", vec![3.0, 4.0]),
+        ("metric/val_accuracy", vec![50.5, 51.5]),
+    ];
+    for (tag, values) in expected {
+        let of = |(step, value): (usize, f64)| serde_json::json!([step, value]);
+        let points: Vec<_> = values.into_iter().enumerate().map(of).collect();
+        assert_eq!(found["scalars"][tag], Value::Array(points), "{tag}");
+    }
+    assert!(found["scalars"]["loss/feature/video"].is_null(), "not computed, not written");
+    assert_eq!(found["scalars"]["result/test_accuracy"], serde_json::json!([[1, 53.375]]));
+
+    let kappa = &found["histograms"]["kappa_of_steps/audio"];
+    assert_eq!((number(&kappa["num"]), number(&kappa["sum"])), (3.0, 3.0), "one a step");
+    assert_eq!(number(&kappa["buckets"][19]), 3.0);
+    for what in ["parameters", "gradients"] {
+        let own = student.vs.variables();
+        let of_m0 = |(name, tensor): (&String, &tch::Tensor)| {
+            let tensor = if what == "gradients" { tensor.grad() } else { tensor.shallow_clone() };
+            name.starts_with("m0.").then(|| Vec::<f64>::try_from(tensor.reshape([-1])).unwrap())
+        };
+        let values: Vec<f64> = own.iter().filter_map(of_m0).flatten().collect();
+        let histogram = &found["histograms"][format!("{what}/m0")];
+        let close = |name: &str, value: f64| {
+            let found = number(&histogram[name]); // from single precision
+            approx::assert_relative_eq!(found, value, max_relative = 1e-5, epsilon = 1e-6);
+        };
+        close("num", values.len() as f64);
+        close("sum", values.iter().sum());
+        close("sum_squares", values.iter().map(|v| v * v).sum());
+        close("min", values.iter().copied().fold(f64::INFINITY, f64::min));
+        close("max", values.iter().copied().fold(f64::NEG_INFINITY, f64::max));
+        let buckets = histogram["buckets"].as_array().unwrap();
+        close("num", buckets.iter().map(number).sum());
+        let middle = (number(&histogram["min"]) + number(&histogram["max"])) / 2.0;
+        let below = values.iter().filter(|v| **v < middle).count() as f64;
+        assert_eq!(buckets[..32].iter().map(number).sum::<f64>(), below, "{what}: lower half");
+    }
+
+    let text = found["text"]["run"].as_str().unwrap();
+    assert!(text.contains("**a run**") && text.contains("libtorch 2.13.0"), "{text}");
+    assert!(found["text"]["diagnosis"].as_str().unwrap().contains("video is suppressed"));
+    let hparams = serde_json::json!({"epochs": 4.0, "nesterov": true, "optimizer.lr": 0.125,
+        "optimizer.name": "sgd", "stages": "[1,2]"});
+    assert_eq!(found["hparams"], hparams);
+    assert_eq!(found["status"], "STATUS_SUCCESS");
+    assert_eq!(
+        found["hparams_page"],
+        serde_json::json!(["epochs", "nesterov", "optimizer.lr", "optimizer.name", "stages"]),
+        "TensorBoard's own page finds them"
+    );
+}
+
+#[test]
+fn a_resumed_run_replaces_the_epochs_from_there_on() {
+    let Some(python) = python() else { return };
+    let folder = tempfile::tempdir().unwrap();
+    let mut board = TensorBoard::create(folder.path()).unwrap();
+    (0..3).for_each(|e| board.epoch(&epoch(e), &[]).unwrap());
+    drop(board);
+    let mut board = TensorBoard::resume(folder.path(), 1).unwrap();
+    let mut changed = epoch(1);
+    changed.total = 7.5;
+    board.epoch(&changed, &[]).unwrap();
+    let found = read(python, folder.path());
+    assert_eq!(found["scalars"]["loss/total"], serde_json::json!([[0, 2.0], [1, 7.5]]));
+}
