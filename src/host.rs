@@ -1,11 +1,31 @@
 //! Between host and device: the one place where numbers come back, and how tensors go there unwaited.
 
+use std::cell::Cell;
+
 use tch::{Device, Kind, Tensor};
 
 use crate::{Error, Result, libtorch};
 
+thread_local! {
+    static DEVICE_READS: Cell<u64> = const { Cell::new(0) };
+}
+
+/// How often this thread has read numbers in a way that waits for the device, if the model is on one:
+/// on the CPU it counts the same reads, so that a test there proves what a GPU would wait for.
+pub fn device_reads() -> u64 {
+    DEVICE_READS.get()
+}
+
 /// Reads scalar tensors in one transfer: one wait for the device, none on the CPU.
 pub(crate) fn read_scalars(scalars: &[Tensor]) -> Result<Vec<f64>> {
+    if !scalars.is_empty() {
+        DEVICE_READS.set(DEVICE_READS.get() + 1);
+    }
+    read_on_host(scalars)
+}
+
+/// Reads scalar tensors that are in host memory wherever the model is: never a wait.
+pub(crate) fn read_on_host(scalars: &[Tensor]) -> Result<Vec<f64>> {
     if scalars.is_empty() {
         return Ok(Vec::new());
     }

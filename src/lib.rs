@@ -29,6 +29,7 @@ mod state;
 mod student;
 mod teacher;
 mod trainer;
+mod variables;
 pub mod weights;
 
 pub use batch::Batch;
@@ -37,6 +38,8 @@ pub use diagnosis::{
 };
 pub use error::{Error, Mismatch, Result};
 pub use file::Digest;
+#[doc(hidden)]
+pub use host::device_reads;
 pub use loss::{
     Classification, Confidence, ConfidenceKind, Distillation, ExponentialError, FeatureReduction,
     G2dLoss, InverseError, Labels, LossInput, LossTerms, Regression, TrueClassProbability,
@@ -62,8 +65,9 @@ pub use teacher::{
     Storage, Teacher, TeacherOutput, TorchScriptTeacher,
 };
 pub use trainer::{
-    EpochReport, G2dTrainer, G2dTrainerBuilder, GradientScope, Predictions, StepReport, StepValues,
-    Suppression, evaluate, evaluate_teacher,
+    EpochReport, G2dTrainer, G2dTrainerBuilder, GradientScope, LossScale, LossScaling, NonFinite,
+    NonFiniteSource, Precision, Predictions, Skipped, StepOutcome, StepReport, StepValues,
+    SuppressedMode, Suppression, Window, evaluate, evaluate_teacher,
 };
 
 /// The code of the guide is tested.

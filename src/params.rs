@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use tch::{Device, Tensor, nn::VarStore};
 
-use crate::{Modality, Result, error, libtorch};
+use crate::{Modality, Result, error, libtorch, variables::Variables};
 
 /// The parameters of every modality's encoder in a `VarStore`.
 ///
@@ -22,6 +22,7 @@ use crate::{Modality, Result, error, libtorch};
 #[derive(Debug)]
 pub struct ModalityParams {
     encoders: Vec<(Modality, Vec<(String, Tensor)>)>,
+    variables: Variables,
 }
 
 impl ModalityParams {
@@ -154,7 +155,7 @@ impl ModalityParams {
                  parameters before this call",
             ));
         }
-        Ok(Self { encoders })
+        Ok(Self { encoders, variables: Variables::of(vs) })
     }
 
     /// [`by_prefix`](Self::by_prefix) where every encoder's path is its modality's name.
@@ -193,7 +194,32 @@ impl ModalityParams {
 
     /// Makes every gradient of encoder `m` undefined: no optimizer steps it.
     pub(crate) fn clear_gradients(&self, m: usize) -> Result<()> {
-        self.encoder(m).iter().try_for_each(|(_, tensor)| libtorch::clear_grad(tensor))
+        libtorch::clear_grads(self.encoder(m).iter().map(|(_, tensor)| tensor))
+    }
+
+    /// Tells the trainer of a model's other `VarStore`, where it has several.
+    ///
+    /// A trainer that scales, checks or drops gradients (fp16, [`NonFinite`](crate::NonFinite),
+    /// accumulation) does so to all that learns: what no `VarStore` given here holds, it does not
+    /// know of.
+    pub fn with_variables_of(mut self, vs: &VarStore) -> Self {
+        self.variables.add(vs);
+        self
+    }
+
+    /// Everything of the model, encoders and the rest.
+    pub(crate) fn variables(&self) -> &Variables {
+        &self.variables
+    }
+
+    pub(crate) fn variables_mut(&mut self) -> &mut Variables {
+        &mut self.variables
+    }
+
+    /// The modality whose encoder has a parameter of this name.
+    pub(crate) fn owner(&self, name: &str) -> Option<&Modality> {
+        let owns = |own: &[(String, Tensor)]| own.iter().any(|(other, _)| other == name);
+        self.encoders.iter().find(|(_, own)| owns(own)).map(|(modality, _)| modality)
     }
 }
 

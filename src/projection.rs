@@ -45,6 +45,15 @@ impl FeatureProjection {
         self.maps.iter().map(|(modality, _)| modality)
     }
 
+    /// Name and tensor of every parameter.
+    pub(crate) fn parameters(&self) -> impl Iterator<Item = (String, &Tensor)> {
+        self.maps.iter().flat_map(|(modality, map)| {
+            let named = move |part| format!("feature projection of {modality}: {part}");
+            std::iter::once((named("weight"), &map.ws))
+                .chain(map.bs.iter().map(move |bias| (named("bias"), bias)))
+        })
+    }
+
     /// The student's features of `modality` in its teacher's width: mapped, or as they are.
     pub(crate) fn apply(&self, modality: &Modality, features: &Tensor) -> Result<Tensor> {
         let Some((_, map)) = self.maps.iter().find(|(other, _)| other == modality) else {

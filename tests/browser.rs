@@ -29,6 +29,8 @@ fn record(folder: &Path) -> g2d::Result<Run> {
         let report = EpochReport {
             epoch,
             steps: 1,
+            skipped: 0,
+            unfinished: 0,
             modalities: modalities.clone(),
             total: 1.0,
             task: 0.5,

@@ -7,7 +7,8 @@ use std::sync::Once;
 
 use g2d::{
     Batch, CacheFile, CacheIdentity, CachedTeacher, Classification, Digest, Error, G2dTrainer,
-    Modality, ModalityParams, ModuleTeacher, Result, Sequential, Storage, Student, Teacher,
+    G2dTrainerBuilder, Modality, ModalityParams, ModuleTeacher, NonFinite, NonFiniteSource,
+    Precision, Result, Sequential, Skipped, Storage, Student, Teacher,
 };
 use tch::{Device, Kind, Tensor, nn, nn::Module, nn::OptimizerConfig};
 
@@ -36,6 +37,14 @@ impl TwoLinear {
     }
 
     fn trainer(&self, cached: bool) -> G2dTrainer {
+        self.trainer_with(cached, |builder| builder)
+    }
+
+    fn trainer_with(
+        &self,
+        cached: bool,
+        more: impl Fn(G2dTrainerBuilder) -> G2dTrainerBuilder,
+    ) -> G2dTrainer {
         let params = ModalityParams::by_name(&self.vs, &self.names).unwrap();
         let mut builder = G2dTrainer::builder(Classification::default())
             .encoders(params)
@@ -50,7 +59,7 @@ impl TwoLinear {
                 }
             };
         }
-        builder.build(self).unwrap()
+        more(builder).build(self).unwrap()
     }
 }
 
@@ -206,5 +215,56 @@ fn a_cache_file_answers_on_the_device() {
         assert!(found.features.allclose(&expected.features, 1e-3, 1e-6, false));
         assert!(found.logits.equal(&expected.logits));
         assert!(found.host.unwrap().logits.equal(&expected.logits.to_device(Device::Cpu)));
+    }
+}
+
+/// The head's gradient after a window of two steps.
+fn gradient(device: Device, precision: Precision) -> Tensor {
+    let student = TwoLinear::new(device);
+    let more = |builder: G2dTrainerBuilder| builder.precision(precision).accumulate(2);
+    let mut trainer = student.trainer_with(false, more);
+    for ready in [false, true] {
+        let report = trainer.step(&student, &batch(device, 0)).unwrap();
+        assert_eq!(report.outcome.is_ready(), ready, "{precision:?}: {:?}", report.outcome);
+        assert_eq!(report.terms.total.kind(), Kind::Float);
+        assert_eq!(report.logits.kind(), Kind::Float);
+    }
+    student.head.ws.grad().to_device(Device::Cpu)
+}
+
+#[test]
+fn mixed_precision_is_close_to_the_processor_s() {
+    let Some(device) = gpu() else { return };
+    let expected = gradient(Device::Cpu, Precision::Full);
+    for (precision, bound) in
+        [(Precision::Full, 1e-4), (Precision::Bf16, 0.05), (Precision::Fp16, 0.05)]
+    {
+        let error = (gradient(device, precision) - &expected).norm() / expected.norm();
+        let error = error.double_value(&[]);
+        assert!(error < bound, "{precision:?} is off by {error}");
+    }
+}
+
+/// Under a policy that skips, the loss is read after backward and the step undone.
+#[test]
+fn a_bad_step_is_skipped_and_named() {
+    let Some(device) = gpu() else { return };
+    for precision in [Precision::Full, Precision::Fp16] {
+        let student = TwoLinear::new(device);
+        let more =
+            |builder: G2dTrainerBuilder| builder.precision(precision).non_finite(NonFinite::Skip);
+        let mut trainer = student.trainer_with(true, more);
+        let good = batch(device, 0);
+        let inputs: Vec<_> = good.inputs().iter().map(|x| x * f64::NAN).collect();
+        let ids = good.ids().unwrap();
+        let bad = Batch::new(inputs, good.targets().shallow_clone()).with_ids(ids);
+        let report = trainer.step(&student, &bad).unwrap();
+        let source = NonFiniteSource::Input(student.names[0].clone());
+        assert_eq!(report.outcome.skipped(), Some(&Skipped::NonFinite(source)));
+        assert!(student.vs.trainable_variables().iter().all(|t| !t.grad().defined()));
+        assert!(trainer.step(&student, &good).unwrap().outcome.is_ready());
+        let epoch = trainer.end_epoch().unwrap();
+        assert_eq!((epoch.steps, epoch.skipped), (2, 1));
+        assert!(epoch.total.is_finite());
     }
 }

@@ -1,12 +1,48 @@
 // Gradients: what tch cannot do to them.
 #include "guarded.h"
-#include <ATen/core/Tensor.h>
+#include <ATen/ATen.h>
+#include <ATen/core/grad_mode.h>
+#include <vector>
+
+namespace {
+at::Tensor &at_place(void *const *tensors, size_t i) {
+  return *static_cast<at::Tensor *>(tensors[i]);
+}
+} // namespace
 
 extern "C" {
 
 void g2d_free(char *message) { free(message); }
 
-char *g2d_clear_grad(void *tensor) {
-  return guarded([&] { static_cast<at::Tensor *>(tensor)->mutable_grad().reset(); });
+char *g2d_clear_grads(void *const *tensors, size_t count) {
+  return guarded([&] {
+    for (size_t i = 0; i < count; ++i)
+      at_place(tensors, i).mutable_grad().reset();
+  });
+}
+
+// `found` becomes 1 where a gradient is not finite, a new tensor; null where no gradient is defined.
+char *g2d_scale_grads(void *const *tensors, size_t count, double factor, void **found) {
+  *found = nullptr;
+  return guarded([&] {
+    at::NoGradGuard no_grad;
+    std::vector<at::Tensor> gradients;
+    for (size_t i = 0; i < count; ++i) {
+      const at::Tensor &gradient = at_place(tensors, i).grad();
+      if (gradient.defined())
+        gradients.push_back(gradient.is_sparse() ? gradient._values() : gradient);
+    }
+    if (gradients.empty())
+      return;
+    // The check multiplies by a float; a factor that no float holds comes first.
+    const bool exact = static_cast<double>(static_cast<float>(factor)) == factor;
+    if (!exact)
+      at::_foreach_mul_(gradients, factor);
+    const auto options = gradients[0].options().dtype(at::kFloat).layout(at::kStrided);
+    at::Tensor bad = at::zeros({1}, options);
+    const at::Tensor inverse = at::full({1}, exact ? factor : 1.0, options);
+    at::_amp_foreach_non_finite_check_and_unscale_(gradients, bad, inverse);
+    *found = new at::Tensor(bad.reshape({}));
+  });
 }
 }

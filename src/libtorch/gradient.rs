@@ -1,6 +1,9 @@
 //! Gradients: what tch cannot do to them.
 
-use std::ffi::c_char;
+use std::{
+    ffi::{c_char, c_void},
+    ptr,
+};
 
 use tch::Tensor;
 use torch_sys::C_tensor;
@@ -9,15 +12,39 @@ use super::check;
 use crate::Result;
 
 unsafe extern "C" {
-    fn g2d_clear_grad(tensor: *mut C_tensor) -> *mut c_char;
+    fn g2d_clear_grads(tensors: *const *const C_tensor, count: usize) -> *mut c_char;
+    fn g2d_scale_grads(
+        tensors: *const *const C_tensor,
+        count: usize,
+        factor: f64,
+        found: *mut *mut c_void,
+    ) -> *mut c_char;
 }
 
-/// Makes the gradient of `tensor` undefined, so that no optimizer steps it.
+/// Makes the gradients of `tensors` undefined, so that no optimizer steps them.
 ///
 /// A zero gradient would not do: momentum and weight decay move a parameter that has one.
-pub(crate) fn clear_grad(tensor: &Tensor) -> Result<()> {
-    // SAFETY: `as_ptr` is a live `at::Tensor*` for as long as `tensor` is borrowed. The shim only
-    // resets the gradient slot of the shared implementation, which tch's own `&self` methods
+pub(crate) fn clear_grads<'a>(tensors: impl Iterator<Item = &'a Tensor>) -> Result<()> {
+    let tensors: Vec<_> = tensors.map(Tensor::as_ptr).collect();
+    // SAFETY: each pointer is a live `at::Tensor*` for as long as its tensor is borrowed. The shim
+    // only resets the gradient slot of the shared implementation, which tch's own `&self` methods
     // (`zero_grad`, `backward`) change as well.
-    check("clear a gradient", unsafe { g2d_clear_grad(tensor.as_ptr().cast_mut()) })
+    check("clear gradients", unsafe { g2d_clear_grads(tensors.as_ptr(), tensors.len()) })
+}
+
+/// Multiplies the gradients of `tensors` that are defined by `factor`, in place. The answer is a
+/// scalar on their device, 1 where a number among them was not finite, else 0; `None` without gradients.
+pub(crate) fn scale_grads<'a>(
+    tensors: impl Iterator<Item = &'a Tensor>,
+    factor: f64,
+) -> Result<Option<Tensor>> {
+    let tensors: Vec<_> = tensors.map(Tensor::as_ptr).collect();
+    let mut found = ptr::null_mut();
+    // SAFETY: as above; gradients are changed in place, as by tch's optimizers. `found` is null or an
+    // `at::Tensor*` made by `new`, ours to own, which `from_ptr` takes over.
+    unsafe {
+        let message = g2d_scale_grads(tensors.as_ptr(), tensors.len(), factor, &mut found);
+        check("scale gradients", message)?;
+        Ok((!found.is_null()).then(|| Tensor::from_ptr(found.cast())))
+    }
 }

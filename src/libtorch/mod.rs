@@ -3,11 +3,13 @@
 //! Each topic is a Rust file and the C++ file of the same name, which `build.rs` compiles; the
 //! feature `doc-only` leaves the latter out.
 //!
-//! - `gradient`: makes a gradient undefined.
+//! - `autocast`: mixed precision with a chosen kind, on CPU too.
+//! - `gradient`: makes gradients undefined, scales and checks them.
 //! - `pinned`: copies a tensor to page-locked memory.
 //! - `version`: which libtorch this is.
 #![allow(unsafe_code)]
 
+mod autocast;
 mod gradient;
 mod pinned;
 mod version;
@@ -16,7 +18,8 @@ use std::ffi::{CStr, c_char};
 
 use tch::TchError;
 
-pub(crate) use gradient::clear_grad;
+pub(crate) use autocast::Autocast;
+pub(crate) use gradient::{clear_grads, scale_grads};
 pub(crate) use pinned::pin;
 pub(crate) use version::version;
 

@@ -15,7 +15,7 @@ pub struct GradientNorm {
 }
 
 impl GradientNorm {
-    /// Observes the first of every `every` steps; 0 is taken as 1.
+    /// Observes the first of every `every` steps of the optimizer; 0 is taken as 1.
     pub fn every(every: u64) -> Self {
         Self { every: every.max(1), norm: Means::new("gradient_norm") }
     }
@@ -29,7 +29,8 @@ impl Default for GradientNorm {
 
 impl ImbalanceProbe for GradientNorm {
     fn observe(&mut self, seen: &Observation<'_>) -> Result<()> {
-        if !seen.report.at.step.is_multiple_of(self.every) {
+        let nth = seen.report.at.step / seen.report.window.length;
+        if !nth.is_multiple_of(self.every) {
             return Ok(());
         }
         for m in 0..seen.modalities.len() {

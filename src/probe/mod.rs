@@ -52,8 +52,9 @@ use crate::{Modality, Result, State};
 ///
 /// # Contract
 /// - Read-only: `observe` and `observe_terms` change no parameter, no gradient and no random state.
-/// - `observe` is called after each successful backward, before the caller's optimizer steps, without
-///   gradient; it should keep device tensors and leave reading them to `end_epoch`, since a read
+/// - `observe` is called when a step's gradients are ready, before the caller's optimizer steps,
+///   without gradient: where gradients accumulate, at a window's last micro-batch; of a skipped step,
+///   never. It should keep device tensors and leave reading them to `end_epoch`, since a read
 ///   waits for the device.
 /// - What is measured of a modality leaves out the samples that lack it, and the steps whose whole
 ///   batch does.

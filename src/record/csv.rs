@@ -11,7 +11,7 @@ use crate::{EpochReport, Error, Result, error};
 
 /// A row an epoch in one CSV file.
 ///
-/// Columns: `epoch`, `steps`, `loss_total`, `loss_task`, then for each modality m `loss_feature_m`,
+/// Columns: `epoch`, `steps`, `skipped`, `loss_total`, `loss_task`, then for each modality m `loss_feature_m`,
 /// `loss_logit_m`, `confidence_m`, `kappa_m`, then the probes' `probe_metric_m`, then the caller's own
 /// metrics. The first row fixes them; a value that a later row lacks is left empty, one that the
 /// header lacks is an error. What is not finite is written as `NaN` or `inf`.
@@ -126,6 +126,7 @@ fn cells(report: &EpochReport, metrics: &[(String, f64)]) -> Vec<(String, Option
     let mut cells = vec![
         ("epoch".to_owned(), Some(report.epoch as f64)),
         ("steps".to_owned(), Some(report.steps as f64)),
+        ("skipped".to_owned(), Some(report.skipped as f64)),
         ("loss_total".to_owned(), Some(report.total)),
         ("loss_task".to_owned(), Some(report.task)),
     ];

@@ -1,7 +1,10 @@
 //! Every mistake of configuration is found here.
 
+use super::accumulation::Accumulation;
 use super::report::EpochTotals;
-use super::{G2dTrainer, Suppression};
+use super::{
+    G2dTrainer, LossScale, LossScaling, NonFinite, Precision, SuppressedMode, Suppression,
+};
 use crate::modality::check_names;
 use crate::{
     Confidence, FeatureProjection, G2dLoss, GradientModulation, ImbalanceProbe, Joint, Modality,
@@ -17,6 +20,11 @@ pub struct G2dTrainerBuilder {
     teachers: Vec<Box<dyn Teacher>>,
     scheduler: Box<dyn SmpScheduler>,
     suppression: Suppression,
+    suppressed_mode: SuppressedMode,
+    accumulate: u64,
+    precision: Precision,
+    loss_scaling: LossScaling,
+    non_finite: NonFinite,
     modulation: Option<Box<dyn GradientModulation>>,
     projection: FeatureProjection,
     probes: Vec<Box<dyn ImbalanceProbe>>,
@@ -33,6 +41,11 @@ impl G2dTrainer {
             teachers: Vec::new(),
             scheduler: Box::new(Joint::default()),
             suppression: Suppression::default(),
+            suppressed_mode: SuppressedMode::default(),
+            accumulate: 1,
+            precision: Precision::default(),
+            loss_scaling: LossScaling::default(),
+            non_finite: NonFinite::default(),
             modulation: None,
             projection: FeatureProjection::default(),
             probes: Vec::new(),
@@ -81,6 +94,48 @@ impl G2dTrainerBuilder {
         self
     }
 
+    /// How an encoder runs that κ = 0 keeps outside the graph; [`SuppressedMode::Train`] if not given.
+    pub fn suppressed_mode(mut self, mode: SuppressedMode) -> Self {
+        self.suppressed_mode = mode;
+        self
+    }
+
+    /// Makes one step of the optimizer of `n` calls of [`step`](G2dTrainer::step), micro-batches: the
+    /// gradient is the mean of theirs, Σ κ_i g_i / n. [`StepReport::outcome`](crate::StepReport) says
+    /// when it is complete:
+    ///
+    /// ```text
+    /// if trainer.step(&student, &batch)?.outcome.is_ready() {
+    ///     optimizer.step();
+    ///     optimizer.zero_grad();
+    /// }
+    /// ```
+    ///
+    /// Every micro-batch is planned by itself and counts in [`Progress`]. Probes look on at a window's
+    /// last one.
+    pub fn accumulate(mut self, n: u64) -> Self {
+        self.accumulate = n;
+        self
+    }
+
+    /// In which kind student and teachers compute; [`Precision::Full`] if not given.
+    pub fn precision(mut self, precision: Precision) -> Self {
+        self.precision = precision;
+        self
+    }
+
+    /// How fp16's loss scale follows overflows; PyTorch's numbers if not given.
+    pub fn loss_scaling(mut self, scaling: LossScaling) -> Self {
+        self.loss_scaling = scaling;
+        self
+    }
+
+    /// What happens to a step that is not finite; [`NonFinite::Error`] if not given.
+    pub fn non_finite(mut self, policy: NonFinite) -> Self {
+        self.non_finite = policy;
+        self
+    }
+
     /// What changes gradients after backward; nothing if not given.
     pub fn modulation(self, modulation: impl GradientModulation + 'static) -> Self {
         self.boxed_modulation(Box::new(modulation))
@@ -109,8 +164,10 @@ impl G2dTrainerBuilder {
     /// # Errors
     /// [`Error::Config`](crate::Error::Config), naming the part, what was expected and the mend: fewer
     /// than two modalities or names that repeat; encoders or teachers whose modalities are not the
-    /// student's in its order; a number of the loss or the schedule
-    /// out of range; a schedule that reads ρ without teachers; a projection of an unknown modality.
+    /// student's in its order; a number of the loss or the schedule out of range; a schedule that reads
+    /// ρ without teachers; a projection of an unknown modality; accumulation beside
+    /// [`Suppression::ZeroGradient`] or a gradient modulation, which would multiply what has
+    /// accumulated.
     pub fn build(self, student: &dyn Student) -> Result<G2dTrainer> {
         let Self {
             loss,
@@ -119,13 +176,18 @@ impl G2dTrainerBuilder {
             teachers,
             mut scheduler,
             suppression,
+            suppressed_mode,
+            accumulate,
+            precision,
+            loss_scaling,
+            non_finite,
             mut modulation,
             projection,
             probes,
         } = self;
         let modalities = student.modalities().to_vec();
         check_names(&modalities)?;
-        let Some(params) = encoders else {
+        let Some(mut params) = encoders else {
             return Err(error::config(
                 "encoders",
                 format!("the parameters of {modalities:?}"),
@@ -158,6 +220,12 @@ impl G2dTrainerBuilder {
                 "name the student's modality",
             ));
         }
+        projection
+            .parameters()
+            .for_each(|(name, tensor)| params.variables_mut().add_parameter(name, tensor));
+        let accumulation = Accumulation::new(accumulate, suppression, modulation.is_some())?;
+        loss_scaling.check()?;
+        check_numbers(suppression, suppressed_mode, non_finite)?;
         Ok(G2dTrainer {
             totals: EpochTotals::new(modalities.len()),
             modalities,
@@ -167,6 +235,13 @@ impl G2dTrainerBuilder {
             teachers,
             scheduler,
             suppression,
+            suppressed_mode,
+            accumulation,
+            precision,
+            loss_scale: LossScale::new(loss_scaling),
+            loss_scaling,
+            non_finite,
+            skipped_in_a_row: 0,
             modulation,
             projection,
             probes,
@@ -174,6 +249,31 @@ impl G2dTrainerBuilder {
             unread: Vec::new(),
         })
     }
+}
+
+/// Refuses settings that could not act.
+fn check_numbers(
+    suppression: Suppression,
+    mode: SuppressedMode,
+    non_finite: NonFinite,
+) -> Result<()> {
+    if non_finite == NonFinite::StopAfter(0) {
+        return Err(error::config(
+            "NonFinite::StopAfter",
+            "at least 1 skipped step",
+            "0",
+            "1 stops at the first",
+        ));
+    }
+    if mode == SuppressedMode::Evaluation && suppression != Suppression::SkipBackward {
+        return Err(error::config(
+            "suppressed mode",
+            "`Suppression::SkipBackward`, which keeps encoders outside the graph",
+            format!("{suppression:?}, under which they train"),
+            "leave one of the two out",
+        ));
+    }
+    Ok(())
 }
 
 /// Refuses other names, another number or another order.

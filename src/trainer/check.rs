@@ -2,7 +2,7 @@
 
 use tch::Tensor;
 
-use crate::{Batch, Result, error};
+use crate::{Batch, LossTerms, Result, error};
 
 /// Refuses a float tensor with another number of rows than the batch, another number of dimensions,
 /// or on another device.
@@ -40,4 +40,28 @@ pub(super) fn check_rows(
         ));
     }
     Ok(())
+}
+
+/// Refuses a loss whose terms are not scalars, or not one for each of `k` modalities.
+pub(super) fn check_terms(terms: &LossTerms, k: usize) -> Result<()> {
+    let each = || terms.feature.iter().chain(&terms.logit).flatten();
+    let scalars = [&terms.total, &terms.task].into_iter().chain(each());
+    if let Some(term) = scalars.into_iter().find(|term| !term.defined() || term.dim() > 0) {
+        return Err(error::shape(
+            "terms of the loss",
+            "scalars, []",
+            format!("{:?}", term.size()),
+            "reduce each to one number in `G2dLoss::terms`",
+        ));
+    }
+    let found = (terms.feature.len(), terms.logit.len());
+    if found == (k, k) {
+        return Ok(());
+    }
+    Err(error::shape(
+        "terms of the loss",
+        format!("{k} feature and {k} logit terms, one a modality"),
+        format!("{} and {}", found.0, found.1),
+        "return None for a modality without a term",
+    ))
 }

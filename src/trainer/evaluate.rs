@@ -2,7 +2,7 @@
 
 use tch::{Device, Tensor};
 
-use super::features::features;
+use super::{G2dTrainer, Precision, features::features};
 use crate::{Batch, Error, Modality, Result, Rows, Student, Teacher, error, metrics, parts::Parts};
 
 /// What a model said of a data set, in host memory.
@@ -55,6 +55,28 @@ pub fn evaluate(
     student: &dyn Student,
     batches: impl IntoIterator<Item = Result<Batch>>,
 ) -> Result<Predictions> {
+    evaluate_in(Precision::Full, student, batches)
+}
+
+impl G2dTrainer {
+    /// [`evaluate`] in the trainer's [`Precision`]; logits come back in `Float`.
+    ///
+    /// # Errors
+    /// As `evaluate`.
+    pub fn evaluate(
+        &self,
+        student: &dyn Student,
+        batches: impl IntoIterator<Item = Result<Batch>>,
+    ) -> Result<Predictions> {
+        evaluate_in(self.precision, student, batches)
+    }
+}
+
+fn evaluate_in(
+    precision: Precision,
+    student: &dyn Student,
+    batches: impl IntoIterator<Item = Result<Batch>>,
+) -> Result<Predictions> {
     let _no_grad = tch::no_grad_guard();
     let modalities = student.modalities().to_vec();
     let mut rows = Joined::default();
@@ -63,6 +85,7 @@ pub fn evaluate(
     for batch in batches {
         let batch = batch?;
         batch.check(&modalities, batch.device())?;
+        let _region = precision.region(batch.device())?;
         let parts = Parts::of(&batch, modalities.len())?;
         let features =
             features(student, &modalities, &parts, |m, part| student.encode(m, part, false))?;
@@ -74,11 +97,11 @@ pub fn evaluate(
         }
         for (m, parts) in heads.iter_mut().enumerate() {
             match (student.unimodal_logits(m, &features), &mut *parts) {
-                (Some(logits), Some(parts)) => parts.push(to_host(&logits)?),
+                (Some(logits), Some(parts)) => parts.push(to_host(&precision.widened(logits)?)?),
                 _ => *parts = None,
             }
         }
-        rows.push(&student.fuse(&features, false)?, batch.targets())?;
+        rows.push(&precision.widened(student.fuse(&features, false)?)?, batch.targets())?;
     }
     let mut predictions = rows.join()?;
     let lacking = modalities.iter().cloned().zip(present);

@@ -1,56 +1,193 @@
-//! A loss that is not finite is refused.
+//! Finds what is not finite, refuses it or skips its step.
 
 use tch::{Device, Tensor};
 
-use super::G2dTrainer;
-use crate::{Error, LossTerms, Progress, Result, error, host};
+use super::{G2dTrainer, NonFinite, NonFiniteSource as Source, Precision, Skipped, StepOutcome};
+use crate::{
+    Batch, Error, LossTerms, Modality, Progress, Result, TeacherOutput, error, host,
+    variables::Buffers,
+};
+
+/// All that a step has made before backward, in its order.
+pub(super) struct Evidence<'a> {
+    pub batch: &'a Batch,
+    pub teachers: &'a [Option<TeacherOutput>],
+    pub confidence: &'a [Option<Tensor>],
+    pub features: &'a [Tensor],
+    pub logits: &'a Tensor,
+    pub terms: &'a LossTerms,
+}
+
+/// A loss that was not read yet: the sum, and the terms that it is made of.
+#[derive(Debug)]
+pub(super) struct Unread {
+    at: Progress,
+    total: Tensor,
+    terms: Vec<(Source, Tensor)>,
+}
 
 impl G2dTrainer {
-    /// Refuses a loss that is not finite: at once on the CPU, else when it is read.
-    pub(super) fn check_finite(&mut self, terms: &LossTerms) -> Result<()> {
-        let total = terms.total.detach();
+    /// Can a step end as skipped? Then what it changes must be possible to undo.
+    pub(super) fn may_skip(&self) -> bool {
+        self.non_finite != NonFinite::Error || self.precision == Precision::Fp16
+    }
+
+    /// Before backward, on the CPU: refuses a loss that is not finite, or says why to skip the step.
+    /// Elsewhere the loss is read later.
+    pub(super) fn check_loss(&mut self, step: &Evidence<'_>) -> Result<Option<Source>> {
+        let total = step.terms.total.detach();
+        let skips = self.non_finite != NonFinite::Error;
         if total.device() != Device::Cpu {
-            self.unread.push((self.progress, total));
-            return Ok(());
+            if !skips {
+                let terms = terms_of(step.terms, &self.modalities);
+                self.unread.push(Unread { at: self.progress, total, terms });
+            }
+            return Ok(None);
         }
-        if host::read_scalars(&[total])?[0].is_finite() {
-            return Ok(());
+        let ranks = step.confidence.iter().flatten().filter(|_| skips);
+        let scalars: Vec<_> =
+            std::iter::once(&total).chain(ranks).map(Tensor::shallow_clone).collect();
+        let values = host::read_on_host(&scalars)?;
+        if values.iter().all(|value| value.is_finite()) {
+            return Ok(None);
         }
-        let named = |name: &'static str, terms: &[Option<Tensor>]| -> Vec<(String, Tensor)> {
-            let each = terms.iter().zip(&self.modalities);
-            each.filter_map(|(t, m)| Some((format!("{name} term of {m:?}"), t.as_ref()?.detach())))
-                .collect()
-        };
-        let mut all = vec![("task term".to_owned(), terms.task.detach())];
-        all.extend(named("feature", &terms.feature));
-        all.extend(named("logit", &terms.logit));
-        let (names, scalars): (Vec<_>, Vec<_>) = all.into_iter().unzip();
-        let values = host::read_scalars(&scalars)?;
-        let first = names.iter().zip(&values).find(|(_, value)| !value.is_finite());
-        let (name, value) =
-            first.map_or(("weighted sum".to_owned(), f64::INFINITY), |(n, v)| (n.clone(), *v));
-        Err(not_finite(self.progress, &name, value))
+        let first = self.first_source(step)?;
+        if skips {
+            return Ok(Some(first));
+        }
+        let term = first_bad(terms_of(step.terms, &self.modalities))?.unwrap_or(Source::Total);
+        Err(not_finite(self.progress, &term, values[0], &first))
+    }
+
+    /// What a read after backward must see beside the gradients: under a policy that skips, and on a
+    /// device, the loss and ρ.
+    pub(super) fn doubts(&self, step: &Evidence<'_>) -> Vec<Tensor> {
+        if self.non_finite == NonFinite::Error || step.terms.total.device() == Device::Cpu {
+            return Vec::new();
+        }
+        let ranks = step.confidence.iter().flatten();
+        std::iter::once(&step.terms.total).chain(ranks).map(Tensor::detach).collect()
+    }
+
+    /// Skips the step: all gradients undefined, running statistics as at the window's beginning.
+    pub(super) fn skip(&mut self, why: Skipped, before: Option<Buffers>) -> Result<StepOutcome> {
+        self.undo(before)?;
+        if let Skipped::NonFinite(source) = &why {
+            self.skipped_in_a_row += 1;
+            if let NonFinite::StopAfter(limit) = self.non_finite
+                && self.skipped_in_a_row >= limit
+            {
+                return Err(error::non_finite(
+                    format!("epoch {}, step {}: {source}", self.progress.epoch, self.progress.step),
+                    format!("fewer than {limit} skipped steps in a row"),
+                    format!("{}", self.skipped_in_a_row),
+                    "check inputs and targets for NaN, and lower the learning rate",
+                ));
+            }
+        }
+        Ok(StepOutcome::Skipped(why))
+    }
+
+    /// All gradients undefined, running statistics as they were.
+    pub(super) fn undo(&self, before: Option<Buffers>) -> Result<()> {
+        self.params.variables().clear_gradients()?;
+        before.map_or(Ok(()), Buffers::restore)
+    }
+
+    /// The first thing in the order of a step that is not finite. Waits for the device.
+    pub(super) fn first_source(&self, step: &Evidence<'_>) -> Result<Source> {
+        let name = |m: usize| self.modalities[m].clone();
+        let mut all: Vec<(Source, Tensor)> = Vec::new();
+        let mut add = |source, tensor: &Tensor| all.push((source, tensor.detach()));
+        for (m, input) in step.batch.inputs().iter().enumerate() {
+            if step.batch.present(m).is_none() {
+                add(Source::Input(name(m)), input);
+            }
+        }
+        add(Source::Targets, step.batch.targets());
+        for (m, teacher) in step.teachers.iter().enumerate() {
+            if let Some(teacher) = teacher {
+                add(Source::TeacherFeatures(name(m)), &teacher.features);
+                add(Source::TeacherLogits(name(m)), &teacher.logits);
+            }
+        }
+        for (m, rho) in step.confidence.iter().enumerate() {
+            rho.iter().for_each(|rho| add(Source::Confidence(name(m)), rho));
+        }
+        for (m, features) in step.features.iter().enumerate() {
+            add(Source::Features(name(m)), features);
+        }
+        add(Source::Logits, step.logits);
+        all.extend(terms_of(step.terms, &self.modalities));
+        Ok(first_bad(all)?.unwrap_or(Source::Total))
+    }
+
+    /// The parameter whose gradient is not finite.
+    pub(super) fn bad_gradient(&self) -> Result<Source> {
+        let found = self.params.variables().first_bad_gradient()?;
+        Ok(found.map_or(Source::Total, |name| Source::Gradient {
+            parameter: name.to_owned(),
+            modality: self.params.owner(name).cloned(),
+        }))
     }
 
     /// Reads `scalars` and, in the same transfer, the losses of earlier steps.
     pub(super) fn read_unread(&mut self, scalars: &[Tensor]) -> Result<Vec<f64>> {
         let unread = std::mem::take(&mut self.unread);
-        let losses = unread.iter().map(|(_, total)| total);
+        let losses = unread.iter().map(|loss| &loss.total);
         let all: Vec<Tensor> = scalars.iter().chain(losses).map(Tensor::shallow_clone).collect();
         let mut values = host::read_scalars(&all)?;
         let losses = values.split_off(scalars.len());
-        match unread.iter().zip(losses).find(|(_, loss)| !loss.is_finite()) {
-            Some(((at, _), loss)) => Err(not_finite(*at, "weighted sum", loss)),
+        match unread.into_iter().zip(losses).find(|(_, loss)| !loss.is_finite()) {
+            Some((Unread { at, terms, .. }, loss)) => {
+                let term = first_bad(terms)?.unwrap_or(Source::Total);
+                Err(not_finite(at, &term, loss, &term))
+            }
             None => Ok(values),
         }
     }
 }
 
-fn not_finite(at: Progress, name: &str, value: f64) -> Error {
+/// The terms of a loss, named, in their order.
+fn terms_of(terms: &LossTerms, modalities: &[Modality]) -> Vec<(Source, Tensor)> {
+    let named = |name: fn(Modality) -> Source, terms: &[Option<Tensor>]| -> Vec<_> {
+        let each = terms.iter().zip(modalities);
+        each.filter_map(|(term, m)| Some((name(m.clone()), term.as_ref()?.detach()))).collect()
+    };
+    let mut all = vec![(Source::TaskTerm, terms.task.detach())];
+    all.extend(named(Source::FeatureTerm, &terms.feature));
+    all.extend(named(Source::LogitTerm, &terms.logit));
+    all
+}
+
+/// The first float tensor that holds a number that is not finite.
+fn first_bad(all: Vec<(Source, Tensor)>) -> Result<Option<Source>> {
+    let floats = all.into_iter().filter(|(_, tensor)| tensor.is_floating_point());
+    let (sources, tensors): (Vec<_>, Vec<_>) = floats.unzip();
+    let finite = tensors
+        .iter()
+        .map(|tensor| tensor.f_isfinite()?.f_all())
+        .collect::<std::result::Result<Vec<_>, _>>()
+        .map_err(|source| Error::torch("look for a number that is not finite", source))?;
+    let finite = host::read_scalars(&finite)?;
+    Ok(sources.into_iter().zip(finite).find(|(_, finite)| *finite == 0.0).map(|(s, _)| s))
+}
+
+fn not_finite(at: Progress, term: &Source, value: f64, first: &Source) -> Error {
     error::non_finite(
-        format!("loss in epoch {}, step {}: its {name}", at.epoch, at.step),
+        format!("loss in epoch {}, step {}: its {term}", at.epoch, at.step),
         "a finite number",
-        format!("{value}"),
+        format!("{value}, first in the {first}"),
         "check inputs and targets for NaN, and lower the learning rate",
+    )
+}
+
+/// A gradient that is not finite, where no policy lets the step be skipped.
+pub(super) fn bad_gradient_error(at: Progress, source: &Source) -> Error {
+    error::non_finite(
+        format!("{source} in epoch {}, step {}", at.epoch, at.step),
+        "finite numbers",
+        "NaN or infinity, though the loss scale is down to 1",
+        "train in bf16 or full precision, or lower the learning rate",
     )
 }

@@ -2,7 +2,7 @@
 
 use tch::Tensor;
 
-use super::G2dTrainer;
+use super::{G2dTrainer, answer::Answer};
 use crate::modulation::unimodal_logits;
 use crate::{Plan, Result, SeenGradients, Student, error, parts::Parts};
 
@@ -27,15 +27,14 @@ impl G2dTrainer {
         &mut self,
         student: &dyn Student,
         plan: &Plan,
-        logits: &Tensor,
-        features: &[Tensor],
+        answer: &Answer,
         parts: &Parts<'_>,
     ) -> Result<Option<Vec<f64>>> {
         let Some(modulation) = &mut self.modulation else {
             return Ok(None);
         };
         let _no_grad = tch::no_grad_guard();
-        let features: Vec<Tensor> = features.iter().map(Tensor::detach).collect();
+        let features: Vec<Tensor> = answer.features.iter().map(Tensor::detach).collect();
         let factors = modulation.modulate(&SeenGradients {
             at: self.progress,
             modalities: &self.modalities,
@@ -43,7 +42,7 @@ impl G2dTrainer {
             params: &self.params,
             targets: parts.whole().targets(),
             rows: parts.rows(),
-            logits: &logits.detach(),
+            logits: &answer.logits.detach(),
             student,
             features: &features,
         })?;

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
+use super::{StepOutcome, Window};
 use crate::mean::Mean;
 use crate::{LossTerms, Measurement, Modality, Plan, Progress, Result, host, number};
 
@@ -19,6 +20,10 @@ pub struct StepReport {
     /// The factor that the [`GradientModulation`](crate::GradientModulation) put on each encoder's
     /// gradient; `None` where there is none or it changed nothing.
     pub modulation: Option<Vec<f64>>,
+    /// Where it stands among the micro-batches of one step of the optimizer.
+    pub window: Window,
+    /// What the optimizer may do now.
+    pub outcome: StepOutcome,
     /// B.
     pub batch_size: i64,
     /// How many of the samples have each modality: B, where the batch says nothing else.
@@ -36,6 +41,8 @@ pub struct StepReport {
 pub struct StepValues {
     /// Where the step stood.
     pub at: Progress,
+    /// What the optimizer was allowed to do.
+    pub outcome: StepOutcome,
     /// κ of every modality as applied: the plan's, times the modulation's factor.
     #[serde(with = "number")]
     pub kappa: Vec<f64>,
@@ -86,18 +93,27 @@ impl StepReport {
             terms.iter().map(|term| term.as_ref().map(|_| next())).collect::<Vec<_>>()
         };
         let (feature, logit, confidence) = (each(feature), each(logit), each(&self.confidence));
-        Ok(StepValues { at: self.at, kappa: self.kappa(), total, task, feature, logit, confidence })
+        let outcome = self.outcome.clone();
+        let (at, kappa) = (self.at, self.kappa());
+        Ok(StepValues { at, outcome, kappa, total, task, feature, logit, confidence })
     }
 }
 
-/// One epoch in numbers: means over its samples (κ: over its steps). What is of one modality is a
-/// mean over the samples that have it. In JSON as [`StepValues`].
+/// One epoch in numbers: means over its samples (κ: over its steps), skipped steps left out. What is
+/// of one modality is a mean over the samples that have it. In JSON as [`StepValues`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EpochReport {
     /// Counted from 0.
     pub epoch: u64,
-    /// Steps in it.
+    /// Steps in it, skipped ones too.
     pub steps: u64,
+    /// Steps that were skipped.
+    #[serde(default)]
+    pub skipped: u64,
+    /// Micro-batches of a window that was still open: their gradients were dropped.
+    /// [`G2dTrainer::finish_window`](crate::G2dTrainer::finish_window) before `end_epoch` uses them.
+    #[serde(default)]
+    pub unfinished: u64,
     /// The modalities, in the order of the vectors below.
     pub modalities: Vec<Modality>,
     /// Mean L_G2D.
@@ -131,6 +147,7 @@ pub(super) struct EpochTotals {
     logit: Vec<Mean>,
     confidence: Vec<Mean>,
     kappa: Vec<f64>,
+    steps: u64,
 }
 
 impl EpochTotals {
@@ -160,6 +177,7 @@ impl EpochTotals {
         own(&mut self.logit, &report.terms.logit)?;
         own(&mut self.confidence, &report.confidence)?;
         self.kappa.iter_mut().zip(report.kappa()).for_each(|(sum, kappa)| *sum += kappa);
+        self.steps += 1;
         Ok(())
     }
 
@@ -176,13 +194,15 @@ impl EpochTotals {
         Ok(EpochReport {
             epoch: at.epoch,
             steps: at.step,
+            skipped: at.step.saturating_sub(self.steps),
+            unfinished: 0,
             modalities: modalities.to_vec(),
             total: scalars[0].unwrap_or(f64::NAN),
             task: scalars[1].unwrap_or(f64::NAN),
             feature: vectors[..k].to_vec(),
             logit: vectors[k..2 * k].to_vec(),
             confidence: vectors[2 * k..].to_vec(),
-            kappa: self.kappa.iter().map(|sum| sum / at.step as f64).collect(),
+            kappa: self.kappa.iter().map(|sum| sum / self.steps.max(1) as f64).collect(),
             measurements: Vec::new(),
         })
     }

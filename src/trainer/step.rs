@@ -5,11 +5,19 @@ use std::{cell::OnceCell, fmt};
 use tch::Tensor;
 
 use super::report::{EpochReport, EpochTotals, StepReport};
-use super::{Suppression, check::check_rows, features::features};
+use super::{
+    LossScale, LossScaling, NonFinite, Precision, Skipped, StepOutcome, SuppressedMode, Suppression,
+};
+use super::{
+    accumulation::Accumulation,
+    answer::Answer,
+    check::check_terms,
+    finite::{Evidence, Unread},
+};
 use crate::{
-    Batch, Confidence, Error, FeatureProjection, G2dLoss, GradientModulation, ImbalanceProbe,
-    LossInput, LossTerms, Modality, ModalityParams, Observation, Plan, Progress, Result, Rows,
-    SeenTerms, SmpScheduler, Student, Teacher, TeacherOutput, error, parts::Parts,
+    Batch, Confidence, FeatureProjection, G2dLoss, GradientModulation, ImbalanceProbe, LossInput,
+    LossTerms, Modality, ModalityParams, Observation, Progress, Result, SeenTerms, SmpScheduler,
+    Student, Teacher, TeacherOutput, error, parts::Parts,
 };
 
 /// Runs G²D steps inside the caller's loop.
@@ -31,13 +39,20 @@ pub struct G2dTrainer {
     pub(super) teachers: Vec<Box<dyn Teacher>>,
     pub(super) scheduler: Box<dyn SmpScheduler>,
     pub(super) suppression: Suppression,
+    pub(super) suppressed_mode: SuppressedMode,
+    pub(super) accumulation: Accumulation,
+    pub(super) precision: Precision,
+    pub(super) loss_scaling: LossScaling,
+    pub(super) loss_scale: LossScale,
+    pub(super) non_finite: NonFinite,
+    pub(super) skipped_in_a_row: u32,
     pub(super) modulation: Option<Box<dyn GradientModulation>>,
     pub(super) projection: FeatureProjection,
     pub(super) probes: Vec<Box<dyn ImbalanceProbe>>,
     pub(super) progress: Progress,
     pub(super) totals: EpochTotals,
     /// The losses that were not read yet, and where they were made (devices other than the CPU).
-    pub(super) unread: Vec<(Progress, Tensor)>,
+    pub(super) unread: Vec<Unread>,
 }
 
 impl G2dTrainer {
@@ -45,9 +60,11 @@ impl G2dTrainer {
     /// the caller's optimizer when it returns.
     ///
     /// Gradients add to those that are there (call `zero_grad` first), but for encoders suppressed
-    /// under [`Suppression::SkipBackward`]: theirs are undefined afterwards. The report's tensors are
-    /// on the device; on the CPU nothing waits, on another device only a schedule that reads ρ of
-    /// teachers that are not cached, and a modulation that reads what it weighs.
+    /// under [`Suppression::SkipBackward`]: theirs are undefined afterwards. The report's
+    /// [`outcome`](StepReport::outcome) says whether they are complete, where they accumulate, or the
+    /// step was skipped. Its tensors are on the device; on the CPU nothing waits, on another device only
+    /// a schedule that reads ρ of teachers that are not cached, a modulation that reads what it
+    /// weighs, and once a window fp16 or a [`NonFinite`] policy that skips.
     ///
     /// # Errors
     /// Wrong shapes, kinds or devices in the batch, in a teacher's answer or in the student's output;
@@ -61,38 +78,61 @@ impl G2dTrainer {
     pub fn step(&mut self, student: &dyn Student, batch: &Batch) -> Result<StepReport> {
         self.check_student(student)?;
         batch.check(&self.modalities, self.params.device())?;
+        self.open_window()?;
 
         let parts = Parts::of(batch, self.modalities.len())?;
         let teachers = self.ask_teachers(&parts)?;
         let confidence = self.confidences(&teachers, &parts)?;
         let plan = self.plan(&teachers, &confidence, &parts)?;
 
-        let features = features(student, &self.modalities, &parts, |m, part| {
-            self.encode(student, m, part, &plan)
-        })?;
-        let logits = student.fuse(&features, true)?;
-        self.check_logits(&logits, &teachers, &parts)?;
-        let terms = self.loss_terms(student, &logits, &features, &teachers, &parts)?;
-        self.check_finite(&terms)?;
-        self.check_modulation(student, &features)?;
-        self.observe_terms(&terms, &parts)?;
+        let answer = self.answer(student, &parts, &teachers, &plan)?;
+        let terms = self.loss_terms(&answer, &teachers, &parts)?;
+        self.check_modulation(student, &answer.features)?;
 
-        terms.total.f_backward().map_err(|e| Error::torch("run backward", e))?;
-        self.suppression.settle(&plan, &self.params)?;
-        let modulation = self.modulate(student, &plan, &logits, &features, &parts)?;
+        let made = Evidence {
+            batch,
+            teachers: &teachers,
+            confidence: &confidence,
+            features: &answer.features,
+            logits: &answer.logits,
+            terms: &terms,
+        };
+        let window = self.accumulation.window();
+        let outcome = match self.check_loss(&made)? {
+            None => {
+                if window.is_last() {
+                    self.observe_terms(&terms, &parts)?;
+                }
+                self.learn(&made, &plan)?
+            }
+            Some(source) => {
+                let before = self.accumulation.reset();
+                self.skip(Skipped::NonFinite(source), before)?
+            }
+        };
+        let modulation = match outcome {
+            StepOutcome::Ready => self.modulate(student, &plan, &answer, &parts)?,
+            _ => None,
+        };
 
         let report = StepReport {
             at: self.progress,
             plan,
             modulation,
+            window,
+            outcome,
             batch_size: batch.size(),
             present: parts.counts(),
             terms: detached(terms),
             confidence,
-            logits: logits.detach(),
+            logits: answer.logits.detach(),
         };
-        self.observe(student, &report, &parts, &features, &teachers)?;
-        self.totals.add(&report)?;
+        if report.outcome.is_ready() {
+            self.observe(student, &report, &parts, &answer.features, &teachers)?;
+        }
+        if report.outcome.skipped().is_none() {
+            self.totals.add(&report)?;
+        }
         self.progress.step += 1;
         self.progress.total_steps += 1;
         Ok(report)
@@ -101,7 +141,7 @@ impl G2dTrainer {
     /// Closes an epoch: reads its means in one transfer, tells the scheduler, asks the probes.
     ///
     /// # Errors
-    /// [`Error::Config`] if no step was made since the last call; [`Error::NonFinite`] if a loss that
+    /// [`Error::Config`](crate::Error::Config) if no step was made since the last call; [`Error::NonFinite`](crate::Error::NonFinite) if a loss that
     /// was not read before turns out not to be finite.
     pub fn end_epoch(&mut self) -> Result<EpochReport> {
         if self.progress.step == 0 {
@@ -114,6 +154,7 @@ impl G2dTrainer {
         }
         self.read_unread(&[])?;
         let mut report = self.totals.read(self.progress, &self.modalities)?;
+        report.unfinished = self.drop_window()?;
         self.scheduler.end_epoch(self.progress.epoch, &report.confidence)?;
         for probe in &mut self.probes {
             report.measurements.extend(probe.end_epoch()?);
@@ -134,6 +175,28 @@ impl G2dTrainer {
         &self.modalities
     }
 
+    /// fp16's loss scale, for a checkpoint; `None` in another precision.
+    pub fn loss_scale(&self) -> Option<LossScale> {
+        (self.precision == Precision::Fp16).then_some(self.loss_scale)
+    }
+
+    /// Goes on with the loss scale of a checkpoint.
+    ///
+    /// # Errors
+    /// [`Error::Config`](crate::Error::Config) for a scale that is not positive and finite.
+    pub fn restore_loss_scale(&mut self, scale: LossScale) -> Result<()> {
+        if scale.scale.is_finite() && scale.scale > 0.0 {
+            self.loss_scale = scale;
+            return Ok(());
+        }
+        Err(error::config(
+            "loss scale",
+            "a finite number above 0",
+            format!("{}", scale.scale),
+            "restore what `loss_scale` said",
+        ))
+    }
+
     fn check_student(&self, student: &dyn Student) -> Result<()> {
         if student.modalities() == self.modalities {
             return Ok(());
@@ -146,74 +209,21 @@ impl G2dTrainer {
         ))
     }
 
-    fn encode(
-        &self,
-        student: &dyn Student,
-        m: usize,
-        batch: &Batch,
-        plan: &Plan,
-    ) -> Result<Tensor> {
-        let features = self.suppression.encode(student, m, batch, plan)?;
-        check_rows(
-            &format!("features of modality {:?}", self.modalities[m]),
-            &features,
-            None,
-            batch,
-        )?;
-        Ok(features)
-    }
-
-    fn check_logits(
-        &self,
-        logits: &Tensor,
-        teachers: &[Option<TeacherOutput>],
-        parts: &Parts<'_>,
-    ) -> Result<()> {
-        check_rows("logits of the student", logits, Some(2), parts.whole())?;
-        let classes = logits.size()[1];
-        for (m, teacher) in teachers.iter().enumerate() {
-            let Some(teacher) = teacher else { continue };
-            let size = teacher.logits.size();
-            if size[1] != classes {
-                return Err(error::shape(
-                    format!("logits of teacher {:?}", self.modalities[m]),
-                    format!("{:?}, the student's", [size[0], classes]),
-                    format!("{size:?}"),
-                    "teachers and student must know the same classes",
-                ));
-            }
-        }
-        let checked =
-            |(teacher, rows): (&Option<_>, &Rows)| teacher.is_some() && matches!(rows, Rows::All);
-        if teachers.iter().zip(parts.rows()).any(checked) {
-            return Ok(()); // against a teacher's logits, of the same shape
-        }
-        self.loss.check_targets(&logits.size(), parts.whole().targets())
-    }
-
     fn loss_terms(
         &self,
-        student: &dyn Student,
-        logits: &Tensor,
-        features: &[Tensor],
+        answer: &Answer,
         teachers: &[Option<TeacherOutput>],
         parts: &Parts<'_>,
     ) -> Result<LossTerms> {
-        let batch = parts.whole();
-        let distilled = self.distilled(student, features, teachers, batch)?;
-        let projected = distilled
-            .iter()
-            .zip(&self.modalities)
-            .map(|(features, modality)| self.projection.apply(modality, features))
-            .collect::<Result<Vec<_>>>()?;
         let terms = self.loss.terms(&LossInput {
             modalities: &self.modalities,
-            logits,
-            features: &projected,
+            logits: &answer.logits,
+            features: &answer.distilled,
             teachers,
             rows: parts.rows(),
-            targets: batch.targets(),
+            targets: parts.whole().targets(),
         })?;
+        check_terms(&terms, self.modalities.len())?;
         if terms.total.requires_grad() {
             return Ok(terms);
         }
@@ -223,33 +233,6 @@ impl G2dTrainer {
             "none: nothing could learn",
             "call `step` with gradients on, and let the student's layers require them",
         ))
-    }
-
-    /// What L_feat compares: the student's word, checked. Without teachers nobody asks.
-    fn distilled(
-        &self,
-        student: &dyn Student,
-        features: &[Tensor],
-        teachers: &[Option<TeacherOutput>],
-        batch: &Batch,
-    ) -> Result<Vec<Tensor>> {
-        if teachers.is_empty() {
-            return Ok(features.iter().map(Tensor::shallow_clone).collect());
-        }
-        let distilled = student.distilled_features(features)?;
-        if distilled.len() != features.len() {
-            return Err(error::shape(
-                "distilled features of the student",
-                format!("{} tensors, one for each of {:?}", features.len(), self.modalities),
-                format!("{}", distilled.len()),
-                "mend `Student::distilled_features`",
-            ));
-        }
-        for (modality, distilled) in self.modalities.iter().zip(&distilled) {
-            let what = format!("distilled features of modality {modality:?}");
-            check_rows(&what, distilled, None, batch)?;
-        }
-        Ok(distilled)
     }
 
     /// Shows the probes the graph that backward will free.

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
+use super::Window;
 use crate::{Batch, Error, ModalityParams, Plan, Result, Student};
 
 /// What a κ below 1 does to its encoder.
@@ -13,8 +14,11 @@ pub enum Suppression {
     ///
     /// κ = 0: the encoder runs without gradient, costs no backward and keeps no activations, and its
     /// parameters' gradients are undefined after the step, whatever they were before: no optimizer
-    /// moves them. 0 < κ < 1: its gradient is scaled by κ. Running statistics of batch norm still
-    /// move (the encoder runs in training mode).
+    /// moves them. 0 < κ < 1: its gradient is scaled by κ. [`SuppressedMode`] says whether its running
+    /// statistics still move.
+    ///
+    /// Where gradients accumulate, what an encoder learnt from earlier micro-batches of the window
+    /// stays: its gradient is made undefined at the window's first micro-batch alone.
     #[default]
     SkipBackward,
     /// What the authors' code does: after a full backward the gradient is multiplied by κ. A zero
@@ -36,6 +40,18 @@ pub enum GradientScope {
     FourDimensional,
 }
 
+/// How an encoder runs that κ = 0 keeps outside the graph.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SuppressedMode {
+    /// As in training, like the authors' code: batch norm takes the batch's statistics and goes on
+    /// moving its running ones, dropout drops.
+    #[default]
+    Train,
+    /// As in evaluation: nothing of the encoder changes, buffers included.
+    Evaluation,
+}
+
 impl Suppression {
     /// The features of modality `m`, with what `plan` allows of its gradient.
     pub(super) fn encode(
@@ -44,12 +60,13 @@ impl Suppression {
         m: usize,
         batch: &Batch,
         plan: &Plan,
+        mode: SuppressedMode,
     ) -> Result<Tensor> {
         let kappa = plan.kappa()[m];
         match self {
             Self::SkipBackward if kappa == 0.0 => {
                 let _no_grad = tch::no_grad_guard();
-                Ok(student.encode(m, batch, true)?.detach())
+                Ok(student.encode(m, batch, mode == SuppressedMode::Train)?.detach())
             }
             Self::SkipBackward if kappa < 1.0 => gate(&student.encode(m, batch, true)?, kappa),
             _ => student.encode(m, batch, true),
@@ -57,10 +74,12 @@ impl Suppression {
     }
 
     /// After backward: leaves the gradients as the optimizer may see them.
-    pub(super) fn settle(self, plan: &Plan, params: &ModalityParams) -> Result<()> {
+    pub(super) fn settle(self, plan: &Plan, params: &ModalityParams, window: Window) -> Result<()> {
         for (m, &kappa) in plan.kappa().iter().enumerate() {
             match self {
-                Self::SkipBackward if kappa == 0.0 => params.clear_gradients(m)?,
+                Self::SkipBackward if kappa == 0.0 && window.is_first() => {
+                    params.clear_gradients(m)?
+                }
                 Self::SkipBackward => {}
                 Self::ZeroGradient(_) if kappa == 1.0 => {}
                 Self::ZeroGradient(scope) => scale(params, m, kappa, scope)?,

@@ -2,7 +2,7 @@
 
 use tch::Tensor;
 
-use super::{G2dTrainer, check::check_rows};
+use super::{G2dTrainer, NonFinite, check::check_rows};
 use crate::{Candidates, Plan, Result, Teacher, TeacherOutput, error, host, parts::Parts};
 
 impl G2dTrainer {
@@ -12,15 +12,17 @@ impl G2dTrainer {
         let _no_grad = tch::no_grad_guard();
         let ask = |m: usize, teacher: &dyn Teacher| {
             let Some(batch) = parts.get(m) else { return Ok(None) };
+            let region = self.precision.region(batch.device())?;
             let output = teacher.output(m, batch)?;
+            drop(region);
             let what = format!("logits of teacher {:?}", self.modalities[m]);
             check_rows(&what, &output.logits, Some(2), batch)?;
             let what = format!("features of teacher {:?}", self.modalities[m]);
             check_rows(&what, &output.features, None, batch)?;
             self.loss.check_targets(&output.logits.size(), batch.targets())?;
             Ok(Some(TeacherOutput {
-                features: output.features.detach(),
-                logits: output.logits.detach(),
+                features: self.precision.widened(output.features.detach())?,
+                logits: self.precision.widened(output.logits.detach())?,
                 host: output.host,
             }))
         };
@@ -73,7 +75,13 @@ impl G2dTrainer {
         let k = self.modalities.len();
         let missing = || (0..k).filter(|&m| parts.rows()[m].is_missing());
         let candidates = if self.scheduler.reads_confidence(self.progress) {
-            Candidates::of(self.read_confidence(teachers, confidence)?)
+            let rho = self.read_confidence(teachers, confidence)?;
+            let mut asked = rho.iter().zip(confidence).filter(|(_, rho)| rho.is_some());
+            if self.non_finite != NonFinite::Error && asked.any(|(rho, _)| !rho.is_finite()) {
+                // Nobody can be ranked: the step will be skipped, and its report says why.
+                return Plan::new(vec![0.0; k]);
+            }
+            Candidates::of(rho)
         } else {
             Candidates::unread(k)
         };
@@ -103,7 +111,7 @@ impl G2dTrainer {
                 .filter_map(|(m, teacher)| Some((m, teacher.host.as_ref()?)))
                 .map(|(m, view)| self.rho(m, &view.logits, &view.targets))
                 .collect::<Result<Vec<_>>>()?;
-            host::read_scalars(&on_host)?
+            host::read_on_host(&on_host)?
         } else {
             let on_device: Vec<Tensor> =
                 confidence.iter().flatten().map(Tensor::shallow_clone).collect();

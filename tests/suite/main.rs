@@ -5,15 +5,15 @@
 //! - `loss.rs`, `confidence.rs`, `schedules.rs`: numbers against PyTorch and plans by hand.
 //! - `step.rs`, `suppression.rs`, `zero_gradient.rs`, `modulation.rs`: what a step does to
 //!   parameters and gradients.
+//! - `accumulation.rs`, `precision.rs`, `non_finite.rs`: windows, autocast, what is skipped.
 //! - `stages.rs`: schedules through the trainer: who learns, bit by bit.
 //! - `missing/`: samples that lack a modality, against the subset by hand.
 //! - `errors/`, `configuration.rs`: every refusal, its words, and that it changed nothing.
 //! - `settings.rs`: what is read from and written to TOML and JSON.
-//! - `probes.rs`: what they measure, by hand.
+//! - `panics.rs`, `waits.rs`: what unwinds through a step, and how often it reads the device.
 //! - `caching/`: teachers' answers on disk: exact, bound, and refused when altered.
 //! - `torchscript.rs`: teachers from Python, against PyTorch.
 //! - `probes/`: what they measure, against NumPy and by hand; `diagnosis.rs`: what is made of it.
-//! - `records.rs`, `data.rs`: files out and in.
 //! - `adopters/`: models of other shapes in a loop like a user's.
 //! - `records.rs`, `data.rs`: files out and in. `record/`: several recorders, run folders, TensorBoard,
 //!   plots and report.
@@ -21,6 +21,7 @@
 //! - `supply.rs`: the minimum supported Rust beside the dependencies'.
 //! - `template.rs`: a downstream crate is built, and its binary started.
 
+mod accumulation;
 mod adopters;
 mod caching;
 #[cfg(feature = "report")]
@@ -36,6 +37,9 @@ mod errors;
 mod loss;
 mod missing;
 mod modulation;
+mod non_finite;
+mod panics;
+mod precision;
 mod probes;
 mod quickstart;
 #[cfg(feature = "report")]
@@ -50,4 +54,5 @@ mod support;
 mod suppression;
 mod template;
 mod torchscript;
+mod waits;
 mod zero_gradient;

@@ -9,6 +9,8 @@ fn report(epoch: u64) -> EpochReport {
     EpochReport {
         epoch,
         steps: 7,
+        skipped: 0,
+        unfinished: 0,
         modalities: Modality::list(["a", "b"]),
         total: 1.5,
         task: 0.25,

@@ -5,7 +5,7 @@ use std::fmt::Debug;
 use g2d::{
     Batch, Classification, Confidence, ConfidenceKind, Distillation, EpochReport, ExponentialError,
     FeatureReduction, GradientScope, InverseError, Joint, Labels, Measurement, Modality, Partial,
-    PerBatch, Progress, Ranking, Regression, Schedule, Sequential, StepValues, Suppression,
+    PerBatch, Progress, Ranking, Regression, Schedule, Sequential, StepOutcome, StepValues, Suppression,
     TrueClassProbability,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -268,6 +268,7 @@ fn reports_go_through_files() {
 fn numbers_that_are_not_finite_come_back() {
     let values = StepValues {
         at: Progress::default(),
+        outcome: StepOutcome::Ready,
         kappa: vec![1.0, 0.5],
         total: f64::NAN,
         task: f64::INFINITY,

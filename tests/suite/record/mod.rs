@@ -17,6 +17,8 @@ pub fn epoch(epoch: u64) -> EpochReport {
     EpochReport {
         epoch,
         steps: 3,
+        skipped: 0,
+        unfinished: 0,
         modalities: Modality::list(["audio", "video"]),
         total: 2.0 / (e + 1.0),
         task: 1.0 / (e + 1.0),

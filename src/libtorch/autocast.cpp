@@ -1,0 +1,42 @@
+// Autocast for a device and a kind of the caller's choice.
+#include "guarded.h"
+#include <ATen/autocast_mode.h>
+
+static_assert(static_cast<int>(at::kHalf) == 5 && static_cast<int>(at::kBFloat16) == 15);
+
+namespace {
+at::DeviceType device_of(int device) {
+  return device == 0 ? at::kCPU : device == 1 ? at::kCUDA : at::kMPS;
+}
+} // namespace
+
+extern "C" {
+
+// How things stand on this thread; `kind` is libtorch's number of a scalar type.
+struct g2d_autocast {
+  int device;
+  int kind;
+  bool enabled;
+};
+
+char *g2d_autocast_enter(int device, int kind, g2d_autocast *before) {
+  return guarded([&] {
+    using namespace at::autocast;
+    const auto type = device_of(device);
+    *before = {device, static_cast<int>(get_autocast_dtype(type)), is_autocast_enabled(type)};
+    set_autocast_dtype(type, static_cast<at::ScalarType>(kind));
+    set_autocast_enabled(type, true);
+    clear_cache();
+  });
+}
+
+char *g2d_autocast_leave(const g2d_autocast *before) {
+  return guarded([&] {
+    using namespace at::autocast;
+    const auto type = device_of(before->device);
+    set_autocast_enabled(type, before->enabled);
+    set_autocast_dtype(type, static_cast<at::ScalarType>(before->kind));
+    clear_cache();
+  });
+}
+}

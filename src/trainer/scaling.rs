@@ -1,0 +1,78 @@
+//! Dynamic loss scaling for fp16, as in PyTorch's `GradScaler`.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{Result, error};
+
+/// How the loss scale follows overflows. The loss is multiplied by the scale before backward, so that
+/// small gradients do not vanish in fp16, and the gradients are divided by it once they are complete.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LossScaling {
+    /// The scale at the beginning, 65536.
+    pub initial: f64,
+    /// By what it is multiplied after `interval` good steps of the optimizer in a row, 2.
+    pub growth: f64,
+    /// By what it is multiplied after an overflow, 0.5.
+    pub backoff: f64,
+    /// 2000.
+    pub interval: u64,
+}
+
+impl Default for LossScaling {
+    fn default() -> Self {
+        Self { initial: 65536.0, growth: 2.0, backoff: 0.5, interval: 2000 }
+    }
+}
+
+impl LossScaling {
+    pub(super) fn check(&self) -> Result<()> {
+        let Self { initial, growth, backoff, interval } = *self;
+        let wrong = [
+            ("initial", initial, "finite and ≥ 1", initial.is_finite() && initial >= 1.0),
+            ("growth", growth, "finite and > 1", growth.is_finite() && growth > 1.0),
+            ("backoff", backoff, "between 0 and 1", backoff > 0.0 && backoff < 1.0),
+            ("interval", interval as f64, "at least 1", interval >= 1),
+        ]
+        .into_iter()
+        .find(|(.., right)| !right);
+        match wrong {
+            None => Ok(()),
+            Some((name, value, expected, _)) => Err(error::config(
+                format!("loss scaling: {name}"),
+                expected,
+                format!("{value}"),
+                "start from `LossScaling::default()`",
+            )),
+        }
+    }
+}
+
+/// The loss scale of a run, for its checkpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LossScale {
+    /// The loss is multiplied by it.
+    pub scale: f64,
+    /// Good steps of the optimizer since it last changed.
+    pub good_steps: u64,
+}
+
+impl LossScale {
+    pub(super) fn new(scaling: LossScaling) -> Self {
+        Self { scale: scaling.initial, good_steps: 0 }
+    }
+
+    /// After gradients that overflowed.
+    pub(super) fn back_off(&mut self, scaling: LossScaling) {
+        *self = Self { scale: self.scale * scaling.backoff, good_steps: 0 };
+    }
+
+    /// After gradients that did not.
+    pub(super) fn hold(&mut self, scaling: LossScaling) {
+        self.good_steps += 1;
+        if self.good_steps >= scaling.interval {
+            *self = Self { scale: self.scale * scaling.growth, good_steps: 0 };
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! Every variable of a model, as one: what all its gradients and running statistics go through.
+
+use std::collections::HashSet;
+
+use tch::{Tensor, nn::VarStore};
+
+use crate::{Error, Result, host, libtorch};
+
+/// A model's parameters and buffers, each once, sorted by name within a `VarStore`.
+///
+/// Which of the parameters learn is asked when it matters: layers may be frozen or unfrozen between.
+#[derive(Debug, Default)]
+pub(crate) struct Variables {
+    parameters: Vec<(String, Tensor)>,
+    buffers: Vec<Tensor>,
+    known: HashSet<usize>,
+}
+
+impl Variables {
+    pub(crate) fn of(vs: &VarStore) -> Self {
+        let mut variables = Self::default();
+        variables.add(vs);
+        variables
+    }
+
+    /// Adds what `vs` holds and is not known yet.
+    pub(crate) fn add(&mut self, vs: &VarStore) {
+        // A frozen parameter is still one of these, a buffer never.
+        let trainable: HashSet<usize> = vs.trainable_variables().iter().map(place).collect();
+        let mut all: Vec<_> = vs.variables().into_iter().collect();
+        all.sort_by(|a, b| a.0.cmp(&b.0));
+        for (name, tensor) in all {
+            if trainable.contains(&place(&tensor)) {
+                self.add_parameter(name, &tensor);
+            } else if tensor.numel() > 0 && self.known.insert(place(&tensor)) {
+                self.buffers.push(tensor);
+            }
+        }
+    }
+
+    /// Adds a parameter, unless it is known.
+    pub(crate) fn add_parameter(&mut self, name: String, tensor: &Tensor) {
+        if tensor.numel() > 0 && self.known.insert(place(tensor)) {
+            self.parameters.push((name, tensor.shallow_clone()));
+        }
+    }
+
+    /// Makes every gradient undefined.
+    pub(crate) fn clear_gradients(&self) -> Result<()> {
+        libtorch::clear_grads(self.parameters.iter().map(|(_, tensor)| tensor))
+    }
+
+    /// Multiplies every gradient by `factor`. The answer is a device scalar, 1 where a number among
+    /// them was not finite, else 0; `None` without gradients.
+    pub(crate) fn scale_gradients(&self, factor: f64) -> Result<Option<Tensor>> {
+        let learning = self.parameters.iter().map(|(_, tensor)| tensor);
+        libtorch::scale_grads(learning.filter(|tensor| tensor.requires_grad()), factor)
+    }
+
+    /// The first parameter by name whose gradient is not finite. Waits for the device.
+    pub(crate) fn first_bad_gradient(&self) -> Result<Option<&str>> {
+        let with_gradient: Vec<_> = self
+            .parameters
+            .iter()
+            .map(|(name, tensor)| (name, tensor.grad()))
+            .filter(|(_, gradient)| gradient.defined())
+            .collect();
+        let finite = with_gradient
+            .iter()
+            .map(|(_, gradient)| gradient.f_isfinite()?.f_all())
+            .collect::<std::result::Result<Vec<_>, _>>()
+            .map_err(|source| Error::torch("look for a gradient that is not finite", source))?;
+        let finite = host::read_scalars(&finite)?;
+        let mut named = with_gradient.iter().zip(finite);
+        Ok(named.find(|(_, finite)| *finite == 0.0).map(|((name, _), _)| name.as_str()))
+    }
+
+    /// Copies of all buffers as they are now.
+    pub(crate) fn snapshot(&self) -> Result<Buffers> {
+        let copy = |live: &Tensor| {
+            let mut copy = live.f_detach()?.f_empty_like()?;
+            copy.f_copy_(live)?;
+            Ok((live.shallow_clone(), copy))
+        };
+        let _no_grad = tch::no_grad_guard();
+        let copies = self.buffers.iter().map(copy).collect::<std::result::Result<_, _>>();
+        copies.map(Buffers).map_err(|source| Error::torch("copy running statistics", source))
+    }
+}
+
+/// Buffers (running statistics) as they were.
+#[derive(Debug)]
+pub(crate) struct Buffers(Vec<(Tensor, Tensor)>);
+
+impl Buffers {
+    /// Puts them back.
+    pub(crate) fn restore(self) -> Result<()> {
+        let _no_grad = tch::no_grad_guard();
+        for (mut live, before) in self.0 {
+            live.f_copy_(&before)
+                .map_err(|source| Error::torch("put running statistics back", source))?;
+        }
+        Ok(())
+    }
+}
+
+/// Where a tensor's numbers are: the same for every handle on it.
+fn place(tensor: &Tensor) -> usize {
+    tensor.data_ptr() as usize
+}

@@ -1,0 +1,289 @@
+//! Mixed precision: what runs in which kind, fp16's loss scale, and how autocast is left.
+
+use std::{
+    cell::RefCell,
+    panic::{AssertUnwindSafe, catch_unwind},
+};
+
+use g2d::{
+    Batch, Classification, G2dTrainer, LossScale, LossScaling, Modality, Precision, Result,
+    Skipped, StepOutcome, Student, SuppressedMode,
+};
+use tch::{Kind, Tensor, nn};
+
+use crate::support::{Bent, Kappa, Tiny, WIDTH, below, gradients, mismatch, values, wave};
+
+fn single(k: usize) -> Tiny {
+    Tiny::of_widths(&vec![WIDTH; k], Kind::Float)
+}
+
+fn trainer(student: &Tiny, precision: Precision, kappa: &[f64]) -> G2dTrainer {
+    let builder = student.taught(Classification::default()).precision(precision);
+    builder.scheduler(Kappa(kappa.to_vec())).build(student).unwrap()
+}
+
+/// The kind that a layer computes in now.
+fn kind_now() -> Kind {
+    let x = wave(0.0, &[2, 2]).to_kind(Kind::Float);
+    x.matmul(&x).kind()
+}
+
+/// A student that notes in which kinds its parts run.
+struct Noting<'a>(&'a Tiny, RefCell<Vec<Kind>>);
+
+impl Student for Noting<'_> {
+    fn modalities(&self) -> &[Modality] {
+        self.0.modalities()
+    }
+    fn encode(&self, m: usize, batch: &Batch, train: bool) -> Result<Tensor> {
+        let features = self.0.encode(m, batch, train)?;
+        self.1.borrow_mut().push(features.kind());
+        Ok(features)
+    }
+    fn fuse(&self, features: &[Tensor], train: bool) -> Result<Tensor> {
+        let logits = self.0.fuse(features, train)?;
+        self.1.borrow_mut().push(logits.kind());
+        Ok(logits)
+    }
+    fn unimodal_logits(&self, m: usize, features: &[Tensor]) -> Option<Tensor> {
+        self.0.unimodal_logits(m, features)
+    }
+}
+
+#[test]
+fn layers_run_in_the_kind_and_losses_in_float() {
+    for (precision, kind) in [
+        (Precision::Bf16, Kind::BFloat16),
+        (Precision::Fp16, Kind::Half),
+        (Precision::Full, Kind::Float),
+    ] {
+        let student = single(2);
+        let noting = Noting(&student, RefCell::default());
+        let mut trainer = trainer(&student, precision, &[0.0, 1.0]);
+        let report = trainer.step(&noting, &student.batch(4, 0.0)).unwrap();
+        assert_eq!(noting.1.take(), [kind; 3]);
+        let terms = [&report.terms.total, &report.terms.task].into_iter();
+        let terms = terms.chain(report.terms.feature.iter().chain(&report.terms.logit).flatten());
+        let told = terms.chain(report.confidence.iter().flatten()).chain([&report.logits]);
+        told.for_each(|tensor| assert_eq!(tensor.kind(), Kind::Float));
+        gradients(&student.vs).values().for_each(|g| assert_eq!(g.kind(), Kind::Float));
+        assert_eq!(kind_now(), Kind::Float, "autocast went on");
+
+        let seen = trainer.evaluate(&noting, [Ok(student.batch(4, 0.0))]).unwrap();
+        assert_eq!(noting.1.take(), [kind; 3]);
+        assert_eq!((seen.logits.kind(), seen.heads[0].1.kind()), (Kind::Float, Kind::Float));
+    }
+}
+
+#[test]
+fn bf16_gradients_are_close_to_float_s() {
+    let student = single(2);
+    let run = |precision| {
+        student.optimizer().zero_grad();
+        let mut trainer = trainer(&student, precision, &[1.0, 1.0]);
+        trainer.step(&student, &student.batch(16, 0.0)).unwrap();
+        gradients(&student.vs)
+    };
+    let full = run(Precision::Full);
+    for precision in [Precision::Bf16, Precision::Fp16] {
+        let found = run(precision);
+        assert!(found.keys().eq(full.keys()));
+        for (name, gradient) in &full {
+            let error = (gradient - &found[name]).norm() / gradient.norm();
+            let error = error.double_value(&[]);
+            assert!(error < 0.03, "{precision:?}: {name} is off by {error}");
+            assert!(error > 0.0, "{precision:?}: {name} was made in Float");
+        }
+    }
+}
+
+/// Encoders that share a layer outside their paths.
+struct Sharing {
+    vs: nn::VarStore,
+    names: Vec<Modality>,
+    own: Vec<nn::Linear>,
+    shared: nn::Linear,
+}
+
+impl Sharing {
+    fn new() -> Self {
+        let vs = nn::VarStore::new(tch::Device::Cpu);
+        let linear = |name: &str| nn::linear(vs.root() / name, 5, 5, Default::default());
+        tch::manual_seed(3);
+        let (own, shared) = (vec![linear("m0"), linear("m1")], linear("shared"));
+        Self { names: Modality::list(["m0", "m1"]), own, shared, vs }
+    }
+}
+
+impl Student for Sharing {
+    fn modalities(&self) -> &[Modality] {
+        &self.names
+    }
+    fn encode(&self, m: usize, batch: &Batch, _train: bool) -> Result<Tensor> {
+        Ok(batch.input(m).apply(&self.own[m]).apply(&self.shared))
+    }
+    fn fuse(&self, features: &[Tensor], _train: bool) -> Result<Tensor> {
+        Ok(&features[0] + &features[1])
+    }
+}
+
+/// The suppressed encoder runs first and without gradient; were its cast of the shared weight used
+/// again, the learning one would leave no gradient. libtorch 2.13 makes another, older ones did not.
+#[test]
+fn a_cast_made_without_gradient_is_not_reused() {
+    let student = Sharing::new();
+    let tiny = single(2);
+    let run = |precision| {
+        student.vs.trainable_variables().iter_mut().for_each(Tensor::zero_grad);
+        let params = g2d::ModalityParams::by_name(&student.vs, &student.names).unwrap();
+        let builder = G2dTrainer::builder(Classification::default()).encoders(params);
+        let builder = builder.precision(precision).scheduler(Kappa(vec![0.0, 1.0]));
+        builder.build(&student).unwrap().step(&student, &tiny.batch(4, 0.0)).unwrap();
+        gradients(&student.vs)["shared.weight"].copy()
+    };
+    let (full, low) = (run(Precision::Full), run(Precision::Bf16));
+    let error = ((&full - &low).norm() / full.norm()).double_value(&[]);
+    assert!(full.norm().double_value(&[]) > 0.0 && error < 0.03, "off by {error}");
+}
+
+/// An optimizer steps between: remembered casts would be of the weights before.
+#[test]
+fn a_cast_does_not_outlive_its_step() {
+    let student = single(2);
+    let batch = student.batch(4, 0.0);
+    let mut trainer = trainer(&student, Precision::Bf16, &[1.0, 1.0]);
+    let first = trainer.step(&student, &batch).unwrap();
+    {
+        let _no_grad = tch::no_grad_guard();
+        for mut weight in student.vs.trainable_variables() {
+            let _ = weight.fill_(0.0);
+        }
+    }
+    let second = trainer.step(&student, &batch).unwrap();
+    assert!(first.logits.abs().max().double_value(&[]) > 0.0);
+    assert_eq!(second.logits.abs().max().double_value(&[]), 0.0);
+}
+
+#[test]
+fn an_overflow_is_skipped_and_the_scale_follows() {
+    let student = Tiny::of_widths(&[WIDTH; 2], Kind::Float);
+    let scaling = LossScaling { initial: 2f64.powi(100), growth: 4.0, backoff: 0.5, interval: 2 };
+    let builder = student.taught(Classification::default()).precision(Precision::Fp16);
+    let mut trainer = builder.loss_scaling(scaling).build(&student).unwrap();
+    let mut optimizer = student.optimizer();
+    let before = values(&student.vs);
+    let batch = student.batch(4, 0.0);
+    let report = trainer.step(&student, &batch).unwrap();
+    let skipped = Skipped::Overflow { scale: 2f64.powi(100) };
+    assert_eq!(report.outcome, StepOutcome::Skipped(skipped.clone()));
+    assert_eq!(report.read().unwrap().outcome.skipped(), Some(&skipped));
+    assert!(gradients(&student.vs).is_empty());
+    optimizer.step();
+    crate::support::assert_same(&values(&student.vs), &before);
+    assert_eq!(trainer.loss_scale(), Some(LossScale { scale: 2f64.powi(99), good_steps: 0 }));
+
+    // Restored from a checkpoint, it goes on from there; two good steps in a row let it grow.
+    let scale = |scale: f64, good_steps| LossScale { scale, good_steps };
+    trainer.restore_loss_scale(scale(1024.0, 0)).unwrap();
+    for expected in [scale(1024.0, 1), scale(4096.0, 0), scale(4096.0, 1)] {
+        optimizer.zero_grad();
+        assert!(trainer.step(&student, &batch).unwrap().outcome.is_ready());
+        assert_eq!(trainer.loss_scale(), Some(expected));
+    }
+    let epoch = trainer.end_epoch().unwrap();
+    assert_eq!((epoch.steps, epoch.skipped), (4, 1));
+    mismatch(trainer.restore_loss_scale(scale(f64::NAN, 0)), &["loss scale", "NaN"]);
+    let json = serde_json::to_string(&trainer.loss_scale()).unwrap();
+    assert_eq!(serde_json::from_str::<Option<LossScale>>(&json).unwrap(), trainer.loss_scale());
+}
+
+/// At a scale of 1 it is no overflow any more: an error, and no gradient is left.
+#[test]
+fn a_gradient_that_no_scale_mends_is_an_error() {
+    let student = Tiny::of_widths(&[WIDTH; 2], Kind::Float);
+    let scaling = LossScaling { initial: 2.0, ..LossScaling::default() };
+    let builder = student.builder(Classification::default()).precision(Precision::Fp16);
+    let mut trainer = builder.loss_scaling(scaling).build(&student).unwrap();
+    let slope = |m, x: Tensor| if m == 0 { &x + (&x * 0.0).abs().sqrt() } else { x };
+    let bent = Bent::encode(&student, slope);
+    let batch = student.batch(4, 0.0);
+    let first = trainer.step(&bent, &batch).unwrap();
+    assert_eq!(first.outcome, StepOutcome::Skipped(Skipped::Overflow { scale: 2.0 }));
+    let words = ["gradient of \"m0.", "encoder of modality \"m0\"", "bf16"];
+    mismatch(trainer.step(&bent, &batch), &words);
+    assert!(gradients(&student.vs).is_empty());
+    trainer.step(&student, &batch).unwrap();
+}
+
+/// Micro-batches under a loss scale: unscaled once, when the window is complete.
+#[test]
+fn fp16_accumulates_scaled_gradients() {
+    let student = single(2);
+    let run = |precision, n| {
+        student.optimizer().zero_grad();
+        let builder = student.taught(Classification::default()).precision(precision);
+        let mut trainer = builder.accumulate(n).build(&student).unwrap();
+        for i in 0..2 {
+            let report = trainer.step(&student, &student.batch(4, i as f64)).unwrap();
+            assert_eq!(report.outcome.is_ready(), i == 1 && n == 2);
+        }
+        trainer.finish_window().unwrap();
+        gradients(&student.vs)
+    };
+    let full = run(Precision::Full, 2);
+    for n in [2, 3] {
+        for (name, gradient) in run(Precision::Fp16, n) {
+            let error = (&full[&name] - &gradient).norm() / full[&name].norm();
+            assert!(error.double_value(&[]) < 0.03, "{name} of a window of {n}");
+        }
+    }
+}
+
+#[test]
+fn autocast_is_left_as_it_was() {
+    let student = single(2);
+    for kappa in [[0.0, 1.0], [1.0, 1.0]] {
+        let panics = Bent::encode(&student, |_, _| panic!("a layer fed the wrong shape"));
+        let mut trainer = trainer(&student, Precision::Bf16, &kappa);
+        let step = || trainer.step(&panics, &student.batch(4, 0.0)).map(drop);
+        assert!(catch_unwind(AssertUnwindSafe(step)).is_err());
+        assert_eq!(kind_now(), Kind::Float);
+        let evaluate = || trainer.evaluate(&panics, [Ok(student.batch(4, 0.0))]).map(drop);
+        assert!(catch_unwind(AssertUnwindSafe(evaluate)).is_err());
+        assert_eq!(kind_now(), Kind::Float);
+        let fails = Bent::fuse(&student, |logits| logits.slice(0, 0, 1, 1));
+        trainer.step(&fails, &student.batch(4, 0.0)).unwrap_err();
+        assert_eq!(kind_now(), Kind::Float);
+        trainer.step(&student, &student.batch(4, 0.0)).unwrap();
+        student.optimizer().zero_grad();
+    }
+}
+
+/// Suppressed encoders in evaluation mode keep their running statistics; in training mode they move.
+#[test]
+fn a_suppressed_encoder_keeps_its_statistics_on_request() {
+    for (mode, stands) in [(SuppressedMode::Evaluation, true), (SuppressedMode::Train, false)] {
+        let student = Tiny::conv(2);
+        let before = values(&student.vs);
+        let builder = student.taught(Classification::default()).suppressed_mode(mode);
+        let mut trainer = builder.scheduler(Kappa(vec![0.0, 1.0])).build(&student).unwrap();
+        trainer.step(&student, &student.batch(4, 0.0)).unwrap();
+        student.optimizer().step();
+        let after = values(&student.vs);
+        let same = below(&before, "m0").iter().all(|(name, old)| old.equal(&after[name]));
+        assert_eq!(same, stands);
+        assert!(!after["m1.bn.running_mean"].equal(&before["m1.bn.running_mean"]));
+    }
+}
+
+#[test]
+fn numbers_of_the_loss_scale_are_checked() {
+    let student = single(2);
+    let build =
+        |scaling| student.builder(Classification::default()).loss_scaling(scaling).build(&student);
+    let good = LossScaling::default();
+    mismatch(build(LossScaling { initial: 0.5, ..good }), &["initial", "0.5"]);
+    mismatch(build(LossScaling { growth: 1.0, ..good }), &["growth", "found 1"]);
+    mismatch(build(LossScaling { backoff: 1.0, ..good }), &["backoff", "found 1"]);
+    mismatch(build(LossScaling { interval: 0, ..good }), &["interval", "found 0"]);
+}

@@ -1,0 +1,55 @@
+//! How often a step reads numbers back, each of which is a wait on a device. The counter counts on the
+//! CPU what would wait on a GPU.
+
+use g2d::{
+    CachedTeacher, Classification, G2dTrainerBuilder, NonFinite, Precision, Ranking, Sequential,
+    device_reads,
+};
+
+use crate::support::{Tiny, WIDTH, names};
+
+/// Reads in each of three steps of the second epoch.
+fn reads(student: &Tiny, builder: G2dTrainerBuilder) -> Vec<u64> {
+    let mut trainer = builder.build(student).unwrap();
+    trainer.step(student, &student.batch(6, 0.0)).unwrap();
+    trainer.end_epoch().unwrap();
+    let step = |_| {
+        let before = device_reads();
+        trainer.step(student, &student.batch(6, 0.0)).unwrap();
+        device_reads() - before
+    };
+    (0..3).map(step).collect()
+}
+
+fn cached(student: &Tiny) -> G2dTrainerBuilder {
+    (0..2).fold(student.builder(Classification::default()), |builder, m| {
+        let live = student.teacher(m, WIDTH).0;
+        let all = [Ok(student.batch(6, 0.0))];
+        builder.teacher(CachedTeacher::record(&live, m, all).unwrap())
+    })
+}
+
+#[test]
+fn a_step_waits_for_the_device_once_at_most() {
+    let student = Tiny::linear(2);
+    let live = || student.taught(Classification::default());
+    let stages = || Sequential::stages([9]);
+    assert_eq!(reads(&student, live().scheduler(stages())), [1, 1, 1]);
+    assert_eq!(reads(&student, cached(&student).scheduler(stages())), [0, 0, 0]);
+    let fixed = Ranking::Fixed(names(2));
+    assert_eq!(reads(&student, live().scheduler(stages().ranking(fixed))), [0, 0, 0]);
+    let previous = stages().ranking(Ranking::PreviousEpoch);
+    assert_eq!(reads(&student, live().scheduler(previous)), [0, 0, 0]);
+    assert_eq!(reads(&student, live()), [0, 0, 0], "joint");
+}
+
+/// Looking at gradients costs one more, once a window.
+#[test]
+fn looking_at_gradients_costs_a_wait_a_window() {
+    let student = Tiny::linear(2);
+    let skip = |builder: G2dTrainerBuilder| builder.non_finite(NonFinite::Skip);
+    assert_eq!(reads(&student, skip(cached(&student))), [1, 1, 1]);
+    assert_eq!(reads(&student, cached(&student).precision(Precision::Fp16)), [1, 1, 1]);
+    assert_eq!(reads(&student, cached(&student).precision(Precision::Bf16)), [0, 0, 0]);
+    assert_eq!(reads(&student, skip(cached(&student)).accumulate(3)), [0, 0, 1]);
+}
