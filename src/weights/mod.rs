@@ -7,6 +7,7 @@ mod load;
 mod save;
 
 pub use load::load;
+pub(crate) use load::{Loaded, read};
 pub use save::save;
 
 /// PyTorch's count of the batches that a batch norm has seen: it keeps one, tch does not.
