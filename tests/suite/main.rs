@@ -13,6 +13,7 @@
 //! - `panics.rs`, `waits.rs`: what unwinds through a step, and how often it reads the device.
 //! - `caching/`: teachers' answers on disk: exact, bound, and refused when altered.
 //! - `torchscript.rs`: teachers from Python, against PyTorch.
+//! - `teaching.rs`: teachers trained, what is kept, what is refused.
 //! - `probes/`: what they measure, against NumPy and by hand; `diagnosis.rs`: what is made of it.
 //! - `adopters/`: models of other shapes in a loop like a user's.
 //! - `records.rs`, `data.rs`: files out and in. `record/`: several recorders, run folders, TensorBoard,
@@ -52,6 +53,7 @@ mod step;
 mod supply;
 mod support;
 mod suppression;
+mod teaching;
 mod template;
 mod torchscript;
 mod waits;
