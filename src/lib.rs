@@ -30,6 +30,7 @@ mod smp;
 mod state;
 mod student;
 mod teacher;
+mod teaching;
 mod trainer;
 mod variables;
 pub mod weights;
@@ -64,8 +65,9 @@ pub use state::State;
 pub use student::Student;
 pub use teacher::{
     CacheFile, CacheHeader, CacheIdentity, CachedTeacher, HostView, ModuleTeacher, ScriptOutput,
-    Storage, Teacher, TeacherOutput, TorchScriptTeacher,
+    Storage, Teacher, TeacherOutput, TorchScriptTeacher, UnimodalModel,
 };
+pub use teaching::{Keep, Taught, TeachingEpoch, UnimodalTrainer};
 pub use trainer::{
     EpochReport, G2dTrainer, G2dTrainerBuilder, GradientScope, LossScale, LossScaling, NonFinite,
     NonFiniteSource, Precision, Predictions, Skipped, StepOutcome, StepReport, StepValues,
@@ -87,6 +89,6 @@ pub mod prelude {
     pub use crate::{
         Batch, CachedTeacher, Classification, Distillation, G2dLoss, G2dTrainer, ImbalanceProbe,
         Joint, Modality, ModalityParams, ModuleTeacher, Regression, Sequential, SmpScheduler,
-        Student, Teacher, TorchScriptTeacher,
+        Student, Teacher, TorchScriptTeacher, UnimodalTrainer,
     };
 }

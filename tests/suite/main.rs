@@ -15,6 +15,7 @@
 //! - `caching/`: teachers' answers on disk: exact, bound, and refused when altered.
 //! - `checkpoint/`: snapshots: a run goes on bit by bit, or is refused.
 //! - `torchscript.rs`: teachers from Python, against PyTorch.
+//! - `teaching.rs`: teachers trained, what is kept, what is refused.
 //! - `probes/`: what they measure, against NumPy and by hand; `diagnosis.rs`: what is made of it.
 //! - `adopters/`: models of other shapes in a loop like a user's.
 //! - `records.rs`, `data.rs`: files out and in. `record/`: several recorders, run folders, TensorBoard,
@@ -57,6 +58,7 @@ mod step;
 mod supply;
 mod support;
 mod suppression;
+mod teaching;
 mod template;
 mod torchscript;
 mod waits;
