@@ -177,7 +177,7 @@ fn probe(run: &Run, metric: &str) -> Option<Plot> {
             Some(Row { name, value, interval: None, colour: Colour::Hue(m) })
         };
         let rows = modalities.iter().enumerate().filter_map(bar).collect();
-        let after = row.report.epoch + 1;
+        let after = row.report.epoch.saturating_add(1);
         return Some(Plot {
             name,
             title: format!("{} after {after} epochs", words(metric)),

@@ -68,11 +68,13 @@ impl LossScale {
         *self = Self { scale: self.scale * scaling.backoff, good_steps: 0 };
     }
 
-    /// After gradients that did not.
+    /// After gradients that did not. As in PyTorch, a scale that `Float` could not hold is not taken.
     pub(super) fn hold(&mut self, scaling: LossScaling) {
         self.good_steps += 1;
         if self.good_steps >= scaling.interval {
-            *self = Self { scale: self.scale * scaling.growth, good_steps: 0 };
+            let grown = self.scale * scaling.growth;
+            let scale = if grown <= f64::from(f32::MAX) { grown } else { self.scale };
+            *self = Self { scale, good_steps: 0 };
         }
     }
 }
