@@ -63,9 +63,10 @@ impl LossScale {
         Self { scale: scaling.initial, good_steps: 0 }
     }
 
-    /// After gradients that overflowed.
+    /// After gradients that overflowed. Below `Float`'s smallest normal number all would be 0.
     pub(super) fn back_off(&mut self, scaling: LossScaling) {
-        *self = Self { scale: self.scale * scaling.backoff, good_steps: 0 };
+        let scale = (self.scale * scaling.backoff).max(f64::from(f32::MIN_POSITIVE));
+        *self = Self { scale, good_steps: 0 };
     }
 
     /// After gradients that did not. As in PyTorch, a scale that `Float` could not hold is not taken.

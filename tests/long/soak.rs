@@ -117,7 +117,9 @@ fn copy(batch: &Batch) -> Batch {
 /// The batch with an input that is NaN.
 fn spoilt(batch: &Batch) -> Batch {
     let inputs: Vec<_> = batch.inputs().iter().map(|x| x * f64::NAN).collect();
-    Batch::new(inputs, batch.targets().shallow_clone()).with_ids(batch.ids().unwrap())
+    let spoilt = Batch::new(inputs, batch.targets().shallow_clone()).with_ids(batch.ids().unwrap());
+    let flags = (0..K).filter_map(|m| Some((m, batch.present(m)?)));
+    flags.fold(spoilt, |batch, (m, flags)| batch.with_present(m, flags))
 }
 
 /// One trainer with all that belongs to it.

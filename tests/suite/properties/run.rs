@@ -114,9 +114,15 @@ impl Run<'_> {
 
     /// What is wrong in a step, if its policy looks at it at all.
     fn wrong(&self, step: &Step) -> Option<Wrong> {
-        // A gradient that nobody looks at would spoil the weights.
-        let looks = self.case.skips() || self.case.precision == Precision::Fp16;
-        step.wrong.clone().filter(|wrong| looks || !matches!(wrong, Wrong::Steep(_)))
+        step.wrong.clone().filter(|wrong| match wrong {
+            // A gradient that nobody looks at would spoil the weights.
+            Wrong::Steep(_) => self.case.skips() || self.case.precision == Precision::Fp16,
+            // Features that are distilled are a way to learn.
+            Wrong::LogitDetached => {
+                self.case.teachers.is_empty() || self.case.distillation.alpha == 0.0
+            }
+            _ => true,
+        })
     }
 
     fn batch(&self, i: usize, step: &Step, wrong: Option<&Wrong>) -> Batch {
@@ -152,10 +158,9 @@ impl Run<'_> {
             Err(error) => {
                 prop_assert_eq!(self.trainer.progress(), at);
                 same_weights(self.model, &weights)?;
+                // Before backward the window stands where it was; after it nothing of it is left.
                 let left = gradients(&self.model.vs);
-                if same(&left, &grads) && !self.open.steep {
-                    // Before backward: the window stands where it was.
-                } else {
+                if !same(&left, &grads) {
                     prop_assert!(left.is_empty(), "gradients after {}", error);
                     self.open.place = 0;
                 }
