@@ -99,8 +99,10 @@ impl CsvRecorder {
     /// Adds columns at the end, empty in the rows that are there.
     fn widen(&mut self, new: Vec<String>) -> Result<()> {
         let wider = || -> csv::Result<Vec<u8>> {
-            let mut rows =
-                csv::ReaderBuilder::new().has_headers(false).flexible(true).from_path(&self.path)?;
+            let mut rows = csv::ReaderBuilder::new()
+                .has_headers(false)
+                .flexible(true)
+                .from_path(&self.path)?;
             let mut wide = csv::WriterBuilder::new().flexible(true).from_writer(Vec::new());
             for (i, row) in rows.records().enumerate() {
                 let mut row = row?;

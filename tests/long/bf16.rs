@@ -57,7 +57,8 @@ fn student(set: &AvMnist, teachers: &[CachedTeacher], seed: u64, precision: Prec
         .encoders(student.encoder_params(&vs).unwrap())
         .scheduler(Sequential::stages([EPOCHS / 2]))
         .precision(precision);
-    let builder = teachers.iter().fold(builder, |builder, teacher| builder.teacher(teacher.share()));
+    let builder =
+        teachers.iter().fold(builder, |builder, teacher| builder.teacher(teacher.share()));
     let mut trainer = builder.build(&student).unwrap();
     let (mut optimizer, mut rng) = (optimizer(&vs), StdRng::seed_from_u64(seed));
     for epoch in 0..EPOCHS {
@@ -92,7 +93,11 @@ fn bf16_reaches_the_result_of_fp32() {
         let teachers = [0, 1].map(|m| teacher(&set, m, seed));
         full.push(student(&set, &teachers, seed, Precision::Full));
         half.push(student(&set, &teachers, seed, Precision::Bf16));
-        eprintln!("seed {seed}: fp32 {:.2} %, bf16 {:.2} %", full.last().unwrap(), half.last().unwrap());
+        eprintln!(
+            "seed {seed}: fp32 {:.2} %, bf16 {:.2} %",
+            full.last().unwrap(),
+            half.last().unwrap()
+        );
     }
     let ((mean, width), (other, other_width)) =
         (mean_and_half_width(&full), mean_and_half_width(&half));

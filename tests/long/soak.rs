@@ -197,7 +197,9 @@ impl Run {
         let mut report = self.trainer.end_epoch().unwrap();
         self.skipped += report.skipped;
         let whole = || data.iter().step_by(4).map(copy);
-        report.measurements.extend(Shapley::default().measure(&self.student, &whole().collect::<Vec<_>>()).unwrap());
+        report.measurements.extend(
+            Shapley::default().measure(&self.student, &whole().collect::<Vec<_>>()).unwrap(),
+        );
         let all: Vec<_> = data.iter().map(copy).collect();
         let linear = LinearProbe::default().measure(&self.student, &all, &all).unwrap();
         report.measurements.extend(linear);
@@ -227,7 +229,11 @@ fn soak() {
         for run in &mut runs {
             let batch = &data[i % BATCHES];
             // At places of a window and of an epoch that change.
-            if i % 53 == 7 { run.step(&spoilt(batch)) } else { run.step(batch) }
+            if i % 53 == 7 {
+                run.step(&spoilt(batch))
+            } else {
+                run.step(batch)
+            }
             if (i + 1) % EPOCH == 0 {
                 run.end_epoch(&data);
             }

@@ -62,10 +62,8 @@ fn csv_grows_by_a_column_that_the_header_lacks() {
     let rows = || {
         let mut reader = csv::Reader::from_path(&path).unwrap();
         let names: Vec<_> = reader.headers().unwrap().iter().map(str::to_owned).collect();
-        let rows: Vec<Vec<String>> = reader
-            .records()
-            .map(|row| row.unwrap().iter().map(str::to_owned).collect())
-            .collect();
+        let rows: Vec<Vec<String>> =
+            reader.records().map(|row| row.unwrap().iter().map(str::to_owned).collect()).collect();
         (names, rows)
     };
     let (names, found) = rows();

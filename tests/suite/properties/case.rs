@@ -124,9 +124,8 @@ fn schedule(k: usize, taught: bool) -> BoxedStrategy<Schedule> {
     if !taught {
         return prop_oneof![1 => Just(Schedule::Joint), 2 => sequential].boxed();
     }
-    let per_batch = (0..2_u64, 0..3_u64).prop_map(|(first, more)| {
-        Schedule::PerBatch(first, first + more)
-    });
+    let per_batch =
+        (0..2_u64, 0..3_u64).prop_map(|(first, more)| Schedule::PerBatch(first, first + more));
     let alpha = prop_oneof![Just(1e-3), 0.1..2.0, Just(1e9)];
     let partial = (alpha, 0..3_u64, read).prop_map(|(a, end, r)| Schedule::Partial(a, end, r));
     prop_oneof![1 => Just(Schedule::Joint), 3 => sequential, 2 => per_batch, 2 => partial].boxed()
@@ -135,15 +134,10 @@ fn schedule(k: usize, taught: bool) -> BoxedStrategy<Schedule> {
 fn distillation(k: usize) -> impl Strategy<Value = Distillation> {
     let weight = || prop_oneof![1 => Just(0.0), 3 => Just(1.0), 2 => 1e-3..10.0];
     let each = move || {
-        prop_oneof![
-            Just(PerModality::All(1.0)),
-            vec(weight(), k).prop_map(PerModality::Each),
-        ]
+        prop_oneof![Just(PerModality::All(1.0)), vec(weight(), k).prop_map(PerModality::Each),]
     };
-    let temperature = prop_oneof![
-        Just(PerModality::All(1.0)),
-        vec(0.25..4.0, k).prop_map(PerModality::Each),
-    ];
+    let temperature =
+        prop_oneof![Just(PerModality::All(1.0)), vec(0.25..4.0, k).prop_map(PerModality::Each),];
     let reduction = prop_oneof![Just(FeatureReduction::Mean), Just(FeatureReduction::SquaredNorm)];
     (weight(), weight(), weight(), each(), each(), temperature, reduction).prop_map(
         |(task_weight, alpha, beta, feature_weight, logit_weight, temperature, reduction)| {
@@ -193,8 +187,7 @@ fn step(k: usize) -> impl Strategy<Value = Step> {
             1 => Just(Some(vec![false; rows])),
             2 => vec(any::<bool>(), rows).prop_map(Some),
         ];
-        let present =
-            if masked { vec(flags, k).boxed() } else { Just(vec![None; k]).boxed() };
+        let present = if masked { vec(flags, k).boxed() } else { Just(vec![None; k]).boxed() };
         present.prop_map(move |mut present| {
             // A sample needs a modality: where all have flags, each row keeps one.
             if present.iter().all(Option::is_some) {
@@ -213,7 +206,8 @@ pub fn case() -> impl Strategy<Value = Case> {
     let forms = prop_oneof![
         2 => Just(Form::Flat), 1 => (1..4_i64).prop_map(Form::Tokens), 2 => Just(Form::Picture)
     ];
-    let tasks = prop_oneof![2 => Just(Task::Single), 1 => Just(Task::Multi), 1 => Just(Task::Regression)];
+    let tasks =
+        prop_oneof![2 => Just(Task::Single), 1 => Just(Task::Multi), 1 => Just(Task::Regression)];
     let precision = prop_oneof![
         3 => Just(Precision::Full), 1 => Just(Precision::Bf16), 2 => Just(Precision::Fp16)
     ];

@@ -56,7 +56,8 @@ impl Model {
                 .add(nn::linear(&path / "b", 6, width, Default::default()))
         });
         let encoders = encoders.collect();
-        let head = nn::linear(&root / "head", case.widths.iter().sum(), case.columns, Default::default());
+        let head =
+            nn::linear(&root / "head", case.widths.iter().sum(), case.columns, Default::default());
         let differ = names.iter().zip(case.widths.iter().zip(&case.taught_widths));
         let differ = differ.filter(|(_, (own, taught))| own != taught);
         let differ: Vec<_> = differ.map(|(m, (&own, &taught))| (m.clone(), own, taught)).collect();

@@ -1,12 +1,10 @@
 //! A case as a user's loop, and what must hold after each step.
 
-
-
 use g2d::{
-    Batch, CachedTeacher, ConfidenceRatio, Error, G2dTrainer, GradientCosine, GradientNorm,
-    G2dLoss, GradientScope, HeadAccuracy, LossInput, LossRatio, LossTerms, Modality, ModalityGap, NonFinite, Precision, Skipped,
-    StepOutcome, StepReport, StudentConfidence, SuppressedMode, Suppression, TeacherCka,
-    UpdateRatio,
+    Batch, CachedTeacher, ConfidenceRatio, Error, G2dLoss, G2dTrainer, GradientCosine,
+    GradientNorm, GradientScope, HeadAccuracy, LossInput, LossRatio, LossTerms, Modality,
+    ModalityGap, NonFinite, Precision, Skipped, StepOutcome, StepReport, StudentConfidence,
+    SuppressedMode, Suppression, TeacherCka, UpdateRatio,
 };
 use proptest::{prelude::*, test_runner::TestCaseError};
 use tch::{Kind, Tensor, nn};
@@ -132,7 +130,8 @@ impl Run<'_> {
             None => batch,
         };
         let flags = step.present.iter().enumerate().filter_map(|(m, f)| Some((m, f.clone()?)));
-        let own = |m: &usize| !matches!(wrong, Some(Wrong::Nobody)) && wrong != Some(&Wrong::Flags(*m));
+        let own =
+            |m: &usize| !matches!(wrong, Some(Wrong::Nobody)) && wrong != Some(&Wrong::Flags(*m));
         flags.filter(|(m, _)| own(m)).fold(batch, |batch, (m, f)| batch.with_present(m, f))
     }
 
@@ -293,7 +292,10 @@ impl Run<'_> {
         let present: Vec<_> = step.present.iter().map(count).collect();
         prop_assert_eq!(&report.present, &present);
         prop_assert_eq!(report.batch_size, step.rows as i64);
-        prop_assert_eq!((report.window.place, report.window.length), (self.open.place, case.window));
+        prop_assert_eq!(
+            (report.window.place, report.window.length),
+            (self.open.place, case.window)
+        );
         prop_assert_eq!(report.logits.size(), [step.rows as i64, case.columns]);
         prop_assert!(!report.logits.requires_grad() && !report.terms.total.requires_grad());
 

@@ -52,13 +52,44 @@ use Wrong::*;
 
 pub fn wrong(k: usize) -> impl Strategy<Value = Wrong> {
     let of: [fn(usize) -> Wrong; 20] = [
-        InputNan, InputRows, Flags, TeacherClasses, TeacherRows, TeacherWidth, TeacherFlat,
-        TeacherKind, TeacherHalf, TeacherNanLogits, TeacherNanFeatures, HostFlat, HostRows,
-        HostTargets, FeatureRows, FeatureFlat, FeatureKind, FeatureUndefined, FeatureNan, Steep,
+        InputNan,
+        InputRows,
+        Flags,
+        TeacherClasses,
+        TeacherRows,
+        TeacherWidth,
+        TeacherFlat,
+        TeacherKind,
+        TeacherHalf,
+        TeacherNanLogits,
+        TeacherNanFeatures,
+        HostFlat,
+        HostRows,
+        HostTargets,
+        FeatureRows,
+        FeatureFlat,
+        FeatureKind,
+        FeatureUndefined,
+        FeatureNan,
+        Steep,
     ];
     let alone = [
-        InputMissing, Empty, FlagsBeyond, Nobody, Label, TargetKind, TargetShape, TargetNan, IdsCut,
-        IdsUnknown, IdsMissing, LogitRows, LogitFlat, LogitKind, LogitDetached, DistilledCount,
+        InputMissing,
+        Empty,
+        FlagsBeyond,
+        Nobody,
+        Label,
+        TargetKind,
+        TargetShape,
+        TargetNan,
+        IdsCut,
+        IdsUnknown,
+        IdsMissing,
+        LogitRows,
+        LogitFlat,
+        LogitKind,
+        LogitDetached,
+        DistilledCount,
     ];
     prop_oneof![
         20 => (0..of.len(), 0..k).prop_map(move |(which, m)| of[which](m)),
@@ -85,11 +116,13 @@ impl Wrong {
     /// What comes of it.
     pub fn expected(&self, case: &Case, step: &Step) -> Expected {
         let named = |m: usize| format!("\"m{m}\"");
-        let says = |words: &[&str]| Expected::Refused(words.iter().map(|w| w.to_string()).collect());
+        let says =
+            |words: &[&str]| Expected::Refused(words.iter().map(|w| w.to_string()).collect());
         let says_of = |what: &str, m: usize| says(&[&format!("{what} {}", named(m))]);
         let here = |m: usize| step.present[m].as_ref().is_none_or(|flags| flags.contains(&true));
         let asked = |m: usize| here(m) && !case.teachers.is_empty();
-        let cached = (0..case.teachers.len()).any(|m| case.teachers[m] == Taught::Cached && here(m));
+        let cached =
+            (0..case.teachers.len()).any(|m| case.teachers[m] == Taught::Cached && here(m));
         let (alpha, beta) = (&case.distillation.alpha, &case.distillation.beta);
         let compares_features = |m| alpha * case.distillation.feature_weight.of(m) != 0.0;
         let compares_logits = |m| beta * case.distillation.logit_weight.of(m) != 0.0;
