@@ -48,8 +48,10 @@ fn outcome(folder: &Path) -> Vec<(String, Vec<u8>)> {
     let mut all = vec![("summary".to_owned(), fs::read(folder.join("summary.json")).unwrap())];
     for method in METHODS {
         let run = folder.join(method);
-        let mut snapshots: Vec<_> =
-            fs::read_dir(run.join("checkpoints")).unwrap().map(|entry| entry.unwrap().path()).collect();
+        let mut snapshots: Vec<_> = fs::read_dir(run.join("checkpoints"))
+            .unwrap()
+            .map(|entry| entry.unwrap().path())
+            .collect();
         snapshots.sort();
         let newest = snapshots.last().unwrap();
         for file in ["student.weights.safetensors", "sgd.optimizer.safetensors"] {
@@ -86,7 +88,9 @@ fn killed_twenty_times_it_ends_with_the_same_bits() {
         loop {
             let mut child = start(&example, &killed, true);
             if kills < KILLS {
-                thread::sleep(length.mul_f64(rng.random_range(0.0..0.9)) + Duration::from_millis(5));
+                thread::sleep(
+                    length.mul_f64(rng.random_range(0.0..0.9)) + Duration::from_millis(5),
+                );
                 if child.try_wait().unwrap().is_none() {
                     child.kill().unwrap();
                     child.wait().unwrap();
