@@ -142,10 +142,14 @@ fn scores(run: &Run) -> Vec<Pair> {
 fn shown(run: &Run, numbers: &[(String, f64)]) -> Vec<Pair> {
     let pair = |(name, value): &(String, f64)| {
         let (metric, of) = split(name, &run.info.modalities);
-        let of = of.map(|m| format!(", {m}")).unwrap_or_default();
-        let unit = run.info.labels.iter().find(|label| label.metric == metric);
-        let unit = unit.filter(|l| !l.unit.is_empty()).map(|l| format!(" {}", l.unit));
-        (format!("{}{of}", title(run, metric)), number(*value) + &unit.unwrap_or_default())
+        let of = of.map(|m| format!(", {m} inside the student")).unwrap_or_default();
+        let label = run.info.labels.iter().find(|label| label.metric == metric);
+        let value = match label.map_or("", |label| label.unit.as_str()) {
+            "" => number(*value),
+            "%" if value.is_finite() => format!("{value:.2} %"),
+            unit => format!("{} {unit}", number(*value)),
+        };
+        (format!("{}{of}", title(run, metric)), value)
     };
     numbers.iter().map(pair).collect()
 }
