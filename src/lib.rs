@@ -3,6 +3,7 @@
 #![deny(unsafe_code)]
 
 mod batch;
+pub mod checkpoint;
 mod diagnosis;
 mod error;
 mod file;
@@ -14,6 +15,7 @@ pub mod metrics;
 mod modality;
 mod modulation;
 mod number;
+pub mod optim;
 #[cfg(feature = "paper")]
 pub mod paper;
 mod params;
@@ -69,13 +71,18 @@ pub use teaching::{Keep, Taught, TeachingEpoch, UnimodalTrainer};
 pub use trainer::{
     EpochReport, G2dTrainer, G2dTrainerBuilder, GradientScope, LossScale, LossScaling, NonFinite,
     NonFiniteSource, Precision, Predictions, Skipped, StepOutcome, StepReport, StepValues,
-    SuppressedMode, Suppression, Window, evaluate, evaluate_teacher,
+    SuppressedMode, Suppression, TrainerState, Window, evaluate, evaluate_teacher,
 };
 
 /// The code of the guide is tested.
 #[cfg(doctest)]
 #[doc = include_str!("../docs/adopting.md")]
 mod adopting {}
+
+/// So is that of the guide to checkpoints.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/checkpoints.md")]
+mod checkpoints {}
 
 /// What most users import: the traits, the trainer and the common parts.
 pub mod prelude {

@@ -10,6 +10,7 @@ mod save;
 
 pub use best::BestWeights;
 pub use load::load;
+pub(crate) use load::{Loaded, read};
 pub use save::save;
 
 /// PyTorch's count of the batches that a batch norm has seen: it keeps one, tch does not.
