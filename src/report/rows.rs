@@ -117,7 +117,10 @@ impl RowChart {
             let (x, _) = chart.backend_coord(&(end, middle));
             let style = text(theme, Colour::Faint, Pos::new(HPos::Left, VPos::Center));
             let value = tick(row.value, high - low);
-            area.draw(&Text::new(value, (x - left + 10, y - top), style))?;
+            let (x, y) = (x - left + 10, y - top);
+            let under = [(x - 3, y - 9), (x + 3 + 8 * value.chars().count() as i32, y + 9)];
+            area.draw(&Rectangle::new(under, theme.rgb(Colour::Paper).filled()))?;
+            area.draw(&Text::new(value, (x, y), style))?;
         }
         Ok(())
     }

@@ -53,7 +53,7 @@ impl Lab {
     ) -> Result<MethodSummary> {
         let (method, recipe, metrics) = (pupil.method, &self.recipe, problem.task.metrics());
         let mut bar = bars.add(method.key(), recipe.epochs);
-        let mut recording = Recording::begin(self, method, teachers, problem)?;
+        let mut recording = Recording::begin(self, method, &*pupil.student, teachers, problem)?;
         let Pupil { vs, student, encoders, teachers, .. } = pupil;
         let student = &*student;
         let mut optimizer = Optimizer::of(&vs, recipe.rule).build()?;
