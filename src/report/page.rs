@@ -11,7 +11,7 @@ use super::{
     labels::{axis, capital, number, split, title},
     plots, theme,
 };
-use crate::{Error, Finding, Modality, Result, error, record::Run};
+use crate::{Advice, Error, Finding, Modality, Result, error, record::Run};
 
 /// A page of one run, or of several side by side: one HTML file without script that needs no network,
 /// for light and dark screens and for paper.
@@ -126,6 +126,7 @@ fn diagnosis(run: &Run) -> Option<Value> {
             text => capital(&finding.in_words(metric)),
             advice => capital(&finding.advice.to_string()),
             numbers => finding.shown(metric),
+            fine => matches!(finding.advice, Advice::KeepJoint | Advice::KeepSchedule),
         }
     };
     let findings = found.findings.iter().map(finding).collect::<Vec<_>>();
