@@ -70,6 +70,9 @@ pub struct Evidence {
     pub heads: Vec<Option<f64>>,
     /// Each encoder's linear probe, of [`LinearProbe`](crate::LinearProbe) with the same metric.
     pub probes: Vec<Option<f64>>,
+    /// The same before training: random features are often worth much, and what counts as learnt is
+    /// beyond them. Where it is not known, all that is beyond chance counts.
+    pub untrained: Vec<Option<f64>>,
     /// φ of [`Shapley`](crate::Shapley); its worth must rise as the model improves.
     pub contributions: Vec<Option<f64>>,
     /// Teachers' mean ρ on the training batches.
@@ -92,6 +95,7 @@ impl Evidence {
             teachers: Vec::new(),
             heads: Vec::new(),
             probes: Vec::new(),
+            untrained: Vec::new(),
             contributions: Vec::new(),
             confidence: Vec::new(),
             gradient_norms: Vec::new(),
@@ -149,6 +153,7 @@ impl Evidence {
             ("teachers", &self.teachers),
             ("heads", &self.heads),
             ("probes", &self.probes),
+            ("untrained", &self.untrained),
             ("contributions", &self.contributions),
             ("confidence", &self.confidence),
             ("gradient_norms", &self.gradient_norms),

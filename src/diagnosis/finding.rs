@@ -61,8 +61,8 @@ pub struct Finding {
     pub kind: FindingKind,
     /// Whose; of [`FindingKind::BelowTeacher`] the best teacher's.
     pub modality: Modality,
-    /// The numbers it rests on, by name: `head`, `teacher`, `fused`, `linear_probe`, `kept`,
-    /// `best_kept`, `shapley`, `confidence`, `gradient_norm`, as far as they are known.
+    /// The numbers it rests on, by name: `head`, `teacher`, `fused`, `linear_probe`,
+    /// `untrained`, `kept`, `best_kept`, `shapley`, `confidence`, `gradient_norm`, as far as they are known.
     pub numbers: Vec<(String, f64)>,
     /// What to do.
     pub advice: Advice,
@@ -81,6 +81,7 @@ impl Finding {
                 "head" | "teacher" => (name.as_str(), in_words(*value, metric)),
                 "fused" => ("fused model", in_words(*value, metric)),
                 "linear_probe" => ("linear probe of the encoder", in_words(*value, metric)),
+                "untrained" => ("the same before training", in_words(*value, metric)),
                 "kept" => ("kept of what its teacher knows", share(*value)),
                 "best_kept" => ("kept of the best kept modality", share(*value)),
                 "shapley" => ("Shapley contribution", format!("{value:.3}")),

@@ -24,6 +24,14 @@ fn kept(seen: &Evidence, values: &[Option<f64>], m: usize) -> Option<f64> {
     Some(seen.metric.gain(Evidence::of(values, m)?) / teacher)
 }
 
+/// How far encoder m's linear probe has come from where it began to its teacher.
+fn learned(seen: &Evidence, m: usize) -> Option<f64> {
+    let gain = |values: &[Option<f64>]| Some(seen.metric.gain(Evidence::of(values, m)?));
+    let start = gain(&seen.untrained).unwrap_or(0.0).max(0.0);
+    let (probe, teacher) = (gain(&seen.probes)?, gain(&seen.teachers)?);
+    (teacher > start).then(|| (probe - start) / (teacher - start))
+}
+
 fn suppressed(seen: &Evidence, limits: &Thresholds) -> Vec<Finding> {
     let Some((_, best)) = best_teacher(seen) else { return Vec::new() };
     let worthwhile = |m: &usize| {
@@ -42,13 +50,14 @@ fn suppressed(seen: &Evidence, limits: &Thresholds) -> Vec<Finding> {
 
 /// The finding about a suppressed modality.
 fn one(seen: &Evidence, limits: &Thresholds, m: usize, share: f64, most: f64) -> Finding {
-    let learned = kept(seen, &seen.probes, m).is_some_and(|probed| probed >= limits.learned);
+    let learned = learned(seen, m).is_some_and(|learned| learned >= limits.learned);
     let mut numbers = vec![("kept".to_owned(), share), ("best_kept".to_owned(), most)];
     let known = [
         ("head", Evidence::of(&seen.heads, m)),
         ("teacher", Evidence::of(&seen.teachers, m)),
         ("fused", seen.fused),
         ("linear_probe", Evidence::of(&seen.probes, m)),
+        ("untrained", Evidence::of(&seen.untrained, m)),
         ("shapley", Evidence::of(&seen.contributions, m)),
         ("confidence", Evidence::of(&seen.confidence, m)),
         ("gradient_norm", Evidence::of(&seen.gradient_norms, m)),

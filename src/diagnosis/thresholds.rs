@@ -20,8 +20,8 @@ pub struct Thresholds {
     /// By how much of what the best teacher knows the fused model must differ from it to be called
     /// better or worse: below, it is noise. 0.02.
     pub margin: f64,
-    /// A linear probe that keeps this share of what its teacher knows shows an encoder that has
-    /// learned. 0.8.
+    /// A linear probe that has come this far from the untrained encoder's to its teacher shows an
+    /// encoder that has learned. 0.8.
     pub learned: f64,
     /// Without a teacher to compare with: a modality whose Shapley contribution is below this share of
     /// an equal one, (v(all) − v(∅)) / k, contributes almost nothing. 0.2.

@@ -66,6 +66,15 @@ pub(super) fn header<'a>(
     Ok(area.split_vertically(below).1.margin(0, 10, MARGIN - 6, MARGIN + 6))
 }
 
+/// The most characters of a row's name.
+pub(super) const NAME: usize = 34;
+
+/// Width that the longest of some names takes, beside the rows that they name.
+pub(super) fn names_width<'a>(names: impl Iterator<Item = &'a String>) -> i32 {
+    let longest = names.map(|name| name.chars().count().min(NAME)).max().unwrap_or(0);
+    (longest as i32 * 8 + 24).max(80)
+}
+
 /// At most `most` characters.
 pub(super) fn shorten(text: &str, most: usize) -> String {
     if text.chars().count() <= most {

@@ -143,15 +143,14 @@ fn confidence(run: &Run) -> Option<Plot> {
 }
 
 fn losses(run: &Run) -> Vec<Plot> {
-    let whole = [
-        series("L_G2D", curve(run, |r| Some(r.report.total)), Colour::Ink, Stroke::Solid),
-        series(
-            "L_S, the task's part",
-            curve(run, |r| Some(r.report.task)),
-            Colour::Hue(0),
-            Stroke::Dashed,
-        ),
-    ];
+    let task = curve(run, |r| Some(r.report.task));
+    let total = curve(run, |r| Some(r.report.total));
+    let whole = if total == task {
+        [series("L_S, the task's loss", task, Colour::Ink, Stroke::Solid), None]
+    } else {
+        let task = series("L_S, the task's part", task, Colour::Hue(0), Stroke::Dashed);
+        [series("L_G2D", total, Colour::Ink, Stroke::Solid), task]
+    };
     let mut terms = each(run, Stroke::Solid, " features", |row, m| row.report.feature[m]);
     terms.extend(each(run, Stroke::Dashed, " logits", |row, m| row.report.logit[m]));
     let plot = |name: &str, title: &str, caption: &str, lines: Vec<Series>| {

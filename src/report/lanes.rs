@@ -7,11 +7,9 @@ use plotters::{
 
 use super::{
     Colour, Theme,
-    canvas::{Area, Drawn, TEXT, header, shorten, text, tick},
+    canvas::{Area, Drawn, NAME, TEXT, header, names_width, shorten, text, tick},
 };
 
-/// Width of the names.
-const NAMES: i32 = 150;
 /// Height of a lane.
 const LANE: u32 = 40;
 
@@ -42,11 +40,12 @@ impl LaneChart {
 
     pub(super) fn draw(&self, title: &str, theme: Theme, area: &Area<'_>) -> Drawn<()> {
         let area = header(area, theme, title, &[])?;
+        let names = names_width(self.lanes.iter().map(|lane| &lane.name));
         let far = self.lanes.iter().flat_map(|l| &l.spans).map(|s| s.1).fold(1.0, f64::max);
         let count = self.lanes.len() as f64;
         let mut chart = ChartBuilder::on(&area)
             .x_label_area_size(48)
-            .margin_left(NAMES)
+            .margin_left(names)
             .build_cartesian_2d(0.0..far, 0.0..count.max(1.0))?;
         let font = |colour| ("sans-serif", TEXT).into_font().color(&theme.rgb(colour));
         chart
@@ -56,6 +55,7 @@ impl LaneChart {
             .axis_style(theme.rgb(Colour::Faint))
             .label_style(font(Colour::Faint))
             .axis_desc_style(font(Colour::Ink))
+            .x_labels((far as usize + 1).min(11))
             .x_label_formatter(&|x| tick(*x, far))
             .x_desc(&self.x)
             .draw()?;
@@ -73,7 +73,7 @@ impl LaneChart {
             let (_, y) = chart.backend_coord(&(0.0, bottom + 0.38));
             let (_, top) = area.get_base_pixel();
             let style = text(theme, Colour::Ink, Pos::new(HPos::Right, VPos::Center));
-            area.draw(&Text::new(shorten(&lane.name, 20), (NAMES - 10, y - top), style))?;
+            area.draw(&Text::new(shorten(&lane.name, NAME), (names - 10, y - top), style))?;
         }
         Ok(())
     }

@@ -69,7 +69,7 @@ impl LineChart {
             .axis_style(theme.rgb(Colour::Faint))
             .label_style(font(Colour::Faint))
             .axis_desc_style(font(Colour::Ink))
-            .x_labels(10)
+            .x_labels((far as usize + 1).min(11))
             .y_labels(7)
             .x_label_formatter(&|x| tick(*x, far))
             .y_label_formatter(&|y| tick(*y, high - low))

@@ -11,7 +11,7 @@ use super::{
     labels::{axis, capital, number, split, title},
     plots, theme,
 };
-use crate::{Error, Finding, Modality, Result, error, record::Run};
+use crate::{Advice, Error, Finding, Modality, Result, error, record::Run};
 
 /// A page of one run, or of several side by side: one HTML file without script that needs no network,
 /// for light and dark screens and for paper.
@@ -126,6 +126,7 @@ fn diagnosis(run: &Run) -> Option<Value> {
             text => capital(&finding.in_words(metric)),
             advice => capital(&finding.advice.to_string()),
             numbers => finding.shown(metric),
+            fine => matches!(finding.advice, Advice::KeepJoint | Advice::KeepSchedule),
         }
     };
     let findings = found.findings.iter().map(finding).collect::<Vec<_>>();
@@ -142,10 +143,14 @@ fn scores(run: &Run) -> Vec<Pair> {
 fn shown(run: &Run, numbers: &[(String, f64)]) -> Vec<Pair> {
     let pair = |(name, value): &(String, f64)| {
         let (metric, of) = split(name, &run.info.modalities);
-        let of = of.map(|m| format!(", {m}")).unwrap_or_default();
-        let unit = run.info.labels.iter().find(|label| label.metric == metric);
-        let unit = unit.filter(|l| !l.unit.is_empty()).map(|l| format!(" {}", l.unit));
-        (format!("{}{of}", title(run, metric)), number(*value) + &unit.unwrap_or_default())
+        let of = of.map(|m| format!(", {m} inside the student")).unwrap_or_default();
+        let label = run.info.labels.iter().find(|label| label.metric == metric);
+        let value = match label.map_or("", |label| label.unit.as_str()) {
+            "" => number(*value),
+            "%" if value.is_finite() => format!("{value:.2} %"),
+            unit => format!("{} {unit}", number(*value)),
+        };
+        (format!("{}{of}", title(run, metric)), value)
     };
     numbers.iter().map(pair).collect()
 }

@@ -7,10 +7,9 @@ use plotters::{
 
 use super::{
     Colour, Level, Stroke, Theme,
-    canvas::{Area, Drawn, Key, TEXT, header, range, shorten, text, tick},
+    canvas::{Area, Drawn, Key, NAME, TEXT, header, names_width, range, shorten, text, tick},
 };
 
-const NAMES: i32 = 170;
 const ROW: u32 = 34;
 
 /// A value a row, and levels to compare them to.
@@ -60,6 +59,7 @@ impl RowChart {
             .map(|l| Key { name: &l.name, colour: l.colour, stroke: Stroke::Dashed })
             .collect();
         let area = header(area, theme, title, &keys)?;
+        let names = names_width(self.rows.iter().map(|row| &row.name));
         let zero = matches!(self.mark, Mark::Bar).then_some(0.0);
         let ends = self.rows.iter().flat_map(|r| r.interval.unwrap_or([r.value; 2]));
         let values = self.rows.iter().map(|row| row.value);
@@ -68,7 +68,7 @@ impl RowChart {
         let count = self.rows.len() as f64;
         let mut chart = ChartBuilder::on(&area)
             .x_label_area_size(48)
-            .margin_left(NAMES)
+            .margin_left(names)
             .margin_right(50)
             .build_cartesian_2d(low..high, 0.0..count.max(1.0))?;
         let font = |colour| ("sans-serif", TEXT).into_font().color(&theme.rgb(colour));
@@ -96,7 +96,7 @@ impl RowChart {
             let colour = theme.rgb(row.colour);
             let (_, y) = chart.backend_coord(&(low, middle));
             let style = text(theme, Colour::Ink, Pos::new(HPos::Right, VPos::Center));
-            area.draw(&Text::new(shorten(&row.name, 24), (NAMES - 10, y - top), style))?;
+            area.draw(&Text::new(shorten(&row.name, NAME), (names - 10, y - top), style))?;
             if !row.value.is_finite() {
                 continue;
             }
@@ -117,7 +117,10 @@ impl RowChart {
             let (x, _) = chart.backend_coord(&(end, middle));
             let style = text(theme, Colour::Faint, Pos::new(HPos::Left, VPos::Center));
             let value = tick(row.value, high - low);
-            area.draw(&Text::new(value, (x - left + 10, y - top), style))?;
+            let (x, y) = (x - left + 10, y - top);
+            let under = [(x - 3, y - 9), (x + 3 + 8 * value.chars().count() as i32, y + 9)];
+            area.draw(&Rectangle::new(under, theme.rgb(Colour::Paper).filled()))?;
+            area.draw(&Text::new(value, (x, y), style))?;
         }
         Ok(())
     }

@@ -52,7 +52,7 @@ pub enum Keep {
 /// #     let labels = Tensor::arange(32, (Kind::Int64, Device::Cpu)).remainder(4);
 /// #     Ok(Batch::new([labels.one_hot(4).to_kind(Kind::Float)], labels))
 /// # };
-/// # let (train, val) = (|_epoch: u64| vec![batch()], || vec![batch()]);
+/// # let (train, val) = (|_epoch: u64| (0..8).map(|_| batch()), || [batch()]);
 /// let mut vs = nn::VarStore::new(Device::Cpu);
 /// let encoder = nn::linear(vs.root() / "encoder", 4, 8, Default::default());
 /// let head = nn::linear(vs.root() / "head", 8, 4, Default::default());

@@ -103,6 +103,15 @@ fn advice_follows_history_rank_and_probe() {
     assert_eq!(found.findings[0].kind, FindingKind::Unused);
     assert_eq!(found.findings[0].advice, Advice::ReviseFusion);
     assert!(found.to_string().contains("74.0 %"));
+    // Random features were nearly as good: (0.74 − 0.70) / (0.7648 − 0.70) is not much.
+    seen.untrained = vec![None, Some(0.70)];
+    assert_eq!(kinds(&of(&seen))[0], FindingKind::Suppressed);
+    assert_eq!(of(&seen).findings[0].number("untrained"), Some(0.70));
+    seen.untrained = vec![None, Some(0.60)];
+    assert_eq!(kinds(&of(&seen))[0], FindingKind::Unused);
+    // Better than the teacher before it began: nothing can be said of learning.
+    seen.untrained = vec![None, Some(0.80)];
+    assert_eq!(kinds(&of(&seen))[0], FindingKind::Suppressed);
 }
 
 #[test]

@@ -68,7 +68,7 @@ fn it_is_the_plain_loop() {
     let (vs, net) = model(3);
     let (theirs, plain) = model(3);
     // θ ← θ − lr (momentum b + g + decay θ), by hand.
-    let mut momenta: Vec<Option<Tensor>> = vec![None; 4];
+    let mut momenta: [Option<Tensor>; 4] = Default::default();
     let mut loss_of_last = 0.0;
     for epoch in 0..3 {
         let lr = if epoch < 2 { 0.2 } else { 0.02 };

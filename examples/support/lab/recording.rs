@@ -15,6 +15,8 @@ pub struct Recording {
     pub recorders: Recorders,
     info: RunInfo,
     teachers: Vec<TeacherSummary>,
+    /// What a linear probe reads from the encoders before training.
+    untrained: Vec<Measurement>,
 }
 
 impl Recording {
@@ -22,6 +24,7 @@ impl Recording {
     pub fn begin(
         lab: &Lab,
         method: Method,
+        untrained: Vec<Measurement>,
         teachers: &[TeacherSummary],
         problem: &Problem,
         epoch: u64,
@@ -53,7 +56,7 @@ impl Recording {
             .with(CsvRecorder::resume(folder.join("epochs.csv"), epoch)?)
             .with(TensorBoard::resume(folder.join("tensorboard"), epoch)?);
         recorders.begin(&info);
-        Ok(Self { recorders, info, teachers: teachers.to_vec() })
+        Ok(Self { recorders, info, teachers: teachers.to_vec(), untrained })
     }
 
     /// Closes it with what the kept weights are worth.
@@ -71,7 +74,9 @@ impl Recording {
         scores.extend(heads(&metrics[0], "test", test));
         scores.extend(named(&metrics[..1], "val", val.fused.clone()));
         scores.extend(heads(&metrics[0], "val", val));
-        let mut measurements = held_out(lab, student, problem)?;
+        let measured = linear_probe(lab, student, problem)?;
+        let mut measurements = shapley(lab, student, problem)?;
+        measurements.extend(measured);
         let diagnosis = self.diagnosis(problem, reports, val, &measurements)?;
         if let Task::Classes(_) = problem.task {
             measurements.iter_mut().for_each(|one| one.value *= 100.0); // %, as the metric
@@ -98,6 +103,11 @@ impl Recording {
         let modalities = &problem.modalities;
         let mut seen =
             Evidence::new(metric, modalities).reports(reports).measurements(measurements);
+        let before = |m: &Modality| {
+            let own = self.untrained.iter().find(|one| one.modality.as_ref() == Some(m));
+            own.map(|one| one.value)
+        };
+        seen.untrained = modalities.iter().map(before).collect();
         let key = problem.task.metrics()[0].on("val");
         seen.fused = Some(val.fused[0] / factor);
         seen.heads = modalities.iter().map(|m| of(&val.heads, m)).collect();
@@ -113,25 +123,38 @@ fn heads(metric: &Metric, split: &str, measured: &Measured) -> Vec<(String, f64)
     measured.heads.iter().map(name).collect()
 }
 
-/// What is measured once, at the end, where the sets are small.
-fn held_out(lab: &Lab, student: &dyn Student, problem: &Problem) -> Result<Vec<Measurement>> {
-    let (train, val) = (&problem.splits.train, &problem.splits.val);
+fn batches(lab: &Lab, set: &Source) -> g2d::Result<Vec<Batch>> {
+    set.stored(lab.recipe.batch_size, lab.device).collect()
+}
+
+/// What each modality contributes on validation data, where that is small.
+fn shapley(lab: &Lab, student: &dyn Student, problem: &Problem) -> Result<Vec<Measurement>> {
+    let val = &problem.splits.val;
     if !val.small() {
         return Ok(Vec::new());
     }
-    let batches = |set: &Source| -> g2d::Result<Vec<Batch>> {
-        set.stored(lab.recipe.batch_size, lab.device).collect()
-    };
-    let val = batches(val)?;
     let mut shapley = Shapley::default();
     if let Task::Value { .. } = problem.task {
         let task = problem.task.clone();
         shapley = shapley.worth(move |predictions, targets| task.score(predictions, targets));
     }
-    let mut found = shapley.measure(student, &val)?;
+    let mut found = shapley.measure(student, &batches(lab, val)?)?;
     found.retain(|one| one.metric == "shapley");
-    if let (Task::Classes(_), true) = (&problem.task, train.small()) {
-        found.extend(LinearProbe::default().measure(student, &batches(train)?, &val)?);
-    }
     Ok(found)
+}
+
+/// What each encoder knows of classes, where the sets are small.
+pub fn linear_probe(
+    lab: &Lab,
+    student: &dyn Student,
+    problem: &Problem,
+) -> Result<Vec<Measurement>> {
+    let (train, val) = (&problem.splits.train, &problem.splits.val);
+    match problem.task {
+        Task::Classes(_) if train.small() && val.small() => {
+            let (train, val) = (batches(lab, train)?, batches(lab, val)?);
+            Ok(LinearProbe::default().measure(student, &train, &val)?)
+        }
+        _ => Ok(Vec::new()),
+    }
 }

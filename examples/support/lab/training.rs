@@ -8,7 +8,11 @@ use g2d::{
 use tch::nn::VarStore;
 
 use super::{
-    Lab, named, problem::Problem, recording::Recording, resuming::Saving, source::Source,
+    Lab, named,
+    problem::Problem,
+    recording::{Recording, linear_probe},
+    resuming::Saving,
+    source::Source,
     task::Task,
 };
 use crate::support::{
@@ -51,12 +55,13 @@ impl Lab {
         let student = &*student;
         let mut optimizer = Optimizer::of(&vs, recipe.rule).build()?;
         let mut trainer = self.trainer(method, student, encoders, asked, &problem.task)?;
+        let untrained = linear_probe(self, student, problem)?;
         let folder = self.out.join(method.key());
         let (mut saving, mut at) =
             Saving::begin(&folder, self.save_every, &mut trainer, &mut vs, &mut optimizer)?;
         let first = trainer.progress().epoch;
         let mut bar = bars.add(method.key(), recipe.epochs, first);
-        let mut recording = Recording::begin(self, method, teachers, problem, first)?;
+        let mut recording = Recording::begin(self, method, untrained, teachers, problem, first)?;
         for epoch in first..recipe.epochs {
             optimizer.set_lr_factor(recipe.lr.factor(epoch));
             let train = &problem.splits.train;
