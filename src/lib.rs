@@ -3,6 +3,7 @@
 #![deny(unsafe_code)]
 
 mod batch;
+pub mod checkpoint;
 mod diagnosis;
 mod error;
 mod file;
@@ -15,6 +16,7 @@ pub mod metrics;
 mod modality;
 mod modulation;
 mod number;
+pub mod optim;
 #[cfg(feature = "paper")]
 pub mod paper;
 mod params;
@@ -29,6 +31,7 @@ mod smp;
 mod state;
 mod student;
 mod teacher;
+mod teaching;
 mod trainer;
 mod variables;
 pub mod weights;
@@ -64,12 +67,13 @@ pub use state::State;
 pub use student::Student;
 pub use teacher::{
     CacheFile, CacheHeader, CacheIdentity, CachedTeacher, HostView, ModuleTeacher, ScriptOutput,
-    Storage, Teacher, TeacherOutput, TorchScriptTeacher,
+    Storage, Teacher, TeacherOutput, TorchScriptTeacher, UnimodalModel,
 };
+pub use teaching::{Keep, Taught, TeachingEpoch, UnimodalTrainer};
 pub use trainer::{
     EpochReport, G2dTrainer, G2dTrainerBuilder, GradientScope, LossScale, LossScaling, NonFinite,
     NonFiniteSource, Precision, Predictions, Skipped, StepOutcome, StepReport, StepValues,
-    SuppressedMode, Suppression, Window, evaluate, evaluate_teacher,
+    SuppressedMode, Suppression, TrainerState, Window, evaluate, evaluate_teacher,
 };
 
 /// The code of the guide is tested.
@@ -77,11 +81,16 @@ pub use trainer::{
 #[doc = include_str!("../docs/adopting.md")]
 mod adopting {}
 
+/// So is that of the guide to checkpoints.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/checkpoints.md")]
+mod checkpoints {}
+
 /// What most users import: the traits, the trainer and the common parts.
 pub mod prelude {
     pub use crate::{
         Batch, CachedTeacher, Classification, Distillation, G2dLoss, G2dTrainer, ImbalanceProbe,
         Joint, Modality, ModalityParams, ModuleTeacher, Regression, Sequential, SmpScheduler,
-        Student, Teacher, TorchScriptTeacher,
+        Student, Teacher, TorchScriptTeacher, UnimodalTrainer,
     };
 }

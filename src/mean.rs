@@ -13,9 +13,10 @@ pub(crate) struct Mean {
 }
 
 /// A [`Mean`] in numbers.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct MeanState {
+    #[serde(with = "crate::number")]
     sum: Option<f64>,
     weight: f64,
 }

@@ -224,7 +224,7 @@ impl ModalityParams {
 }
 
 /// Is `path` equal to `prefix` or inside it, by whole components?
-fn within(path: &str, prefix: &str) -> bool {
+pub(crate) fn within(path: &str, prefix: &str) -> bool {
     path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
 }
 

@@ -45,6 +45,11 @@ impl Variables {
         }
     }
 
+    /// Name and handle of every parameter.
+    pub(crate) fn parameters(&self) -> impl Iterator<Item = (&String, &Tensor)> {
+        self.parameters.iter().map(|(name, tensor)| (name, tensor))
+    }
+
     /// Makes every gradient undefined.
     pub(crate) fn clear_gradients(&self) -> Result<()> {
         libtorch::clear_grads(self.parameters.iter().map(|(_, tensor)| tensor))

@@ -10,22 +10,27 @@ use std::{
 
 use common::skipped;
 use g2d::{
-    EpochReport, Measurement, Modality,
-    record::{Finding, Outcome, Recorder, Run, RunInfo, RunRecorder},
+    Diagnosis, EpochReport, Evidence, Measurement, Metric, Modality, Thresholds,
+    record::{Outcome, Recorder, Run, RunInfo, RunRecorder},
     report::Report,
 };
 use tch::Device;
 
 const NAMES: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "chrome"];
 
-fn record(folder: &Path) -> g2d::Result<Run> {
+/// A run as the demo records it: metrics of each head, teachers, probes, what is measured at the end.
+fn record(folder: &Path, name: &str, head: f64) -> g2d::Result<Run> {
     let modalities = Modality::list(["audio", "video"]);
     let mut run = RunRecorder::create(folder)?;
-    let info = RunInfo::new("G²D <in a browser>", &modalities, Device::Cpu)
+    let info = RunInfo::new(name, &modalities, Device::Cpu)
+        .config(&serde_json::json!({"epochs": 3, "distillation": {"alpha": 0.625}}))?
+        .teacher("audio", [("val_accuracy", 61.75)])
         .teacher("video", [("val_accuracy", 76.25)])
-        .label("val_accuracy", "validation accuracy", "%");
+        .label("val_accuracy", "validation accuracy", "%")
+        .label("shapley", "Shapley contribution to accuracy", "points");
     run.begin(&info)?;
     for epoch in 0..3 {
+        let each = |metric: &str, value: f64| Measurement::of(metric, &modalities[1], value);
         let report = EpochReport {
             epoch,
             steps: 1,
@@ -38,13 +43,20 @@ fn record(folder: &Path) -> g2d::Result<Run> {
             logit: vec![Some(0.125); 2],
             confidence: vec![Some(0.5), Some(0.75)],
             kappa: vec![1.0, 0.0],
-            measurements: vec![Measurement::of("shapley", &modalities[0], 31.25)],
+            measurements: vec![each("gradient_norm", 1.5), each("loss_ratio", 2.5)],
         };
-        run.epoch(&report, &[("val_accuracy".to_owned(), 61.5 + epoch as f64)])?;
+        let metrics = [("", 61.5 + epoch as f64), ("_audio", 57.25), ("_video", head)];
+        let metrics = metrics.map(|(of, value)| (format!("val_accuracy{of}"), value));
+        run.epoch(&report, &metrics)?;
     }
-    let text = "video is suppressed".to_owned();
-    let diagnosis = vec![Finding { text, numbers: vec![("head accuracy".to_owned(), 27.125)] }];
-    run.finish(&Outcome { scores: vec![("test_accuracy".to_owned(), 89.75)], diagnosis })?;
+    let mut seen = Evidence::new(Metric::accuracy(6), &modalities);
+    seen.teachers = vec![Some(0.6175), Some(0.7625)];
+    seen.heads = vec![Some(0.5725), Some(head / 100.0)];
+    run.finish(&Outcome {
+        scores: vec![("test_accuracy".to_owned(), 89.75)],
+        measurements: vec![Measurement::of("shapley", &modalities[0], 31.25)],
+        diagnosis: Some(Diagnosis::of(&seen, &Thresholds::default())?),
+    })?;
     Run::read(folder)
 }
 
@@ -74,25 +86,37 @@ fn the_report_loads_without_errors_and_shows_the_numbers() {
     };
     let folder = tempfile::tempdir().unwrap();
     let page = folder.path().join("report.html");
-    let run = record(&folder.path().join("run")).unwrap();
-    Report::new(vec![run]).unwrap().write(&page).unwrap();
+    let joint = record(&folder.path().join("joint"), "G²D <in a browser>", 27.125).unwrap();
+    let smp = record(&folder.path().join("smp"), "with SMP", 70.5).unwrap();
+    Report::new(vec![joint.clone()]).unwrap().write(&page).unwrap();
     let profile = folder.path().join("profile");
-    let (dom, said) = load(browser, &page, &profile);
-    assert!(!said.contains(":CONSOLE"), "the console has something to say: {said}");
+    let load = |page: &Path| {
+        let (dom, said) = load(browser, page, &profile);
+        assert!(!said.contains(":CONSOLE"), "the console has something to say: {said}");
+        dom
+    };
+    let dom = load(&page);
     let shown = [
         "89.75",
         "63.5",
         "76.25",
         "31.2",
-        "27.12",
-        "video is suppressed",
+        "Video is suppressed: head accuracy 27.1 % against its teacher's 76.2 %",
+        "Try Sequential::stages of half the epochs with video first",
         "G²D &lt;in a browser&gt;",
+        "distillation.alpha",
+        "0.625",
     ];
     shown.iter().for_each(|text| assert!(dom.contains(text), "{text} is not on the page"));
-    assert_eq!(dom.matches("<svg ").count(), 6, "a figure for all that was recorded");
+    assert_eq!(dom.matches("<svg ").count(), 8, "a figure for all that was recorded");
+
+    Report::new(vec![joint, smp]).unwrap().write(&page).unwrap();
+    let dom = load(&page);
+    let shown = ["2 runs side by side", "with SMP", "Nothing is out of balance", "89.75"];
+    shown.iter().for_each(|text| assert!(dom.contains(text), "{text} is not on the page"));
 
     // Would the console be heard? A page with an error in it.
     let broken = folder.path().join("broken.html");
     std::fs::write(&broken, "<script>missing()</script>").unwrap();
-    assert!(load(browser, &broken, &profile).1.contains(":CONSOLE"));
+    assert!(self::load(browser, &broken, &profile).1.contains(":CONSOLE"));
 }

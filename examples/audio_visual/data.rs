@@ -1,19 +1,29 @@
-//! The three splits that all trainings see.
+//! The data sets, and the networks over them.
 
-use std::{fmt, path::Path};
+use std::{path::Path, sync::Arc};
 
 use anyhow::Result;
 use g2d::{
-    Batch, Modality,
-    paper::data::{
-        AvMnist, Cache, ClipLoader, Clips, Cremad, GroupShares, InMemory, LoaderOptions, OnMissing,
-        Order, Phase, Recipe, VggSound,
+    Modality, UnimodalModel,
+    paper::{
+        data::{
+            AvMnist, Cache, ClipLoader, Clips, Cremad, GroupShares, LoaderOptions, OnMissing,
+            Phase, Recipe, VggSound,
+        },
+        networks::{ClassifierConfig, FusionClassifier, UnimodalClassifier},
     },
 };
 use rand::{SeedableRng, rngs::StdRng};
-use tch::Device;
+use tch::nn::VarStore;
 
-use crate::support::name_of;
+use crate::support::{
+    lab::{
+        problem::{Networks, Parts, Problem, Splits},
+        source::Source,
+        task::Task,
+    },
+    name_of,
+};
 
 const EMBEDDED: &[u8] = include_bytes!("../data/spoken-digits/digits.npz");
 
@@ -51,25 +61,16 @@ pub struct Reading {
     cache: usize,
 }
 
-/// Samples of one split, in memory or on disk.
-pub enum Source {
-    Memory(InMemory),
-    Clips(ClipLoader),
-}
-
-pub struct Splits {
-    pub name: String,
-    pub train: Source,
-    pub val: Source,
-    pub test: Source,
-    pub classes: i64,
-    /// Is every training sample the same in every epoch?
-    pub steady: bool,
+/// Three splits, and what they are of.
+pub struct Data {
+    name: String,
+    splits: Splits,
+    classes: i64,
     /// Modalities and their input channels.
-    pub channels: Vec<(Modality, i64)>,
+    channels: Vec<(Modality, i64)>,
 }
 
-impl Splits {
+impl Data {
     /// The spoken digits that come with the example.
     pub fn embedded() -> Result<Self> {
         let set = AvMnist::from_npz_bytes("spoken-digits/digits.npz", EMBEDDED)?;
@@ -89,11 +90,8 @@ impl Splits {
         Ok(Self {
             name: name.to_owned(),
             channels: train.modalities().iter().map(|m| (m.clone(), 1)).collect(),
-            train: Source::Memory(train),
-            val: Source::Memory(val),
-            test: Source::Memory(set.test),
+            splits: Splits::in_memory([train, val, set.test]),
             classes: AvMnist::CLASSES,
-            steady: true,
         })
     }
 
@@ -144,71 +142,42 @@ impl Splits {
         Ok(Self {
             name: name_of(folder),
             channels: vec![("audio".into(), 1), ("visual".into(), 3)],
-            train: loader(train, &recipe, Phase::Train)?,
-            val: loader(val, &recipe, Phase::Evaluate)?,
-            test: loader(splits.test, &recipe, Phase::Evaluate)?,
+            splits: Splits {
+                train: loader(train, &recipe, Phase::Train)?,
+                val: loader(val, &recipe, Phase::Evaluate)?,
+                test: loader(splits.test, &recipe, Phase::Evaluate)?,
+            },
             classes,
-            steady: false,
         })
     }
 
-    /// The first `n` samples of each split in memory.
-    pub fn first(self, n: usize) -> Result<Self> {
-        let first = |source: Source| match source {
-            Source::Memory(set) => set.first(n).map(Source::Memory),
-            clips => Ok(clips),
-        };
-        let (train, val, test) = (first(self.train)?, first(self.val)?, first(self.test)?);
-        Ok(Self { train, val, test, ..self })
-    }
-
-    /// A handle on the same samples for another thread.
-    pub fn share(&self) -> Self {
-        Self {
-            name: self.name.clone(),
-            train: self.train.share(),
-            val: self.val.share(),
-            test: self.test.share(),
-            channels: self.channels.clone(),
-            ..*self
-        }
+    /// Learnt by these networks.
+    pub fn problem(self, classifier: ClassifierConfig) -> Problem {
+        let Self { name, splits, classes, channels } = self;
+        let modalities = channels.iter().map(|(modality, _)| modality.clone()).collect();
+        let networks = Arc::new(Classifiers { channels, classes, classifier });
+        Problem { name, modalities, splits, networks, task: Task::Classes(classes) }
     }
 }
 
-impl Source {
-    fn len(&self) -> usize {
-        match self {
-            Self::Memory(set) => set.len(),
-            Self::Clips(loader) => loader.len(),
-        }
-    }
-
-    fn share(&self) -> Self {
-        match self {
-            Self::Memory(set) => Self::Memory(set.share()),
-            Self::Clips(loader) => Self::Clips(loader.clone()),
-        }
-    }
-
-    /// All samples once.
-    pub fn batches(
-        &self,
-        epoch: u64,
-        size: usize,
-        order: Order<'_>,
-        device: Device,
-    ) -> Box<dyn Iterator<Item = g2d::Result<Batch>> + '_> {
-        match self {
-            Self::Memory(set) => Box::new(set.batches(size, order, device)),
-            Self::Clips(loader) => Box::new(loader.batches(epoch, order, device)),
-        }
-    }
+/// The paper's networks: one backbone a modality.
+struct Classifiers {
+    channels: Vec<(Modality, i64)>,
+    classes: i64,
+    classifier: ClassifierConfig,
 }
 
-impl fmt::Display for Splits {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { name, train, val, test, .. } = self;
-        let (train, val, test) = (train.len(), val.len(), test.len());
-        write!(f, "{name}: {train} training, {val} validation, {test} test samples")
+impl Networks for Classifiers {
+    fn student(&self, vs: &VarStore) -> Result<Parts> {
+        let Self { channels, classes, classifier } = self;
+        let student = FusionClassifier::new(vs, channels, *classes, classifier.clone())?;
+        let encoders = student.encoder_params(vs)?;
+        Ok((Box::new(student), encoders))
+    }
+
+    fn teacher(&self, m: usize, vs: &VarStore) -> Result<Box<dyn UnimodalModel + Send>> {
+        let ClassifierConfig { backbone, init, .. } = self.classifier;
+        let channels = self.channels[m].1;
+        Ok(Box::new(UnimodalClassifier::new(vs, channels, self.classes, backbone, init)?))
     }
 }

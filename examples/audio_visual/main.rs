@@ -9,20 +9,19 @@ mod data;
 mod settings;
 #[path = "../support/mod.rs"]
 mod support;
-mod teaching;
-mod training;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use anyhow::{Context, Result};
-use clap::Parser;
-use tch::Device;
+use anyhow::Result;
+use clap::{CommandFactory, FromArgMatches, Parser};
 
 use crate::{
-    data::{Dataset, Reading, Splits},
+    data::{Data, Dataset, Reading},
     settings::{Overrides, Settings},
-    support::{methods::Method, results::Results},
-    training::Lab,
+    support::{
+        lab::{self, arguments::RunArguments, problem::Problem},
+        methods::Method,
+    },
 };
 
 /// Train teachers, baselines and G²D on audio-visual data.
@@ -39,28 +38,8 @@ struct Arguments {
     /// Hyper-parameters in a TOML file; flags go before it
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Seeds to run, counted up from --seed; more than one also writes results.json, table.md and
-    /// figure.svg
-    #[arg(long, default_value_t = 1, value_name = "N")]
-    seeds: u64,
-    /// Methods to compare
-    #[arg(long, value_enum, value_delimiter = ',', default_values_t = Method::DEMO)]
-    methods: Vec<Method>,
-    /// Compare all methods
-    #[arg(long, conflicts_with = "methods")]
-    all_methods: bool,
-    /// Where CSV files and summary.json go
-    #[arg(long, value_name = "DIR", default_value = "target/audio_visual")]
-    out: PathBuf,
-    /// cpu, cuda or cuda:N
-    #[arg(long, default_value = "cpu", value_parser = parse_device)]
-    device: Device,
-    /// Trainings at a time; the number of cores without it
-    #[arg(long, value_name = "N")]
-    jobs: Option<usize>,
-    /// Two epochs on a few samples: does it run at all?
-    #[arg(long)]
-    smoke: bool,
+    #[command(flatten)]
+    run: RunArguments,
     #[command(flatten)]
     reading: Reading,
     #[command(flatten)]
@@ -68,35 +47,14 @@ struct Arguments {
 }
 
 fn main() -> Result<()> {
-    let arguments = Arguments::parse();
+    let command = Arguments::command()
+        .mut_arg("out", |arg| arg.default_value("target/audio_visual"))
+        .mut_arg("methods", |arg| arg.default_values(["joint", "joint_smp", "g2d_smp"]));
+    let arguments = Arguments::from_arg_matches(&command.get_matches())?;
     let settings = arguments.settings()?;
-    let many = arguments.seeds > 1;
-    let (mut summaries, mut described) = (Vec::new(), None);
-    for seed in settings.seed..settings.seed + arguments.seeds {
-        let mut settings = settings.clone();
-        settings.seed = seed;
-        let splits = arguments.splits(&settings)?;
-        let folder = match many {
-            true => arguments.out.join(format!("seed{seed}")),
-            false => arguments.out.clone(),
-        };
-        let lab = arguments.lab(settings, folder.clone());
-        println!("{splits}\n{lab}, seed {seed}");
-        let summary = lab.run(&splits)?;
-        let path = folder.join("summary.json");
-        write(&path, serde_json::to_string_pretty(&summary)? + "\n")?;
-        write(&folder.join("settings.json"), serde_json::to_string_pretty(&lab.settings)? + "\n")?;
-        println!("{summary}\nWrote {} and a CSV file a training beside it.", path.display());
-        summaries.push(summary);
-        described = Some((splits.to_string(), lab.to_string()));
-    }
-    if let (Some((data, setting)), true) = (described, many) {
-        let results = Results::new(&data, &setting, &summaries)?;
-        results.write(&arguments.out)?;
-        let out = arguments.out.display();
-        println!("{}\nWrote results.json, table.md and figure.svg in {out}.", results.table()?);
-    }
-    Ok(())
+    lab::compare(&arguments.run, &settings.setting()?, &Method::ALL, |seed, _folder| {
+        arguments.problem(seed, &settings)
+    })
 }
 
 impl Arguments {
@@ -104,37 +62,17 @@ impl Arguments {
         let file = self.config.as_deref().map(Overrides::from_toml).transpose()?;
         let given = self.hyper.clone().or(file.unwrap_or_default());
         let settings = if self.dataset.is_some() { given.authors() } else { given.compact() }?;
-        Ok(if self.smoke { settings.smoke() } else { settings })
+        Ok(if self.run.smoke { settings.smoke() } else { settings })
     }
 
-    fn splits(&self, settings: &Settings) -> Result<Splits> {
-        let Settings { seed, batch_size, .. } = *settings;
-        let splits = match (&self.data, self.dataset) {
-            (None, _) => Splits::embedded()?,
-            (Some(folder), None | Some(Dataset::AvMnist)) => Splits::av_mnist(folder, seed)?,
+    fn problem(&self, seed: u64, settings: &Settings) -> Result<Problem> {
+        let data = match (&self.data, self.dataset) {
+            (None, _) => Data::embedded()?,
+            (Some(folder), None | Some(Dataset::AvMnist)) => Data::av_mnist(folder, seed)?,
             (Some(folder), Some(dataset)) => {
-                Splits::clips(dataset, folder, &self.reading, batch_size, seed)?
+                Data::clips(dataset, folder, &self.reading, settings.batch_size, seed)?
             }
         };
-        if self.smoke { splits.first(64) } else { Ok(splits) }
-    }
-
-    fn lab(&self, settings: Settings, out: PathBuf) -> Lab {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let methods = if self.all_methods { Method::ALL.into() } else { self.methods.clone() };
-        let jobs = self.jobs.unwrap_or(cores).max(1);
-        Lab { settings, device: self.device, jobs, methods, out }
-    }
-}
-
-fn write(path: &Path, text: String) -> Result<()> {
-    std::fs::write(path, text).with_context(|| format!("write {}", path.display()))
-}
-
-fn parse_device(text: &str) -> Result<Device, String> {
-    match text.split_once(':').map_or((text, "0"), |(kind, index)| (kind, index)) {
-        ("cpu", _) => Ok(Device::Cpu),
-        ("cuda", index) => index.parse().map(Device::Cuda).map_err(|e| format!("{text}: {e}")),
-        _ => Err(format!("{text:?}: expected cpu, cuda or cuda:N")),
+        Ok(data.problem(settings.classifier()))
     }
 }

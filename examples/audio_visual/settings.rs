@@ -4,14 +4,16 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use g2d::{
-    Distillation, FeatureReduction, GradientScope, PerBatch, PerModality, Ranking, SmpScheduler,
-    Suppression,
+    Distillation, FeatureReduction, Keep, PerModality, Ranking,
+    optim::{LrSchedule, Sgd},
     paper::networks::{Backbone, ClassifierConfig, FusionKind, Initialisation},
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
-use tch::nn::{self, OptimizerConfig, VarStore};
 
-use crate::support::methods::{Method, Schedule};
+use crate::support::{
+    lab::{Recipe, Setting},
+    methods::{HowSuppressed, Schedule},
+};
 
 /// Hyper-parameters as given; what is not given keeps the preset's value.
 ///
@@ -53,8 +55,8 @@ pub struct Overrides {
     #[arg(long, value_parser = named::<Initialisation>)]
     init: Option<Initialisation>,
     /// The epoch whose weights a teacher keeps: last, or best on validation data
-    #[arg(long, value_parser = named::<TeacherEpoch>)]
-    teacher: Option<TeacherEpoch>,
+    #[arg(long, value_parser = named::<Keep>)]
+    teacher: Option<Keep>,
     /// τ_1: epochs in which encoders are suppressed or modulated
     #[arg(long, value_name = "EPOCHS")]
     stage: Option<u64>,
@@ -90,29 +92,11 @@ pub struct Overrides {
     feature_reduction: Option<FeatureReduction>,
 }
 
-/// Which of its epochs a teacher is taken from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum TeacherEpoch {
-    /// The last: ρ then says how far the modality can be fitted.
-    Last,
-    /// The best on validation data.
-    Best,
-}
-
-/// What a κ of 0 does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum HowSuppressed {
-    SkipBackward,
-    Authors,
-}
-
 /// Hyper-parameters, all of them known.
 #[derive(Debug, Clone, Serialize)]
 pub struct Settings {
-    pub seed: u64,
-    pub epochs: u64,
+    seed: u64,
+    epochs: u64,
     pub batch_size: usize,
     lr: f64,
     lr_step: u64,
@@ -122,8 +106,8 @@ pub struct Settings {
     backbone: Backbone,
     fusion: FusionKind,
     init: Initialisation,
-    pub teacher: TeacherEpoch,
-    pub stage: u64,
+    teacher: Keep,
+    stage: u64,
     suppression: HowSuppressed,
     partial_alpha: f64,
     ogm_alpha: f64,
@@ -153,7 +137,7 @@ impl Overrides {
             backbone: Backbone::Compact,
             fusion: FusionKind::Late,
             init: Initialisation::Authors,
-            teacher: TeacherEpoch::Last,
+            teacher: Keep::Last,
             stage: epochs / 2,
             suppression: HowSuppressed::SkipBackward,
             partial_alpha: 1.0,
@@ -176,7 +160,7 @@ impl Overrides {
             backbone: Backbone::ResNet18,
             fusion: FusionKind::Late,
             init: Initialisation::Authors,
-            teacher: TeacherEpoch::Best,
+            teacher: Keep::Best,
             stage: 151, // modulation_starts 0 to modulation_ends 150, both included
             suppression: HowSuppressed::SkipBackward,
             partial_alpha: 1.0,
@@ -285,55 +269,32 @@ impl Settings {
         self
     }
 
-    pub fn optimizer(&self, vs: &VarStore) -> Result<nn::Optimizer> {
-        Ok(nn::sgd(self.momentum, 0.0, self.weight_decay, false).build(vs, self.lr)?)
-    }
-
-    /// StepLR as a function of the epoch.
-    pub fn lr_at(&self, epoch: u64) -> f64 {
-        self.lr * self.lr_gamma.powf((epoch / self.lr_step) as f64)
-    }
-
     /// The students' networks.
     pub fn classifier(&self) -> ClassifierConfig {
         let authors = ClassifierConfig::authors(self.fusion);
         ClassifierConfig { backbone: self.backbone, init: self.init, ..authors }
     }
 
-    pub fn backbone(&self) -> (Backbone, Initialisation) {
-        (self.backbone, self.init)
-    }
-
-    /// The method's loss with these weights and temperatures.
-    pub fn loss(&self, method: Method) -> g2d::Classification {
-        let used = method.distillation();
-        let mut distillation = self.distillation.clone();
-        distillation.alpha *= used.alpha;
-        distillation.beta *= used.beta;
-        g2d::Classification::new(distillation)
-    }
-
-    pub fn schedule(&self) -> Schedule {
-        let Self { stage, partial_alpha, ogm_alpha, .. } = *self;
-        Schedule { stages: vec![stage], ranking: Ranking::Batch, partial_alpha, ogm_alpha }
-    }
-
-    /// Who learns when, and what waiting means.
-    pub fn smp(&self, method: Method) -> (Box<dyn SmpScheduler>, Suppression) {
-        let smp = matches!(method, Method::JointSmp | Method::G2dSmp);
-        match (self.suppression, self.stage.checked_sub(1)) {
-            (HowSuppressed::Authors, Some(last)) if smp => (
-                Box::new(PerBatch::window(0..=last)),
-                Suppression::ZeroGradient(GradientScope::FourDimensional),
-            ),
-            (HowSuppressed::Authors, _) => (
-                method.scheduler(&self.schedule()),
-                Suppression::ZeroGradient(GradientScope::FourDimensional),
-            ),
-            (HowSuppressed::SkipBackward, _) => {
-                (method.scheduler(&self.schedule()), Suppression::SkipBackward)
-            }
-        }
+    /// What the lab is told.
+    pub fn setting(&self) -> Result<Setting> {
+        let Self { lr, momentum, weight_decay, stage, partial_alpha, ogm_alpha, .. } = *self;
+        let recipe = Recipe {
+            epochs: self.epochs,
+            batch_size: self.batch_size,
+            rule: Sgd { lr, momentum, weight_decay, ..Default::default() },
+            lr: LrSchedule::step(self.lr_step, self.lr_gamma),
+            keep: self.teacher,
+            schedule: Schedule {
+                stages: vec![stage],
+                ranking: Ranking::Batch,
+                partial_alpha,
+                ogm_alpha,
+                suppression: self.suppression,
+            },
+            distillation: self.distillation.clone(),
+        };
+        let (config, words) = (serde_json::to_value(self)?, self.to_string());
+        Ok(Setting { seed: self.seed, recipe, config, words })
     }
 }
 

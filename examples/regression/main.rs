@@ -8,12 +8,13 @@
 
 mod data;
 mod generated;
-#[path = "../support/lab/mod.rs"]
-mod lab;
 #[path = "../support/mod.rs"]
 mod support;
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use anyhow::{Result, ensure};
 use clap::{CommandFactory, FromArgMatches, Parser};
@@ -24,7 +25,15 @@ use g2d::paper::{
 
 use crate::{
     data::{HowMany, Layout},
-    lab::problem::{Problem, Splits, Task},
+    support::{
+        lab::{
+            self,
+            arguments::{RunArguments, Settings},
+            problem::{Mixed, Problem, Splits},
+            task::Task,
+        },
+        methods::Method,
+    },
 };
 
 /// Predict a value from pictures and a table: teachers, joint training and G²D.
@@ -53,7 +62,9 @@ struct Arguments {
     #[arg(long, value_parser = fusion, default_value = "late")]
     fusion: MixedFusion,
     #[command(flatten)]
-    lab: lab::arguments::LabArguments,
+    run: RunArguments,
+    #[command(flatten)]
+    settings: Settings,
 }
 
 fn main() -> Result<()> {
@@ -62,13 +73,15 @@ fn main() -> Result<()> {
         .mut_arg("epochs", |arg| arg.default_value("40"))
         .mut_arg("stages", |arg| arg.default_value("20"));
     let arguments = Arguments::from_arg_matches(&command.get_matches())?;
-    arguments.lab.check()?;
+    let setting = arguments.settings.setting(arguments.run.smoke)?;
     let pretrained = arguments.backbone_weights.is_some();
     ensure!(
         !pretrained || arguments.backbone != ImageBackbone::Compact,
         "--backbone-weights needs --backbone mobile_net_v2 or res_net18"
     );
-    lab::compare(&arguments.lab, |seed, folder| arguments.problem(seed, folder))
+    lab::compare(&arguments.run, &setting, &Method::ANY, |seed, folder| {
+        arguments.problem(seed, folder)
+    })
 }
 
 impl Arguments {
@@ -81,16 +94,16 @@ impl Arguments {
         let prices = self.data.is_some() && matches!(self.layout, Layout::Houses);
         let usual = if prices { TargetScale::Log } else { TargetScale::Standard };
         let scale = self.target_scale.unwrap_or(usual);
-        let network = self.network(&splits);
+        let config = self.network(&splits);
         let ([train, val, test], standardisation) = splits.standardised(scale)?;
         standardisation.save(folder.join("standardisation.json"))?;
-        let splits = Splits { train, val, test };
+        let targets = [train.targets(), val.targets(), test.targets()];
         Ok(Problem {
-            name: format!("{name} ({} modalities, {scale:?} target)", network.encoders.len()),
-            task: Task::value(standardisation.target, &splits),
-            splits,
-            network,
-            backbone_weights: self.backbone_weights.clone(),
+            name: format!("{name} ({} modalities, {scale:?} target)", config.encoders.len()),
+            modalities: train.modalities().to_vec(),
+            task: Task::value(standardisation.target, &targets),
+            splits: Splits::in_memory([train, val, test]),
+            networks: Arc::new(Mixed { config, backbone_weights: self.backbone_weights.clone() }),
         })
     }
 

@@ -4,12 +4,13 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
 use g2d::{
-    ConfidenceRatio, GradientNorm, evaluate,
+    ConfidenceRatio, Diagnosis, Evidence, GradientNorm, Metric, Thresholds, evaluate,
     metrics::accuracy,
+    optim::{Optimizer, Sgd},
     prelude::*,
-    record::{CsvRecorder, Finding, Outcome, Recorders, RunInfo, RunRecorder, TensorBoard},
+    record::{CsvRecorder, Outcome, Recorders, RunInfo, RunRecorder, TensorBoard},
 };
-use tch::{Device, Kind, Tensor, nn, nn::Module, nn::OptimizerConfig};
+use tch::{Device, Kind, Tensor, nn, nn::Module};
 
 const EPOCHS: u64 = 12;
 const CLASSES: i64 = 4;
@@ -61,7 +62,7 @@ pub fn record(folder: &Path) -> Result<Vec<PathBuf>> {
 fn run(folder: &Path, name: &str, stage: u64, train: &[Sample], val: &[Sample]) -> Result<PathBuf> {
     let vs = nn::VarStore::new(Device::Cpu);
     let model = Model::new(&vs);
-    let mut optimizer = nn::Sgd::default().build(&vs, 0.05)?;
+    let mut optimizer = Optimizer::of(&vs, Sgd { lr: 0.05, ..Default::default() }).build()?;
     let encoders = || ModalityParams::by_name(&vs, model.modalities());
     let mut info = RunInfo::new(name, model.modalities(), Device::Cpu)
         .config(&serde_json::json!({"epochs": EPOCHS, "stage": stage, "optimizer": {"name": "sgd", "lr": 0.05}}))?
@@ -87,27 +88,25 @@ fn run(folder: &Path, name: &str, stage: u64, train: &[Sample], val: &[Sample]) 
         .with(CsvRecorder::create(folder.join("epochs.csv"))?)
         .with(TensorBoard::create(folder.join("tensorboard"))?);
     recorders.begin(&info);
-    let mut last = Vec::new();
+    let (mut last, mut reports) = (Vec::new(), Vec::new());
     for epoch in 0..EPOCHS {
         for (inputs, labels) in train {
-            optimizer.zero_grad();
+            optimizer.zero_grad()?;
             recorders.step(&trainer.step(&model, &batch(inputs, labels))?);
-            optimizer.step();
+            optimizer.step()?;
         }
         recorders.encoders(epoch, &encoders()?);
         let report = trainer.end_epoch()?;
         last = validate(&model, val)?;
         recorders.epoch(&report, &last);
+        reports.push(report);
     }
-    let better = info.teachers.iter().max_by(|a, b| a.scores[0].1.total_cmp(&b.scores[0].1));
-    let diagnosis = better.map(|teacher| Finding {
-        text: format!(
-            "The teacher of {} alone reaches {:.0} %, the student {:.0} %.",
-            teacher.modality, teacher.scores[0].1, last[0].1
-        ),
-        numbers: vec![("val_accuracy".to_owned(), last[0].1)],
-    });
-    recorders.finish(&Outcome { scores: last, diagnosis: diagnosis.into_iter().collect() });
+    let mut seen = Evidence::new(Metric::accuracy(CLASSES as u32), &model.names).reports(&reports);
+    seen.fused = Some(last[0].1 / 100.0);
+    seen.heads = last[1..].iter().map(|(_, head)| Some(head / 100.0)).collect();
+    seen.teachers = info.teachers.iter().map(|t| Some(t.scores[0].1 / 100.0)).collect();
+    let diagnosis = Some(Diagnosis::of(&seen, &Thresholds::default())?);
+    recorders.finish(&Outcome { scores: last, diagnosis, ..Default::default() });
     ensure!(recorders.failures().is_empty(), "not all was recorded: {:?}", recorders.failures());
     Ok(folder.to_owned())
 }
@@ -133,24 +132,18 @@ fn teacher(
     let mut vs = nn::VarStore::new(Device::Cpu);
     let encoder = nn::linear(vs.root() / "encoder", 16, 8, Default::default());
     let head = nn::linear(vs.root() / "head", 8, CLASSES, Default::default());
-    let mut optimizer = nn::Sgd::default().build(&vs, 0.1)?;
-    for (inputs, labels) in std::iter::repeat_n(train, 5).flatten() {
-        let logits = head.forward(&encoder.forward(&inputs[m]).relu());
-        optimizer.backward_step(&logits.cross_entropy_for_logits(labels));
-    }
-    let answer = |x: &Tensor| head.forward(&encoder.forward(x).relu());
-    let [logits, labels] = [
-        val.iter().map(|(inputs, _)| answer(&inputs[m])).collect::<Vec<_>>(),
-        val.iter().map(|(_, labels)| labels.shallow_clone()).collect(),
-    ]
-    .map(|parts| Tensor::cat(&parts, 0));
-    let score = 100.0 * accuracy(&logits, &labels)?;
-    let teacher = ModuleTeacher::new(modality.clone(), &mut vs, move |input, _train| {
+    let model = move |input: &Tensor, _train: bool| {
         let features = encoder.forward(input).relu();
         let logits = head.forward(&features);
         (features, logits)
-    });
-    Ok((teacher, score))
+    };
+    let batches = |set: &[Sample]| set.iter().map(|(x, y)| Ok(batch(x, y))).collect::<Vec<_>>();
+    let rule = Sgd { lr: 0.1, ..Default::default() };
+    let taught = UnimodalTrainer::new(modality.clone(), m, Classification::default(), rule)
+        .epochs(5)
+        .score(accuracy)
+        .train(&model, &vs, |_epoch| batches(train), || batches(val))?;
+    Ok((ModuleTeacher::new(modality.clone(), &mut vs, model), 100.0 * taught.score))
 }
 
 type Sample = ([Tensor; 2], Tensor);

@@ -3,9 +3,10 @@
 use std::fmt;
 
 use g2d::{
-    Distillation, GradientModulation, Joint, Partial, Ranking, Sequential, SmpScheduler,
-    paper::baselines::Ogm,
+    Distillation, GradientModulation, GradientScope, Joint, Partial, PerBatch, Ranking, Sequential,
+    SmpScheduler, Suppression, paper::baselines::Ogm,
 };
+use serde::{Deserialize, Serialize};
 
 /// How the student is trained.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -41,16 +42,29 @@ pub struct Schedule {
     pub partial_alpha: f64,
     /// α of OGM and OGM-GE.
     pub ogm_alpha: f64,
+    /// What a κ of 0 does.
+    pub suppression: HowSuppressed,
+}
+
+/// What a κ of 0 does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HowSuppressed {
+    /// The encoder is outside the graph.
+    SkipBackward,
+    /// As in the authors' code: gradients of 4-D parameters multiplied, batch by batch.
+    #[allow(dead_code, reason = "audio_visual's")]
+    Authors,
 }
 
 impl Method {
-    /// What the demo compares.
-    #[allow(dead_code, reason = "the other examples compare four")]
-    pub const DEMO: [Self; 3] = [Self::Joint, Self::JointSmp, Self::G2dSmp];
-
     /// The paper's ablation: each of the two parts, both and none.
-    #[allow(dead_code, reason = "audio_visual's demo has three")]
     pub const FOUR: [Self; 4] = [Self::Joint, Self::JointSmp, Self::G2dLoss, Self::G2dSmp];
+
+    /// All that know neither classes nor a number of modalities.
+    #[allow(dead_code, reason = "audio_visual's has OGM")]
+    pub const ANY: [Self; 6] =
+        [Self::Joint, Self::JointSmp, Self::Umt, Self::G2dLoss, Self::G2dSmp, Self::G2dPartial];
 
     pub const ALL: [Self; 8] = [
         Self::Joint,
@@ -91,7 +105,22 @@ impl Method {
         }
     }
 
-    pub fn scheduler(self, schedule: &Schedule) -> Box<dyn SmpScheduler> {
+    /// Who learns when, and what waiting means.
+    pub fn smp(self, schedule: &Schedule) -> (Box<dyn SmpScheduler>, Suppression) {
+        let last = schedule.stages.iter().sum::<u64>().checked_sub(1);
+        let authors = Suppression::ZeroGradient(GradientScope::FourDimensional);
+        match (schedule.suppression, self, last) {
+            (HowSuppressed::Authors, Self::JointSmp | Self::G2dSmp, Some(last)) => {
+                (Box::new(PerBatch::window(0..=last)), authors)
+            }
+            (HowSuppressed::Authors, ..) => (self.scheduler(schedule), authors),
+            (HowSuppressed::SkipBackward, ..) => {
+                (self.scheduler(schedule), Suppression::SkipBackward)
+            }
+        }
+    }
+
+    fn scheduler(self, schedule: &Schedule) -> Box<dyn SmpScheduler> {
         let Schedule { stages, ranking, partial_alpha, .. } = schedule;
         match self {
             Self::JointSmp | Self::G2dSmp => {
@@ -108,7 +137,6 @@ impl Method {
     }
 
     /// What changes gradients after backward, if anything does.
-    #[allow(dead_code, reason = "OGM is for two modalities and classes")]
     pub fn modulation(self, schedule: &Schedule, seed: u64) -> Option<Box<dyn GradientModulation>> {
         let last = schedule.stages.iter().sum::<u64>().checked_sub(1)?;
         let ogm = || Ogm::new(schedule.ogm_alpha, 0..=last);

@@ -28,25 +28,37 @@ pub enum Digits {
 pub struct Metric {
     /// Its name in files.
     pub key: &'static str,
-    /// Its name and unit for people.
-    pub title: &'static str,
+    /// Its name for people.
+    pub name: &'static str,
+    /// Its unit; empty for none.
+    pub unit: &'static str,
     pub better: Better,
     #[serde(skip)]
     pub digits: Digits,
-    /// The values that it can take.
-    #[serde(skip)]
-    pub range: [f64; 2],
 }
 
 impl Metric {
     #[allow(dead_code, reason = "regression has none")]
     pub const ACCURACY: Self = Self {
         key: "accuracy",
-        title: "accuracy %",
+        name: "accuracy",
+        unit: "%",
         better: Better::Higher,
         digits: Digits::Decimals(1),
-        range: [0.0, 100.0],
     };
+
+    /// Its name and unit.
+    pub fn title(&self) -> String {
+        format!("{} {}", self.name, self.unit).trim_end().to_owned()
+    }
+
+    /// A value, so that higher is better.
+    pub fn goodness(&self, value: f64) -> f64 {
+        match self.better {
+            Better::Higher => value,
+            Better::Lower => -value,
+        }
+    }
 
     /// Its key on a split: `test_accuracy`.
     pub fn on(&self, split: &str) -> String {

@@ -1,10 +1,11 @@
-//! What the examples share: methods, selection, several trainings at a time, statistics, output.
+//! What the examples share: methods and the comparison of them (`lab/`), several trainings at a time,
+//! statistics, output.
 //!
 //! An example takes it in with `#[path = "../support/mod.rs"] mod support;`.
 
-pub mod best;
 pub mod claims;
 pub mod figure;
+pub mod lab;
 pub mod methods;
 pub mod metric;
 pub mod parallel;

@@ -3,6 +3,7 @@
 use std::{collections::BTreeMap, fmt::Write as _, path::Path};
 
 use anyhow::{Context, Result};
+use g2d::report::Theme;
 use serde::Serialize;
 
 use super::{
@@ -143,7 +144,7 @@ impl Results {
         &self.metrics[0]
     }
 
-    /// Writes `results.json`, `table.md` and `figure.svg` into `folder`.
+    /// Writes `results.json`, `table.md`, `figure.svg` and `figure.png` into `folder`.
     pub fn write(&self, folder: &Path) -> Result<()> {
         let write = |name: &str, text: String| {
             let path = folder.join(name);
@@ -151,7 +152,7 @@ impl Results {
         };
         write("results.json", serde_json::to_string_pretty(self)? + "\n")?;
         write("table.md", self.table()?)?;
-        figure::draw(self, &folder.join("figure.svg"))
+        Ok(figure::of(self).write(folder, Theme::Light)?)
     }
 
     /// The tables, in Markdown.
@@ -164,7 +165,8 @@ impl Results {
             self.data, self.setting, self.seeds
         )?;
         let k = self.modalities.len();
-        let metrics: String = self.metrics.iter().map(|m| format!(" test {} |", m.title)).collect();
+        let metrics: String =
+            self.metrics.iter().map(|m| format!(" test {} |", m.title())).collect();
         let heads: String = self.modalities.iter().map(|m| format!(" {m} head |")).collect();
         let kappas: String = self.modalities.iter().map(|m| format!(" κ {m} |")).collect();
         writeln!(out, "| |{metrics}{heads} ρ (training) |{kappas}")?;

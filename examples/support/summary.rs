@@ -29,7 +29,7 @@ pub struct Summary {
 
 #[derive(Debug, Clone, Serialize)]
 pub struct TeacherSummary {
-    /// `test_*`.
+    /// `test_*` and `val_*`.
     #[serde(flatten)]
     pub scores: Scores,
     /// ρ over the training set.
@@ -81,7 +81,7 @@ impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut table = Table::new();
         table.load_preset(UTF8_BORDERS_ONLY);
-        let metrics = self.metrics.iter().map(|metric| format!("test {}", metric.title));
+        let metrics = self.metrics.iter().map(|metric| format!("test {}", metric.title()));
         let heads = self.modalities.iter().map(|m| format!("{m} head"));
         let header = std::iter::once(String::new()).chain(metrics).chain(heads);
         table.set_header(header.chain(["ρ on training data".to_owned()]));

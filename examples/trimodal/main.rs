@@ -3,15 +3,16 @@
 //!
 //! Without `--data` it trains on a generated set whose weakest modality carries what the others lack;
 //! with `--data DIR` on a folder of features (docs/data.md). SMP has two stages: the columns `kappa_*`
-//! of `g2d_smp.csv` show the weakest encoder learn alone, then the next, then all.
+//! of `g2d_smp/epochs.csv` show the weakest encoder learn alone, then the next, then all.
 
 mod generated;
-#[path = "../support/lab/mod.rs"]
-mod lab;
 #[path = "../support/mod.rs"]
 mod support;
 
-use std::path::{Path, PathBuf};
+use std::{
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use anyhow::{Context, Result};
 use clap::{CommandFactory, FromArgMatches, Parser};
@@ -25,7 +26,15 @@ use g2d::{
 use rand::{SeedableRng, rngs::StdRng};
 use tch::Kind;
 
-use crate::lab::problem::{Problem, Splits, Task};
+use crate::support::{
+    lab::{
+        self,
+        arguments::{RunArguments, Settings},
+        problem::{Mixed, Problem, Splits},
+        task::Task,
+    },
+    methods::Method,
+};
 
 /// Classes or values from pre-extracted features of several modalities.
 #[derive(Debug, Parser)]
@@ -41,7 +50,9 @@ struct Arguments {
     #[arg(long, default_value_t = 32)]
     width: i64,
     #[command(flatten)]
-    lab: lab::arguments::LabArguments,
+    run: RunArguments,
+    #[command(flatten)]
+    settings: Settings,
 }
 
 fn main() -> Result<()> {
@@ -50,8 +61,10 @@ fn main() -> Result<()> {
         .mut_arg("epochs", |arg| arg.default_value("80"))
         .mut_arg("stages", |arg| arg.default_value("40,10"));
     let arguments = Arguments::from_arg_matches(&command.get_matches())?;
-    arguments.lab.check()?;
-    lab::compare(&arguments.lab, |seed, folder| arguments.problem(seed, folder))
+    let setting = arguments.settings.setting(arguments.run.smoke)?;
+    lab::compare(&arguments.run, &setting, &Method::ANY, |seed, folder| {
+        arguments.problem(seed, folder)
+    })
 }
 
 impl Arguments {
@@ -70,25 +83,22 @@ impl Arguments {
             Some(val) => (train, val),
             None => train.hold_out(0.1, &mut StdRng::seed_from_u64(seed))?,
         };
-        let splits = Splits { train, val, test };
-        if splits.train.targets().kind() == Kind::Int64 {
+        if train.targets().kind() == Kind::Int64 {
             let largest = |set: &InMemory| set.targets().max().int64_value(&[]);
-            let sets = [&splits.train, &splits.val, &splits.test];
-            let classes = sets.into_iter().map(largest).max().context("no split")? + 1;
-            let network = self.network(&splits, &shapes, classes);
-            return Ok(problem(name, splits, network, Task::Classes));
+            let classes = [&train, &val, &test].map(largest).into_iter().max().unwrap_or(0) + 1;
+            let config = self.network(&train, &shapes, classes);
+            return Ok(problem(name, [train, val, test], config, Task::Classes(classes)));
         }
-        let scaler = TargetScaler::fit(splits.train.targets(), TargetScale::Standard)?;
+        let scaler = TargetScaler::fit(train.targets(), TargetScale::Standard)?;
         let scaled = |set: &InMemory| {
             let inputs = (0..set.modalities().len()).map(|m| set.input(m).shallow_clone());
             let targets = scaler.apply(set.targets())?;
             InMemory::new(set.modalities().to_vec(), inputs.collect(), targets)
         };
-        let (train, val, test) =
-            (scaled(&splits.train)?, scaled(&splits.val)?, scaled(&splits.test)?);
-        let splits = Splits { train, val, test };
-        let (network, task) = (self.network(&splits, &shapes, 1), Task::value(scaler, &splits));
-        Ok(problem(name, splits, network, task))
+        let (train, val, test) = (scaled(&train)?, scaled(&val)?, scaled(&test)?);
+        let task = Task::value(scaler, &[train.targets(), val.targets(), test.targets()]);
+        let config = self.network(&train, &shapes, 1);
+        Ok(problem(name, [train, val, test], config, task))
     }
 
     fn read(&self, folder: &Path) -> Result<Features> {
@@ -99,7 +109,7 @@ impl Arguments {
         Ok(Features::read(folder, &modalities)?)
     }
 
-    fn network(&self, splits: &Splits, shapes: &[FeatureShape], outputs: i64) -> MixedConfig {
+    fn network(&self, train: &InMemory, shapes: &[FeatureShape], outputs: i64) -> MixedConfig {
         let encoder = |shape: &FeatureShape| match *shape {
             FeatureShape::Vector(d) => {
                 EncoderConfig::Table(MlpConfig::plain(d, &[2 * self.width, self.width]))
@@ -108,12 +118,14 @@ impl Arguments {
                 EncoderConfig::Sequence(SequenceConfig { input, hidden: self.width })
             }
         };
-        let names = splits.train.modalities().iter().cloned();
+        let names = train.modalities().iter().cloned();
         let encoders = names.zip(shapes.iter().map(encoder)).collect();
         MixedConfig { encoders, fusion: MixedFusion::Late, outputs }
     }
 }
 
-fn problem(name: String, splits: Splits, network: MixedConfig, task: Task) -> Problem {
-    Problem { name, splits, network, backbone_weights: None, task }
+fn problem(name: String, splits: [InMemory; 3], config: MixedConfig, task: Task) -> Problem {
+    let modalities = splits[0].modalities().to_vec();
+    let networks = Arc::new(Mixed { config, backbone_weights: None });
+    Problem { name, modalities, splits: Splits::in_memory(splits), networks, task }
 }

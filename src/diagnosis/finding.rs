@@ -43,6 +43,8 @@ pub enum Advice {
     },
     /// Leave SMP: joint training already ends above the better teacher.
     KeepJoint,
+    /// Keep the schedule: it held this modality back, and the model ends above the best teacher.
+    KeepSchedule,
     /// Distil from the teachers.
     Distil,
     /// Change the fusion, not the schedule.
@@ -72,48 +74,67 @@ impl Finding {
         self.numbers.iter().find(|(own, _)| own == name).map(|(_, value)| *value)
     }
 
-    /// The finding in words, in the unit of `metric`.
-    pub(super) fn write(&self, f: &mut fmt::Formatter<'_>, metric: &Metric) -> fmt::Result {
+    /// Its numbers for people: what each is, and its value in the unit of `metric`.
+    pub fn shown(&self, metric: &Metric) -> Vec<(String, String)> {
+        let shown = |(name, value): &(String, f64)| {
+            let (name, value) = match name.as_str() {
+                "head" | "teacher" => (name.as_str(), in_words(*value, metric)),
+                "fused" => ("fused model", in_words(*value, metric)),
+                "linear_probe" => ("linear probe of the encoder", in_words(*value, metric)),
+                "kept" => ("kept of what its teacher knows", share(*value)),
+                "best_kept" => ("kept of the best kept modality", share(*value)),
+                "shapley" => ("Shapley contribution", format!("{value:.3}")),
+                "shapley_total" => ("Shapley contributions in all", format!("{value:.3}")),
+                "confidence" => ("ρ of its teacher", format!("{value:.3}")),
+                "gradient_norm" => ("gradient norm", format!("{value:.3}")),
+                other => (other, format!("{value:.4}")),
+            };
+            (name.to_owned(), value)
+        };
+        self.numbers.iter().map(shown).collect()
+    }
+
+    /// The finding in a sentence, without its advice, in the unit of `metric`.
+    pub fn in_words(&self, metric: &Metric) -> String {
         let value = |name| in_words(self.number(name).unwrap_or(f64::NAN), metric);
         let (modality, measure) = (&self.modality, &metric.name);
         match self.kind {
-            FindingKind::BelowTeacher => write!(
-                f,
+            FindingKind::BelowTeacher => format!(
                 "the fused model ends below the {modality} teacher alone: {measure} {} against {}",
                 value("fused"),
                 value("teacher")
             ),
-            FindingKind::Suppressed => write!(
-                f,
+            FindingKind::Suppressed => format!(
                 "{modality} is suppressed: head {measure} {} against its teacher's {}",
                 value("head"),
                 value("teacher")
             ),
-            FindingKind::Unused => write!(
-                f,
+            FindingKind::Unused => format!(
                 "{modality} has learned but is not used: head {measure} {}, while a linear probe of \
                  its encoder gets {} and its teacher {}",
                 value("head"),
                 value("linear_probe"),
                 value("teacher")
             ),
-            FindingKind::Marginal => write!(
-                f,
+            FindingKind::Marginal => format!(
                 "{modality} adds almost nothing to the fused answer: its Shapley contribution is \
                  {:.3} of {:.3}",
                 self.number("shapley").unwrap_or(f64::NAN),
                 self.number("shapley_total").unwrap_or(f64::NAN)
             ),
-        }?;
-        write!(f, "; {}", self.advice)
+        }
     }
 }
 
 fn in_words(value: f64, metric: &Metric) -> String {
     match metric.better {
-        Better::HighShare => format!("{:.1} %", 100.0 * value),
+        Better::HighShare => share(value),
         Better::High | Better::Low => format!("{value:.4}"),
     }
+}
+
+fn share(value: f64) -> String {
+    format!("{:.1} %", 100.0 * value)
 }
 
 impl fmt::Display for Advice {
@@ -135,6 +156,10 @@ impl fmt::Display for Advice {
             Self::KeepJoint => f.write_str(
                 "joint training already ends above the better teacher: SMP is unlikely to pay, keep \
                  the schedule joint",
+            ),
+            Self::KeepSchedule => f.write_str(
+                "the schedule let others learn first, and the fused model ends above the best teacher: \
+                 keep it",
             ),
             Self::Distil => f.write_str(
                 "train with L_G2D: give the trainer the teachers, with α and β above 0",

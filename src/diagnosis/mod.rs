@@ -70,7 +70,7 @@ impl fmt::Display for Diagnosis {
             if i > 0 {
                 writeln!(f)?;
             }
-            finding.write(f, &self.metric)?;
+            write!(f, "{}; {}", finding.in_words(&self.metric), finding.advice)?;
         }
         Ok(())
     }

@@ -54,21 +54,27 @@ fn one(seen: &Evidence, limits: &Thresholds, m: usize, share: f64, most: f64) ->
         ("gradient_norm", Evidence::of(&seen.gradient_norms, m)),
     ];
     numbers.extend(known.into_iter().filter_map(|(name, v)| Some((name.to_owned(), v?))));
-    let (kind, advice) = match (above_teachers(seen, limits), learned) {
-        (true, true) => (FindingKind::Unused, Advice::KeepJoint),
-        (true, false) => (FindingKind::Suppressed, Advice::KeepJoint),
-        (false, true) => (FindingKind::Unused, Advice::ReviseFusion),
-        (false, false) => (FindingKind::Suppressed, first(seen, m)),
+    let kind = if learned { FindingKind::Unused } else { FindingKind::Suppressed };
+    let advice = match (above_teachers(seen, limits), learned) {
+        (true, _) if joint(seen) => Advice::KeepJoint,
+        (true, _) => Advice::KeepSchedule,
+        (false, true) => Advice::ReviseFusion,
+        (false, false) => first(seen, m),
     };
     Finding { kind, modality: seen.modalities[m].clone(), numbers, advice }
 }
 
-/// Does the fused model end above the best teacher, after training that was joint?
+/// Did all modalities always learn?
+fn joint(seen: &Evidence) -> bool {
+    seen.kappa.iter().flatten().all(|&kappa| kappa == 1.0)
+}
+
+/// Does the fused model end above the best teacher?
 fn above_teachers(seen: &Evidence, limits: &Thresholds) -> bool {
-    let joint = seen.kappa.iter().flatten().all(|&kappa| kappa == 1.0);
     let fused = seen.fused.map(|value| seen.metric.gain(value));
-    let best = best_teacher(seen);
-    joint && fused.zip(best).is_some_and(|(fused, (_, best))| fused > best * (1.0 + limits.margin))
+    fused
+        .zip(best_teacher(seen))
+        .is_some_and(|(fused, (_, best))| fused > best * (1.0 + limits.margin))
 }
 
 /// A stage for modality `m`, or a longer one.

@@ -25,15 +25,15 @@ pub(crate) fn write<T>(path: &Path, write: impl FnOnce(&Path) -> Result<T>) -> R
 }
 
 /// `.{name}.{process}.{count}.part` in the same folder, so that a rename is one step.
-fn beside(path: &Path) -> PathBuf {
+pub(crate) fn beside(path: &Path) -> PathBuf {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     path.with_file_name(format!(".{name}.{}.{count}.part", std::process::id()))
 }
 
-/// Flushes the folder's list of names, where the system can open a folder.
-fn flush_folder(path: &Path) -> Result<()> {
+/// Flushes the list of names of the folder that `path` is in of names, where the system can open a folder.
+pub(crate) fn flush_folder(path: &Path) -> Result<()> {
     if cfg!(not(unix)) {
         return Ok(());
     }

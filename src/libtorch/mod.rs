@@ -4,13 +4,17 @@
 //! feature `doc-only` leaves the latter out.
 //!
 //! - `autocast`: mixed precision with a chosen kind, on CPU too.
+//! - `generator`: the random generators' state.
 //! - `gradient`: makes gradients undefined, scales and checks them.
+//! - `optimizer`: fused update rules, and clipping that does not wait.
 //! - `pinned`: copies a tensor to page-locked memory.
 //! - `version`: which libtorch this is.
 #![allow(unsafe_code)]
 
 mod autocast;
+mod generator;
 mod gradient;
+mod optimizer;
 mod pinned;
 mod version;
 
@@ -19,7 +23,9 @@ use std::ffi::{CStr, c_char};
 use tch::TchError;
 
 pub(crate) use autocast::Autocast;
+pub(crate) use generator::{generator_state, restore_generator};
 pub(crate) use gradient::{clear_grads, scale_grads};
+pub(crate) use optimizer::{AdamMoments, AdamNumbers, SgdNumbers, adam, clip_grad_norm, sgd};
 pub(crate) use pinned::pin;
 pub(crate) use version::version;
 

@@ -26,7 +26,7 @@ pub use console::ConsoleProgress;
 pub use environment::Environment;
 pub use info::{MetricLabel, RunInfo, TeacherScores};
 pub use jsonl::{EpochRow, JsonlRecorder};
-pub use outcome::{Finding, Outcome};
+pub use outcome::Outcome;
 pub use recorder::Recorder;
 pub use recorders::Recorders;
 pub use run::Run;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::number;
+use crate::{Diagnosis, Measurement, number};
 
 /// What a run ends with.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -10,17 +10,11 @@ pub struct Outcome {
     /// Final numbers, such as `test_accuracy`.
     #[serde(default, with = "number::named")]
     pub scores: Vec<(String, f64)>,
-    /// What was found out about the balance of its modalities.
+    /// What was measured at the end, on the final weights and held-out data:
+    /// [`Shapley`](crate::Shapley), [`LinearProbe`](crate::LinearProbe).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub measurements: Vec<Measurement>,
+    /// What was found out about the balance of its modalities; `None` where nobody looked.
     #[serde(default)]
-    pub diagnosis: Vec<Finding>,
-}
-
-/// A finding in plain words, with the numbers that it rests on.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Finding {
-    /// What was found, and what to do about it.
-    pub text: String,
-    /// The numbers that it rests on.
-    #[serde(default, with = "number::named")]
-    pub numbers: Vec<(String, f64)>,
+    pub diagnosis: Option<Diagnosis>,
 }

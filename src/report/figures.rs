@@ -1,15 +1,13 @@
 //! Which plots a run gives.
 
 use super::{
-    Chart, Colour, Lane, LaneChart, Level, LineChart, Mark, Plot, Row, RowChart, Series, Stroke,
-    labels::{axis, split, title, words},
+    Chart, Colour, Lane, LaneChart, Level, LineChart, Plot, Series, Stroke,
+    labels::{axis, split, title},
+    measured,
 };
 use crate::{Modality, record::EpochRow, record::Run};
 
 const EPOCHS: &str = "Epochs trained";
-/// Metrics of probes that begin so are shares at a time, rather than curves.
-const SHARES: &str = "shapley";
-
 /// The plots of one run: its metrics with the teachers as levels (the paper's Figure 1), κ, ρ, losses
 /// and what the probes measured. What was not recorded gives no plot.
 pub fn plots(run: &Run) -> Vec<Plot> {
@@ -17,7 +15,7 @@ pub fn plots(run: &Run) -> Vec<Plot> {
     plots.extend(kappa(&[run]));
     plots.extend(confidence(run));
     plots.extend(losses(run));
-    plots.extend(probes(run));
+    plots.extend(measured::plots(run));
     plots
 }
 
@@ -34,19 +32,37 @@ pub fn comparison_plots(runs: &[Run]) -> Vec<Plot> {
     }
     let overlay = |(first, name): &(&Run, &str)| {
         let (metric, of) = split(name, &first.info.modalities);
-        let of = of.map(|m| format!(": {m} alone")).unwrap_or_default();
         let line = |(i, run): (usize, &Run)| {
             let points = curve(run, |row| value(&row.metrics, name));
             series(&run.info.name, points, Colour::Hue(i), Stroke::Solid)
         };
         let lines = runs.iter().enumerate().filter_map(line).collect();
+        let levels = shared_levels(runs, metric, of);
+        let of = of.map(|m| format!(", {m} inside the student")).unwrap_or_default();
         let head = format!("{}{of}", title(first, metric));
-        let caption = format!("{head} of every run after each epoch.");
-        lines_plot((*name).to_owned(), head, caption, axis(first, metric), lines, Vec::new())
+        let dashed = if levels.is_empty() { "" } else { " Dashed: what the teachers reach alone." };
+        let caption = format!("{head}, of every run after each epoch.{dashed}");
+        lines_plot((*name).to_owned(), head, caption, axis(first, metric), lines, levels)
     };
     let mut plots: Vec<Plot> = names.iter().map(overlay).collect();
     plots.extend(kappa(&runs.iter().collect::<Vec<_>>()));
     plots
+}
+
+/// Teachers that all runs have in common: of one modality, or all.
+fn shared_levels(runs: &[Run], metric: &str, of: Option<&Modality>) -> Vec<Level> {
+    let score = |run: &Run, modality: &Modality| {
+        let mut teachers = run.info.teachers.iter();
+        value(&teachers.find(|teacher| teacher.modality == *modality)?.scores, metric)
+    };
+    let level = |(m, modality): (usize, &Modality)| {
+        let own = score(&runs[0], modality)?;
+        let shared = runs.iter().all(|run| score(run, modality) == Some(own));
+        let colour = Colour::Hue(runs.len() + m);
+        shared.then(|| Level { name: format!("{modality} teacher"), value: own, colour })
+    };
+    let wanted = |(_, modality): &(usize, &Modality)| of.is_none_or(|of| of == *modality);
+    runs[0].info.modalities.iter().enumerate().filter(wanted).filter_map(level).collect()
 }
 
 /// The run's metrics without their modalities, in order.
@@ -150,67 +166,8 @@ fn losses(run: &Run) -> Vec<Plot> {
     whole.into_iter().chain(terms).collect()
 }
 
-fn probes(run: &Run) -> Vec<Plot> {
-    let mut metrics: Vec<&str> = Vec::new();
-    for measured in run.epochs.iter().flat_map(|row| &row.report.measurements) {
-        if !metrics.contains(&measured.metric.as_str()) {
-            metrics.push(&measured.metric);
-        }
-    }
-    // ρ as the probe has it is the report's.
-    metrics.retain(|metric| *metric != "confidence");
-    metrics.into_iter().filter_map(|metric| probe(run, metric)).collect()
-}
-
-fn probe(run: &Run, metric: &str) -> Option<Plot> {
-    let measured = |row: &EpochRow, of: Option<&Modality>| {
-        let mut all = row.report.measurements.iter();
-        all.find(|one| one.metric == metric && one.modality.as_ref() == of).map(|one| one.value)
-    };
-    let modalities = &run.info.modalities;
-    let name = format!("probe_{metric}");
-    if metric.starts_with(SHARES) {
-        let row = run.epochs.iter().rfind(|row| measured(row, modalities.first()).is_some())?;
-        let bar = |(m, modality): (usize, &Modality)| {
-            let value = measured(row, Some(modality))?;
-            let name = modality.name().to_owned();
-            Some(Row { name, value, interval: None, colour: Colour::Hue(m) })
-        };
-        let rows = modalities.iter().enumerate().filter_map(bar).collect();
-        let after = row.report.epoch + 1;
-        return Some(Plot {
-            name,
-            title: format!("{} after {after} epochs", words(metric)),
-            caption: "What each modality adds to the whole, averaged over the orders in which \
-                      modalities can join."
-                .to_owned(),
-            chart: Chart::Rows(RowChart {
-                x: axis(run, metric),
-                mark: Mark::Bar,
-                rows,
-                levels: Vec::new(),
-            }),
-        });
-    }
-    let mut lines = each(run, Stroke::Solid, "", |row, m| measured(row, Some(&modalities[m])));
-    let whole = curve(run, |row| measured(row, None));
-    lines.extend(series("all modalities", whole, Colour::Ink, Stroke::Solid));
-    let (y, caption) = match metric {
-        "gradient_norm" => (
-            "L2 norm, mean over steps".to_owned(),
-            "Size of each encoder's gradient; 0 while it waits.".to_owned(),
-        ),
-        "confidence_ratio" => (
-            "Ratio of ρ to the others'".to_owned(),
-            "1 is balance; the modality above 1 is the one that drowns the others.".to_owned(),
-        ),
-        _ => (axis(run, metric), "As the probe measured it, epoch by epoch.".to_owned()),
-    };
-    Some(lines_plot(name, title(run, metric), caption, y, lines, Vec::new()))
-}
-
 /// A line a modality that has values.
-fn each(
+pub(super) fn each(
     run: &Run,
     stroke: Stroke,
     what: &str,
@@ -222,16 +179,21 @@ fn each(
     run.info.modalities.iter().enumerate().filter_map(line).collect()
 }
 
-fn curve(run: &Run, of: impl Fn(&EpochRow) -> Option<f64>) -> Vec<(f64, f64)> {
+pub(super) fn curve(run: &Run, of: impl Fn(&EpochRow) -> Option<f64>) -> Vec<(f64, f64)> {
     let point = |row: &EpochRow| Some((row.report.epoch as f64 + 1.0, of(row)?));
     run.epochs.iter().filter_map(point).collect()
 }
 
-fn series(name: &str, points: Vec<(f64, f64)>, colour: Colour, stroke: Stroke) -> Option<Series> {
+pub(super) fn series(
+    name: &str,
+    points: Vec<(f64, f64)>,
+    colour: Colour,
+    stroke: Stroke,
+) -> Option<Series> {
     (!points.is_empty()).then(|| Series { name: name.to_owned(), points, colour, stroke })
 }
 
-fn lines_plot(
+pub(super) fn lines_plot(
     name: String,
     title: String,
     caption: String,

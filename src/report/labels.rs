@@ -15,7 +15,7 @@ pub(super) fn split<'n, 'm>(
 /// A metric's title.
 pub(super) fn title(run: &Run, metric: &str) -> String {
     let label = run.info.labels.iter().find(|label| label.metric == metric);
-    label.map_or_else(|| words(metric), |label| capital(&label.title))
+    label.map_or_else(|| known(metric), |label| capital(&label.title))
 }
 
 /// A metric's title with its unit.
@@ -27,12 +27,22 @@ pub(super) fn axis(run: &Run, metric: &str) -> String {
     }
 }
 
-/// `gradient_norm` as `Gradient norm`.
-pub(super) fn words(name: &str) -> String {
-    capital(&name.replace('_', " "))
+/// What the crate's own measurements are called; `some_metric` as `Some metric`.
+fn known(metric: &str) -> String {
+    match metric {
+        "cka_teacher" => "Likeness to the teacher (CKA)".to_owned(),
+        "confidence_ratio" => "Confidence ratio of the teachers".to_owned(),
+        "gradient_norm" => "Gradient norm of each encoder".to_owned(),
+        "update_ratio" => "Update-to-weight ratio of each encoder".to_owned(),
+        "head_loss" => "Loss of each head alone".to_owned(),
+        "loss_ratio" => "Loss ratio of the heads".to_owned(),
+        "shapley" => "Shapley contribution".to_owned(),
+        other => capital(&other.replace('_', " ")),
+    }
 }
 
-fn capital(text: &str) -> String {
+/// With a large first letter.
+pub(super) fn capital(text: &str) -> String {
     let mut chars = text.chars();
     chars.next().map_or_else(String::new, |first| first.to_uppercase().chain(chars).collect())
 }

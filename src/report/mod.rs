@@ -5,14 +5,15 @@
 //!   [`comparison_plots`] draw a run's.
 //! - [`LineChart`], [`LaneChart`], [`RowChart`]: what a plot shows.
 //!
-//! `theme.rs` has the colours, `canvas.rs` what all charts share, `figures.rs` which plots a run
-//! gives, `labels.rs` what its numbers are called, `page.rs` and `page.html` the page.
+//! `theme.rs` has the colours, `canvas.rs` what all charts share, `figures.rs` and `measured.rs` which
+//! plots a run gives, `labels.rs` what its numbers are called, `page.rs` and `page.html` the page.
 
 mod canvas;
 mod figures;
 mod labels;
 mod lanes;
 mod lines;
+mod measured;
 mod page;
 mod plot;
 mod rows;

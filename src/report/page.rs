@@ -8,10 +8,10 @@ use serde_json::Value as Json;
 use super::{
     Plot, Theme, comparison_plots,
     figures::{metrics, value},
-    labels::{axis, number, split, title},
+    labels::{axis, capital, number, split, title},
     plots, theme,
 };
-use crate::{Error, Modality, Result, error, record::Run};
+use crate::{Error, Finding, Modality, Result, error, record::Run};
 
 /// A page of one run, or of several side by side: one HTML file without script that needs no network,
 /// for light and dark screens and for paper.
@@ -89,10 +89,6 @@ type Pair = (String, String);
 
 fn of_run(run: &Run) -> Value {
     let scores = scores(run);
-    let findings = run.outcome.iter().flat_map(|outcome| &outcome.diagnosis).map(|finding| {
-        let numbers: Vec<Pair> = shown(run, &finding.numbers);
-        context! { text => &finding.text, numbers }
-    });
     let environment = &run.info.environment;
     let seconds: f64 = run.epochs.iter().map(|row| row.seconds).sum();
     let mut config = Vec::new();
@@ -106,7 +102,7 @@ fn of_run(run: &Run) -> Value {
         ended => run.outcome.is_some(),
         modalities => run.info.modalities.iter().map(Modality::name).collect::<Vec<_>>().join(", "),
         scores,
-        findings => findings.collect::<Vec<_>>(),
+        diagnosis => diagnosis(run),
         balance => balance(run),
         log => log(run),
         config,
@@ -119,6 +115,21 @@ fn of_run(run: &Run) -> Value {
         ],
         notes => &run.notes,
     }
+}
+
+/// What was found, in words; nothing where nobody looked.
+fn diagnosis(run: &Run) -> Option<Value> {
+    let found = run.outcome.as_ref()?.diagnosis.as_ref()?;
+    let metric = &found.metric;
+    let finding = |finding: &Finding| {
+        context! {
+            text => capital(&finding.in_words(metric)),
+            advice => capital(&finding.advice.to_string()),
+            numbers => finding.shown(metric),
+        }
+    };
+    let findings = found.findings.iter().map(finding).collect::<Vec<_>>();
+    Some(context! { metric => &metric.name, findings })
 }
 
 /// Final numbers; those of the last epoch where there are none.

@@ -1,12 +1,16 @@
 //! What a plan may rest on.
 
+use serde::{Deserialize, Serialize};
+
 /// The modalities of a batch, and their ρ where the schedule asked for it.
 ///
 /// A modality that the whole batch lacks is missing: it is not ranked and will not learn. One that
 /// some samples have is present, with the ρ of those samples.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Candidates {
     present: Vec<bool>,
+    #[serde(with = "crate::number")]
     confidence: Option<Vec<f64>>,
 }
 

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ranking::Ranker;
 use super::{Candidates, Plan, Progress, Ranking, SmpScheduler};
-use crate::{Modality, Result, error};
+use crate::{Modality, Result, State, error};
 
 /// Slows every modality that is stronger than the weakest, as OGM does:
 /// κ^m = 1 − tanh(α · ρ^m / min ρ) where ρ^m > min ρ, and 1 for the weakest.
@@ -88,5 +88,13 @@ impl SmpScheduler for Partial {
 
     fn end_epoch(&mut self, epoch: u64, confidence: &[Option<f64>]) -> Result<()> {
         self.ranker.end_epoch(epoch, confidence)
+    }
+
+    fn state(&self) -> Result<State> {
+        self.ranker.state()
+    }
+
+    fn restore(&mut self, state: &State) -> Result<()> {
+        self.ranker.restore(state)
     }
 }

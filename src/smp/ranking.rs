@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use serde::{Deserialize, Serialize};
 
 use super::{Candidates, Progress};
-use crate::{Modality, Result, error};
+use crate::{Modality, Result, State, error};
 
 /// On what the order of modalities rests.
 ///
@@ -40,7 +40,17 @@ pub(super) struct Ranker {
     latest: Option<(Progress, Candidates)>,
 }
 
-#[derive(Debug, Clone, Copy, Default)]
+/// What a [`Ranking::PreviousEpoch`] remembers.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Memory {
+    previous: Vec<Option<f64>>,
+    so_far: Vec<Average>,
+    latest: Option<(Progress, Candidates)>,
+}
+
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Average {
     sum: f64,
     count: f64,
@@ -187,6 +197,28 @@ impl Ranker {
             known.clone().try_for_each(|(m, rho)| self.check_finite(epoch, m, rho))?;
             known.for_each(|(m, rho)| self.previous[m] = Some(rho));
         }
+        Ok(())
+    }
+
+    /// What it remembers; nothing but by the previous epoch.
+    pub(super) fn state(&self) -> Result<State> {
+        if self.ranking != Ranking::PreviousEpoch {
+            return Ok(State::none());
+        }
+        let (previous, so_far) = (self.previous.clone(), self.so_far.clone());
+        State::of(&Memory { previous, so_far, latest: self.latest.clone() })
+    }
+
+    /// Takes back what [`state`](Self::state) said.
+    pub(super) fn restore(&mut self, state: &State) -> Result<()> {
+        if self.ranking != Ranking::PreviousEpoch {
+            return state.expect_none("a scheduler that ranks by batch or in a fixed order");
+        }
+        let Memory { previous, so_far, latest } = state.read("a ranking by the previous epoch")?;
+        self.check_number(previous.len())?;
+        self.check_number(so_far.len())?;
+        latest.as_ref().map_or(Ok(()), |(_, seen)| self.check_number(seen.len()))?;
+        (self.previous, self.so_far, self.latest) = (previous, so_far, latest);
         Ok(())
     }
 

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::ranking::Ranker;
 use super::{Candidates, Plan, Progress, Ranking, SmpScheduler};
-use crate::{Modality, Result, error};
+use crate::{Modality, Result, State, error};
 
 /// In the first τ_1 epochs only the weakest encoder π\[1\] learns, in the next τ_2 only π\[2\], …;
 /// after the stages all learn together.
@@ -77,5 +77,13 @@ impl SmpScheduler for Sequential {
 
     fn end_epoch(&mut self, epoch: u64, confidence: &[Option<f64>]) -> Result<()> {
         self.ranker.end_epoch(epoch, confidence)
+    }
+
+    fn state(&self) -> Result<State> {
+        self.ranker.state()
+    }
+
+    fn restore(&mut self, state: &State) -> Result<()> {
+        self.ranker.restore(state)
     }
 }

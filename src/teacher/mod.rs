@@ -1,18 +1,20 @@
 //! Frozen unimodal teachers.
 //!
-//! - [`ModuleTeacher`]: a closure over tch modules.
+//! - [`ModuleTeacher`]: a closure over tch modules, or another [`UnimodalModel`].
 //! - [`TorchScriptTeacher`]: a module scripted or traced in Python.
 //! - [`CachedTeacher`]: what another teacher said, recorded once by sample id; [`CacheFile`] keeps it.
 
 mod cached;
 mod module;
 mod torchscript;
+mod unimodal;
 
 use tch::Tensor;
 
 pub use cached::{CacheFile, CacheHeader, CacheIdentity, CachedTeacher, Storage};
 pub use module::ModuleTeacher;
 pub use torchscript::{ScriptOutput, TorchScriptTeacher};
+pub use unimodal::UnimodalModel;
 
 use crate::{Batch, Modality, Result};
 

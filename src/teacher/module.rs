@@ -4,10 +4,8 @@ use std::fmt;
 
 use tch::{Tensor, nn::VarStore};
 
-use super::{Teacher, TeacherOutput};
+use super::{Teacher, TeacherOutput, UnimodalModel};
 use crate::{Batch, Modality, Result};
-
-type Forward = Box<dyn Fn(&Tensor, bool) -> (Tensor, Tensor) + Send>;
 
 /// A closure over tch modules: frozen, in evaluation mode, without gradient.
 ///
@@ -28,7 +26,7 @@ type Forward = Box<dyn Fn(&Tensor, bool) -> (Tensor, Tensor) + Send>;
 /// ```
 pub struct ModuleTeacher {
     modality: Modality,
-    forward: Forward,
+    model: Box<dyn UnimodalModel + Send>,
 }
 
 impl ModuleTeacher {
@@ -40,8 +38,17 @@ impl ModuleTeacher {
         vs: &mut VarStore,
         forward: impl Fn(&Tensor, bool) -> (Tensor, Tensor) + Send + 'static,
     ) -> Self {
+        Self::boxed(modality, vs, Box::new(forward))
+    }
+
+    /// The same of any [`UnimodalModel`], whose parameters `vs` holds.
+    pub fn boxed(
+        modality: impl Into<Modality>,
+        vs: &mut VarStore,
+        model: Box<dyn UnimodalModel + Send>,
+    ) -> Self {
         vs.freeze();
-        Self { modality: modality.into(), forward: Box::new(forward) }
+        Self { modality: modality.into(), model }
     }
 }
 
@@ -52,7 +59,7 @@ impl Teacher for ModuleTeacher {
 
     fn output(&self, m: usize, batch: &Batch) -> Result<TeacherOutput> {
         let _no_grad = tch::no_grad_guard();
-        let (features, logits) = (self.forward)(batch.checked_input(m)?, false);
+        let (features, logits) = self.model.forward(batch.checked_input(m)?, false)?;
         Ok(TeacherOutput { features, logits, host: None })
     }
 }

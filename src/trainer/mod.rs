@@ -12,6 +12,7 @@
 //! - `suppression.rs` makes a plan's κ act on encoders.
 //! - `modulate.rs` gives a gradient modulation its turn.
 //! - `report.rs` is what a step and an epoch say of themselves.
+//! - `state.rs` is what it remembers between steps, for a checkpoint.
 //! - `evaluate.rs` runs a student without training it.
 
 mod accumulation;
@@ -27,6 +28,7 @@ mod outcome;
 mod precision;
 mod report;
 mod scaling;
+mod state;
 mod step;
 mod suppression;
 mod teach;
@@ -38,5 +40,6 @@ pub use outcome::{NonFinite, NonFiniteSource, Skipped, StepOutcome};
 pub use precision::Precision;
 pub use report::{EpochReport, StepReport, StepValues};
 pub use scaling::{LossScale, LossScaling};
+pub use state::TrainerState;
 pub use step::G2dTrainer;
 pub use suppression::{GradientScope, SuppressedMode, Suppression};

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
 use super::{StepOutcome, Window};
-use crate::mean::Mean;
+use crate::mean::{Mean, MeanState};
 use crate::{LossTerms, Measurement, Modality, Plan, Progress, Result, host, number};
 
 /// One step: detached tensors, still on the device.
@@ -138,6 +138,42 @@ pub struct EpochReport {
     pub measurements: Vec<Measurement>,
 }
 
+/// [`EpochTotals`] in numbers.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct EpochTotalsState {
+    total: MeanState,
+    task: MeanState,
+    feature: Vec<MeanState>,
+    logit: Vec<MeanState>,
+    confidence: Vec<MeanState>,
+    kappa: Vec<f64>,
+    steps: u64,
+}
+
+impl EpochTotalsState {
+    /// Is it of `k` modalities?
+    pub(super) fn is_of(&self, k: usize) -> bool {
+        let each = [self.feature.len(), self.logit.len(), self.confidence.len(), self.kappa.len()];
+        each == [k; 4]
+    }
+}
+
+impl From<EpochTotalsState> for EpochTotals {
+    fn from(state: EpochTotalsState) -> Self {
+        let means = |all: Vec<MeanState>| all.into_iter().map(Mean::from).collect();
+        Self {
+            total: state.total.into(),
+            task: state.task.into(),
+            feature: means(state.feature),
+            logit: means(state.logit),
+            confidence: means(state.confidence),
+            kappa: state.kappa,
+            steps: state.steps,
+        }
+    }
+}
+
 /// The sums behind an [`EpochReport`], on the device.
 #[derive(Debug, Default)]
 pub(super) struct EpochTotals {
@@ -179,6 +215,20 @@ impl EpochTotals {
         self.kappa.iter_mut().zip(report.kappa()).for_each(|(sum, kappa)| *sum += kappa);
         self.steps += 1;
         Ok(())
+    }
+
+    /// Its numbers; waits for the device.
+    pub(super) fn state(&self) -> Result<EpochTotalsState> {
+        let means = |all: &[Mean]| all.iter().map(Mean::state).collect::<Result<Vec<_>>>();
+        Ok(EpochTotalsState {
+            total: self.total.state()?,
+            task: self.task.state()?,
+            feature: means(&self.feature)?,
+            logit: means(&self.logit)?,
+            confidence: means(&self.confidence)?,
+            kappa: self.kappa.clone(),
+            steps: self.steps,
+        })
     }
 
     /// The report of the epoch, in one transfer, still without measurements.

@@ -2,7 +2,7 @@
 
 use std::{cell::OnceCell, fmt};
 
-use tch::Tensor;
+use tch::{Device, Tensor};
 
 use super::report::{EpochReport, EpochTotals, StepReport};
 use super::{
@@ -169,6 +169,11 @@ impl G2dTrainer {
     /// Where training stands.
     pub fn progress(&self) -> Progress {
         self.progress
+    }
+
+    /// The device that the student is on.
+    pub fn device(&self) -> Device {
+        self.params.device()
     }
 
     /// The modalities, in the student's order.

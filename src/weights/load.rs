@@ -23,7 +23,25 @@ const SHOWN: usize = 6;
 /// [`Error::Io`] if the file cannot be read; [`Error::Data`] if it is no safetensors file, or does
 /// not fit: the names that are missing, unexpected, or of another shape or kind.
 pub fn load(vs: &mut VarStore, path: impl AsRef<Path>) -> Result<()> {
-    let path = path.as_ref();
+    read(vs, path.as_ref())?.apply()
+}
+
+/// Values that fit a `VarStore`, which has not taken them over yet.
+#[derive(Debug)]
+pub(crate) struct Loaded(Vec<(String, Tensor, Tensor)>);
+
+impl Loaded {
+    pub(crate) fn apply(self) -> Result<()> {
+        let _no_grad = tch::no_grad_guard();
+        for (name, mut variable, value) in self.0 {
+            variable.f_copy_(&value).map_err(|e| torch(&name, e))?;
+        }
+        Ok(())
+    }
+}
+
+/// Reads and checks; changes nothing.
+pub(crate) fn read(vs: &VarStore, path: &Path) -> Result<Loaded> {
     let bytes = fs::read(path).map_err(|source| Error::io("read", path, source))?;
     let file = SafeTensors::deserialize(&bytes).map_err(|reason| {
         Error::data(
@@ -38,13 +56,9 @@ pub fn load(vs: &mut VarStore, path: impl AsRef<Path>) -> Result<()> {
     let mut values = Vec::with_capacity(variables.len());
     for (name, variable, view) in fit(path, &file, &variables)? {
         let value = Tensor::try_from(view).map_err(|e| torch(name, e))?;
-        values.push((name, variable.shallow_clone(), value));
+        values.push((name.to_owned(), variable.shallow_clone(), value));
     }
-    let _no_grad = tch::no_grad_guard();
-    for (name, mut variable, value) in values {
-        variable.f_copy_(&value).map_err(|e| torch(name, e))?;
-    }
-    Ok(())
+    Ok(Loaded(values))
 }
 
 fn torch(name: &str, source: tch::TchError) -> Error {

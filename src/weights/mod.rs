@@ -1,12 +1,16 @@
-//! A network's parameters and buffers as a safetensors file that PyTorch reads and writes.
+//! A network's parameters and buffers: as a safetensors file that PyTorch reads and writes, and those
+//! of a training's best epoch ([`BestWeights`]).
 //!
 //! [`load`] checks names, shapes and kinds before it touches anything; [`save`] writes what
 //! `load_state_dict(strict=True)` accepts. docs/from-python.md shows the Python side.
 
+mod best;
 mod load;
 mod save;
 
+pub use best::BestWeights;
 pub use load::load;
+pub(crate) use load::{Loaded, read};
 pub use save::save;
 
 /// PyTorch's count of the batches that a batch norm has seen: it keeps one, tch does not.

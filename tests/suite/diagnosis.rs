@@ -74,8 +74,11 @@ fn smp_is_advised_against_where_joint_training_suffices() {
     // Within the margin of the better teacher it does not count as above.
     seen.fused = Some(0.77);
     assert!(matches!(of(&seen).findings[0].advice, Advice::Prioritise { .. }));
-    // That SMP got it there says nothing about joint training.
+    // That SMP got it there says nothing about joint training, but for the schedule.
     (seen.fused, seen.kappa) = (Some(0.80), vec![vec![1.0, 0.0], vec![1.0, 1.0]]);
+    assert_eq!(of(&seen).findings[0].advice, Advice::KeepSchedule);
+    assert!(of(&seen).to_string().ends_with("ends above the best teacher: keep it"));
+    seen.fused = Some(0.77);
     assert!(matches!(of(&seen).findings[0].advice, Advice::Prioritise { .. }));
 }
 

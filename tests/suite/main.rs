@@ -6,13 +6,16 @@
 //! - `step.rs`, `suppression.rs`, `zero_gradient.rs`, `modulation.rs`: what a step does to
 //!   parameters and gradients.
 //! - `accumulation.rs`, `precision.rs`, `non_finite.rs`: windows, autocast, what is skipped.
+//! - `optim.rs`: optimizers and learning rates, against PyTorch.
 //! - `stages.rs`: schedules through the trainer: who learns, bit by bit.
 //! - `missing/`: samples that lack a modality, against the subset by hand.
 //! - `errors/`, `configuration.rs`: every refusal, its words, and that it changed nothing.
 //! - `settings.rs`: what is read from and written to TOML and JSON.
 //! - `panics.rs`, `waits.rs`: what unwinds through a step, and how often it reads the device.
 //! - `caching/`: teachers' answers on disk: exact, bound, and refused when altered.
+//! - `checkpoint/`: snapshots: a run goes on bit by bit, or is refused.
 //! - `torchscript.rs`: teachers from Python, against PyTorch.
+//! - `teaching.rs`: teachers trained, what is kept, what is refused.
 //! - `probes/`: what they measure, against NumPy and by hand; `diagnosis.rs`: what is made of it.
 //! - `adopters/`: models of other shapes in a loop like a user's.
 //! - `records.rs`, `data.rs`: files out and in. `record/`: several recorders, run folders, TensorBoard,
@@ -24,6 +27,8 @@
 mod accumulation;
 mod adopters;
 mod caching;
+#[cfg(all(feature = "paper", feature = "report"))]
+mod checkpoint;
 #[cfg(feature = "report")]
 #[path = "../common/mod.rs"]
 mod common;
@@ -38,6 +43,7 @@ mod loss;
 mod missing;
 mod modulation;
 mod non_finite;
+mod optim;
 mod panics;
 mod precision;
 mod probes;
@@ -52,6 +58,7 @@ mod step;
 mod supply;
 mod support;
 mod suppression;
+mod teaching;
 mod template;
 mod torchscript;
 mod waits;

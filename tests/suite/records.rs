@@ -42,11 +42,11 @@ fn csv_holds_a_header_and_a_row_an_epoch() {
     let lines = std::fs::read_to_string(&path).unwrap();
     let lines: Vec<&str> = lines.lines().collect();
     let expected = [
-        "epoch,steps,loss_total,loss_task,loss_feature_a,loss_logit_a,confidence_a,kappa_a,\
+        "epoch,steps,skipped,loss_total,loss_task,loss_feature_a,loss_logit_a,confidence_a,kappa_a,\
          loss_feature_b,loss_logit_b,confidence_b,kappa_b,probe_gradient_norm_a,probe_gap,\
          accuracy,best",
-        "0,7,1.5,0.25,0.5,,0.75,0,,inf,0.125,1,3,4,61.25,NaN",
-        "1,7,1.5,0.25,0.5,,0.75,0,,inf,0.125,1,,,62,",
+        "0,7,0,1.5,0.25,0.5,,0.75,0,,inf,0.125,1,3,4,61.25,NaN",
+        "1,7,0,1.5,0.25,0.5,,0.75,0,,inf,0.125,1,,,62,",
     ];
     assert_eq!(lines, expected);
 }

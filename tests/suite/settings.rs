@@ -5,8 +5,8 @@ use std::fmt::Debug;
 use g2d::{
     Batch, Classification, Confidence, ConfidenceKind, Distillation, EpochReport, ExponentialError,
     FeatureReduction, GradientScope, InverseError, Joint, Labels, Measurement, Modality, Partial,
-    PerBatch, Progress, Ranking, Regression, Schedule, Sequential, StepOutcome, StepValues, Suppression,
-    TrueClassProbability,
+    PerBatch, Progress, Ranking, Regression, Schedule, Sequential, StepOutcome, StepValues,
+    Suppression, TrueClassProbability,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tch::Tensor;

@@ -1,45 +1,68 @@
 //! The command line that the examples share.
 
-use std::{fmt, ops::Range, path::PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Result, ensure};
-use g2d::Ranking;
-use serde::Serialize;
-use tch::{
-    Device,
-    nn::{self, OptimizerConfig, VarStore},
+use g2d::{
+    Distillation, Keep, Ranking,
+    optim::{LrSchedule, Sgd},
 };
+use serde::Serialize;
+use tch::Device;
 
-use super::Lab;
-use crate::support::methods::{Method, Schedule};
+use super::{Recipe, Setting};
+use crate::support::methods::{HowSuppressed, Method, Schedule};
 
 /// What is run, and where.
 #[derive(Debug, clap::Args)]
-pub struct LabArguments {
-    /// Seed of initialisation and shuffling
-    #[arg(long, default_value_t = 1)]
-    pub seed: u64,
+pub struct RunArguments {
     /// Seeds to run, counted up from --seed; more than one also writes results.json, table.md and
     /// figure.svg
     #[arg(long, default_value_t = 1, value_name = "N")]
-    seeds: u64,
-    /// Methods to compare: joint, joint_smp, umt, g2d_loss, g2d_smp, g2d_partial
+    pub seeds: u64,
+    /// Methods to compare
     #[arg(long, value_enum, value_delimiter = ',', default_values_t = Method::FOUR)]
     methods: Vec<Method>,
-    /// Where CSV files and summary.json go
+    /// Compare all methods
+    #[arg(long, conflicts_with = "methods")]
+    all_methods: bool,
+    /// Where the reports, the run folders and summary.json go
     #[arg(long, value_name = "DIR", default_value = "target/lab")]
     pub out: PathBuf,
     /// cpu, cuda or cuda:N
     #[arg(long, default_value = "cpu", value_parser = parse_device)]
-    device: Device,
+    pub device: Device,
     /// Trainings at a time; the number of cores without it
     #[arg(long, value_name = "N")]
     jobs: Option<usize>,
     /// A few epochs on a few samples: does it run at all?
     #[arg(long)]
     pub smoke: bool,
-    #[command(flatten)]
-    settings: Settings,
+}
+
+impl RunArguments {
+    /// The methods asked for, which must be among `possible`.
+    pub fn methods(&self, possible: &[Method]) -> Result<Vec<Method>> {
+        if self.all_methods {
+            return Ok(possible.to_vec());
+        }
+        let other = self.methods.iter().find(|method| !possible.contains(method));
+        ensure!(
+            other.is_none(),
+            "--methods: OGM is for two modalities and classes; see audio_visual"
+        );
+        Ok(self.methods.clone())
+    }
+
+    /// Where a seed's files go.
+    pub fn folder(&self, seed: u64) -> PathBuf {
+        if self.seeds > 1 { self.out.join(format!("seed{seed}")) } else { self.out.clone() }
+    }
+
+    pub fn jobs(&self) -> usize {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        self.jobs.unwrap_or(cores).max(1)
+    }
 }
 
 /// Which of its epochs a teacher is taken from.
@@ -65,27 +88,31 @@ pub enum RankedBy {
     PreviousEpoch,
 }
 
-/// What all trainings share. The examples give `epochs` and the like their own defaults.
+/// What all trainings share, as flags. The examples give `epochs` and the like their own defaults.
 #[derive(Debug, Clone, Serialize, clap::Args)]
 pub struct Settings {
+    /// Seed of initialisation and shuffling
+    #[arg(long, default_value_t = 1)]
+    pub seed: u64,
     /// Epochs of every training
     #[arg(long, default_value = "40")]
-    pub epochs: u64,
+    epochs: u64,
     /// τ_1, τ_2, …: epochs in which one encoder after the other learns alone, weakest first
     #[arg(long = "stages", value_delimiter = ',', default_value = "20")]
-    pub stages: Vec<u64>,
+    stages: Vec<u64>,
     /// What ranks the modalities
     #[arg(long, value_enum, default_value_t)]
     ranking: RankedBy,
     /// Batch size
     #[arg(long, default_value = "32")]
-    pub batch_size: usize,
+    batch_size: usize,
     /// Learning rate of SGD
     #[arg(long, default_value = "0.01")]
     lr: f64,
-    /// Epoch from which the learning rate is a tenth; two thirds of the epochs without it
-    #[arg(long, value_name = "EPOCH")]
-    lr_drop: Option<u64>,
+    /// Epochs after which the learning rate is a tenth, again and again; two thirds of the epochs
+    /// without it
+    #[arg(long, value_name = "EPOCHS")]
+    lr_step: Option<u64>,
     /// Momentum of SGD
     #[arg(long, default_value = "0.9")]
     momentum: f64,
@@ -94,79 +121,57 @@ pub struct Settings {
     weight_decay: f64,
     /// The epoch whose weights a teacher keeps
     #[arg(long, value_enum, default_value_t)]
-    pub teacher: TeacherEpoch,
+    teacher: TeacherEpoch,
     /// α of partial suppression
     #[arg(long, default_value = "0.5")]
     partial_alpha: f64,
 }
 
-impl LabArguments {
-    /// Refuses what cannot work, before any data is read.
-    pub fn check(&self) -> Result<()> {
-        let Settings { epochs, batch_size, lr, momentum, weight_decay, .. } = self.settings;
+impl Settings {
+    /// Refuses what cannot work, before any data is read; a few epochs where `smoke` says so.
+    #[allow(dead_code, reason = "audio_visual has more flags, and a file")]
+    pub fn setting(&self, smoke: bool) -> Result<Setting> {
+        let mut own = self.clone();
+        if smoke {
+            own.stages.fill(1);
+            own.epochs = own.stages.len() as u64 + 1;
+        }
+        let Self { epochs, batch_size, lr, momentum, weight_decay, .. } = own;
         ensure!(epochs > 0 && batch_size > 0, "--epochs and --batch-size must be above 0");
-        let stages: u64 = self.settings.stages.iter().sum();
+        let stages: u64 = own.stages.iter().sum();
         ensure!(stages <= epochs, "--stages must not exceed --epochs ({epochs}) in all");
         let finite = [lr, momentum, weight_decay].iter().all(|x| x.is_finite() && *x >= 0.0);
         ensure!(
             finite && lr > 0.0,
             "--lr must be above 0, --momentum and --weight-decay at least 0"
         );
-        let ogm = self.methods.iter().any(|m| matches!(m, Method::Ogm | Method::OgmGe));
-        ensure!(!ogm, "--methods: OGM is for two modalities and classes; see audio_visual");
-        Ok(())
-    }
-
-    pub fn seeds(&self) -> Range<u64> {
-        self.seed..self.seed + self.seeds
-    }
-
-    /// Where a seed's files go.
-    pub fn folder(&self, seed: u64) -> PathBuf {
-        if self.seeds > 1 { self.out.join(format!("seed{seed}")) } else { self.out.clone() }
-    }
-
-    pub fn lab(&self, seed: u64, out: PathBuf) -> Lab {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let mut settings = self.settings.clone();
-        if self.smoke {
-            settings.stages.fill(1);
-            settings.epochs = settings.stages.len() as u64 + 1;
-        }
-        let (methods, device) = (self.methods.clone(), self.device);
-        Lab { seed, device, jobs: self.jobs.unwrap_or(cores).max(1), methods, settings, out }
-    }
-}
-
-impl Settings {
-    /// The authors' StepLR, as a function of the epoch.
-    pub fn lr_at(&self, epoch: u64) -> f64 {
-        let drop = self.lr_drop.unwrap_or(self.epochs * 2 / 3);
-        if epoch < drop { self.lr } else { self.lr * 0.1 }
-    }
-
-    pub fn optimizer(&self, vs: &VarStore) -> Result<nn::Optimizer> {
-        Ok(nn::sgd(self.momentum, 0.0, self.weight_decay, false).build(vs, self.lr)?)
-    }
-
-    pub fn schedule(&self) -> Schedule {
-        let ranking = match self.ranking {
+        let ranking = match own.ranking {
             RankedBy::Batch => Ranking::Batch,
             RankedBy::PreviousEpoch => Ranking::PreviousEpoch,
         };
-        let (stages, partial_alpha) = (self.stages.clone(), self.partial_alpha);
-        Schedule { stages, ranking, partial_alpha, ogm_alpha: partial_alpha }
-    }
-}
-
-impl fmt::Display for Settings {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { epochs, stages, batch_size, lr, weight_decay, .. } = self;
-        write!(
-            f,
-            "{epochs} epochs (stages {stages:?}), batch {batch_size}, SGD {lr}, weight decay \
-             {weight_decay}"
-        )
+        let words = format!(
+            "{epochs} epochs (stages {:?}), batch {batch_size}, SGD {lr}, weight decay {weight_decay}",
+            own.stages
+        );
+        let recipe = Recipe {
+            epochs,
+            batch_size,
+            rule: Sgd { lr, momentum, weight_decay, ..Default::default() },
+            lr: LrSchedule::step(own.lr_step.unwrap_or((epochs * 2 / 3).max(1)), 0.1),
+            keep: match own.teacher {
+                TeacherEpoch::Last => Keep::Last,
+                TeacherEpoch::Best => Keep::Best,
+            },
+            schedule: Schedule {
+                stages: own.stages.clone(),
+                ranking,
+                partial_alpha: own.partial_alpha,
+                ogm_alpha: own.partial_alpha,
+                suppression: HowSuppressed::SkipBackward,
+            },
+            distillation: Distillation::default(),
+        };
+        Ok(Setting { seed: own.seed, recipe, config: serde_json::to_value(&own)?, words })
     }
 }
 

@@ -1,18 +1,40 @@
 //! A teacher.
 
-use anyhow::Result;
-use g2d::{
-    CachedTeacher, evaluate_teacher,
-    paper::{
-        data::{InMemory, Order},
-        networks::UnimodalNetwork,
-    },
-};
-use rand::{SeedableRng, rngs::StdRng};
-use tch::{Tensor, nn::VarStore};
+use std::sync::Arc;
 
-use super::{Lab, arguments::TeacherEpoch, problem::Problem, training::goodness};
-use crate::support::{best::Best, progress::Bars, summary::TeacherSummary};
+use anyhow::Result;
+use g2d::{CachedTeacher, Modality, ModuleTeacher, Teacher, UnimodalModel, evaluate_teacher};
+use tch::nn::VarStore;
+
+use super::{
+    Lab, named,
+    problem::{Networks, Problem},
+};
+use crate::support::{progress::Bars, summary::TeacherSummary};
+
+/// A trained teacher, ready to teach any number of students.
+pub struct Taught {
+    pub summary: TeacherSummary,
+    m: usize,
+    modality: Modality,
+    vs: VarStore,
+    networks: Arc<dyn Networks>,
+    /// Its answers, where every epoch shows it the same samples.
+    cache: Option<CachedTeacher>,
+}
+
+impl Taught {
+    /// One student's teacher: the recorded answers, or a copy of the network.
+    pub fn teacher(&self) -> Result<Box<dyn Teacher + Send>> {
+        if let Some(cache) = &self.cache {
+            return Ok(Box::new(cache.share()));
+        }
+        let mut vs = VarStore::new(self.vs.device());
+        let model = self.networks.teacher(self.m, &vs)?;
+        vs.copy(&self.vs)?;
+        Ok(Box::new(ModuleTeacher::boxed(self.modality.clone(), &mut vs, model)))
+    }
+}
 
 impl Lab {
     /// A network for modality `m`, freshly initialised.
@@ -20,11 +42,11 @@ impl Lab {
         &self,
         m: usize,
         problem: &Problem,
-    ) -> Result<(VarStore, UnimodalNetwork)> {
+    ) -> Result<(VarStore, Box<dyn UnimodalModel + Send>)> {
         tch::manual_seed(self.seed as i64 + 1000 * (m as i64 + 1));
         let vs = VarStore::new(self.device);
-        let net = problem.teacher(m, &vs)?;
-        Ok((vs, net))
+        let model = problem.networks.teacher(m, &vs)?;
+        Ok((vs, model))
     }
 
     /// Trains one teacher, then freezes it and records its answers on the training set.
@@ -32,58 +54,44 @@ impl Lab {
         &self,
         m: usize,
         mut vs: VarStore,
-        net: UnimodalNetwork,
+        model: Box<dyn UnimodalModel + Send>,
         problem: &Problem,
         bars: &Bars,
-    ) -> Result<(CachedTeacher, TeacherSummary)> {
-        let (splits, task) = (&problem.splits, &problem.task);
-        let modality = splits.train.modalities()[m].clone();
-        let mut bar = bars.add(&format!("teacher {modality}"), self.settings.epochs);
-        let mut optimizer = self.settings.optimizer(&vs)?;
-        let mut rng = StdRng::seed_from_u64(self.seed);
-        let mut best = Best::default();
-        for epoch in 0..self.settings.epochs {
-            optimizer.set_lr(self.settings.lr_at(epoch));
-            let (mut loss_sum, mut samples) = (0.0, 0.0);
-            for batch in self.batches(&splits.train, Order::Shuffled(&mut rng)) {
-                let batch = batch?;
-                let (_, predictions) = net.forward(batch.input(m), true)?;
-                let loss = task.loss(&predictions, batch.targets());
-                optimizer.backward_step(&loss);
-                loss_sum += loss.double_value(&[]) * batch.size() as f64;
-                samples += batch.size() as f64;
-            }
-            let val = self.measure(&net, m, &splits.val, problem)?[0];
-            best.keep(goodness(&task.metrics()[0], val), &vs);
-            bar.plain_epoch(loss_sum / samples, &[("val".into(), val)]);
-        }
+    ) -> Result<Taught> {
+        let (splits, task, recipe) = (&problem.splits, &problem.task, &self.recipe);
+        let metrics = task.metrics();
+        let modality = problem.modalities[m].clone();
+        let mut bar = bars.add(&format!("teacher {modality}"), recipe.epochs);
+        let stored = |set| super::source::Source::stored(set, recipe.batch_size, self.device);
+        task.teaching(&modality, m, recipe.rule)
+            .epochs(recipe.epochs)
+            .schedule(recipe.lr)
+            .keep(recipe.keep)
+            .score(|predictions, targets| task.score(predictions, targets))
+            .on_epoch(|epoch| {
+                let val = metrics[0].goodness(epoch.score); // twice is the value itself
+                bar.plain_epoch(epoch.loss, &[("val".into(), val)]);
+            })
+            .train(
+                &*model,
+                &vs,
+                |epoch| splits.train.shuffled(self.seed, epoch, recipe.batch_size, self.device),
+                || stored(&splits.val),
+            )?;
         bar.finish();
-        if self.settings.teacher == TeacherEpoch::Best {
-            best.restore(&mut vs)?;
+        let teacher = ModuleTeacher::boxed(modality.clone(), &mut vs, model);
+        let mut scores = Vec::new();
+        for (name, set) in [("val", &splits.val), ("test", &splits.test)] {
+            let answers = evaluate_teacher(&teacher, m, stored(set))?;
+            let values = task.measure(&answers.logits, &answers.targets)?;
+            scores.extend(named(metrics, name, values));
         }
-        let test = self.measure(&net, m, &splits.test, problem)?;
-        let names = task.metrics().iter().map(|metric| metric.on("test"));
-        let scores = names.zip(test).collect();
-        let teacher = net.into_teacher(modality, &mut vs);
-        let train = evaluate_teacher(&teacher, m, self.batches(&splits.train, Order::Stored))?;
+        let train = evaluate_teacher(&teacher, m, stored(&splits.train))?;
         let train_confidence = task.confidence(&train.logits, &train.targets)?;
-        let cache = CachedTeacher::record(&teacher, m, self.batches(&splits.train, Order::Stored))?;
-        Ok((cache, TeacherSummary { scores, train_confidence }))
-    }
-
-    fn measure(
-        &self,
-        net: &UnimodalNetwork,
-        m: usize,
-        set: &InMemory,
-        problem: &Problem,
-    ) -> Result<Vec<f64>> {
-        let _no_grad = tch::no_grad_guard();
-        let predict = |batch: g2d::Result<g2d::Batch>| Ok(net.forward(batch?.input(m), false)?.1);
-        let predictions =
-            self.batches(set, Order::Stored).map(predict).collect::<g2d::Result<Vec<_>>>()?;
-        problem
-            .task
-            .measure(&Tensor::cat(&predictions, 0).to_device(tch::Device::Cpu), set.targets())
+        let steady = splits.train.steady();
+        let cache = || CachedTeacher::record(&teacher, m, stored(&splits.train));
+        let cache = steady.then(cache).transpose()?;
+        let summary = TeacherSummary { scores: scores.into_iter().collect(), train_confidence };
+        Ok(Taught { summary, m, modality, vs, networks: Arc::clone(&problem.networks), cache })
     }
 }

@@ -2,126 +2,143 @@
 
 use anyhow::Result;
 use g2d::{
-    Batch, CachedTeacher, ConfidenceRatio, GradientNorm, evaluate,
-    paper::{
-        data::{InMemory, Order},
-        networks::MixedNetwork,
-    },
-    record::CsvRecorder,
+    ConfidenceRatio, EpochReport, G2dTrainer, GradientNorm, LossRatio, ModalityParams, Student,
+    Teacher, TeacherCka, UpdateRatio, evaluate, optim::Optimizer, weights::BestWeights,
 };
-use rand::{SeedableRng, rngs::StdRng};
 use tch::nn::VarStore;
 
-use super::{Lab, problem::Problem};
+use super::{Lab, named, problem::Problem, recording::Recording, source::Source, task::Task};
 use crate::support::{
-    best::Best,
     methods::Method,
-    metric::{Better, Metric},
     progress::Bars,
-    summary::MethodSummary,
+    summary::{MethodSummary, TeacherSummary},
 };
 
-/// A value of the metric, so that higher is better.
-pub(super) fn goodness(metric: &Metric, value: f64) -> f64 {
-    match metric.better {
-        Better::Higher => value,
-        Better::Lower => -value,
-    }
+/// A student before its training, and all that it needs.
+pub struct Pupil {
+    pub method: Method,
+    pub vs: VarStore,
+    pub student: Box<dyn Student + Send>,
+    pub encoders: ModalityParams,
+    pub teachers: Vec<Box<dyn Teacher + Send>>,
+}
+
+/// Where a training stands, beside what trainer, optimizer and weights remember.
+#[derive(Default)]
+struct Standing {
+    epoch: u64,
+    /// Of this epoch, done.
+    step: usize,
+    /// Of the epochs that are done.
+    reports: Vec<EpochReport>,
+    best: BestWeights,
 }
 
 /// What a student is worth on a split.
-struct Measured {
+pub struct Measured {
     /// The fused student, by every metric.
-    fused: Vec<f64>,
+    pub fused: Vec<f64>,
     /// Each head alone, by the first metric.
-    heads: Vec<(String, f64)>,
+    pub heads: Vec<(String, f64)>,
 }
 
 impl Lab {
-    /// Trains a student by `method`; writes `{method}.csv`.
+    /// Trains a student; its run folder is `{method}/`.
     pub(super) fn train(
         &self,
-        method: Method,
-        mut vs: VarStore,
-        student: &MixedNetwork,
-        teachers: Vec<CachedTeacher>,
+        pupil: Pupil,
+        teachers: &[TeacherSummary],
         problem: &Problem,
         bars: &Bars,
     ) -> Result<MethodSummary> {
-        let (splits, metrics) = (&problem.splits, problem.task.metrics());
-        let epochs = self.settings.epochs;
-        let mut bar = bars.add(method.key(), epochs);
-        let mut csv = CsvRecorder::create(self.out.join(format!("{}.csv", method.key())))?;
-        let mut optimizer = self.settings.optimizer(&vs)?;
-        let mut builder = problem
-            .task
-            .trainer(method.distillation())
-            .encoders(student.encoder_params(&vs)?)
-            .boxed_scheduler(method.scheduler(&self.settings.schedule()))
-            .probe(ConfidenceRatio::default())
-            .probe(GradientNorm::default());
-        for teacher in teachers {
-            builder = builder.teacher(teacher);
-        }
-        let mut trainer = builder.build(student)?;
-        let mut kappa = vec![0.0; trainer.modalities().len()];
-        let mut rng = StdRng::seed_from_u64(self.seed);
-        let mut best = Best::default();
-        for epoch in 0..epochs {
-            optimizer.set_lr(self.settings.lr_at(epoch));
-            for batch in self.batches(&splits.train, Order::Shuffled(&mut rng)) {
-                optimizer.zero_grad();
-                trainer.step(student, &batch?)?;
-                optimizer.step();
+        let (method, recipe, metrics) = (pupil.method, &self.recipe, problem.task.metrics());
+        let mut bar = bars.add(method.key(), recipe.epochs);
+        let mut recording = Recording::begin(self, method, teachers, problem)?;
+        let Pupil { vs, student, encoders, teachers, .. } = pupil;
+        let student = &*student;
+        let mut optimizer = Optimizer::of(&vs, recipe.rule).build()?;
+        let mut trainer = self.trainer(method, student, encoders, teachers, &problem.task)?;
+        let mut at = Standing::default();
+        while at.epoch < recipe.epochs {
+            optimizer.set_lr_factor(recipe.lr.factor(at.epoch));
+            let train = &problem.splits.train;
+            let batches = train.shuffled(self.seed, at.epoch, recipe.batch_size, self.device);
+            for batch in batches.skip(at.step) {
+                optimizer.zero_grad()?;
+                recording.recorders.step(&trainer.step(student, &batch?)?);
+                optimizer.step()?;
+                at.step += 1;
             }
             let report = trainer.end_epoch()?;
-            kappa.iter_mut().zip(&report.kappa).for_each(|(sum, k)| *sum += k);
-            let Measured { fused, heads } = self.evaluate(student, &splits.val, problem)?;
-            best.keep(goodness(&metrics[0], fused[0]), &vs);
-            let columns = metrics.iter().map(|metric| metric.on("val")).zip(fused.iter().copied());
-            let of_head =
-                |(m, value): &(String, f64)| (format!("{}_{m}", metrics[0].on("val")), *value);
-            csv.epoch(&report, &columns.chain(heads.iter().map(of_head)).collect::<Vec<_>>())?;
-            let shown: Vec<_> = [("val".to_owned(), fused[0])].into_iter().chain(heads).collect();
+            let Measured { fused, heads } = self.evaluate(student, &problem.splits.val, problem)?;
+            at.best.keep(metrics[0].goodness(fused[0]), &vs)?;
+            let shown: Vec<_> =
+                [("val".to_owned(), fused[0])].into_iter().chain(heads.clone()).collect();
+            let of_head = |(m, value)| (format!("{}_{m}", metrics[0].on("val")), value);
+            let mut columns = named(metrics, "val", fused);
+            columns.extend(heads.into_iter().map(of_head));
+            recording.recorders.epoch(&report, &columns);
             bar.epoch(&report, &shown);
+            at.reports.push(report);
+            (at.epoch, at.step) = (at.epoch + 1, 0);
         }
-        csv.flush()?;
         bar.finish();
-        let val = goodness(&metrics[0], best.restore(&mut vs)?); // twice is the value itself
-        let Measured { fused, heads } = self.evaluate(student, &splits.test, problem)?;
-        let test = metrics.iter().map(|metric| metric.on("test")).zip(fused);
-        let scores = test.chain([(metrics[0].on("val"), val)]).collect();
-        let names = trainer.modalities().iter().map(|m| m.name().to_owned());
-        let kappa = names.zip(kappa.iter().map(|sum| sum / epochs as f64)).collect();
-        Ok(MethodSummary { scores, heads: heads.into_iter().collect(), kappa })
+        at.best.restore(&vs)?;
+        let [val, test] = [&problem.splits.val, &problem.splits.test]
+            .map(|set| self.evaluate(student, set, problem));
+        let (val, test) = (val?, test?);
+        recording.finish(self, student, problem, &at.reports, &val, &test)?;
+        let mut scores = named(metrics, "test", test.fused);
+        scores.push((metrics[0].on("val"), val.fused[0]));
+        let mean = |m: usize| at.reports.iter().map(|r| r.kappa[m]).sum::<f64>() / at.epoch as f64;
+        let kappa = problem.modalities.iter().enumerate();
+        Ok(MethodSummary {
+            scores: scores.into_iter().collect(),
+            heads: test.heads.into_iter().collect(),
+            kappa: kappa.map(|(m, modality)| (modality.name().to_owned(), mean(m))).collect(),
+        })
     }
 
-    fn evaluate(
+    fn trainer(
         &self,
-        student: &MixedNetwork,
-        set: &InMemory,
-        problem: &Problem,
-    ) -> Result<Measured> {
-        let predictions = evaluate(student, self.batches(set, Order::Stored))?;
-        let fused = problem.task.measure(&predictions.logits, &predictions.targets)?;
+        method: Method,
+        student: &dyn Student,
+        encoders: ModalityParams,
+        teachers: Vec<Box<dyn Teacher + Send>>,
+        task: &Task,
+    ) -> Result<G2dTrainer> {
+        let Self { recipe, seed, .. } = self;
+        let (scheduler, suppression) = method.smp(&recipe.schedule);
+        let used = method.distillation();
+        let mut distillation = recipe.distillation.clone();
+        distillation.alpha *= used.alpha;
+        distillation.beta *= used.beta;
+        let mut builder = task
+            .trainer(distillation)
+            .encoders(encoders)
+            .boxed_scheduler(scheduler)
+            .suppression(suppression)
+            .probe(ConfidenceRatio::default())
+            .probe(LossRatio::default())
+            .probe(GradientNorm::default())
+            .probe(UpdateRatio::every(8))
+            .probe(TeacherCka::every(8));
+        for teacher in teachers {
+            builder = builder.boxed_teacher(teacher);
+        }
+        if let Some(modulation) = method.modulation(&recipe.schedule, *seed) {
+            builder = builder.boxed_modulation(modulation);
+        }
+        Ok(builder.build(student)?)
+    }
+
+    fn evaluate(&self, student: &dyn Student, set: &Source, problem: &Problem) -> Result<Measured> {
+        let seen = evaluate(student, set.stored(self.recipe.batch_size, self.device))?;
+        let fused = problem.task.measure(&seen.logits, &seen.targets)?;
         let head = |(m, logits): &(g2d::Modality, tch::Tensor)| {
-            let measured = problem.task.measure(logits, &predictions.targets)?;
-            Ok((m.name().to_owned(), measured[0]))
+            Ok((m.name().to_owned(), problem.task.measure(logits, &seen.targets)?[0]))
         };
-        let heads = predictions.heads.iter().map(head).collect::<Result<_>>()?;
+        let heads = seen.heads.iter().map(head).collect::<g2d::Result<_>>()?;
         Ok(Measured { fused, heads })
-    }
-
-    /// The samples in batches. Training leaves out a last batch of one sample: it has no variance for
-    /// batch norm, and no order of modalities can rest on it.
-    pub(super) fn batches<'s>(
-        &self,
-        set: &'s InMemory,
-        order: Order<'_>,
-    ) -> impl Iterator<Item = g2d::Result<Batch>> + use<'s> {
-        let least = if matches!(order, Order::Shuffled(_)) { 2 } else { 1 };
-        let whole =
-            move |batch: &g2d::Result<Batch>| batch.as_ref().map_or(true, |b| b.size() >= least);
-        set.batches(self.settings.batch_size, order, self.device).filter(whole)
     }
 }

@@ -13,7 +13,9 @@ use crate::{Error, Result};
 #[serde(from = "u64", into = "u64")]
 pub(super) struct Noise {
     seed: u64,
-    rng: StdRng,
+    /// Tensors drawn so far: each is drawn from a generator of its own, so that this number alone says
+    /// how to go on.
+    pub drawn: u64,
 }
 
 impl From<u64> for Noise {
@@ -30,12 +32,16 @@ impl From<Noise> for u64 {
 
 impl Noise {
     pub(super) fn seeded(seed: u64) -> Self {
-        Self { seed, rng: StdRng::seed_from_u64(seed) }
+        Self { seed, drawn: 0 }
     }
 
     /// N(0, 1) in the shape, kind and place of `like`.
     pub(super) fn normal_like(&mut self, like: &Tensor) -> Result<Tensor> {
-        let normal = (&mut self.rng).sample_iter(StandardNormal);
+        let mut seed = [0; 32];
+        seed[..8].copy_from_slice(&self.seed.to_le_bytes());
+        seed[8..16].copy_from_slice(&self.drawn.to_le_bytes());
+        self.drawn += 1;
+        let normal = StdRng::from_seed(seed).sample_iter(StandardNormal);
         let values: Vec<f32> = normal.take(like.numel()).collect();
         Tensor::f_from_slice(&values)
             .and_then(|flat| flat.f_view(like.size().as_slice()))

@@ -8,7 +8,7 @@ use tch::{TchError, Tensor};
 use super::noise::Noise;
 use crate::{
     Classification, Error, G2dLoss, GradientModulation, GradientScope, Modality, Result,
-    SeenGradients, error, host,
+    SeenGradients, State, error, host,
 };
 
 /// Slows the modality whose own logits know the batch better.
@@ -172,5 +172,28 @@ impl GradientModulation for Ogm {
             }
         }
         Ok(Some(kappa))
+    }
+
+    fn state(&self) -> Result<State> {
+        State::of(&self.noise.as_ref().map(|noise| noise.drawn))
+    }
+
+    fn restore(&mut self, state: &State) -> Result<()> {
+        match (&mut self.noise, state.read::<Option<u64>>("OGM")?) {
+            (None, None) => Ok(()),
+            (Some(noise), Some(drawn)) => {
+                noise.drawn = drawn;
+                Ok(())
+            }
+            (noise, drawn) => {
+                let one = |there: bool| if there { "OGM-GE, with noise" } else { "OGM, without" };
+                Err(error::config(
+                    "state of OGM",
+                    one(noise.is_some()),
+                    one(drawn.is_some()),
+                    "resume with the configuration that the run was started with",
+                ))
+            }
+        }
     }
 }

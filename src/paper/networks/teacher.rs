@@ -4,7 +4,7 @@ use tch::{Tensor, nn, nn::Module};
 
 use super::backbone::Net;
 use super::{Backbone, Initialisation};
-use crate::{Batch, Modality, Result, Teacher, TeacherOutput, error};
+use crate::{Batch, Modality, Result, Teacher, TeacherOutput, UnimodalModel, error};
 
 /// An encoder (`net`) and a linear head (`classifier`): the teacher, before it is frozen.
 #[derive(Debug)]
@@ -72,6 +72,12 @@ impl UnimodalClassifier {
     ) -> UnimodalTeacher {
         let folded = Self { net: self.net.folded(), classifier: self.classifier };
         folded.into_teacher(modality, vs)
+    }
+}
+
+impl UnimodalModel for UnimodalClassifier {
+    fn forward(&self, input: &Tensor, train: bool) -> Result<(Tensor, Tensor)> {
+        self.forward(input, train)
     }
 }
 

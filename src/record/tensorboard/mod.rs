@@ -15,7 +15,7 @@ use std::path::Path;
 use file::EventFile;
 use message::{SessionStatus, Value};
 
-use super::{Finding, Outcome, Recorder, RunInfo};
+use super::{Outcome, Recorder, RunInfo};
 use crate::{EpochReport, Modality, ModalityParams, Result, StepReport};
 
 /// Writes an event file that TensorBoard shows; its step is the epoch.
@@ -116,9 +116,15 @@ impl Recorder for TensorBoard {
         let scores = outcome.scores.iter();
         let mut values: Vec<Value> =
             scores.map(|(name, v)| Value::scalar(format!("result/{name}"), *v)).collect();
-        if !outcome.diagnosis.is_empty() {
-            let line = |finding: &Finding| format!("- {}\n", finding.text);
-            values.push(Value::text("diagnosis", outcome.diagnosis.iter().map(line).collect()));
+        for measured in &outcome.measurements {
+            let of = measured.modality.as_ref().map(|m| format!("_{m}")).unwrap_or_default();
+            let tag = format!("result/{}{of}", measured.metric);
+            values.push(Value::scalar(tag, measured.value));
+        }
+        if let Some(diagnosis) = outcome.diagnosis.as_ref().filter(|d| !d.findings.is_empty()) {
+            let text = diagnosis.to_string();
+            values
+                .push(Value::text("diagnosis", text.lines().map(|l| format!("- {l}\n")).collect()));
         }
         values.push(hyper::end(SessionStatus::Success));
         self.file.summary(self.step, values)?;

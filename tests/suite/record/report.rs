@@ -1,7 +1,8 @@
 //! Plots and the page. What a browser makes of the page is tests/browser.rs's.
 
 use g2d::{
-    record::{Finding, Outcome, Recorder, Run, RunRecorder},
+    Advice, Diagnosis, Finding, FindingKind, Metric, Modality,
+    record::{Outcome, Recorder, Run, RunRecorder},
     report::{Chart, Colour, Level, Mark, Plot, Report, Row, RowChart, Theme, plots},
 };
 
@@ -28,6 +29,7 @@ fn a_run_gives_its_plots() {
         "distillation",
         "probe_gradient_norm",
         "probe_shapley",
+        "end_linear_probe",
     ];
     assert_eq!(names, expected);
     let Chart::Lines(curves) = &plots[0].chart else { panic!("curves are lines") };
@@ -43,6 +45,9 @@ fn a_run_gives_its_plots() {
     let Chart::Rows(shapley) = &plots[6].chart else { panic!("shares are bars") };
     let bars: Vec<_> = shapley.rows.iter().map(|r| (r.name.as_str(), r.value)).collect();
     assert_eq!(bars, [("audio", 41.5), ("video", 12.25)]);
+    let Chart::Rows(probe) = &plots[7].chart else { panic!("what is measured once is bars") };
+    assert_eq!(probe.rows.len(), 1);
+    assert_eq!(probe.rows[0].value, 57.25);
 }
 
 #[test]
@@ -51,7 +56,11 @@ fn every_plot_is_svg_and_png_with_words_for_those_who_do_not_see_it() {
     for plot in plots(&run) {
         let light = plot.svg(Theme::Light).unwrap();
         assert!(light.contains("<title id=") && light.contains("role=\"img\""), "{}", plot.name);
-        assert!(light.contains("Epochs trained") || plot.name == "probe_shapley");
+        assert!(
+            light.contains("Epochs trained")
+                || plot.name.ends_with("_shapley")
+                || plot.name.starts_with("end_")
+        );
         assert_ne!(light, plot.svg(Theme::Dark).unwrap());
         let png = image::load_from_memory(&plot.png(Theme::Light).unwrap()).unwrap();
         assert_eq!(png.width(), 1520);
@@ -88,10 +97,11 @@ fn the_page_shows_the_numbers_and_needs_nothing_else() {
     let (_folder, run) = a_run();
     let html = Report::new(vec![run]).unwrap().html().unwrap();
     let shown = [
-        "53.38",               // the result
-        "video is suppressed", // the diagnosis
-        "27",                  // its number
-        "76.25",               // a teacher
+        "53.38",                                     // the result
+        "Video is suppressed: head accuracy 27.0 %", // the diagnosis
+        "Try Sequential::stages([150]) with video first",
+        "kept of what its teacher knows <b>17.3 %</b>", // one of its numbers
+        "76.25",                                        // a teacher
         "optimizer.lr",
         "0.125",
         "2.13.0",
@@ -114,15 +124,32 @@ fn what_comes_from_files_is_text() {
     let mut metrics = metrics(0);
     metrics.push((evil.to_owned(), 1.0));
     run.epoch(&epoch(0), &metrics).unwrap();
-    let numbers = vec![(evil.to_owned(), 2.0)];
-    let diagnosis = vec![Finding { text: evil.to_owned(), numbers }];
-    run.finish(&Outcome { scores: vec![(evil.to_owned(), 3.0)], diagnosis }).unwrap();
+    let finding = Finding {
+        kind: FindingKind::Suppressed,
+        modality: Modality::new(evil),
+        numbers: vec![(evil.to_owned(), 2.0)],
+        advice: Advice::LengthenStage { first: Modality::new(evil), epochs: 2 },
+    };
+    let metric = Metric { name: evil.to_owned(), ..Metric::accuracy(2) };
+    let diagnosis = Some(Diagnosis { metric, findings: vec![finding] });
+    let scores = vec![(evil.to_owned(), 3.0)];
+    run.finish(&Outcome { scores, diagnosis, ..Default::default() }).unwrap();
     let run = Run::read(folder.path()).unwrap();
     for runs in [vec![run.clone()], vec![run.clone(), run]] {
         let html = Report::new(runs).unwrap().html().unwrap();
         assert!(!html.contains("<img"));
         assert!(html.contains("&lt;img src=x"));
     }
+}
+
+#[test]
+fn a_diagnosis_without_findings_is_not_a_missing_one() {
+    let (_folder, mut run) = a_run();
+    let page = |run: &Run| Report::new(vec![run.clone()]).unwrap().html().unwrap();
+    run.outcome.as_mut().unwrap().diagnosis.as_mut().unwrap().findings.clear();
+    assert!(page(&run).contains("Nothing is out of balance, judged by accuracy."));
+    run.outcome.as_mut().unwrap().diagnosis = None;
+    assert!(page(&run).contains("the run has no diagnosis"));
 }
 
 #[test]

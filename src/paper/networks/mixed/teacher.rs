@@ -10,7 +10,7 @@ use tch::{
 use super::encoder::CheckedEncoder;
 use super::student::check_outputs;
 use super::{EncoderConfig, pretrained};
-use crate::{Batch, Modality, Result, Teacher, TeacherOutput};
+use crate::{Batch, Modality, Result, Teacher, TeacherOutput, UnimodalModel};
 
 /// An encoder (`net`) and a linear head (`head`): the teacher, before it is frozen.
 #[derive(Debug)]
@@ -62,6 +62,12 @@ impl UnimodalNetwork {
     ) -> FrozenNetwork {
         vs.freeze();
         FrozenNetwork { modality: modality.into(), network: self }
+    }
+}
+
+impl UnimodalModel for UnimodalNetwork {
+    fn forward(&self, input: &Tensor, train: bool) -> Result<(Tensor, Tensor)> {
+        self.forward(input, train)
     }
 }
 

@@ -1,0 +1,135 @@
+//! A student's run folder, and what is made of its numbers.
+
+use anyhow::Result;
+use g2d::{
+    Batch, Diagnosis, EpochReport, Evidence, LinearProbe, Measurement, Modality, Shapley, Student,
+    Thresholds,
+    record::{CsvRecorder, Outcome, Recorders, RunInfo, RunRecorder, TensorBoard},
+};
+
+use super::{Lab, named, problem::Problem, source::Source, task::Task, training::Measured};
+use crate::support::{methods::Method, metric::Metric, summary::TeacherSummary};
+
+/// A run that is being recorded.
+pub struct Recording {
+    pub recorders: Recorders,
+    info: RunInfo,
+    teachers: Vec<TeacherSummary>,
+}
+
+impl Recording {
+    pub fn begin(
+        lab: &Lab,
+        method: Method,
+        teachers: &[TeacherSummary],
+        problem: &Problem,
+    ) -> Result<Self> {
+        let folder = lab.out.join(method.key());
+        let mut config = lab.config.clone();
+        config["method"] = method.key().into();
+        config["data"] = problem.to_string().into();
+        let mut info =
+            RunInfo::new(method.to_string(), &problem.modalities, lab.device).config(&config)?;
+        for (modality, teacher) in problem.modalities.iter().zip(teachers) {
+            info = info.teacher(modality.clone(), teacher.scores.clone());
+        }
+        let metrics = problem.task.metrics();
+        for Metric { key, name, unit, .. } in metrics {
+            for (split, words) in [("val", "validation"), ("test", "test")] {
+                info = info.label(&format!("{split}_{key}"), &format!("{words} {name}"), unit);
+            }
+        }
+        let first = &metrics[0];
+        let (words, unit) = match problem.task {
+            Task::Classes(_) => (format!("Shapley contribution to {}", first.name), "points"),
+            Task::Value { .. } => (format!("Shapley contribution to −{}", first.name), first.unit),
+        };
+        info =
+            info.label("shapley", &words, unit).label("linear_probe", "linear probe", first.unit);
+        let mut recorders = Recorders::new()
+            .with(RunRecorder::create(&folder)?)
+            .with(CsvRecorder::create(folder.join("epochs.csv"))?)
+            .with(TensorBoard::create(folder.join("tensorboard"))?);
+        recorders.begin(&info);
+        Ok(Self { recorders, info, teachers: teachers.to_vec() })
+    }
+
+    /// Closes it with what the kept weights are worth.
+    pub fn finish(
+        mut self,
+        lab: &Lab,
+        student: &dyn Student,
+        problem: &Problem,
+        reports: &[EpochReport],
+        val: &Measured,
+        test: &Measured,
+    ) -> Result<()> {
+        let metrics = problem.task.metrics();
+        let mut scores = named(metrics, "test", test.fused.clone());
+        scores.extend(heads(&metrics[0], "test", test));
+        scores.extend(named(&metrics[..1], "val", val.fused.clone()));
+        scores.extend(heads(&metrics[0], "val", val));
+        let mut measurements = held_out(lab, student, problem)?;
+        let diagnosis = self.diagnosis(problem, reports, val, &measurements)?;
+        if let Task::Classes(_) = problem.task {
+            measurements.iter_mut().for_each(|one| one.value *= 100.0); // %, as the metric
+        }
+        self.recorders.finish(&Outcome { scores, measurements, diagnosis: Some(diagnosis) });
+        for failure in self.recorders.failures() {
+            eprintln!("{}: not all was recorded: {failure}", self.info.name);
+        }
+        Ok(())
+    }
+
+    /// Judges the kept weights on validation data.
+    fn diagnosis(
+        &self,
+        problem: &Problem,
+        reports: &[EpochReport],
+        val: &Measured,
+        measurements: &[Measurement],
+    ) -> Result<Diagnosis> {
+        let (metric, factor) = problem.task.judged(&problem.splits)?;
+        let of = |all: &[(String, f64)], m: &Modality| {
+            all.iter().find(|(name, _)| name == m.name()).map(|(_, value)| value / factor)
+        };
+        let modalities = &problem.modalities;
+        let mut seen =
+            Evidence::new(metric, modalities).reports(reports).measurements(measurements);
+        let key = problem.task.metrics()[0].on("val");
+        seen.fused = Some(val.fused[0] / factor);
+        seen.heads = modalities.iter().map(|m| of(&val.heads, m)).collect();
+        seen.teachers = self.teachers.iter().map(|t| Some(t.scores.get(&key)? / factor)).collect();
+        // ρ is the teachers' whether the method asks them or not.
+        seen.confidence = self.teachers.iter().map(|t| Some(t.train_confidence)).collect();
+        Ok(Diagnosis::of(&seen, &Thresholds::default())?)
+    }
+}
+
+fn heads(metric: &Metric, split: &str, measured: &Measured) -> Vec<(String, f64)> {
+    let name = |(m, value): &(String, f64)| (format!("{}_{m}", metric.on(split)), *value);
+    measured.heads.iter().map(name).collect()
+}
+
+/// What is measured once, at the end, where the sets are small.
+fn held_out(lab: &Lab, student: &dyn Student, problem: &Problem) -> Result<Vec<Measurement>> {
+    let (train, val) = (&problem.splits.train, &problem.splits.val);
+    if !val.small() {
+        return Ok(Vec::new());
+    }
+    let batches = |set: &Source| -> g2d::Result<Vec<Batch>> {
+        set.stored(lab.recipe.batch_size, lab.device).collect()
+    };
+    let val = batches(val)?;
+    let mut shapley = Shapley::default();
+    if let Task::Value { .. } = problem.task {
+        let task = problem.task.clone();
+        shapley = shapley.worth(move |predictions, targets| task.score(predictions, targets));
+    }
+    let mut found = shapley.measure(student, &val)?;
+    found.retain(|one| one.metric == "shapley");
+    if let (Task::Classes(_), true) = (&problem.task, train.small()) {
+        found.extend(LinearProbe::default().measure(student, &batches(train)?, &val)?);
+    }
+    Ok(found)
+}

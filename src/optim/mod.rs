@@ -1,0 +1,20 @@
+//! Optimizers whose state can be saved, and learning rates as functions of the step.
+//!
+//! - [`Optimizer`]: steps the parameters of one or more `VarStore`s, in groups, with libtorch's fused
+//!   kernels.
+//! - [`Sgd`], [`Adam`], [`AdamW`]: the rules, as in PyTorch; [`Rule`] is one of them, as a settings
+//!   file names it.
+//! - [`LrSchedule`]: step, cosine, warm-up.
+//!
+//! tch's own optimizers work with [`G2dTrainer::step`](crate::G2dTrainer::step) as well, but keep
+//! momentum and moments to themselves: a run that is resumed with one starts them anew.
+
+mod moments;
+mod optimizer;
+mod rule;
+mod saved;
+mod schedule;
+
+pub use optimizer::{Optimizer, OptimizerBuilder};
+pub use rule::{Adam, AdamW, Rule, Sgd};
+pub use schedule::{Decay, LrSchedule};

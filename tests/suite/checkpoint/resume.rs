@@ -1,0 +1,69 @@
+//! A run that was stopped goes on bit by bit.
+
+use g2d::checkpoint::{Checkpoints, Snapshot};
+use tch::{Kind, Tensor};
+
+use super::{EPOCHS, Loop, Run, STEPS, Setting};
+use crate::support::{assert_same, values};
+
+const ALL: [Setting; 4] = [Setting::PreviousEpoch, Setting::Cached, Setting::Noise, Setting::Half];
+
+#[test]
+fn stopped_anywhere_it_ends_as_if_it_had_not_been() {
+    for setting in ALL {
+        let (mut whole, mut own) = (Run::new(setting), Loop::default());
+        let told = whole.go(&mut own, None, None);
+        let every = if matches!(setting, Setting::PreviousEpoch) { 1 } else { 5 };
+        for stop in (0..=EPOCHS * STEPS).step_by(every) {
+            let folder = tempfile::tempdir().unwrap();
+            let (mut first, mut before) = (Run::new(setting), Loop::default());
+            let mut checkpoints = Checkpoints::open(folder.path()).unwrap();
+            let mut said = first.go(&mut before, Some(stop), Some(&mut checkpoints));
+            drop((first, checkpoints));
+
+            let mut second = Run::new(setting);
+            let checkpoints = Checkpoints::open(folder.path()).unwrap();
+            let resumed: Option<Loop> = checkpoints.resume(&mut second.parts()).unwrap();
+            assert_eq!(resumed.is_some(), stop > 0);
+            let mut after = resumed.unwrap_or_default();
+            assert_eq!(after, before);
+            said.extend(second.go(&mut after, None, None));
+            assert_eq!(said, told, "{setting:?} stopped at {stop}");
+            assert_eq!(after, own, "{setting:?} stopped at {stop}");
+            assert_same(&values(&second.student.vs), &values(&whole.student.vs));
+        }
+    }
+}
+
+/// Numbers from libtorch's generator go on too. Only this test may draw from it here, so what is
+/// compared is drawn right after it was restored, and tried again if another test drew between.
+#[test]
+fn random_numbers_go_on() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut run = Run::new(Setting::PreviousEpoch);
+    let mut checkpoints = Checkpoints::open(folder.path()).unwrap();
+    let draw = || Tensor::rand([4], (Kind::Double, tch::Device::Cpu));
+    let right = (0..200).any(|_| {
+        checkpoints.save(&mut run.parts(), &Loop::default(), None).unwrap();
+        let expected = draw();
+        let _: Loop = checkpoints.latest().unwrap().load(&mut run.parts()).unwrap();
+        draw().equal(&expected)
+    });
+    assert!(right, "the generator's state is not restored");
+}
+
+#[test]
+fn weights_alone_are_loaded_for_a_test_of_the_best() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut run = Run::new(Setting::Cached);
+    let mut checkpoints = Checkpoints::open(folder.path()).unwrap();
+    run.go(&mut Loop::default(), None, Some(&mut checkpoints));
+    let best: &Snapshot = checkpoints.best().unwrap();
+    assert_eq!(best.score(), Some(EPOCHS as f64 - 1.0));
+    let mut other = Run::new(Setting::Cached);
+    best.load_weights("student", &mut other.student.vs).unwrap();
+    assert_same(&values(&run.student.vs), &values(&other.student.vs));
+    assert_eq!(other.trainer.progress().total_steps, 0);
+    let wrong = best.load_weights("teacher", &mut other.student.vs);
+    crate::support::mismatch(wrong, &["teacher.weights.safetensors", "student.weights"]);
+}
