@@ -4,7 +4,7 @@ use std::{fs, hint::black_box};
 
 use criterion::Criterion;
 use g2d::paper::data::{
-    CropBox, ClipLoader, Cremad, LoaderOptions, LogSpectrogram, OnMissing, Order, Phase,
+    ClipLoader, Cremad, CropBox, LoaderOptions, LogSpectrogram, OnMissing, Order, Phase,
     RgbPicture, Waveform,
 };
 use image::{Rgb, RgbImage};

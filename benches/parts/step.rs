@@ -27,7 +27,8 @@ fn labels() -> Tensor {
 pub fn loss(c: &mut Criterion) {
     let loss = Classification::default();
     let names = Modality::list(["audio", "visual"]);
-    let answer = |_| Some(TeacherOutput { features: noise(WIDTH), logits: noise(CLASSES), host: None });
+    let answer =
+        |_| Some(TeacherOutput { features: noise(WIDTH), logits: noise(CLASSES), host: None });
     let teachers: Vec<_> = (0..2).map(answer).collect();
     let logits = noise(CLASSES).set_requires_grad(true);
     let features = [0, 1].map(|_| noise(WIDTH).set_requires_grad(true));
@@ -83,13 +84,9 @@ pub fn cache(c: &mut Criterion) {
 }
 
 pub fn fusion(c: &mut Criterion) {
-    for kind in [
-        FusionKind::Sum,
-        FusionKind::Concat,
-        FusionKind::Late,
-        FusionKind::Film,
-        FusionKind::Gated,
-    ] {
+    for kind in
+        [FusionKind::Sum, FusionKind::Concat, FusionKind::Late, FusionKind::Film, FusionKind::Gated]
+    {
         let vs = nn::VarStore::new(Device::Cpu);
         let modalities = [("audio", 1), ("visual", 3)].map(|(m, c)| (Modality::new(m), c));
         let config = ClassifierConfig::authors(kind);

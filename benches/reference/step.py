@@ -1,7 +1,7 @@
 """The authors' training step on CREMA-D in plain PyTorch, one step at a time.
 
-step.py THREADS BATCH   says "ready", then makes a step for every line "VARIANT PHASE" on stdin and
-answers with its seconds, by the clock and of the processor.
+step.py THREADS BATCH FREQUENCIES COLUMNS SIDE   says "ready", then makes a step for every line
+"VARIANT PHASE" on stdin and answers with its seconds, by the clock and of the processor.
 
 VARIANT  authors    teachers run in every step, a full backward, gradients multiplied after it, and the
                     scores of teachers and of both modalities' logits summed sample by sample
@@ -24,8 +24,9 @@ from networks import Student, Teacher  # noqa: E402
 CLASSES = 6
 
 
-def inputs(batch):
-    audio, visual = torch.randn(batch, 1, 257, 188), torch.randn(batch, 3, 1, 224, 224)
+def inputs(batch, frequencies, columns, side):
+    audio = torch.randn(batch, 1, frequencies, columns)
+    visual = torch.randn(batch, 3, 1, side, side)
     return audio, visual, torch.randint(0, CLASSES, (batch,))
 
 
@@ -38,9 +39,9 @@ def summed(logits, labels):
 
 
 class Run:
-    def __init__(self, batch):
+    def __init__(self, *shape):
         torch.manual_seed(1)
-        self.batches = [inputs(batch) for _ in range(4)]
+        self.batches = [inputs(*shape) for _ in range(4)]
         self.student = Student("late", [1, 3], CLASSES).train()
         self.teachers = [Teacher(channels, CLASSES).eval() for channels in (1, 3)]
         for teacher in self.teachers:
@@ -86,8 +87,9 @@ class Run:
 
 
 def main():
-    torch.set_num_threads(int(sys.argv[1]))
-    run = Run(int(sys.argv[2]))
+    threads, *shape = map(int, sys.argv[1:])
+    torch.set_num_threads(threads)
+    run = Run(*shape)
     print("ready", flush=True)
     for line in sys.stdin:
         wall, processor = time.perf_counter(), time.process_time()

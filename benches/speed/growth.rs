@@ -25,7 +25,8 @@ use crate::{
 
 /// The trainer's own microseconds on a model that costs nothing, by number of modalities.
 pub fn overhead(results: &mut Results, smoke: bool) -> Result<()> {
-    let (ks, steps): (&[usize], _) = if smoke { (&[2, 3], 3) } else { (&[2, 3, 4, 5, 6, 7, 8], 400) };
+    let (ks, steps): (&[usize], _) =
+        if smoke { (&[2, 3], 3) } else { (&[2, 3, 4, 5, 6, 7, 8], 400) };
     let (mut rows, mut own) = (Vec::new(), Vec::new());
     for &k in ks {
         let [plain, joint] = tiny::microseconds(k, Phase::Joint, steps)?;
@@ -108,7 +109,7 @@ pub fn batches(results: &mut Results, threads: i32) -> Result<()> {
         let setting = Rc::new(RefCell::new(Setting::new(shape, true)?));
         let mut all = Rounds::new(Clock::Wall);
         for (name, phase) in [("joint", Phase::Joint), ("suppressed", Phase::Suppressed)] {
-            let cached = setting.borrow().cached()?;
+            let cached = setting.borrow().cached();
             all.add(name, ours::g2d(&setting, cached, phase, full, train)?);
         }
         let times = all.run(3)?;

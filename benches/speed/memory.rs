@@ -41,7 +41,7 @@ impl Measured {
             let shape = Shape { batch: self.n, ..Shape::CREMAD };
             let setting = Rc::new(RefCell::new(Setting::new(shape, true)?));
             let Some(phase) = phase else { return Ok(ours::plain(&setting)) };
-            let cached = setting.borrow().cached()?;
+            let cached = setting.borrow().cached();
             ours::g2d(&setting, cached, phase, full, train)
         };
         match self.step.as_str() {

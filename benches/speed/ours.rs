@@ -87,7 +87,7 @@ pub fn compare(
     let (first, last) = (shared(false)?, shared(true)?);
     let mut all = Rounds::new(clock);
 
-    let reference = Reference::start(threads, shape.batch)?;
+    let reference = Reference::start(threads, shape)?;
     if let Some(reference) = reference {
         let reference = Rc::new(RefCell::new(reference));
         let variants =
@@ -102,7 +102,7 @@ pub fn compare(
     for (name, precision) in [("fp32", Precision::Full), ("bf16", Precision::Bf16)] {
         for (word, phase) in [("suppressed", Phase::Suppressed), ("joint", Phase::Joint)] {
             let mode = SuppressedMode::Train;
-            let cached = last.borrow().cached()?;
+            let cached = last.borrow().cached();
             all.add(format!("{word}_cached_{name}"), g2d(&last, cached, phase, precision, mode)?);
             let live = last.borrow().live()?;
             all.add(format!("{word}_live_{name}"), g2d(&last, live, phase, precision, mode)?);
@@ -111,9 +111,9 @@ pub fn compare(
     let (full, train) = (Precision::Full, SuppressedMode::Train);
     let cached = || first.borrow().cached();
     all.add("trainer", g2d(&first, vec![], Phase::Joint, full, train)?);
-    all.add("joint_cached_default", g2d(&first, cached()?, Phase::Joint, full, train)?);
-    all.add("suppressed_cached_default", g2d(&first, cached()?, Phase::Suppressed, full, train)?);
-    let still = last.borrow().cached()?;
+    all.add("joint_cached_default", g2d(&first, cached(), Phase::Joint, full, train)?);
+    all.add("suppressed_cached_default", g2d(&first, cached(), Phase::Suppressed, full, train)?);
+    let still = last.borrow().cached();
     let still = g2d(&last, still, Phase::Suppressed, full, SuppressedMode::Evaluation)?;
     all.add("suppressed_cached_still_fp32", still);
 

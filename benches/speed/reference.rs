@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 
-use crate::clock::Clock;
+use crate::{clock::Clock, setting::Shape};
 
 /// `benches/reference/step.py`, which computes only between a line to it and its answer.
 pub struct Reference {
@@ -19,15 +19,18 @@ pub struct Reference {
 
 impl Reference {
     /// `None`, after a line that says so, where `$G2D_PYTHON` names no Python.
-    pub fn start(threads: i32, batch: i64) -> Result<Option<Self>> {
+    pub fn start(threads: i32, shape: Shape) -> Result<Option<Self>> {
         let Some(python) = std::env::var_os("G2D_PYTHON") else {
             eprintln!("skipped: G2D_PYTHON names no Python with torch; no ratios against PyTorch");
             return Ok(None);
         };
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/reference/step.py");
+        let Shape { batch, audio: [frequencies, columns], side } = shape;
+        let numbers =
+            [threads.into(), batch, frequencies, columns, side].map(|n: i64| n.to_string());
         let mut child = Command::new(python)
             .arg(script)
-            .args([threads.to_string(), batch.to_string()])
+            .args(numbers)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

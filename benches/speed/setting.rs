@@ -6,7 +6,7 @@ use g2d::{
     optim::{Optimizer, Sgd},
     paper::networks::{
         Backbone, ClassifierConfig, FusionClassifier, FusionKind, Initialisation,
-        UnimodalClassifier,
+        UnimodalClassifier, UnimodalTeacher,
     },
 };
 use tch::{Device, Kind, Tensor, nn::VarStore};
@@ -37,7 +37,8 @@ pub struct Setting {
     pub optimizer: Optimizer,
     pub batches: Vec<Batch>,
     /// In which layout student and teachers are.
-    pub channels_last: bool,
+    channels_last: bool,
+    cached: Vec<CachedTeacher>,
     next: usize,
 }
 
@@ -53,8 +54,15 @@ impl Setting {
         }
         let rule = Sgd { lr: 1e-3, momentum: 0.9, weight_decay: 1e-4, ..Default::default() };
         let optimizer = Optimizer::of(&vs, rule).build()?;
-        let batches = (0..BATCHES).map(|i| batch(shape, i)).collect::<Result<_>>()?;
-        Ok(Self { vs, student, optimizer, batches, channels_last, next: 0 })
+        let teachers = [teacher(0, channels_last)?, teacher(1, channels_last)?];
+        let batches = (0..BATCHES).map(|i| batch(shape, i, &teachers[0]));
+        let batches = batches.collect::<Result<Vec<_>>>()?;
+        let record = |(m, teacher): (usize, &UnimodalTeacher)| {
+            let all = batches.iter().map(|batch| batch.to_device(Device::Cpu));
+            CachedTeacher::record(teacher, m, all)
+        };
+        let cached = teachers.iter().enumerate().map(record).collect::<g2d::Result<_>>()?;
+        Ok(Self { vs, student, optimizer, batches, channels_last, cached, next: 0 })
     }
 
     /// Teachers that run in every step.
@@ -64,13 +72,9 @@ impl Setting {
     }
 
     /// Teachers that have answered already.
-    pub fn cached(&self) -> Result<Vec<Box<dyn Teacher>>> {
-        let cached = |m| {
-            let all = self.batches.iter().map(|batch| batch.to_device(Device::Cpu));
-            let cached = CachedTeacher::record(&teacher(m, self.channels_last)?, m, all)?;
-            Ok(Box::new(cached) as Box<dyn Teacher>)
-        };
-        (0..NAMES.len()).map(cached).collect()
+    pub fn cached(&self) -> Vec<Box<dyn Teacher>> {
+        let share = |cached: &CachedTeacher| Box::new(cached.share()) as Box<dyn Teacher>;
+        self.cached.iter().map(share).collect()
     }
 
     /// The place of the next batch.
@@ -80,7 +84,7 @@ impl Setting {
     }
 }
 
-fn batch(shape: Shape, number: i64) -> Result<Batch> {
+fn batch(shape: Shape, number: i64, audio_teacher: &dyn Teacher) -> Result<Batch> {
     let Shape { batch, audio, side } = shape;
     let options = (Kind::Float, Device::Cpu);
     let inputs = [
@@ -92,12 +96,12 @@ fn batch(shape: Shape, number: i64) -> Result<Batch> {
         inputs.each_ref().map(Tensor::shallow_clone),
         Tensor::zeros([batch], (Kind::Int64, Device::Cpu)),
     );
-    let labels = teacher(0, false)?.output(0, &unlabelled)?.logits.argmax(-1, false);
+    let labels = audio_teacher.output(0, &unlabelled)?.logits.argmax(-1, false);
     Ok(Batch::new(inputs, labels).with_ids(ids))
 }
 
 /// The same weights whenever it is made; batch norm folded, as `into_folded_teacher` does.
-fn teacher(m: usize, channels_last: bool) -> Result<impl Teacher> {
+fn teacher(m: usize, channels_last: bool) -> Result<UnimodalTeacher> {
     tch::manual_seed(100 + m as i64);
     let mut vs = VarStore::new(Device::Cpu);
     let (backbone, init) = (Backbone::ResNet18, Initialisation::Authors);

@@ -45,9 +45,8 @@ impl Student for Tiny {
 pub fn microseconds(k: usize, phase: Phase, steps: usize) -> Result<[f64; 2]> {
     let vs = nn::VarStore::new(Device::Cpu);
     let names = Modality::list((0..k).map(|m| format!("m{m}")));
-    let linear = |name: &str, input, output| {
-        nn::linear(vs.root() / name, input, output, Default::default())
-    };
+    let linear =
+        |name: &str, input, output| nn::linear(vs.root() / name, input, output, Default::default());
     let encoders = names.iter().map(|name| linear(name.name(), WIDTH, WIDTH)).collect();
     let student = Tiny { encoders, head: linear("head", WIDTH * k as i64, CLASSES), names };
     let mut optimizer = Optimizer::of(&vs, Sgd { momentum: 0.9, ..Default::default() }).build()?;

@@ -20,7 +20,10 @@ impl UnimodalTrainer<'_> {
         if rows == 0 || input.size().first() != Some(&rows) {
             return Err(error::shape(
                 format!("input of modality {:?}", self.modality),
-                format!("[{rows}, …] like the targets {:?}, at least 1 row", batch.targets().size()),
+                format!(
+                    "[{rows}, …] like the targets {:?}, at least 1 row",
+                    batch.targets().size()
+                ),
                 format!("{:?}", input.size()),
                 "every sample needs one row and one target; leave empty batches out",
             ));

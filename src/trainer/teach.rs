@@ -3,7 +3,9 @@
 use tch::Tensor;
 
 use super::{G2dTrainer, NonFinite, check::check_rows};
-use crate::{Candidates, HostView, Plan, Result, Teacher, TeacherOutput, error, host, parts::Parts};
+use crate::{
+    Candidates, HostView, Plan, Result, Teacher, TeacherOutput, error, host, parts::Parts,
+};
 
 impl G2dTrainer {
     /// The teachers' answers about the samples that have their modality, checked and outside the

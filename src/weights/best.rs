@@ -70,7 +70,8 @@ impl BestWeights {
         };
         let score = self.score.ok_or_else(|| refused("an epoch that was kept", "none".into()))?;
         let mut variables = vs.variables();
-        if let Some((name, _)) = self.weights.iter().find(|(name, _)| !variables.contains_key(name)) {
+        if let Some((name, _)) = self.weights.iter().find(|(name, _)| !variables.contains_key(name))
+        {
             return Err(refused(&format!("the variable {name:?}"), "none of this name".into()));
         }
         let _no_grad = tch::no_grad_guard();

@@ -2,12 +2,16 @@
 
 use g2d::{
     Batch, Classification, G2dTrainer, Modality, Teacher,
+    optim::{AdamW, Optimizer, Rule, Sgd},
     paper::networks::{
         Backbone, ClassifierConfig, FusionClassifier, FusionKind, Initialisation,
         UnimodalClassifier,
     },
 };
-use tch::{Device, Kind, Tensor, nn::VarStore};
+use tch::{
+    Device, Kind, Tensor,
+    nn::{self, VarStore},
+};
 
 const BACKBONES: [(Backbone, [i64; 2]); 2] =
     [(Backbone::ResNet18, [65, 47]), (Backbone::Compact, [28, 28])];
@@ -135,5 +139,55 @@ fn layout_survives_weights_from_a_file_and_keeps_other_variables() {
     assert_eq!(vs["classifier.weight"].stride(), [512, 1]);
     for (name, tensor) in vs {
         assert!(tensor.equal(&saved[&name]), "{name}");
+    }
+}
+
+/// A convolution's weights, whatever was drawn for the first.
+fn convolution(like: Option<&VarStore>, last: bool) -> VarStore {
+    let mut vs = VarStore::new(Device::Cpu);
+    nn::conv2d(vs.root() / "conv", 3, 4, 3, Default::default());
+    if last {
+        g2d::channels_last(&vs).unwrap();
+    }
+    if let Some(like) = like {
+        vs.copy(like).unwrap();
+    }
+    vs
+}
+
+fn learn(vs: &VarStore, optimizer: &mut Optimizer, steps: usize) {
+    for _ in 0..steps {
+        optimizer.zero_grad().unwrap();
+        for weight in vs.trainable_variables() {
+            let slope = Tensor::arange(weight.numel() as i64, (Kind::Float, Device::Cpu)).sin();
+            (slope.view(&weight.size()[..]) * &weight * &weight).sum(Kind::Float).backward();
+        }
+        optimizer.step().unwrap();
+    }
+}
+
+/// The fused kernels walk over weights, gradients and moments as flat memory.
+#[test]
+fn optimizers_step_channels_last_weights_alike_and_go_on_from_a_file() {
+    let sgd = Sgd { lr: 0.1, momentum: 0.9, ..Default::default() };
+    for rule in [Rule::from(sgd), AdamW { lr: 0.1, ..Default::default() }.into()] {
+        let build = |vs: &VarStore| Optimizer::of(vs, rule).build().unwrap();
+        let plain = convolution(None, false);
+        let last = convolution(Some(&plain), true);
+        let (mut on_plain, mut on_last) = (build(&plain), build(&last));
+        learn(&plain, &mut on_plain, 2);
+        learn(&last, &mut on_last, 2);
+        let weight = |vs: &VarStore| vs.variables()["conv.weight"].shallow_clone();
+        assert_close(&weight(&last), &weight(&plain), 1e-6);
+
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("optimizer.safetensors");
+        on_last.save(&path).unwrap();
+        let resumed = convolution(Some(&last), true);
+        let mut on_resumed = build(&resumed);
+        on_resumed.load(&path).unwrap();
+        learn(&last, &mut on_last, 1);
+        learn(&resumed, &mut on_resumed, 1);
+        assert!(weight(&resumed).equal(&weight(&last)), "{rule:?}");
     }
 }
