@@ -164,8 +164,11 @@ impl G2dLoss for Classification {
                         "pass one 0 or 1 for every label of every sample",
                     ));
                 }
-                let legal =
-                    || targets.eq(0.0).logical_or(&targets.eq(1.0)).all().int64_value(&[]) == 1;
+                // What is not finite makes the loss so, which is the trainer's to see.
+                let legal = || {
+                    let known = targets.eq(0.0).logical_or(&targets.eq(1.0));
+                    known.logical_or(&targets.isfinite().logical_not()).all().int64_value(&[]) == 1
+                };
                 if targets.device() == Device::Cpu && !legal() {
                     return Err(error::target(
                         "targets",

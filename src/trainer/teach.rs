@@ -4,7 +4,7 @@ use tch::Tensor;
 
 use super::{G2dTrainer, NonFinite, check::check_rows};
 use crate::{
-    Candidates, HostView, Plan, Result, Teacher, TeacherOutput, error, host, parts::Parts,
+    Batch, Candidates, HostView, Plan, Result, Teacher, TeacherOutput, error, host, parts::Parts,
 };
 
 impl G2dTrainer {
@@ -17,11 +17,10 @@ impl G2dTrainer {
             let region = self.precision.region(batch.device())?;
             let output = teacher.output(m, batch)?;
             drop(region);
-            let what = format!("logits of teacher {:?}", self.modalities[m]);
-            check_rows(&what, &output.logits, Some(2), batch)?;
             let what = format!("features of teacher {:?}", self.modalities[m]);
             check_rows(&what, &output.features, None, batch)?;
-            self.loss.check_targets(&output.logits.size(), batch.targets())?;
+            let what = format!("logits of teacher {:?}", self.modalities[m]);
+            self.check_logits_of(&what, &output.logits, batch)?;
             Ok(Some(TeacherOutput {
                 features: self.precision.widened(output.features.detach())?,
                 logits: self.precision.widened(output.logits.detach())?,
@@ -35,6 +34,13 @@ impl G2dTrainer {
         Ok(HostView { logits: self.precision.widened(view.logits)?, targets: view.targets })
     }
 
+    /// Refuses a teacher's logits [B, C] that do not fit the batch and its targets.
+    fn check_logits_of(&self, what: &str, logits: &Tensor, batch: &Batch) -> Result<()> {
+        check_rows(what, logits, Some(2), batch)?;
+        let checked = self.loss.check_targets(&logits.size(), batch.targets());
+        checked.map_err(|error| error.beside(what))
+    }
+
     /// ρ of every modality, in host memory where its teacher's answer is there, else on the device;
     /// `None` without its teacher or in its absence.
     pub(super) fn confidences(
@@ -45,12 +51,20 @@ impl G2dTrainer {
         let _no_grad = tch::no_grad_guard();
         let rho = |m: usize| match (teachers.get(m), parts.get(m)) {
             (Some(Some(teacher)), Some(batch)) => match &teacher.host {
-                Some(view) => self.rho(m, &view.logits, &view.targets).map(Some),
+                Some(view) => self.rho_on_host(m, view).map(Some),
                 None => self.rho(m, &teacher.logits, batch.targets()).map(Some),
             },
             _ => Ok(None),
         };
         (0..self.modalities.len()).map(rho).collect()
+    }
+
+    /// ρ of modality `m` from host memory, whose copies nobody has checked yet.
+    fn rho_on_host(&self, m: usize, view: &HostView) -> Result<Tensor> {
+        let what = format!("logits of teacher {:?} in host memory", self.modalities[m]);
+        let recorded = Batch::new([], view.targets.shallow_clone());
+        self.check_logits_of(&what, &view.logits, &recorded)?;
+        self.rho(m, &view.logits, &view.targets)
     }
 
     /// ρ of modality `m` by the loss, or by what the builder was given instead.
@@ -89,9 +103,14 @@ impl G2dTrainer {
         let candidates = if self.scheduler.reads_confidence(self.progress) {
             let rho = self.read_confidence(teachers, confidence)?;
             let mut asked = rho.iter().zip(confidence).filter(|(_, rho)| rho.is_some());
-            if self.non_finite != NonFinite::Error && asked.any(|(rho, _)| !rho.is_finite()) {
+            if asked.any(|(rho, _)| !rho.is_finite()) {
+                if self.non_finite == NonFinite::Error {
+                    return Err(self.unranked(teachers, confidence, parts.whole())?);
+                }
                 // Nobody can be ranked: the step will be skipped, and its report says why.
-                return Plan::new(vec![0.0; k]);
+                let mut plan = Plan::joint(k);
+                missing().for_each(|m| plan.stop(m));
+                return Ok(plan);
             }
             Candidates::of(rho)
         } else {

@@ -18,11 +18,13 @@ pub struct Recording {
 }
 
 impl Recording {
+    /// Starts recording, or goes on with what was recorded before `epoch`.
     pub fn begin(
         lab: &Lab,
         method: Method,
         teachers: &[TeacherSummary],
         problem: &Problem,
+        epoch: u64,
     ) -> Result<Self> {
         let folder = lab.out.join(method.key());
         let mut config = lab.config.clone();
@@ -47,9 +49,9 @@ impl Recording {
         info =
             info.label("shapley", &words, unit).label("linear_probe", "linear probe", first.unit);
         let mut recorders = Recorders::new()
-            .with(RunRecorder::create(&folder)?)
-            .with(CsvRecorder::create(folder.join("epochs.csv"))?)
-            .with(TensorBoard::create(folder.join("tensorboard"))?);
+            .with(RunRecorder::resume(&folder, epoch)?)
+            .with(CsvRecorder::resume(folder.join("epochs.csv"), epoch)?)
+            .with(TensorBoard::resume(folder.join("tensorboard"), epoch)?);
         recorders.begin(&info);
         Ok(Self { recorders, info, teachers: teachers.to_vec() })
     }
