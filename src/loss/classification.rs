@@ -71,8 +71,8 @@ impl Classification {
                 // An out-of-range label would abort the device, and reading it would wait for it.
                 let classes = logits.size()[1];
                 let legal = targets.ge(0).logical_and(&targets.lt(classes)).all();
-                let nan = Tensor::from(f64::NAN).to_kind(logits.kind()).to_device(logits.device());
                 let loss = cross_entropy(logits, &targets.clamp(0, classes - 1))?;
+                let nan = loss.detach().f_full_like(f64::NAN).map_err(torch)?; // made there: no copy
                 loss.f_where_self(&legal, &nan).map_err(torch)
             }
         }

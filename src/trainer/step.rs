@@ -85,6 +85,7 @@ impl G2dTrainer {
         let teachers = self.ask_teachers(&parts)?;
         let confidence = self.confidences(&teachers, &parts)?;
         let plan = self.plan(&teachers, &confidence, &parts)?;
+        let confidence = self.on_device(confidence)?;
 
         let answer = self.answer(student, &parts, &teachers, &plan)?;
         let terms = self.loss_terms(&answer, &teachers, &parts)?;

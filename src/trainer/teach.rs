@@ -24,10 +24,14 @@ impl G2dTrainer {
             Ok(Some(TeacherOutput {
                 features: self.precision.widened(output.features.detach())?,
                 logits: self.precision.widened(output.logits.detach())?,
-                host: output.host,
+                host: output.host.map(|view| self.widened(view)).transpose()?,
             }))
         };
         self.teachers.iter().enumerate().map(|(m, teacher)| ask(m, teacher.as_ref())).collect()
+    }
+
+    fn widened(&self, view: HostView) -> Result<HostView> {
+        Ok(HostView { logits: self.precision.widened(view.logits)?, targets: view.targets })
     }
 
     /// Refuses a teacher's logits [B, C] that do not fit the batch and its targets.
@@ -37,23 +41,22 @@ impl G2dTrainer {
         checked.map_err(|error| error.beside(what))
     }
 
-    /// ρ of every modality, on the device; `None` without its teacher or in its absence.
+    /// ρ of every modality, in host memory where its teacher's answer is there, else on the device;
+    /// `None` without its teacher or in its absence.
     pub(super) fn confidences(
         &self,
         teachers: &[Option<TeacherOutput>],
         parts: &Parts<'_>,
     ) -> Result<Vec<Option<Tensor>>> {
         let _no_grad = tch::no_grad_guard();
-        let mut rho = Vec::with_capacity(self.modalities.len());
-        for m in 0..self.modalities.len() {
-            rho.push(match (teachers.get(m), parts.get(m)) {
-                (Some(Some(teacher)), Some(batch)) => {
-                    Some(self.rho(m, &teacher.logits, batch.targets())?)
-                }
-                _ => None,
-            });
-        }
-        Ok(rho)
+        let rho = |m: usize| match (teachers.get(m), parts.get(m)) {
+            (Some(Some(teacher)), Some(batch)) => match &teacher.host {
+                Some(view) => self.rho_on_host(m, view).map(Some),
+                None => self.rho(m, &teacher.logits, batch.targets()).map(Some),
+            },
+            _ => Ok(None),
+        };
+        (0..self.modalities.len()).map(rho).collect()
     }
 
     /// ρ of modality `m` from host memory, whose copies nobody has checked yet.
@@ -79,6 +82,13 @@ impl G2dTrainer {
             format!("{:?}", rho.size()),
             "let the confidence be one number for the batch, a mean say",
         ))
+    }
+
+    /// ρ where the report wants it; nothing waits.
+    pub(super) fn on_device(&self, confidence: Vec<Option<Tensor>>) -> Result<Vec<Option<Tensor>>> {
+        let device = self.params.device();
+        let send = |rho: Option<Tensor>| rho.map(|rho| host::send(&rho, device)).transpose();
+        confidence.into_iter().map(send).collect()
     }
 
     /// Asks the scheduler; reads ρ only where it wants it, from host memory where it is there.
@@ -126,17 +136,13 @@ impl G2dTrainer {
         teachers: &[Option<TeacherOutput>],
         confidence: &[Option<Tensor>],
     ) -> Result<Vec<f64>> {
-        let asked = || teachers.iter().enumerate().filter_map(|(m, t)| Some((m, t.as_ref()?)));
-        let values = if asked().all(|(_, teacher)| teacher.host.is_some()) {
-            let on_host = asked()
-                .filter_map(|(m, teacher)| Some((m, teacher.host.as_ref()?)))
-                .map(|(m, view)| self.rho_on_host(m, view))
-                .collect::<Result<Vec<_>>>()?;
-            host::read_on_host(&on_host)?
+        let scalars: Vec<Tensor> = confidence.iter().flatten().map(Tensor::shallow_clone).collect();
+        let values = if teachers.iter().flatten().all(|teacher| teacher.host.is_some()) {
+            host::read_on_host(&scalars)?
         } else {
-            let on_device: Vec<Tensor> =
-                confidence.iter().flatten().map(Tensor::shallow_clone).collect();
-            self.read_unread(&on_device)?
+            let device = self.params.device();
+            let sent = scalars.iter().map(|rho| host::send(rho, device));
+            self.read_unread(&sent.collect::<Result<Vec<_>>>()?)?
         };
         let mut all = vec![f64::NAN; self.modalities.len()];
         let places = confidence.iter().enumerate().filter(|(_, rho)| rho.is_some());
