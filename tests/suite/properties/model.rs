@@ -214,8 +214,8 @@ impl Teacher for Told {
             Some(Wrong::TeacherFlat(wrong)) if wrong == m => logits = logits.flatten(0, -1),
             Some(Wrong::TeacherKind(wrong)) if wrong == m => logits = logits.to_kind(Kind::Int64),
             Some(Wrong::TeacherHalf(wrong)) if wrong == m => logits = logits.to_kind(Kind::Half),
-            Some(Wrong::TeacherNanLogits(wrong)) if wrong == m => logits = logits * f64::NAN,
-            Some(Wrong::TeacherNanFeatures(wrong)) if wrong == m => features = features * f64::NAN,
+            Some(Wrong::TeacherNanLogits(wrong)) if wrong == m => logits *= f64::NAN,
+            Some(Wrong::TeacherNanFeatures(wrong)) if wrong == m => features *= f64::NAN,
             Some(Wrong::HostFlat(wrong)) if wrong == m => {
                 on_host(|host| host.logits = host.logits.flatten(0, -1));
             }

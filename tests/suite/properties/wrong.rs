@@ -179,12 +179,12 @@ impl Wrong {
             InputRows(m) => inputs[m] = Tensor::cat(&[&inputs[m], &inputs[m]], 0),
             InputMissing => drop(inputs.pop()),
             Empty => targets = targets.narrow(0, 0, 0),
-            Label if case.task == Task::Single => targets = targets + case.columns,
-            Label if case.task == Task::Multi => targets = targets + 0.5,
+            Label if case.task == Task::Single => targets += case.columns,
+            Label if case.task == Task::Multi => targets += 0.5,
             TargetKind if case.task == Task::Single => targets = targets.to_kind(Kind::Float),
             TargetKind => targets = targets.to_kind(Kind::Int64),
             TargetShape => targets = targets.unsqueeze(-1),
-            TargetNan if case.task != Task::Single => targets = targets * f64::NAN,
+            TargetNan if case.task != Task::Single => targets *= f64::NAN,
             _ => {}
         }
         let batch = Batch::new(inputs, targets);
