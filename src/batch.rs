@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use tch::{Device, Tensor};
 
-use crate::{Modality, Result, Rows, error};
+#[cfg(feature = "paper")]
+use crate::libtorch;
+use crate::{Modality, Result, Rows, error, host};
 
 /// A batch of B samples.
 ///
@@ -99,19 +101,27 @@ impl Batch {
         self.targets.device()
     }
 
-    /// The same batch on `device`.
+    /// The same batch on `device`; from the host to a GPU by page-locked memory, so that nothing waits.
     ///
     /// # Errors
     /// [`Error::Torch`](crate::Error::Torch) if libtorch cannot copy there.
     pub fn to_device(&self, device: Device) -> Result<Self> {
-        let move_to = |tensor: &Tensor| tensor.f_to_device(device);
-        let moved = || {
-            let inputs = self.inputs.iter().map(move_to).collect::<std::result::Result<_, _>>()?;
-            Ok((inputs, move_to(&self.targets)?))
-        };
-        let (inputs, targets) = moved()
-            .map_err(|source| error::Error::torch(format!("copy a batch to {device:?}"), source))?;
-        Ok(Self { inputs, targets, ids: self.ids.clone(), present: self.present.clone() })
+        self.map(|tensor| host::send(tensor, device))
+    }
+
+    /// The same batch, of host memory, in page-locked memory.
+    #[cfg(feature = "paper")]
+    pub(crate) fn pinned(&self) -> Result<Self> {
+        self.map(libtorch::pin)
+    }
+
+    fn map(&self, each: impl Fn(&Tensor) -> Result<Tensor>) -> Result<Self> {
+        Ok(Self {
+            inputs: self.inputs.iter().map(&each).collect::<Result<_>>()?,
+            targets: each(&self.targets)?,
+            ids: self.ids.clone(),
+            present: self.present.clone(),
+        })
     }
 
     /// The input of modality `m`, or an error that names it where the batch has none.

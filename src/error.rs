@@ -106,6 +106,18 @@ impl Error {
         Self::Io { doing, path: path.to_path_buf(), source }
     }
 
+    /// The same, but said of the thing beside another one, where either may be wrong.
+    pub(crate) fn beside(mut self, other: &str) -> Self {
+        if let Self::Config(mismatch)
+        | Self::Shape(mismatch)
+        | Self::Kind(mismatch)
+        | Self::Target(mismatch) = &mut self
+        {
+            mismatch.what = format!("{} beside the {other}", mismatch.what);
+        }
+        self
+    }
+
     /// A file whose content is not what was promised.
     pub(crate) fn data(
         path: &Path,

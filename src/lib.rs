@@ -8,6 +8,7 @@ mod diagnosis;
 mod error;
 mod file;
 mod host;
+mod layout;
 mod libtorch;
 mod loss;
 mod mean;
@@ -43,6 +44,7 @@ pub use error::{Error, Mismatch, Result};
 pub use file::Digest;
 #[doc(hidden)]
 pub use host::device_reads;
+pub use layout::channels_last;
 pub use loss::{
     Classification, Confidence, ConfidenceKind, Distillation, ExponentialError, FeatureReduction,
     G2dLoss, InverseError, Labels, LossInput, LossTerms, Regression, TrueClassProbability,

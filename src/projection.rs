@@ -1,8 +1,8 @@
 //! A bridge between feature widths of student and teacher.
 
-use tch::{Tensor, nn, nn::Module};
+use tch::{Tensor, nn};
 
-use crate::{Modality, Result, error};
+use crate::{Error, Modality, Result, error};
 
 /// Trainable linear maps from a student's feature width to its teacher's, one a modality.
 ///
@@ -68,6 +68,7 @@ impl FeatureProjection {
                 "make the projection with the encoder's real width",
             ));
         }
-        Ok(map.forward(features))
+        let mapped = features.f_linear(&map.ws, map.bs.as_ref());
+        mapped.map_err(|e| Error::torch(format!("project the features of {modality:?}"), e))
     }
 }

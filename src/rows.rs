@@ -2,7 +2,7 @@
 
 use tch::{Device, Tensor};
 
-use crate::{Error, Result};
+use crate::{Error, Result, host};
 
 /// The rows of a batch that have a modality; known on the host, so that nothing waits for the device.
 #[derive(Debug, Default)]
@@ -32,8 +32,7 @@ impl Rows {
         if rows.len() == present.len() {
             return Ok(Self::All);
         }
-        let index = Tensor::from_slice(&rows).f_to_device(device);
-        Ok(Self::Part(index.map_err(|e| Error::torch("copy an index of rows", e))?))
+        Ok(Self::Part(host::send(&Tensor::from_slice(&rows), device)?))
     }
 
     /// Has no row the modality?

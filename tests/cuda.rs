@@ -268,3 +268,54 @@ fn a_bad_step_is_skipped_and_named() {
         assert!(epoch.total.is_finite());
     }
 }
+
+/// The copy to the GPU is right although nobody waits for it, and leaves the host's batch alone.
+#[test]
+fn batches_go_to_the_device_whole() {
+    let Some(device) = gpu() else { return };
+    let here = batch(Device::Cpu, 0);
+    let there = here.to_device(device).unwrap();
+    assert_eq!(there.device(), device);
+    assert_eq!(there.ids(), here.ids());
+    for (here, there) in here.inputs().iter().zip(there.inputs()) {
+        assert!(there.to_device(Device::Cpu).equal(here));
+    }
+    assert!(there.targets().to_device(Device::Cpu).equal(here.targets()));
+}
+
+/// A convolution's output in either layout, with weights of the same values.
+#[test]
+fn channels_last_convolves_alike() {
+    let Some(device) = gpu() else { return };
+    let outputs = [false, true].map(|last| {
+        let vs = nn::VarStore::new(device);
+        let conv = nn::conv2d(vs.root() / "conv", 8, 16, 3, Default::default());
+        if last {
+            g2d::channels_last(&vs).unwrap();
+        }
+        fill(&vs, 0.3);
+        let output = conv.forward(&wave(0.1, &[2, 8, 12, 12]).to_device(device));
+        assert_eq!(output.stride()[1], if last { 1 } else { 100 });
+        output
+    });
+    assert!(outputs[0].allclose(&outputs[1], 1e-2, 1e-3, false));
+}
+
+/// Some samples lack a modality: their rows' index goes to the device, and ρ of cached teachers too.
+#[test]
+fn missing_modalities_and_cached_confidence_are_the_processor_s() {
+    let Some(device) = gpu() else { return };
+    let values = [Device::Cpu, device].map(|device| {
+        let student = TwoLinear::new(device);
+        let mut trainer = student.trainer(true);
+        let present: Vec<bool> = (0..ROWS).map(|row| row % 3 != 0).collect();
+        let batch = batch(device, 0).with_present(1, present);
+        let report = trainer.step(&student, &batch).unwrap();
+        assert!(report.confidence.iter().flatten().all(|rho| rho.device() == device));
+        report.read().unwrap()
+    });
+    assert!((values[0].total - values[1].total).abs() < 1e-4);
+    for (here, there) in values[0].confidence.iter().zip(&values[1].confidence) {
+        assert!((here.unwrap() - there.unwrap()).abs() < 1e-6);
+    }
+}

@@ -18,9 +18,11 @@ impl Default for Bars {
 }
 
 impl Bars {
-    pub fn add(&self, name: &str, epochs: u64) -> Bar {
+    /// A training of `epochs`, of which `done` were done before.
+    pub fn add(&self, name: &str, epochs: u64, done: u64) -> Bar {
         let lines = (!self.terminal).then(|| (name.to_owned(), epochs));
-        Bar { bar: ConsoleProgress::among(&self.bars, name, epochs), lines, epoch: 0 }
+        let bar = ConsoleProgress::among(&self.bars, name, epochs).starting_at(done);
+        Bar { bar, lines, epoch: done }
     }
 }
 

@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, fmt};
 
 use comfy_table::{Table, presets::UTF8_BORDERS_ONLY};
 use g2d::Modality;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::{
     methods::Method,
@@ -27,7 +27,7 @@ pub struct Summary {
     pub metrics: Vec<Metric>,
 }
 
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct TeacherSummary {
     /// `test_*` and `val_*`.
     #[serde(flatten)]
@@ -36,7 +36,7 @@ pub struct TeacherSummary {
     pub train_confidence: f64,
 }
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub struct MethodSummary {
     /// `test_*`, and the first metric's `val_*` of the same weights.
     #[serde(flatten)]

@@ -12,7 +12,7 @@ unsafe extern "C" {
     fn g2d_pin(tensor: *mut C_tensor, pinned: *mut *mut C_tensor) -> *mut c_char;
 }
 
-/// A copy of a host tensor in page-locked memory, from which a GPU copies unwaited.
+/// A host tensor in page-locked memory, from which a GPU copies unwaited: a copy, unless it is there.
 pub(crate) fn pin(tensor: &Tensor) -> Result<Tensor> {
     let mut pinned = ptr::null_mut();
     // SAFETY: `as_ptr` is a live `at::Tensor*` for as long as `tensor` is borrowed; the shim only

@@ -71,8 +71,8 @@ impl Classification {
                 // An out-of-range label would abort the device, and reading it would wait for it.
                 let classes = logits.size()[1];
                 let legal = targets.ge(0).logical_and(&targets.lt(classes)).all();
-                let nan = Tensor::from(f64::NAN).to_kind(logits.kind()).to_device(logits.device());
                 let loss = cross_entropy(logits, &targets.clamp(0, classes - 1))?;
+                let nan = loss.detach().f_full_like(f64::NAN).map_err(torch)?; // made there: no copy
                 loss.f_where_self(&legal, &nan).map_err(torch)
             }
         }
@@ -164,8 +164,11 @@ impl G2dLoss for Classification {
                         "pass one 0 or 1 for every label of every sample",
                     ));
                 }
-                let legal =
-                    || targets.eq(0.0).logical_or(&targets.eq(1.0)).all().int64_value(&[]) == 1;
+                // What is not finite makes the loss so, which is the trainer's to see.
+                let legal = || {
+                    let known = targets.eq(0.0).logical_or(&targets.eq(1.0));
+                    known.logical_or(&targets.isfinite().logical_not()).all().int64_value(&[]) == 1
+                };
                 if targets.device() == Device::Cpu && !legal() {
                     return Err(error::target(
                         "targets",

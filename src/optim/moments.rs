@@ -1,6 +1,6 @@
 //! What a rule remembers of one parameter.
 
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Kind, TchError, Tensor};
 
 use super::Rule;
 use crate::{Error, Result};
@@ -26,13 +26,25 @@ impl Parameter {
 
     /// Makes what the rule will remember: zeros, and 0 steps.
     pub fn begin(&mut self, rule: &Rule) -> Result<()> {
-        let make = |slot: &&str| match *slot {
-            STEP => Tensor::f_zeros([], (Kind::Float, self.tensor.device())),
-            _ => self.tensor.f_detach()?.f_zeros_like(),
-        };
-        let made = slots(rule).iter().map(make).collect::<std::result::Result<_, _>>();
+        let made = slots(rule).iter().map(|slot| self.zeros(slot));
+        let made = made.collect::<std::result::Result<_, _>>();
         self.moments = made.map_err(|e| Error::torch("make an optimizer's moments", e))?;
         Ok(())
+    }
+
+    /// What was read for slot `slot`, on the parameter's device and laid out as the parameter is: the
+    /// kernels walk over both as flat memory.
+    pub fn own(&self, slot: &str, read: &Tensor) -> std::result::Result<Tensor, TchError> {
+        let mut own = self.zeros(slot)?;
+        own.f_copy_(read)?;
+        Ok(own)
+    }
+
+    fn zeros(&self, slot: &str) -> std::result::Result<Tensor, TchError> {
+        match slot {
+            STEP => Tensor::f_zeros([], (Kind::Float, self.device())),
+            _ => self.tensor.f_detach()?.f_zeros_like(),
+        }
     }
 
     /// The shape and kind of slot `slot`.

@@ -130,7 +130,7 @@ impl Optimizer {
                         ));
                     }
                 }
-                let here = found.iter().map(|tensor| tensor.f_to_device(parameter.device()));
+                let here = slots.iter().zip(&found).map(|(slot, read)| parameter.own(slot, read));
                 let here = here.collect::<std::result::Result<Vec<_>, _>>();
                 each.push(here.map_err(|e| Error::torch("load an optimizer's moments", e))?);
             }

@@ -2,7 +2,7 @@
 
 use tch::{Kind, TchError, Tensor};
 
-use super::{ImbalanceProbe, Measurement, Observation, means::Means};
+use super::{ImbalanceProbe, Measurement, Observation, is_due, means::Means};
 use crate::{Error, Result, State, host};
 
 /// Linear CKA of the student's features X [B, d] with the teacher's Y [B, d'], over the samples that
@@ -29,7 +29,7 @@ pub struct TeacherCka {
 }
 
 impl TeacherCka {
-    /// Observes the first of every `every` steps; 0 is taken as 1.
+    /// Observes the first of every `every` steps of the optimizer; 0 is taken as 1.
     pub fn every(every: u64) -> Self {
         Self {
             every: every.max(1),
@@ -42,7 +42,7 @@ impl TeacherCka {
 
 impl ImbalanceProbe for TeacherCka {
     fn observe(&mut self, seen: &Observation<'_>) -> Result<()> {
-        if !seen.report.at.step.is_multiple_of(self.every) {
+        if !is_due(seen.report.at, seen.report.window, self.every) {
             return Ok(());
         }
         for (m, teacher) in seen.teachers.iter().enumerate() {

@@ -2,7 +2,7 @@
 
 use tch::Tensor;
 
-use super::{ImbalanceProbe, Measurement, Observation, SeenTerms, means::Means, vectors};
+use super::{ImbalanceProbe, Measurement, Observation, SeenTerms, is_due, means::Means, vectors};
 use crate::{Error, Result, State};
 
 /// Cosine between the gradients of two terms of the loss, over all of an encoder's parameters taken
@@ -29,7 +29,7 @@ const PAIRS: [(usize, usize, &str); 3] =
     [(0, 1, "cosine_task_feature"), (0, 2, "cosine_task_logit"), (1, 2, "cosine_feature_logit")];
 
 impl GradientCosine {
-    /// Observes the first of every `every` steps; 0 is taken as 1.
+    /// Observes the first of every `every` steps of the optimizer; 0 is taken as 1.
     pub fn every(every: u64) -> Self {
         Self { every: every.max(1), cosines: PAIRS.map(|(_, _, metric)| Means::new(metric)) }
     }
@@ -37,7 +37,7 @@ impl GradientCosine {
 
 impl ImbalanceProbe for GradientCosine {
     fn observe_terms(&mut self, seen: &SeenTerms<'_>) -> Result<()> {
-        if !seen.at.step.is_multiple_of(self.every) {
+        if !is_due(seen.at, seen.window, self.every) {
             return Ok(());
         }
         let terms = [

@@ -1,6 +1,6 @@
 //! The size of each encoder's gradient.
 
-use super::{ImbalanceProbe, Measurement, Observation, means::Means, vectors};
+use super::{ImbalanceProbe, Measurement, Observation, is_due, means::Means, vectors};
 use crate::{Error, Result, State};
 
 /// L2 norm of all of an encoder's gradients taken together, as the optimizer will see them, averaged
@@ -29,8 +29,7 @@ impl Default for GradientNorm {
 
 impl ImbalanceProbe for GradientNorm {
     fn observe(&mut self, seen: &Observation<'_>) -> Result<()> {
-        let nth = seen.report.at.step / seen.report.window.length;
-        if !nth.is_multiple_of(self.every) {
+        if !is_due(seen.report.at, seen.report.window, self.every) {
             return Ok(());
         }
         for m in 0..seen.modalities.len() {

@@ -46,7 +46,7 @@ pub use seen::{Observation, SeenTerms};
 pub use student_confidence::StudentConfidence;
 pub use update_ratio::UpdateRatio;
 
-use crate::{Modality, Result, State};
+use crate::{Modality, Progress, Result, State, Window};
 
 /// Measures imbalance from the steps it is shown.
 ///
@@ -102,6 +102,12 @@ pub trait ImbalanceProbe {
 }
 
 const _: Option<&dyn ImbalanceProbe> = None; // stays object-safe
+
+/// Is a step of the optimizer the first of `every`? Probes see a window's last micro-batch alone, so
+/// it is windows that are counted.
+fn is_due(at: Progress, window: Window, every: u64) -> bool {
+    (at.step / window.length).is_multiple_of(every)
+}
 
 /// One number that a probe found.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -6,7 +6,7 @@ use tch::Tensor;
 
 use crate::{
     Batch, Confidence, Error, G2dLoss, LossInput, LossTerms, Modality, ModalityParams, Progress,
-    Result, Rows, StepReport, Student, TeacherOutput, error,
+    Result, Rows, StepReport, Student, TeacherOutput, Window, error,
 };
 
 /// The loss of a step before its backward: the only time at which a term alone can be differentiated.
@@ -14,6 +14,8 @@ use crate::{
 pub struct SeenTerms<'a> {
     /// Where the step stands.
     pub at: Progress,
+    /// Where it stands among the micro-batches of one step of the optimizer: it is the last.
+    pub window: Window,
     /// The modalities, in the student's order.
     pub modalities: &'a [Modality],
     /// The loss term by term, connected to its graph.

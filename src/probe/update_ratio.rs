@@ -2,18 +2,18 @@
 
 use tch::Tensor;
 
-use super::{ImbalanceProbe, Measurement, Observation, means::Means, vectors};
+use super::{ImbalanceProbe, Measurement, Observation, is_due, means::Means, vectors};
 use crate::mean::Mean;
 use crate::{Error, Modality, Result, State};
 
 /// ‖Δθ^m‖ / ‖θ^m‖ of one update of encoder m, averaged over the steps observed (`update_ratio`): what
 /// the optimizer did, momentum and weight decay included, and not what the gradient alone suggests.
 ///
-/// It copies the encoders' parameters in the first of every `every` steps and compares at the next
-/// step, at the epoch's end or when its state is asked for, whichever comes first: step the optimizer
-/// after each `step` and before [`end_epoch`](crate::G2dTrainer::end_epoch). Under gradient
-/// accumulation take an `every` whose steps end with an update, or read the ratio as a mean in which
-/// the others count 0. A step whose whole batch lacks m does not count; weights that are all 0 give 0.
+/// It copies the encoders' parameters in the first of every `every` steps of the optimizer, when the
+/// gradients are ready, and compares when they are ready next, at the epoch's end or when its state is
+/// asked for, whichever comes first: step the optimizer before
+/// [`end_epoch`](crate::G2dTrainer::end_epoch). A step whose whole batch lacks m does not count;
+/// weights that are all 0 give 0.
 ///
 /// Costs a copy of the encoders' parameters in memory, and a pass over them twice in every `every`-th
 /// step; no wait. About 10⁻³ is usual in healthy training.
@@ -33,7 +33,7 @@ struct Before {
 }
 
 impl UpdateRatio {
-    /// Observes the update of the first of every `every` steps; 0 is taken as 1.
+    /// Observes the update of the first of every `every` steps of the optimizer; 0 is taken as 1.
     pub fn every(every: u64) -> Self {
         Self { every: every.max(1), ratio: Means::new("update_ratio"), pending: None }
     }
@@ -50,7 +50,7 @@ impl UpdateRatio {
 impl ImbalanceProbe for UpdateRatio {
     fn observe(&mut self, seen: &Observation<'_>) -> Result<()> {
         self.settle()?;
-        if seen.report.at.step.is_multiple_of(self.every) {
+        if is_due(seen.report.at, seen.report.window, self.every) {
             self.pending = Some(Before::copy(seen)?);
         }
         Ok(())

@@ -37,6 +37,14 @@ impl ConsoleProgress {
         Self { bar }
     }
 
+    /// Shows a run that goes on behind `done` epochs.
+    #[must_use]
+    pub fn starting_at(self, done: u64) -> Self {
+        self.bar.set_position(done);
+        self.bar.reset_eta();
+        self
+    }
+
     /// Advances by one epoch and shows its numbers.
     pub fn epoch(&self, report: &EpochReport, metrics: &[(String, f64)]) {
         self.show(

@@ -13,8 +13,9 @@ use crate::{EpochReport, Error, Result, error};
 ///
 /// Columns: `epoch`, `steps`, `skipped`, `loss_total`, `loss_task`, then for each modality m `loss_feature_m`,
 /// `loss_logit_m`, `confidence_m`, `kappa_m`, then the probes' `probe_metric_m`, then the caller's own
-/// metrics. The first row fixes them; a value that a later row lacks is left empty, one that the
-/// header lacks is an error. What is not finite is written as `NaN` or `inf`.
+/// metrics. A value that a row lacks is left empty. One that the header lacks (a probe may measure an
+/// encoder only once it learns) becomes a column at the end: the file is then replaced by a wider one,
+/// whole. What is not finite is written as `NaN` or `inf`.
 #[derive(Debug)]
 pub struct CsvRecorder {
     path: PathBuf,
@@ -65,8 +66,7 @@ impl CsvRecorder {
     /// accuracy, the same names in every row.
     ///
     /// # Errors
-    /// [`Error::Io`] if the disk refuses; [`Error::Config`] for a column that the first row lacked, or
-    /// that comes twice.
+    /// [`Error::Io`] if the disk refuses; [`Error::Config`] for a column that comes twice.
     pub fn epoch(&mut self, report: &EpochReport, metrics: &[(String, f64)]) -> Result<()> {
         let cells = cells(report, metrics);
         let mut names: Vec<_> = cells.iter().map(|(name, _)| name).collect();
@@ -79,17 +79,13 @@ impl CsvRecorder {
                 "give the metric another name",
             ));
         }
+        let new = cells.iter().map(|(name, _)| name).filter(|name| !self.header.contains(name));
+        let new: Vec<String> = new.cloned().collect();
         if self.header.is_empty() {
-            self.header = cells.iter().map(|(name, _)| name.clone()).collect();
-            self.writer.write_record(&self.header).map_err(|e| failed(&self.path, e))?;
-        }
-        if let Some((name, _)) = cells.iter().find(|(name, _)| !self.header.contains(name)) {
-            return Err(error::config(
-                format!("column {name:?} of {}", self.path.display()),
-                format!("one of the first row's: {:?}", self.header),
-                "another",
-                "pass the same metrics in every epoch",
-            ));
+            self.writer.write_record(&new).map_err(|e| failed(&self.path, e))?;
+            self.header = new;
+        } else if !new.is_empty() {
+            self.widen(new)?;
         }
         let value = |column: &String| {
             let cell = cells.iter().find(|(name, _)| name == column);
@@ -98,6 +94,28 @@ impl CsvRecorder {
         let row: Vec<String> = self.header.iter().map(value).collect();
         self.writer.write_record(row).map_err(|e| failed(&self.path, e))?;
         self.flush()
+    }
+
+    /// Adds columns at the end, empty in the rows that are there.
+    fn widen(&mut self, new: Vec<String>) -> Result<()> {
+        let wider = || -> csv::Result<Vec<u8>> {
+            let mut rows = csv::ReaderBuilder::new()
+                .has_headers(false)
+                .flexible(true)
+                .from_path(&self.path)?;
+            let mut wide = csv::WriterBuilder::new().flexible(true).from_writer(Vec::new());
+            for (i, row) in rows.records().enumerate() {
+                let mut row = row?;
+                new.iter().for_each(|name| row.push_field(if i == 0 { name } else { "" }));
+                wide.write_record(&row)?;
+            }
+            wide.flush()?;
+            Ok(wide.get_ref().clone())
+        };
+        files::replace(&self.path, &wider().map_err(|e| failed(&self.path, e))?)?;
+        self.writer = csv::Writer::from_writer(files::reopen(&self.path, |_, _| Ok(true))?);
+        self.header.extend(new);
+        Ok(())
     }
 
     /// Writes what is buffered to the file; `epoch` has done so.

@@ -86,7 +86,8 @@ fn probe(run: &Run, metric: &str) -> Option<Plot> {
     let name = format!("probe_{metric}");
     if metric.starts_with(SHARES) {
         let row = run.epochs.iter().rfind(|row| measured(row, modalities.first()).is_some())?;
-        let title = format!("{} after {} epochs", title(run, metric), row.report.epoch + 1);
+        let title =
+            format!("{} after {} epochs", title(run, metric), row.report.epoch.saturating_add(1));
         let of = |m: &Modality| measured(row, Some(m));
         return Some(bars(run, name, title, SHARED, axis(run, metric), of));
     }

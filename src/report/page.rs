@@ -209,7 +209,7 @@ fn log(run: &Run) -> Value {
         cells.extend(row.report.kappa.iter().map(|kappa| number(*kappa)));
         let metric = |name: &&str| value(&row.metrics, name).map_or_else(|| "–".into(), number);
         cells.extend(names.iter().map(metric));
-        (row.report.epoch + 1, cells)
+        (row.report.epoch.saturating_add(1), cells)
     });
     context! { rows => rows.collect::<Vec<_>>(), head }
 }

@@ -2,13 +2,27 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Result, error};
+use crate::{Error, Result, error};
 
 /// One κ^m in [0, 1] for each modality: 1 learns fully, 0 not at all.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(try_from = "Vec<f64>", into = "Vec<f64>")]
 pub struct Plan {
     kappa: Vec<f64>,
+}
+
+impl TryFrom<Vec<f64>> for Plan {
+    type Error = Error;
+
+    fn try_from(kappa: Vec<f64>) -> Result<Self> {
+        Self::new(kappa)
+    }
+}
+
+impl From<Plan> for Vec<f64> {
+    fn from(plan: Plan) -> Self {
+        plan.kappa
+    }
 }
 
 impl Plan {

@@ -2,7 +2,7 @@
 
 use tch::Tensor;
 
-use super::{G2dTrainer, check::check_rows, features::features};
+use super::{G2dTrainer, SuppressedMode, check::check_rows, features::features};
 use crate::{Batch, Plan, Result, Rows, Student, TeacherOutput, error, parts::Parts};
 
 /// What the student made of a batch, outside autocast again.
@@ -40,6 +40,7 @@ impl G2dTrainer {
         })
     }
 
+    /// The features of modality `m`, with what `plan` allows of their gradient.
     fn encode(
         &self,
         student: &dyn Student,
@@ -47,14 +48,14 @@ impl G2dTrainer {
         batch: &Batch,
         plan: &Plan,
     ) -> Result<Tensor> {
-        let features = self.suppression.encode(student, m, batch, plan, self.suppressed_mode)?;
-        check_rows(
-            &format!("features of modality {:?}", self.modalities[m]),
-            &features,
-            None,
-            batch,
-        )?;
-        Ok(features)
+        let kappa = plan.kappa()[m];
+        let outside = self.suppression.keeps_outside(kappa);
+        let _no_grad = outside.then(tch::no_grad_guard);
+        let train = !outside || self.suppressed_mode == SuppressedMode::Train;
+        let features = student.encode(m, batch, train)?;
+        let what = format!("features of modality {:?}", self.modalities[m]);
+        check_rows(&what, &features, None, batch)?;
+        self.suppression.gated(features, kappa)
     }
 
     fn check_logits(

@@ -94,26 +94,60 @@ impl G2dTrainer {
         before.map_or(Ok(()), Buffers::restore)
     }
 
-    /// The first thing in the order of a step that is not finite. Waits for the device.
-    pub(super) fn first_source(&self, step: &Evidence<'_>) -> Result<Source> {
+    /// What a step knows before its student runs, named, in the order of a step.
+    fn known_to_plan(
+        &self,
+        batch: &Batch,
+        teachers: &[Option<TeacherOutput>],
+        confidence: &[Option<Tensor>],
+    ) -> Vec<(Source, Tensor)> {
         let name = |m: usize| self.modalities[m].clone();
         let mut all: Vec<(Source, Tensor)> = Vec::new();
         let mut add = |source, tensor: &Tensor| all.push((source, tensor.detach()));
-        for (m, input) in step.batch.inputs().iter().enumerate() {
-            if step.batch.present(m).is_none() {
+        for (m, input) in batch.inputs().iter().enumerate() {
+            if batch.present(m).is_none() {
                 add(Source::Input(name(m)), input);
             }
         }
-        add(Source::Targets, step.batch.targets());
-        for (m, teacher) in step.teachers.iter().enumerate() {
+        add(Source::Targets, batch.targets());
+        for (m, teacher) in teachers.iter().enumerate() {
             if let Some(teacher) = teacher {
                 add(Source::TeacherFeatures(name(m)), &teacher.features);
                 add(Source::TeacherLogits(name(m)), &teacher.logits);
             }
         }
-        for (m, rho) in step.confidence.iter().enumerate() {
+        for (m, rho) in confidence.iter().enumerate() {
             rho.iter().for_each(|rho| add(Source::Confidence(name(m)), rho));
         }
+        all
+    }
+
+    /// The error of a batch whose ρ is not finite, where the schedule ranks by it.
+    pub(super) fn unranked(
+        &self,
+        teachers: &[Option<TeacherOutput>],
+        confidence: &[Option<Tensor>],
+        batch: &Batch,
+    ) -> Result<Error> {
+        let first = first_bad(self.known_to_plan(batch, teachers, confidence))?;
+        let found = first.map_or_else(
+            || "NaN or infinity, as the cache has it".to_owned(),
+            |first| format!("NaN or infinity, first in the {first}"),
+        );
+        let Progress { epoch, step, .. } = self.progress;
+        Ok(error::non_finite(
+            format!("confidence ρ in epoch {epoch}, step {step}"),
+            "finite numbers",
+            found,
+            "check the teacher's weights, the inputs and the targets for NaN",
+        ))
+    }
+
+    /// The first thing in the order of a step that is not finite. Waits for the device.
+    pub(super) fn first_source(&self, step: &Evidence<'_>) -> Result<Source> {
+        let name = |m: usize| self.modalities[m].clone();
+        let mut all = self.known_to_plan(step.batch, step.teachers, step.confidence);
+        let mut add = |source, tensor: &Tensor| all.push((source, tensor.detach()));
         for (m, features) in step.features.iter().enumerate() {
             add(Source::Features(name(m)), features);
         }

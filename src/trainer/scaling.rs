@@ -63,16 +63,19 @@ impl LossScale {
         Self { scale: scaling.initial, good_steps: 0 }
     }
 
-    /// After gradients that overflowed.
+    /// After gradients that overflowed. Below `Float`'s smallest normal number all would be 0.
     pub(super) fn back_off(&mut self, scaling: LossScaling) {
-        *self = Self { scale: self.scale * scaling.backoff, good_steps: 0 };
+        let scale = (self.scale * scaling.backoff).max(f64::from(f32::MIN_POSITIVE));
+        *self = Self { scale, good_steps: 0 };
     }
 
-    /// After gradients that did not.
+    /// After gradients that did not. As in PyTorch, a scale that `Float` could not hold is not taken.
     pub(super) fn hold(&mut self, scaling: LossScaling) {
         self.good_steps += 1;
         if self.good_steps >= scaling.interval {
-            *self = Self { scale: self.scale * scaling.growth, good_steps: 0 };
+            let grown = self.scale * scaling.growth;
+            let scale = if grown <= f64::from(f32::MAX) { grown } else { self.scale };
+            *self = Self { scale, good_steps: 0 };
         }
     }
 }

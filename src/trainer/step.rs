@@ -70,7 +70,8 @@ impl G2dTrainer {
     /// Wrong shapes, kinds or devices in the batch, in a teacher's answer or in the student's output;
     /// a batch without a modality whose feature shape the student does not tell; a target that the
     /// loss refuses; a teacher that does not know a sample; a loss that is not finite. All come before
-    /// `backward`, so no gradient has changed and the step does not count.
+    /// `backward`, so no gradient has changed and the step does not count; running statistics may have
+    /// moved where an encoder had run ([`NonFinite::Skip`] puts those of a skipped step back).
     /// Only the error of a [`GradientModulation`] or a probe comes after it: zero the gradients before
     /// going on.
     /// On a device other than the CPU a loss that is not finite is found later, by the next step that
@@ -84,6 +85,7 @@ impl G2dTrainer {
         let teachers = self.ask_teachers(&parts)?;
         let confidence = self.confidences(&teachers, &parts)?;
         let plan = self.plan(&teachers, &confidence, &parts)?;
+        let confidence = self.on_device(confidence)?;
 
         let answer = self.answer(student, &parts, &teachers, &plan)?;
         let terms = self.loss_terms(&answer, &teachers, &parts)?;
@@ -244,6 +246,7 @@ impl G2dTrainer {
     fn observe_terms(&mut self, terms: &LossTerms, parts: &Parts<'_>) -> Result<()> {
         let seen = SeenTerms {
             at: self.progress,
+            window: self.accumulation.window(),
             modalities: &self.modalities,
             terms,
             rows: parts.rows(),

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
 use super::Window;
-use crate::{Batch, Error, ModalityParams, Plan, Result, Student};
+use crate::{Error, ModalityParams, Plan, Result};
 
 /// What a κ below 1 does to its encoder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -53,23 +53,17 @@ pub enum SuppressedMode {
 }
 
 impl Suppression {
-    /// The features of modality `m`, with what `plan` allows of its gradient.
-    pub(super) fn encode(
-        self,
-        student: &dyn Student,
-        m: usize,
-        batch: &Batch,
-        plan: &Plan,
-        mode: SuppressedMode,
-    ) -> Result<Tensor> {
-        let kappa = plan.kappa()[m];
+    /// Does an encoder of this κ run outside the graph?
+    pub(super) fn keeps_outside(self, kappa: f64) -> bool {
+        self == Self::SkipBackward && kappa == 0.0
+    }
+
+    /// An encoder's features with what κ allows of their gradient.
+    pub(super) fn gated(self, features: Tensor, kappa: f64) -> Result<Tensor> {
         match self {
-            Self::SkipBackward if kappa == 0.0 => {
-                let _no_grad = tch::no_grad_guard();
-                Ok(student.encode(m, batch, mode == SuppressedMode::Train)?.detach())
-            }
-            Self::SkipBackward if kappa < 1.0 => gate(&student.encode(m, batch, true)?, kappa),
-            _ => student.encode(m, batch, true),
+            Self::SkipBackward if kappa == 0.0 => Ok(features.detach()),
+            Self::SkipBackward if kappa < 1.0 => gate(&features, kappa),
+            _ => Ok(features),
         }
     }
 

@@ -3,7 +3,9 @@
 use tch::Tensor;
 
 use super::{G2dTrainer, NonFinite, check::check_rows};
-use crate::{Candidates, Plan, Result, Teacher, TeacherOutput, error, host, parts::Parts};
+use crate::{
+    Batch, Candidates, HostView, Plan, Result, Teacher, TeacherOutput, error, host, parts::Parts,
+};
 
 impl G2dTrainer {
     /// The teachers' answers about the samples that have their modality, checked and outside the
@@ -15,37 +17,54 @@ impl G2dTrainer {
             let region = self.precision.region(batch.device())?;
             let output = teacher.output(m, batch)?;
             drop(region);
-            let what = format!("logits of teacher {:?}", self.modalities[m]);
-            check_rows(&what, &output.logits, Some(2), batch)?;
             let what = format!("features of teacher {:?}", self.modalities[m]);
             check_rows(&what, &output.features, None, batch)?;
-            self.loss.check_targets(&output.logits.size(), batch.targets())?;
+            let what = format!("logits of teacher {:?}", self.modalities[m]);
+            self.check_logits_of(&what, &output.logits, batch)?;
             Ok(Some(TeacherOutput {
                 features: self.precision.widened(output.features.detach())?,
                 logits: self.precision.widened(output.logits.detach())?,
-                host: output.host,
+                host: output.host.map(|view| self.widened(view)).transpose()?,
             }))
         };
         self.teachers.iter().enumerate().map(|(m, teacher)| ask(m, teacher.as_ref())).collect()
     }
 
-    /// ρ of every modality, on the device; `None` without its teacher or in its absence.
+    fn widened(&self, view: HostView) -> Result<HostView> {
+        Ok(HostView { logits: self.precision.widened(view.logits)?, targets: view.targets })
+    }
+
+    /// Refuses a teacher's logits [B, C] that do not fit the batch and its targets.
+    fn check_logits_of(&self, what: &str, logits: &Tensor, batch: &Batch) -> Result<()> {
+        check_rows(what, logits, Some(2), batch)?;
+        let checked = self.loss.check_targets(&logits.size(), batch.targets());
+        checked.map_err(|error| error.beside(what))
+    }
+
+    /// ρ of every modality, in host memory where its teacher's answer is there, else on the device;
+    /// `None` without its teacher or in its absence.
     pub(super) fn confidences(
         &self,
         teachers: &[Option<TeacherOutput>],
         parts: &Parts<'_>,
     ) -> Result<Vec<Option<Tensor>>> {
         let _no_grad = tch::no_grad_guard();
-        let mut rho = Vec::with_capacity(self.modalities.len());
-        for m in 0..self.modalities.len() {
-            rho.push(match (teachers.get(m), parts.get(m)) {
-                (Some(Some(teacher)), Some(batch)) => {
-                    Some(self.rho(m, &teacher.logits, batch.targets())?)
-                }
-                _ => None,
-            });
-        }
-        Ok(rho)
+        let rho = |m: usize| match (teachers.get(m), parts.get(m)) {
+            (Some(Some(teacher)), Some(batch)) => match &teacher.host {
+                Some(view) => self.rho_on_host(m, view).map(Some),
+                None => self.rho(m, &teacher.logits, batch.targets()).map(Some),
+            },
+            _ => Ok(None),
+        };
+        (0..self.modalities.len()).map(rho).collect()
+    }
+
+    /// ρ of modality `m` from host memory, whose copies nobody has checked yet.
+    fn rho_on_host(&self, m: usize, view: &HostView) -> Result<Tensor> {
+        let what = format!("logits of teacher {:?} in host memory", self.modalities[m]);
+        let recorded = Batch::new([], view.targets.shallow_clone());
+        self.check_logits_of(&what, &view.logits, &recorded)?;
+        self.rho(m, &view.logits, &view.targets)
     }
 
     /// ρ of modality `m` by the loss, or by what the builder was given instead.
@@ -65,6 +84,13 @@ impl G2dTrainer {
         ))
     }
 
+    /// ρ where the report wants it; nothing waits.
+    pub(super) fn on_device(&self, confidence: Vec<Option<Tensor>>) -> Result<Vec<Option<Tensor>>> {
+        let device = self.params.device();
+        let send = |rho: Option<Tensor>| rho.map(|rho| host::send(&rho, device)).transpose();
+        confidence.into_iter().map(send).collect()
+    }
+
     /// Asks the scheduler; reads ρ only where it wants it, from host memory where it is there.
     pub(super) fn plan(
         &mut self,
@@ -77,9 +103,14 @@ impl G2dTrainer {
         let candidates = if self.scheduler.reads_confidence(self.progress) {
             let rho = self.read_confidence(teachers, confidence)?;
             let mut asked = rho.iter().zip(confidence).filter(|(_, rho)| rho.is_some());
-            if self.non_finite != NonFinite::Error && asked.any(|(rho, _)| !rho.is_finite()) {
+            if asked.any(|(rho, _)| !rho.is_finite()) {
+                if self.non_finite == NonFinite::Error {
+                    return Err(self.unranked(teachers, confidence, parts.whole())?);
+                }
                 // Nobody can be ranked: the step will be skipped, and its report says why.
-                return Plan::new(vec![0.0; k]);
+                let mut plan = Plan::joint(k);
+                missing().for_each(|m| plan.stop(m));
+                return Ok(plan);
             }
             Candidates::of(rho)
         } else {
@@ -105,17 +136,13 @@ impl G2dTrainer {
         teachers: &[Option<TeacherOutput>],
         confidence: &[Option<Tensor>],
     ) -> Result<Vec<f64>> {
-        let asked = || teachers.iter().enumerate().filter_map(|(m, t)| Some((m, t.as_ref()?)));
-        let values = if asked().all(|(_, teacher)| teacher.host.is_some()) {
-            let on_host = asked()
-                .filter_map(|(m, teacher)| Some((m, teacher.host.as_ref()?)))
-                .map(|(m, view)| self.rho(m, &view.logits, &view.targets))
-                .collect::<Result<Vec<_>>>()?;
-            host::read_on_host(&on_host)?
+        let scalars: Vec<Tensor> = confidence.iter().flatten().map(Tensor::shallow_clone).collect();
+        let values = if teachers.iter().flatten().all(|teacher| teacher.host.is_some()) {
+            host::read_on_host(&scalars)?
         } else {
-            let on_device: Vec<Tensor> =
-                confidence.iter().flatten().map(Tensor::shallow_clone).collect();
-            self.read_unread(&on_device)?
+            let device = self.params.device();
+            let sent = scalars.iter().map(|rho| host::send(rho, device));
+            self.read_unread(&sent.collect::<Result<Vec<_>>>()?)?
         };
         let mut all = vec![f64::NAN; self.modalities.len()];
         let places = confidence.iter().enumerate().filter(|(_, rho)| rho.is_some());

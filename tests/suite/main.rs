@@ -11,7 +11,9 @@
 //! - `missing/`: samples that lack a modality, against the subset by hand.
 //! - `errors/`, `configuration.rs`: every refusal, its words, and that it changed nothing.
 //! - `settings.rs`: what is read from and written to TOML and JSON.
+//! - `foreign/`: the same from a stranger: never a panic.
 //! - `panics.rs`, `waits.rs`: what unwinds through a step, and how often it reads the device.
+//! - `properties/`: any trainer, any batches, anything wrong: an error, a skip, or the plan.
 //! - `caching/`: teachers' answers on disk: exact, bound, and refused when altered.
 //! - `checkpoint/`: snapshots: a run goes on bit by bit, or is refused.
 //! - `torchscript.rs`: teachers from Python, against PyTorch.
@@ -39,6 +41,7 @@ mod contracts;
 mod data;
 mod diagnosis;
 mod errors;
+mod foreign;
 mod loss;
 mod missing;
 mod modulation;
@@ -47,6 +50,7 @@ mod optim;
 mod panics;
 mod precision;
 mod probes;
+mod properties;
 mod quickstart;
 #[cfg(feature = "report")]
 mod record;

@@ -8,9 +8,9 @@ use std::{
 };
 
 use g2d::{
-    Batch, Candidates, Classification, G2dLoss, G2dTrainer, ImbalanceProbe, LossInput, LossTerms,
-    Measurement, Modality, NonFinite, Observation, Plan, Precision, Progress, Result, SmpScheduler,
-    Student, Teacher, TeacherOutput,
+    Batch, Candidates, Classification, G2dLoss, G2dTrainer, GradientModulation, ImbalanceProbe,
+    LossInput, LossTerms, Measurement, Modality, NonFinite, Observation, Plan, Precision, Progress,
+    Result, SeenGradients, SeenTerms, SmpScheduler, Student, Teacher, TeacherOutput, evaluate,
 };
 use tch::{Kind, Tensor};
 
@@ -24,9 +24,19 @@ enum Place {
     Teacher,
     Encode(usize),
     Fuse,
+    Distilled,
     Loss,
     Confidence,
+    Terms,
+    Modulation,
     Probe,
+}
+
+impl Place {
+    /// Is it where the gradients are made already?
+    fn after_backward(self) -> bool {
+        matches!(self, Self::Modulation | Self::Probe)
+    }
 }
 
 type Fuse = Rc<Cell<Place>>;
@@ -52,6 +62,9 @@ impl Student for Panics<&Tiny> {
     }
     fn fuse(&self, features: &[Tensor], train: bool) -> Result<Tensor> {
         self.here(Place::Fuse).fuse(features, train)
+    }
+    fn distilled_features(&self, features: &[Tensor]) -> Result<Vec<Tensor>> {
+        self.here(Place::Distilled).distilled_features(features)
     }
 }
 
@@ -88,7 +101,21 @@ impl SmpScheduler for Panics<Plan> {
     }
 }
 
+impl GradientModulation for Panics<()> {
+    fn bind(&mut self, _modalities: &[Modality]) -> Result<()> {
+        Ok(())
+    }
+    fn modulate(&mut self, _seen: &SeenGradients<'_>) -> Result<Option<Vec<f64>>> {
+        self.here(Place::Modulation);
+        Ok(None)
+    }
+}
+
 impl ImbalanceProbe for Panics<()> {
+    fn observe_terms(&mut self, _seen: &SeenTerms<'_>) -> Result<()> {
+        self.here(Place::Terms);
+        Ok(())
+    }
     fn observe(&mut self, _seen: &Observation<'_>) -> Result<()> {
         self.here(Place::Probe);
         Ok(())
@@ -98,14 +125,17 @@ impl ImbalanceProbe for Panics<()> {
     }
 }
 
-const PLACES: [Place; 8] = [
+const PLACES: [Place; 11] = [
     Place::Scheduler,
     Place::Teacher,
     Place::Encode(0),
     Place::Encode(1),
     Place::Fuse,
+    Place::Distilled,
     Place::Loss,
     Place::Confidence,
+    Place::Terms,
+    Place::Modulation,
     Place::Probe,
 ];
 
@@ -117,7 +147,18 @@ fn trainer(student: &Tiny, fuse: &Fuse, window: u64) -> G2dTrainer {
     let plan = Plan::new(vec![0.0, 1.0]).unwrap();
     let builder = builder.scheduler(Panics(plan, fuse.clone())).probe(Panics((), fuse.clone()));
     let builder = builder.precision(Precision::Bf16).non_finite(NonFinite::Skip);
+    // A modulation beside accumulation is refused.
+    let builder = if window == 1 { builder.modulation(Panics((), fuse.clone())) } else { builder };
     builder.accumulate(window).build(student).unwrap()
+}
+
+/// Asserts that gradients are on and autocast is off.
+#[track_caller]
+fn assert_modes(place: Place) {
+    let x = wave(0.0, &[2, 2]).to_kind(Kind::Float).set_requires_grad(true);
+    let y = x.matmul(&x);
+    assert!(y.requires_grad(), "{place:?}: gradients stayed off");
+    assert_eq!(y.kind(), Kind::Float, "{place:?}: autocast stayed on");
 }
 
 #[test]
@@ -137,11 +178,8 @@ fn a_panic_leaves_no_trace_in_modes_or_totals() {
                     let step = || trainer.step(&user, &batch).map(drop);
                     assert!(catch_unwind(AssertUnwindSafe(step)).is_err(), "{place:?}");
                     fuse.set(Place::Nowhere);
-                    let x = wave(0.0, &[2, 2]).to_kind(Kind::Float).set_requires_grad(true);
-                    let y = x.matmul(&x);
-                    assert!(y.requires_grad(), "{place:?}: gradients stayed off");
-                    assert_eq!(y.kind(), Kind::Float, "{place:?}: autocast stayed on");
-                    assert_eq!(gradients(&student.vs).is_empty(), place != Place::Probe);
+                    assert_modes(place);
+                    assert_eq!(gradients(&student.vs).is_empty(), !place.after_backward());
                 }
                 optimizer.zero_grad();
                 trainer.step(&user, &batch).unwrap();
@@ -158,7 +196,7 @@ fn a_panic_leaves_no_trace_in_modes_or_totals() {
 /// Before backward the window stays where it was; after it (a probe) the window begins anew.
 #[test]
 fn a_panic_within_a_window() {
-    for place in PLACES {
+    for place in PLACES.into_iter().filter(|place| *place != Place::Modulation) {
         let student = Tiny::of_widths(&[WIDTH; 2], Kind::Float);
         let fuse = Fuse::new(Cell::new(Place::Nowhere));
         let mut trainer = trainer(&student, &fuse, 2);
@@ -171,5 +209,22 @@ fn a_panic_within_a_window() {
         fuse.set(Place::Nowhere);
         let next = trainer.step(&user, &batch).unwrap();
         assert_eq!(next.window.is_first(), place == Place::Probe, "{place:?}");
+    }
+}
+
+#[test]
+fn a_panic_in_evaluation_leaves_modes_as_they_were() {
+    for place in [Place::Encode(0), Place::Encode(1), Place::Fuse] {
+        let student = Tiny::of_widths(&[WIDTH; 2], Kind::Float);
+        let fuse = Fuse::new(Cell::new(place));
+        let trainer = trainer(&student, &fuse, 1);
+        let user = Panics(&student, fuse.clone());
+        let batches = || [Ok(student.batch(4, 0.0))];
+        let in_bf16 = || trainer.evaluate(&user, batches()).map(drop);
+        assert!(catch_unwind(AssertUnwindSafe(in_bf16)).is_err(), "{place:?}");
+        assert_modes(place);
+        let plain = || evaluate(&user, batches()).map(drop);
+        assert!(catch_unwind(AssertUnwindSafe(plain)).is_err(), "{place:?}");
+        assert_modes(place);
     }
 }

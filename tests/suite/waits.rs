@@ -1,10 +1,13 @@
 //! How often a step reads numbers back, each of which is a wait on a device. The counter counts on the
 //! CPU what would wait on a GPU.
 
+use std::{cell::Cell, rc::Rc};
+
 use g2d::{
-    CachedTeacher, Classification, G2dTrainerBuilder, NonFinite, Precision, Ranking, Sequential,
-    device_reads,
+    CachedTeacher, Classification, Confidence, G2dTrainerBuilder, NonFinite, Precision, Ranking,
+    Sequential, TrueClassProbability, device_reads,
 };
+use tch::Tensor;
 
 use crate::support::{Tiny, WIDTH, names};
 
@@ -52,4 +55,22 @@ fn looking_at_gradients_costs_a_wait_a_window() {
     assert_eq!(reads(&student, cached(&student).precision(Precision::Fp16)), [1, 1, 1]);
     assert_eq!(reads(&student, cached(&student).precision(Precision::Bf16)), [0, 0, 0]);
     assert_eq!(reads(&student, skip(cached(&student)).accumulate(3)), [0, 0, 1]);
+}
+
+/// What the schedule ranks by is what the report says, computed once for each teacher.
+#[test]
+fn confidence_is_computed_once_a_teacher() {
+    let student = Tiny::linear(2);
+    for builder in [cached(&student), student.taught(Classification::default())] {
+        let calls = Rc::new(Cell::new(0));
+        let counted = Rc::clone(&calls);
+        let rho = move |logits: &Tensor, targets: &Tensor| {
+            counted.set(counted.get() + 1);
+            TrueClassProbability::default().of(logits, targets)
+        };
+        let builder = builder.scheduler(Sequential::stages([9])).confidence(rho);
+        let mut trainer = builder.build(&student).unwrap();
+        trainer.step(&student, &student.batch(6, 0.0)).unwrap();
+        assert_eq!(calls.get(), 2);
+    }
 }

@@ -66,7 +66,19 @@ enum Task {
     Check,
     /// Run every example once with --smoke
     Examples,
-    /// What CI runs: check, test, examples
+    /// Compare our steps with plain ones: a table, and target/bench/ratios.json
+    Bench {
+        /// Below eight minutes on two cores
+        #[arg(long)]
+        quick: bool,
+        /// Time the parts of a step instead
+        #[arg(long, conflicts_with = "quick")]
+        parts: bool,
+        /// Passed on to the benchmark (its own help: `bench -- --help`)
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+    /// What CI runs: check, test, examples, and the benchmark's smoke
     Ci,
     /// Print the environment that plain cargo needs: eval "$(cargo xtask env)"
     Env {
@@ -110,6 +122,7 @@ fn perform(task: Task) -> Result<()> {
         Task::Test { args } => tasks::test(&tasks::with_libtorch()?, &args),
         Task::Check => tasks::check(&Cargo::plain()?),
         Task::Examples => tasks::examples(&tasks::with_libtorch()?),
+        Task::Bench { quick, parts, args } => tasks::bench(quick, parts, &args),
         Task::Ci => tasks::ci(),
         Task::Env { shell, ide } => tasks::env(shell, ide),
         Task::Run { args } => tasks::with_libtorch()?.run(&args),
@@ -145,6 +158,19 @@ mod tests {
             panic!("not the demo");
         };
         assert_eq!((seed, args), (None, vec!["--help".to_owned()]));
+    }
+
+    #[test]
+    fn bench_is_quick_or_of_parts() {
+        let Task::Bench { quick: true, parts: false, args } = parse(&["bench", "--quick"]) else {
+            panic!("not quick");
+        };
+        assert!(args.is_empty());
+        let Task::Bench { parts: true, args, .. } = parse(&["bench", "--parts", "loss"]) else {
+            panic!("not the parts");
+        };
+        assert_eq!(args, ["loss"]);
+        assert!(Cli::try_parse_from(["xtask", "bench", "--quick", "--parts"]).is_err());
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::{
     io::{self, Write as _},
     path::PathBuf,
+    process::Command,
     time::Instant,
 };
 
@@ -152,12 +153,39 @@ pub fn examples(cargo: &Cargo) -> Result<()> {
     Ok(())
 }
 
+/// Our steps beside plain ones, or the parts of a step; results in `target/bench`.
+pub fn bench(quick: bool, parts: bool, args: &[String]) -> Result<()> {
+    let cargo = with_libtorch()?;
+    let mut command = benchmark(&cargo, if parts { "parts" } else { "speed" });
+    if !parts {
+        command.arg("--out").arg(cargo.root().join("target/bench/ratios.json"));
+    }
+    if quick {
+        command.arg("--quick");
+    }
+    cargo::finish(command.args(args))
+}
+
+/// The speed benchmark at its smallest: does it still run?
+fn bench_smoke(cargo: &Cargo) -> Result<()> {
+    let out = cargo.root().join("target/bench/smoke.json");
+    cargo::finish(benchmark(cargo, "speed").arg("--smoke").arg("--out").arg(out))
+}
+
+/// A benchmark, in the profile of all else: another would build libtorch's bindings again.
+fn benchmark(cargo: &Cargo, name: &str) -> Command {
+    let mut command = cargo.command();
+    command.args(["bench", "--profile", "dev", "--features", FEATURES, "--bench", name, "--"]);
+    command
+}
+
 /// What CI runs, quickest to fail first.
 pub fn ci() -> Result<()> {
     stage("check", || check(&Cargo::plain()?))?;
     let cargo = stage("libtorch", with_libtorch)?;
     stage("test", || test(&cargo, &[]))?;
-    stage("examples", || examples(&cargo))
+    stage("examples", || examples(&cargo))?;
+    stage("bench", || bench_smoke(&cargo))
 }
 
 /// Does one stage of `ci` and says how it went and how long it took.

@@ -26,9 +26,15 @@ pub struct RunArguments {
     /// Compare all methods
     #[arg(long, conflicts_with = "methods")]
     all_methods: bool,
-    /// Where the reports, the run folders and summary.json go
-    #[arg(long, value_name = "DIR", default_value = "target/lab")]
+    /// Where the reports, the run folders, snapshots and summary.json go
+    #[arg(long, alias = "run-dir", value_name = "DIR", default_value = "target/lab")]
     pub out: PathBuf,
+    /// Go on with the run in this folder, where it was stopped
+    #[arg(long)]
+    pub resume: bool,
+    /// Steps between two snapshots, beside those at the ends of epochs
+    #[arg(long, value_name = "STEPS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub save_every: Option<u64>,
     /// cpu, cuda or cuda:N
     #[arg(long, default_value = "cpu", value_parser = parse_device)]
     pub device: Device,

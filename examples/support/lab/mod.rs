@@ -5,12 +5,14 @@
 //!   predicted, and how it is measured.
 //! - `arguments.rs`: the command line that the examples share.
 //! - `teaching.rs`, `training.rs`: a teacher, a student.
+//! - `resuming.rs`: what is there after a crash.
 //! - `recording.rs`: a student's run folder; `pages.rs`: the reports made of them.
 
 pub mod arguments;
 mod pages;
 pub mod problem;
 mod recording;
+mod resuming;
 pub mod source;
 pub mod task;
 mod teaching;
@@ -72,6 +74,10 @@ pub struct Lab {
     pub recipe: Recipe,
     pub config: Value,
     pub out: PathBuf,
+    /// Goes on with what is in `out`.
+    pub resume: bool,
+    /// Steps between two snapshots of a student, beside those at the ends of epochs.
+    pub save_every: Option<u64>,
 }
 
 /// Runs the comparison for every seed asked for and writes what it finds into the output folder;
@@ -101,12 +107,13 @@ pub fn compare(
             recipe: setting.recipe.clone(),
             config,
             out: folder.clone(),
+            resume: run.resume,
+            save_every: run.save_every,
         };
         data = problem.to_string();
         println!("{data}\n{}, {:?}, seed {seed}", setting.words, run.device);
         let summary = lab.run(&problem)?;
         write(&folder.join("summary.json"), serde_json::to_string_pretty(&summary)? + "\n")?;
-        write(&folder.join("settings.json"), serde_json::to_string_pretty(&lab.config)? + "\n")?;
         let page = pages::write(&folder, &lab.methods)?;
         println!("{summary}\nThe report: {}", page.display());
         summaries.push(summary);
@@ -120,13 +127,18 @@ pub fn compare(
     Ok(())
 }
 
+/// Writes a file, whole or not at all.
 fn write(path: &Path, text: String) -> Result<()> {
-    std::fs::write(path, text).with_context(|| format!("write {}", path.display()))
+    let failed = || format!("write {}", path.display());
+    let unfinished = path.with_extension("part");
+    std::fs::write(&unfinished, text).with_context(failed)?;
+    std::fs::rename(&unfinished, path).with_context(failed)
 }
 
 impl Lab {
     /// Trains everything and tests each result once.
     fn run(&self, problem: &Problem) -> Result<Summary> {
+        self.claim(problem)?;
         let modalities = &problem.modalities;
         let mut summary = Summary::new(self.seed, modalities, problem.task.metrics());
         if let Some((name, scores)) = problem.baseline()? {

@@ -20,12 +20,14 @@ pub struct Recording {
 }
 
 impl Recording {
+    /// Starts recording, or goes on with what was recorded before `epoch`.
     pub fn begin(
         lab: &Lab,
         method: Method,
-        student: &dyn Student,
+        untrained: Vec<Measurement>,
         teachers: &[TeacherSummary],
         problem: &Problem,
+        epoch: u64,
     ) -> Result<Self> {
         let folder = lab.out.join(method.key());
         let mut config = lab.config.clone();
@@ -50,11 +52,10 @@ impl Recording {
         info =
             info.label("shapley", &words, unit).label("linear_probe", "linear probe", first.unit);
         let mut recorders = Recorders::new()
-            .with(RunRecorder::create(&folder)?)
-            .with(CsvRecorder::create(folder.join("epochs.csv"))?)
-            .with(TensorBoard::create(folder.join("tensorboard"))?);
+            .with(RunRecorder::resume(&folder, epoch)?)
+            .with(CsvRecorder::resume(folder.join("epochs.csv"), epoch)?)
+            .with(TensorBoard::resume(folder.join("tensorboard"), epoch)?);
         recorders.begin(&info);
-        let untrained = linear_probe(lab, student, problem)?;
         Ok(Self { recorders, info, teachers: teachers.to_vec(), untrained })
     }
 
@@ -143,7 +144,11 @@ fn shapley(lab: &Lab, student: &dyn Student, problem: &Problem) -> Result<Vec<Me
 }
 
 /// What each encoder knows of classes, where the sets are small.
-fn linear_probe(lab: &Lab, student: &dyn Student, problem: &Problem) -> Result<Vec<Measurement>> {
+pub fn linear_probe(
+    lab: &Lab,
+    student: &dyn Student,
+    problem: &Problem,
+) -> Result<Vec<Measurement>> {
     let (train, val) = (&problem.splits.train, &problem.splits.val);
     match problem.task {
         Task::Classes(_) if train.small() && val.small() => {

@@ -9,6 +9,7 @@ use tch::nn::VarStore;
 use super::{
     Lab, named,
     problem::{Networks, Problem},
+    source::{Batches, Source},
 };
 use crate::support::{progress::Bars, summary::TeacherSummary};
 
@@ -49,7 +50,7 @@ impl Lab {
         Ok((vs, model))
     }
 
-    /// Trains one teacher, then freezes it and records its answers on the training set.
+    /// A teacher, trained now or before, frozen, and its answers on the training set.
     pub(super) fn teach(
         &self,
         m: usize,
@@ -58,40 +59,71 @@ impl Lab {
         problem: &Problem,
         bars: &Bars,
     ) -> Result<Taught> {
-        let (splits, task, recipe) = (&problem.splits, &problem.task, &self.recipe);
-        let metrics = task.metrics();
         let modality = problem.modalities[m].clone();
-        let mut bar = bars.add(&format!("teacher {modality}"), recipe.epochs);
-        let stored = |set| super::source::Source::stored(set, recipe.batch_size, self.device);
-        task.teaching(&modality, m, recipe.rule)
+        let known = self.known_teacher(modality.name(), &mut vs)?;
+        if known.is_none() {
+            self.train_teacher(m, &vs, &*model, problem, bars)?;
+        }
+        let teacher = ModuleTeacher::boxed(modality.clone(), &mut vs, model);
+        let summary = match known {
+            Some(summary) => summary,
+            None => {
+                let summary = self.judge(m, &teacher, problem)?;
+                self.keep_teacher(modality.name(), &vs, &summary)?;
+                summary
+            }
+        };
+        let train = &problem.splits.train;
+        let cache = || CachedTeacher::record(&teacher, m, self.stored(train));
+        let cache = train.steady().then(cache).transpose()?;
+        Ok(Taught { summary, m, modality, vs, networks: Arc::clone(&problem.networks), cache })
+    }
+
+    fn train_teacher(
+        &self,
+        m: usize,
+        vs: &VarStore,
+        model: &dyn UnimodalModel,
+        problem: &Problem,
+        bars: &Bars,
+    ) -> Result<()> {
+        let (splits, task, recipe) = (&problem.splits, &problem.task, &self.recipe);
+        let (modality, metric) = (&problem.modalities[m], &task.metrics()[0]);
+        let mut bar = bars.add(&format!("teacher {modality}"), recipe.epochs, 0);
+        task.teaching(modality, m, recipe.rule)
             .epochs(recipe.epochs)
             .schedule(recipe.lr)
             .keep(recipe.keep)
             .score(|predictions, targets| task.score(predictions, targets))
             .on_epoch(|epoch| {
-                let val = metrics[0].goodness(epoch.score); // twice is the value itself
+                let val = metric.goodness(epoch.score); // twice is the value itself
                 bar.plain_epoch(epoch.loss, &[("val".into(), val)]);
             })
             .train(
-                &*model,
-                &vs,
+                model,
+                vs,
                 |epoch| splits.train.shuffled(self.seed, epoch, recipe.batch_size, self.device),
-                || stored(&splits.val),
+                || self.stored(&splits.val),
             )?;
         bar.finish();
-        let teacher = ModuleTeacher::boxed(modality.clone(), &mut vs, model);
+        Ok(())
+    }
+
+    /// What a teacher is worth, and its ρ on the training set.
+    fn judge(&self, m: usize, teacher: &dyn Teacher, problem: &Problem) -> Result<TeacherSummary> {
+        let (splits, task) = (&problem.splits, &problem.task);
         let mut scores = Vec::new();
         for (name, set) in [("val", &splits.val), ("test", &splits.test)] {
-            let answers = evaluate_teacher(&teacher, m, stored(set))?;
+            let answers = evaluate_teacher(teacher, m, self.stored(set))?;
             let values = task.measure(&answers.logits, &answers.targets)?;
-            scores.extend(named(metrics, name, values));
+            scores.extend(named(task.metrics(), name, values));
         }
-        let train = evaluate_teacher(&teacher, m, stored(&splits.train))?;
+        let train = evaluate_teacher(teacher, m, self.stored(&splits.train))?;
         let train_confidence = task.confidence(&train.logits, &train.targets)?;
-        let steady = splits.train.steady();
-        let cache = || CachedTeacher::record(&teacher, m, stored(&splits.train));
-        let cache = steady.then(cache).transpose()?;
-        let summary = TeacherSummary { scores: scores.into_iter().collect(), train_confidence };
-        Ok(Taught { summary, m, modality, vs, networks: Arc::clone(&problem.networks), cache })
+        Ok(TeacherSummary { scores: scores.into_iter().collect(), train_confidence })
+    }
+
+    fn stored<'s>(&self, set: &'s Source) -> Batches<'s> {
+        set.stored(self.recipe.batch_size, self.device)
     }
 }

@@ -2,12 +2,19 @@
 
 use anyhow::Result;
 use g2d::{
-    ConfidenceRatio, EpochReport, G2dTrainer, GradientNorm, LossRatio, ModalityParams, Student,
-    Teacher, TeacherCka, UpdateRatio, evaluate, optim::Optimizer, weights::BestWeights,
+    ConfidenceRatio, G2dTrainer, GradientNorm, LossRatio, ModalityParams, Student, Teacher,
+    TeacherCka, UpdateRatio, evaluate, optim::Optimizer,
 };
 use tch::nn::VarStore;
 
-use super::{Lab, named, problem::Problem, recording::Recording, source::Source, task::Task};
+use super::{
+    Lab, named,
+    problem::Problem,
+    recording::{Recording, linear_probe},
+    resuming::Saving,
+    source::Source,
+    task::Task,
+};
 use crate::support::{
     methods::Method,
     progress::Bars,
@@ -23,17 +30,6 @@ pub struct Pupil {
     pub teachers: Vec<Box<dyn Teacher + Send>>,
 }
 
-/// Where a training stands, beside what trainer, optimizer and weights remember.
-#[derive(Default)]
-struct Standing {
-    epoch: u64,
-    /// Of this epoch, done.
-    step: usize,
-    /// Of the epochs that are done.
-    reports: Vec<EpochReport>,
-    best: BestWeights,
-}
-
 /// What a student is worth on a split.
 pub struct Measured {
     /// The fused student, by every metric.
@@ -43,7 +39,7 @@ pub struct Measured {
 }
 
 impl Lab {
-    /// Trains a student; its run folder is `{method}/`.
+    /// Trains a student, or goes on with it; its run folder is `{method}/`.
     pub(super) fn train(
         &self,
         pupil: Pupil,
@@ -52,26 +48,36 @@ impl Lab {
         bars: &Bars,
     ) -> Result<MethodSummary> {
         let (method, recipe, metrics) = (pupil.method, &self.recipe, problem.task.metrics());
-        let mut bar = bars.add(method.key(), recipe.epochs);
-        let mut recording = Recording::begin(self, method, &*pupil.student, teachers, problem)?;
-        let Pupil { vs, student, encoders, teachers, .. } = pupil;
+        if let Some(result) = self.finished(method.key())? {
+            return Ok(result);
+        }
+        let Pupil { mut vs, student, encoders, teachers: asked, .. } = pupil;
         let student = &*student;
         let mut optimizer = Optimizer::of(&vs, recipe.rule).build()?;
-        let mut trainer = self.trainer(method, student, encoders, teachers, &problem.task)?;
-        let mut at = Standing::default();
-        while at.epoch < recipe.epochs {
-            optimizer.set_lr_factor(recipe.lr.factor(at.epoch));
+        let mut trainer = self.trainer(method, student, encoders, asked, &problem.task)?;
+        let untrained = linear_probe(self, student, problem)?;
+        let folder = self.out.join(method.key());
+        let (mut saving, mut at) =
+            Saving::begin(&folder, self.save_every, &mut trainer, &mut vs, &mut optimizer)?;
+        let first = trainer.progress().epoch;
+        let mut bar = bars.add(method.key(), recipe.epochs, first);
+        let mut recording = Recording::begin(self, method, untrained, teachers, problem, first)?;
+        for epoch in first..recipe.epochs {
+            optimizer.set_lr_factor(recipe.lr.factor(epoch));
             let train = &problem.splits.train;
-            let batches = train.shuffled(self.seed, at.epoch, recipe.batch_size, self.device);
-            for batch in batches.skip(at.step) {
+            let batches = train.shuffled(self.seed, epoch, recipe.batch_size, self.device);
+            for batch in batches.skip(trainer.progress().step as usize) {
                 optimizer.zero_grad()?;
                 recording.recorders.step(&trainer.step(student, &batch?)?);
                 optimizer.step()?;
-                at.step += 1;
+                if saving.is_due(&trainer) {
+                    saving.save(&at, None, &mut trainer, &mut vs, &mut optimizer)?;
+                }
             }
             let report = trainer.end_epoch()?;
             let Measured { fused, heads } = self.evaluate(student, &problem.splits.val, problem)?;
-            at.best.keep(metrics[0].goodness(fused[0]), &vs)?;
+            let score = metrics[0].goodness(fused[0]);
+            at.best.keep(score, &vs)?;
             let shown: Vec<_> =
                 [("val".to_owned(), fused[0])].into_iter().chain(heads.clone()).collect();
             let of_head = |(m, value)| (format!("{}_{m}", metrics[0].on("val")), value);
@@ -80,7 +86,7 @@ impl Lab {
             recording.recorders.epoch(&report, &columns);
             bar.epoch(&report, &shown);
             at.reports.push(report);
-            (at.epoch, at.step) = (at.epoch + 1, 0);
+            saving.save(&at, Some(score), &mut trainer, &mut vs, &mut optimizer)?;
         }
         bar.finish();
         at.best.restore(&vs)?;
@@ -90,13 +96,16 @@ impl Lab {
         recording.finish(self, student, problem, &at.reports, &val, &test)?;
         let mut scores = named(metrics, "test", test.fused);
         scores.push((metrics[0].on("val"), val.fused[0]));
-        let mean = |m: usize| at.reports.iter().map(|r| r.kappa[m]).sum::<f64>() / at.epoch as f64;
+        let epochs = at.reports.len() as f64;
+        let mean = |m: usize| at.reports.iter().map(|r| r.kappa[m]).sum::<f64>() / epochs;
         let kappa = problem.modalities.iter().enumerate();
-        Ok(MethodSummary {
+        let result = MethodSummary {
             scores: scores.into_iter().collect(),
             heads: test.heads.into_iter().collect(),
             kappa: kappa.map(|(m, modality)| (modality.name().to_owned(), mean(m))).collect(),
-        })
+        };
+        self.finish(method.key(), &result)?;
+        Ok(result)
     }
 
     fn trainer(

@@ -5,7 +5,7 @@ use rand_distr::StandardNormal;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use crate::{Error, Result};
+use crate::{Error, Result, host};
 
 /// Draws standard normal tensors; the same seed gives the same draws on every device. In a file it
 /// is its seed.
@@ -43,9 +43,10 @@ impl Noise {
         self.drawn += 1;
         let normal = StdRng::from_seed(seed).sample_iter(StandardNormal);
         let values: Vec<f32> = normal.take(like.numel()).collect();
-        Tensor::f_from_slice(&values)
+        let failed = |source| Error::torch("draw gradient noise", source);
+        let noise = Tensor::f_from_slice(&values)
             .and_then(|flat| flat.f_view(like.size().as_slice()))
-            .and_then(|noise| noise.f_to_device(like.device())?.f_to_kind(like.kind()))
-            .map_err(|source| Error::torch("draw gradient noise", source))
+            .map_err(failed)?;
+        host::send(&noise, like.device())?.f_to_kind(like.kind()).map_err(failed)
     }
 }

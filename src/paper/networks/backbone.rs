@@ -35,6 +35,12 @@ impl Backbone {
     }
 }
 
+/// The layers of a backbone.
+pub(super) trait Foldable: ModuleT {
+    /// The same layers for evaluation, every batch norm folded into its convolution.
+    fn folded(&self) -> Box<dyn Foldable>;
+}
+
 /// An encoder at work: images [B, C, H, W], or videos [B, C, T, H, W] whose frames are folded into
 /// the batch and whose features are averaged over time, → [B, d].
 #[derive(Debug)]
@@ -43,7 +49,7 @@ pub(super) struct Net {
     channels: i64,
     /// Whose kind the input must have.
     weight: Tensor,
-    module: Box<dyn ModuleT>,
+    module: Box<dyn Foldable>,
 }
 
 impl Net {
@@ -61,7 +67,7 @@ impl Net {
                 "1 for a spectrogram or a grey image, 3 for colour",
             ));
         }
-        let module: Box<dyn ModuleT> = match backbone {
+        let module: Box<dyn Foldable> = match backbone {
             Backbone::Compact => Box::new(Encoder::new(path, channels, init)),
             Backbone::ResNet18 => Box::new(ResNet18::new(path, channels, init)),
         };
@@ -69,6 +75,11 @@ impl Net {
             error::config("encoder", "a conv1.weight in the VarStore", "none", "mend the backbone")
         })?;
         Ok(Self { backbone, channels, weight, module })
+    }
+
+    /// The same encoder for evaluation, without batch norm.
+    pub(super) fn folded(&self) -> Self {
+        Self { weight: self.weight.shallow_clone(), module: self.module.folded(), ..*self }
     }
 
     pub(super) fn forward(&self, what: &str, input: &Tensor, train: bool) -> Result<Tensor> {

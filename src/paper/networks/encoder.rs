@@ -2,7 +2,7 @@
 
 use tch::{Tensor, nn, nn::ModuleT};
 
-use super::Initialisation;
+use super::{Initialisation, backbone::Foldable, conv_norm::ConvNorm};
 
 /// Three blocks of 3×3 convolution, batch norm and ReLU (16, 32, 64 channels), 2×2 max-pooling after
 /// the first two, global average pooling: [B, channels, H, W] → [B, 64].
@@ -11,7 +11,7 @@ use super::Initialisation;
 /// does.
 #[derive(Debug)]
 pub struct Encoder {
-    blocks: Vec<(nn::Conv2D, nn::BatchNorm)>,
+    blocks: Vec<ConvNorm>,
 }
 
 impl Encoder {
@@ -23,9 +23,8 @@ impl Encoder {
     pub fn new(path: &nn::Path<'_>, channels: i64, init: Initialisation) -> Self {
         let widths = [channels, 16, 32, Self::WIDTH];
         let block = |i: usize| {
-            let (input, output) = (widths[i], widths[i + 1]);
-            let conv = init.conv(path / format!("conv{}", i + 1), [input, output], [3, 1, 1]);
-            (conv, init.norm(path / format!("bn{}", i + 1), output))
+            let at = [path / format!("conv{}", i + 1), path / format!("bn{}", i + 1)];
+            ConvNorm::new(at, [widths[i], widths[i + 1]], [3, 1, 1], init)
         };
         Self { blocks: (0..3).map(block).collect() }
     }
@@ -39,12 +38,18 @@ impl ModuleT for Encoder {
         } else {
             input.shallow_clone()
         };
-        for (i, (conv, norm)) in self.blocks.iter().enumerate() {
-            x = x.apply(conv).apply_t(norm, train).relu();
+        for (i, block) in self.blocks.iter().enumerate() {
+            x = block.forward_t(&x, train).relu();
             if i < 2 {
                 x = x.max_pool2d_default(2);
             }
         }
         x.mean_dim([2_i64, 3].as_slice(), false, None)
+    }
+}
+
+impl Foldable for Encoder {
+    fn folded(&self) -> Box<dyn Foldable> {
+        Box::new(Self { blocks: self.blocks.iter().map(ConvNorm::folded).collect() })
     }
 }

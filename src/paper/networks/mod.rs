@@ -12,6 +12,7 @@
 //! Parameters of the classifiers carry the authors' names, so [`weights`](crate::weights) go both ways.
 
 mod backbone;
+mod conv_norm;
 mod encoder;
 mod fusion;
 mod init;

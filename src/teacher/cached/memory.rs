@@ -11,7 +11,8 @@ impl CachedTeacher {
     /// Asks `teacher`, whose modality has index `m` in the batches, about every batch once, but for
     /// samples that lack the modality.
     ///
-    /// The answers stay on the device that the teacher gave them on.
+    /// The features stay on the device that the teacher gave them on; logits and targets are kept on
+    /// the host.
     ///
     /// # Errors
     /// [`Error::Cache`] if a batch carries no ids, an id comes twice, or there is no batch;
@@ -40,10 +41,9 @@ impl CachedTeacher {
             rows: Arc::new(rows),
             kind: features.kind(),
             device: features.device(),
-            host_logits: to_host(&logits)?,
-            host_targets: to_host(&targets)?,
+            logits: to_host(&logits)?,
+            targets: to_host(&targets)?,
             features,
-            logits,
         })
     }
 }

@@ -41,9 +41,10 @@ pub struct CachedTeacher {
     features: Tensor,
     /// In which the features are given back.
     kind: Kind,
+    /// On the host, as the targets are: ρ is computed there, and rows go to the device from there.
     logits: Tensor,
-    host_logits: Tensor,
-    host_targets: Tensor,
+    targets: Tensor,
+    /// Where answers are wanted.
     device: Device,
 }
 
@@ -56,8 +57,7 @@ impl CachedTeacher {
             features: self.features.shallow_clone(),
             kind: self.kind,
             logits: self.logits.shallow_clone(),
-            host_logits: self.host_logits.shallow_clone(),
-            host_targets: self.host_targets.shallow_clone(),
+            targets: self.targets.shallow_clone(),
             device: self.device,
         }
     }
@@ -98,11 +98,10 @@ impl CachedTeacher {
         Ok(ids.iter().map(|id| self.rows[id]).collect())
     }
 
-    /// These rows of `from`, on the device where answers are wanted.
+    /// These rows of `from`, where it is.
     fn pick(&self, from: &Tensor, rows: &Tensor) -> Result<Tensor> {
         let rows = host::send(rows, from.device())?;
-        let picked = from.f_index_select(0, &rows);
-        host::send(&picked.map_err(|e| self.failed(e))?, self.device)
+        from.f_index_select(0, &rows).map_err(|e| self.failed(e))
     }
 
     fn failed(&self, source: tch::TchError) -> Error {
@@ -117,15 +116,16 @@ impl Teacher for CachedTeacher {
 
     fn output(&self, _m: usize, batch: &Batch) -> Result<TeacherOutput> {
         let rows = Tensor::from_slice(&self.rows_of(batch)?);
-        let on_host = |from: &Tensor| from.f_index_select(0, &rows).map_err(|e| self.failed(e));
         let features = self.pick(&self.features, &rows)?;
+        let host = HostView {
+            logits: self.pick(&self.logits, &rows)?,
+            targets: self.pick(&self.targets, &rows)?,
+        };
+        let features = host::send(&features, self.device)?;
         Ok(TeacherOutput {
             features: features.f_to_kind(self.kind).map_err(|e| self.failed(e))?,
-            logits: self.pick(&self.logits, &rows)?,
-            host: Some(HostView {
-                logits: on_host(&self.host_logits)?,
-                targets: on_host(&self.host_targets)?,
-            }),
+            logits: host::send(&host.logits, self.device)?,
+            host: Some(host),
         })
     }
 }

@@ -56,9 +56,8 @@ pub(super) fn open(
         rows: Arc::new(rows),
         features,
         kind: given_back(kind),
-        host_logits: logits.shallow_clone(),
-        host_targets: small(targets).map_err(failed)?,
         logits,
+        targets: small(targets).map_err(failed)?,
         device,
     })
 }

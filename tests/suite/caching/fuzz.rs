@@ -9,16 +9,7 @@ use proptest::{collection::vec, prelude::*, sample::Index};
 use tch::Kind;
 
 use super::{batches, file};
-use crate::support::{Tiny, WIDTH};
-
-/// How many cases a property is tried on.
-fn config() -> ProptestConfig {
-    let cases = std::env::var("G2D_FUZZ_CASES").ok().and_then(|cases| cases.parse().ok());
-    ProptestConfig {
-        failure_persistence: None,
-        ..ProptestConfig::with_cases(cases.unwrap_or(2_000))
-    }
-}
+use crate::support::{Tiny, WIDTH, fuzz};
 
 fn read(bytes: &[u8]) -> Result<CacheHeader> {
     CacheHeader::read(&mut &*bytes, bytes.len() as u64)
@@ -151,7 +142,7 @@ fn json() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(config())]
+    #![proptest_config(fuzz(2_000))]
 
     #[test]
     fn random_bytes(bytes in vec(any::<u8>(), 0..600), length in any::<u64>()) {

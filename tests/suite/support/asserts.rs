@@ -5,28 +5,37 @@ use std::collections::BTreeMap;
 use g2d::{Error, Result};
 use tch::{Tensor, nn};
 
+/// Tensors by name.
+pub type Snapshot = BTreeMap<String, Tensor>;
+
 /// Copies of every variable, buffers too.
-pub fn values(vs: &nn::VarStore) -> BTreeMap<String, Tensor> {
+pub fn values(vs: &nn::VarStore) -> Snapshot {
     vs.variables().into_iter().map(|(name, t)| (name, t.detach().copy())).collect()
 }
 
 /// Copies of the gradients that are defined.
-pub fn gradients(vs: &nn::VarStore) -> BTreeMap<String, Tensor> {
+pub fn gradients(vs: &nn::VarStore) -> Snapshot {
     let grads = vs.variables().into_iter().map(|(name, t)| (name, t.grad()));
     grads.filter(|(_, g)| g.defined()).map(|(name, g)| (name, g.copy())).collect()
 }
 
 /// Asserts that two snapshots hold the same names and the same bits.
 #[track_caller]
-pub fn assert_same(left: &BTreeMap<String, Tensor>, right: &BTreeMap<String, Tensor>) {
+pub fn assert_same(left: &Snapshot, right: &Snapshot) {
     assert!(left.keys().eq(right.keys()), "{:?} against {:?}", left.keys(), right.keys());
     for (name, tensor) in left {
         assert!(tensor.equal(&right[name]), "{name} differs");
     }
 }
 
+/// Do two snapshots hold the same names and the same bits? NaN is NaN.
+pub fn same(left: &Snapshot, right: &Snapshot) -> bool {
+    let equal = |a: &Tensor, b: &Tensor| a.equal(b) || a.allclose(b, 0.0, 0.0, true);
+    left.keys().eq(right.keys()) && left.iter().all(|(name, t)| equal(t, &right[name]))
+}
+
 /// The part of a snapshot below `prefix`.
-pub fn below(snapshot: &BTreeMap<String, Tensor>, prefix: &str) -> BTreeMap<String, Tensor> {
+pub fn below(snapshot: &Snapshot, prefix: &str) -> Snapshot {
     let own = |name: &&String| name.starts_with(&format!("{prefix}."));
     snapshot.iter().filter(|(n, _)| own(n)).map(|(n, t)| (n.clone(), t.shallow_clone())).collect()
 }

@@ -3,16 +3,20 @@
 //! - `tiny.rs`: students, teachers and batches, the same for the same seed.
 //! - `bent.rs`: parts that misbehave or say always the same.
 //! - `told.rs`: teachers whose ρ is what the test says.
+//! - `fuzz.rs`: how many cases a property is tried on.
 //! - `asserts.rs`: snapshots, numbers, and errors with their words.
 
 mod asserts;
 mod bent;
+mod fuzz;
 mod tiny;
 mod told;
 
 pub use asserts::{
-    assert_close, assert_number, assert_same, below, gradients, mismatch, refused, values,
+    Snapshot, assert_close, assert_number, assert_same, below, gradients, mismatch, refused, same,
+    values,
 };
 pub use bent::{Bent, BentTeacher, Kappa};
-pub use tiny::{CLASSES, INPUT, Tiny, WIDTH, answers, names, wave};
+pub use fuzz::fuzz;
+pub use tiny::{CLASSES, INPUT, Tiny, WIDTH, answers, fill, names, wave};
 pub use told::Rho;

@@ -22,7 +22,7 @@ pub fn wave(phase: f64, shape: &[i64]) -> Tensor {
 }
 
 /// Gives every trainable variable values that depend on its name's rank and `seed` alone.
-fn fill(vs: &nn::VarStore, seed: f64) {
+pub fn fill(vs: &nn::VarStore, seed: f64) {
     let _no_grad = tch::no_grad_guard();
     let mut variables: Vec<_> = vs.variables().into_iter().collect();
     variables.sort_by(|a, b| a.0.cmp(&b.0));

@@ -95,6 +95,7 @@ impl ClipLoader {
     /// All clips once, in batches (the last may be smaller), on `device`, augmented as in `epoch`.
     ///
     /// Workers start at once and stay at most [`LoaderOptions::ahead`] batches ahead of the caller.
+    /// For a GPU they put batches into page-locked memory, and the copy to it waits for nothing.
     /// Batches come in `order`, whichever worker made them. An error, such as a damaged file, comes in
     /// its batch's place and ends the iteration. Dropping the iterator stops the workers.
     pub fn batches(&self, epoch: u64, order: Order<'_>, device: Device) -> ClipBatches {
@@ -105,8 +106,11 @@ impl ClipLoader {
         let LoaderOptions { batch_size, workers, ahead, .. } = self.work.options;
         let chunks: Vec<Vec<usize>> = rows.chunks(batch_size).map(<[usize]>::to_vec).collect();
         let (work, count) = (Arc::clone(&self.work), chunks.len());
-        let make =
-            move |i: usize, stopped: &dyn Fn() -> bool| work.batch(&chunks[i], epoch, stopped);
+        let make = move |i: usize, stopped: &dyn Fn() -> bool| {
+            let batch = work.batch(&chunks[i], epoch, stopped)?;
+            // Page-locked by the worker, so that the caller's copy to the GPU waits for nothing.
+            if device.is_cuda() { batch.map(|batch| batch.pinned()).transpose() } else { Ok(batch) }
+        };
         ClipBatches::start(count, workers, ahead, device, Arc::new(make))
     }
 }

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor, nn, nn::ModuleT, vision};
 
 use super::super::{Encoder, Initialisation};
-use crate::{Result, error};
+use crate::{Result, error, host};
 
 /// The network that looks at a picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -129,7 +129,9 @@ impl ModuleT for Normalised {
     fn forward_t(&self, input: &Tensor, train: bool) -> Tensor {
         let channels = |values: &[f64; 3]| {
             let values = Tensor::from_slice(values).to_kind(Kind::Float);
-            values.to_device(input.device()).to_kind(input.kind()).view([3, 1, 1])
+            let sent = host::send(&values, input.device());
+            let there = sent.unwrap_or_else(|_| values.to_device(input.device()));
+            there.to_kind(input.kind()).view([3, 1, 1])
         };
         let input = (input - channels(&self.config.mean)) / channels(&self.config.std);
         self.backbone.forward_t(&input, train)

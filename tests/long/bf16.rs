@@ -1,0 +1,113 @@
+//! bf16 trains to fp32's result on the demo's data.
+
+use g2d::{
+    CachedTeacher, Classification, G2dTrainer, Precision, Sequential, Teacher,
+    paper::{
+        data::{AvMnist, InMemory, Order},
+        networks::{ClassifierConfig, FusionClassifier, UnimodalClassifier},
+    },
+};
+use rand::{SeedableRng, rngs::StdRng};
+use tch::{Device, nn, nn::OptimizerConfig};
+
+const DIGITS: &[u8] = include_bytes!("../../examples/data/spoken-digits/digits.npz");
+const SEEDS: [u64; 5] = [1, 2, 3, 4, 5];
+const EPOCHS: u64 = 20;
+const BATCH: usize = 32;
+/// Student's t of 0.975 with four degrees of freedom: scipy.stats.t.ppf(0.975, 4).
+const T: f64 = 2.776_445_105_197_793;
+
+fn optimizer(vs: &nn::VarStore) -> nn::Optimizer {
+    nn::sgd(0.9, 0.0, 1e-4, false).build(vs, 0.01).unwrap()
+}
+
+/// The learning rate falls once, at two thirds.
+fn lr(epoch: u64) -> f64 {
+    if epoch < EPOCHS * 2 / 3 { 0.01 } else { 0.001 }
+}
+
+fn teacher(set: &AvMnist, m: usize, seed: u64) -> CachedTeacher {
+    tch::manual_seed(seed as i64 + 1000 * (m as i64 + 1));
+    let mut vs = nn::VarStore::new(Device::Cpu);
+    let config = ClassifierConfig::default();
+    let net = UnimodalClassifier::new(&vs, 1, AvMnist::CLASSES, config.backbone, config.init);
+    let net = net.unwrap();
+    let (mut optimizer, mut rng) = (optimizer(&vs), StdRng::seed_from_u64(seed));
+    for epoch in 0..EPOCHS {
+        optimizer.set_lr(lr(epoch));
+        for batch in set.train.batches(BATCH, Order::Shuffled(&mut rng), Device::Cpu) {
+            let batch = batch.unwrap();
+            let (_, logits) = net.forward(batch.input(m), true).unwrap();
+            optimizer.backward_step(&logits.cross_entropy_for_logits(batch.targets()));
+        }
+    }
+    let teacher = net.into_teacher(set.train.modalities()[m].clone(), &mut vs);
+    let stored = set.train.batches(BATCH, Order::Stored, Device::Cpu);
+    CachedTeacher::record(&teacher as &dyn Teacher, m, stored).unwrap()
+}
+
+/// Test accuracy in percent of G²D with SMP.
+fn student(set: &AvMnist, teachers: &[CachedTeacher], seed: u64, precision: Precision) -> f64 {
+    tch::manual_seed(seed as i64);
+    let vs = nn::VarStore::new(Device::Cpu);
+    let channels: Vec<_> = set.train.modalities().iter().map(|m| (m.clone(), 1)).collect();
+    let config = ClassifierConfig::default();
+    let student = FusionClassifier::new(&vs, &channels, AvMnist::CLASSES, config).unwrap();
+    let builder = G2dTrainer::builder(Classification::default())
+        .encoders(student.encoder_params(&vs).unwrap())
+        .scheduler(Sequential::stages([EPOCHS / 2]))
+        .precision(precision);
+    let builder =
+        teachers.iter().fold(builder, |builder, teacher| builder.teacher(teacher.share()));
+    let mut trainer = builder.build(&student).unwrap();
+    let (mut optimizer, mut rng) = (optimizer(&vs), StdRng::seed_from_u64(seed));
+    for epoch in 0..EPOCHS {
+        optimizer.set_lr(lr(epoch));
+        for batch in set.train.batches(BATCH, Order::Shuffled(&mut rng), Device::Cpu) {
+            optimizer.zero_grad();
+            trainer.step(&student, &batch.unwrap()).unwrap();
+            optimizer.step();
+        }
+        trainer.end_epoch().unwrap();
+    }
+    let test = |set: &InMemory| {
+        let batches = set.batches(BATCH, Order::Stored, Device::Cpu);
+        trainer.evaluate(&student, batches).unwrap().accuracy().unwrap()
+    };
+    100.0 * test(&set.test)
+}
+
+fn mean_and_half_width(of: &[f64]) -> (f64, f64) {
+    let n = of.len() as f64;
+    let mean = of.iter().sum::<f64>() / n;
+    let variance = of.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / (n - 1.0);
+    (mean, T * (variance / n).sqrt())
+}
+
+#[test]
+#[ignore = "minutes: 20 trainings"]
+fn bf16_reaches_the_result_of_fp32() {
+    let set = AvMnist::from_npz_bytes("digits.npz", DIGITS).unwrap();
+    let (mut full, mut half) = (Vec::new(), Vec::new());
+    for seed in SEEDS {
+        let teachers = [0, 1].map(|m| teacher(&set, m, seed));
+        full.push(student(&set, &teachers, seed, Precision::Full));
+        half.push(student(&set, &teachers, seed, Precision::Bf16));
+        eprintln!(
+            "seed {seed}: fp32 {:.2} %, bf16 {:.2} %",
+            full.last().unwrap(),
+            half.last().unwrap()
+        );
+    }
+    let ((mean, width), (other, other_width)) =
+        (mean_and_half_width(&full), mean_and_half_width(&half));
+    let differences: Vec<f64> = half.iter().zip(&full).map(|(h, f)| h - f).collect();
+    let (difference, its_width) = mean_and_half_width(&differences);
+    eprintln!(
+        "fp32 {mean:.2} ± {width:.2}, bf16 {other:.2} ± {other_width:.2}, seed by seed \
+         {difference:+.2} ± {its_width:.2}"
+    );
+    assert!(half != full, "bf16 gave fp32's very numbers: was it on?");
+    assert!(mean > 60.0, "fp32 has not learnt: {full:?}");
+    assert!((other - mean).abs() <= width, "{half:?} against {full:?}");
+}

@@ -1,0 +1,193 @@
+//! Folded batch norm and channels-last weights: the same numbers.
+
+use g2d::{
+    Batch, Classification, G2dTrainer, Modality, Teacher,
+    optim::{AdamW, Optimizer, Rule, Sgd},
+    paper::networks::{
+        Backbone, ClassifierConfig, FusionClassifier, FusionKind, Initialisation,
+        UnimodalClassifier,
+    },
+};
+use tch::{
+    Device, Kind, Tensor,
+    nn::{self, VarStore},
+};
+
+const BACKBONES: [(Backbone, [i64; 2]); 2] =
+    [(Backbone::ResNet18, [65, 47]), (Backbone::Compact, [28, 28])];
+
+fn batch(side: [i64; 2]) -> Batch {
+    let input = |channels: i64| {
+        let size = [4, channels, side[0], side[1]];
+        Tensor::randn(size, (Kind::Float, Device::Cpu))
+    };
+    Batch::new([input(1), input(3)], Tensor::from_slice(&[0_i64, 1, 2, 1]))
+}
+
+/// Running statistics, scales and shifts as training leaves them: none of them 0 or 1.
+fn used(vs: &VarStore) {
+    let _no_grad = tch::no_grad_guard();
+    for (name, mut tensor) in vs.variables() {
+        if tensor.dim() == 1 {
+            let noise = tensor.rand_like() * 0.5;
+            let centre = if name.contains("var") || name.contains("weight") { 0.75 } else { -0.25 };
+            tensor.copy_(&(noise + centre));
+        }
+    }
+}
+
+#[track_caller]
+fn assert_close(a: &Tensor, b: &Tensor, tolerance: f64) {
+    let gap = (a - b).norm().double_value(&[]) / b.norm().double_value(&[]);
+    assert!(gap <= tolerance, "{gap:e} of {tolerance:e}");
+}
+
+#[test]
+fn a_folded_teacher_says_the_same() {
+    tch::manual_seed(1);
+    for (backbone, side) in BACKBONES {
+        for last in [false, true] {
+            let mut vs = VarStore::new(Device::Cpu);
+            let make = |vs: &VarStore| {
+                UnimodalClassifier::new(vs, 3, 3, backbone, Initialisation::Authors).unwrap()
+            };
+            let net = make(&vs);
+            used(&vs);
+            let mut copy = VarStore::new(Device::Cpu);
+            let other = make(&copy);
+            copy.copy(&vs).unwrap();
+            if last {
+                g2d::channels_last(&copy).unwrap();
+            }
+            let plain = net.into_teacher("visual", &mut vs);
+            let folded = other.into_folded_teacher("visual", &mut copy);
+            let batch = batch(side);
+            let (plain, folded) = (plain.output(1, &batch), folded.output(1, &batch));
+            let (plain, folded) = (plain.unwrap(), folded.unwrap());
+            assert_close(&folded.features, &plain.features, 1e-5);
+            assert_close(&folded.logits, &plain.logits, 1e-5);
+            assert!(!folded.logits.requires_grad());
+        }
+    }
+}
+
+/// One step's loss and gradients of a student with the weights in `of`; where it is empty, with fresh
+/// ones, which are left there.
+fn step(backbone: Backbone, batch: &Batch, last: bool, of: &mut VarStore) -> (f64, Vec<Tensor>) {
+    let mut vs = VarStore::new(Device::Cpu);
+    let names = [("audio", 1), ("visual", 3)].map(|(m, c)| (Modality::new(m), c));
+    let config = ClassifierConfig { backbone, ..ClassifierConfig::authors(FusionKind::Late) };
+    let student = FusionClassifier::new(&vs, &names, 3, config).unwrap();
+    if last {
+        g2d::channels_last(&vs).unwrap();
+    }
+    if of.is_empty() {
+        FusionClassifier::new(of, &names, 3, config).unwrap();
+        of.copy(&vs).unwrap();
+    }
+    vs.copy(of).unwrap();
+    let mut trainer = G2dTrainer::builder(Classification::default())
+        .encoders(student.encoder_params(&vs).unwrap())
+        .build(&student)
+        .unwrap();
+    let report = trainer.step(&student, batch).unwrap();
+    let mut variables: Vec<_> = vs.variables().into_iter().collect();
+    variables.sort_by(|a, b| a.0.cmp(&b.0));
+    let gradients = variables.iter().map(|(_, tensor)| tensor.grad()).filter(Tensor::defined);
+    for (name, tensor) in &variables {
+        let size = tensor.size();
+        if size.len() == 4 {
+            let step = if last { 1 } else { size[2] * size[3] };
+            assert_eq!(tensor.stride()[1], step, "{name}");
+            assert_eq!(tensor.grad().stride(), tensor.stride(), "gradient of {name}");
+        }
+    }
+    (report.terms.total.double_value(&[]), gradients.collect())
+}
+
+#[test]
+fn channels_last_weights_learn_the_same() {
+    for (backbone, side) in BACKBONES {
+        let batch = batch(side);
+        let mut weights = VarStore::new(Device::Cpu);
+        let plain = step(backbone, &batch, false, &mut weights);
+        let last = step(backbone, &batch, true, &mut weights);
+        approx::assert_relative_eq!(plain.0, last.0, max_relative = 1e-5);
+        assert_eq!(plain.1.len(), last.1.len());
+        plain.1.iter().zip(&last.1).for_each(|(plain, last)| assert_close(last, plain, 1e-3));
+    }
+}
+
+#[test]
+fn layout_survives_weights_from_a_file_and_keeps_other_variables() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("net.safetensors");
+    let make = |vs: &VarStore| {
+        UnimodalClassifier::new(vs, 1, 3, Backbone::ResNet18, Initialisation::Authors).unwrap();
+    };
+    let (saved, mut vs) = (VarStore::new(Device::Cpu), VarStore::new(Device::Cpu));
+    make(&saved);
+    make(&vs);
+    g2d::channels_last(&saved).unwrap();
+    g2d::weights::save(&saved, &path).unwrap();
+    g2d::channels_last(&vs).unwrap();
+    g2d::channels_last(&vs).unwrap();
+    g2d::weights::load(&mut vs, &path).unwrap();
+    let (saved, vs) = (saved.variables(), vs.variables());
+    assert_eq!(vs["net.conv1.weight"].stride(), [49, 1, 7, 1]);
+    assert_eq!(vs["net.layer1.0.conv1.weight"].stride(), [576, 1, 192, 64]);
+    assert_eq!(vs["classifier.weight"].stride(), [512, 1]);
+    for (name, tensor) in vs {
+        assert!(tensor.equal(&saved[&name]), "{name}");
+    }
+}
+
+/// A convolution's weights, whatever was drawn for the first.
+fn convolution(like: Option<&VarStore>, last: bool) -> VarStore {
+    let mut vs = VarStore::new(Device::Cpu);
+    nn::conv2d(vs.root() / "conv", 3, 4, 3, Default::default());
+    if last {
+        g2d::channels_last(&vs).unwrap();
+    }
+    if let Some(like) = like {
+        vs.copy(like).unwrap();
+    }
+    vs
+}
+
+fn learn(vs: &VarStore, optimizer: &mut Optimizer, steps: usize) {
+    for _ in 0..steps {
+        optimizer.zero_grad().unwrap();
+        for weight in vs.trainable_variables() {
+            let slope = Tensor::arange(weight.numel() as i64, (Kind::Float, Device::Cpu)).sin();
+            (slope.view(&weight.size()[..]) * &weight * &weight).sum(Kind::Float).backward();
+        }
+        optimizer.step().unwrap();
+    }
+}
+
+/// The fused kernels walk over weights, gradients and moments as flat memory.
+#[test]
+fn optimizers_step_channels_last_weights_alike_and_go_on_from_a_file() {
+    let sgd = Sgd { lr: 0.1, momentum: 0.9, ..Default::default() };
+    for rule in [Rule::from(sgd), AdamW { lr: 0.1, ..Default::default() }.into()] {
+        let build = |vs: &VarStore| Optimizer::of(vs, rule).build().unwrap();
+        let plain = convolution(None, false);
+        let last = convolution(Some(&plain), true);
+        let (mut on_plain, mut on_last) = (build(&plain), build(&last));
+        learn(&plain, &mut on_plain, 2);
+        learn(&last, &mut on_last, 2);
+        let weight = |vs: &VarStore| vs.variables()["conv.weight"].shallow_clone();
+        assert_close(&weight(&last), &weight(&plain), 1e-6);
+
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("optimizer.safetensors");
+        on_last.save(&path).unwrap();
+        let resumed = convolution(Some(&last), true);
+        let mut on_resumed = build(&resumed);
+        on_resumed.load(&path).unwrap();
+        learn(&last, &mut on_last, 1);
+        learn(&resumed, &mut on_resumed, 1);
+        assert!(weight(&resumed).equal(&weight(&last)), "{rule:?}");
+    }
+}

@@ -1,0 +1,249 @@
+//! What is generated: a trainer's configuration and the steps that it makes.
+
+use g2d::{
+    Classification, Distillation, FeatureReduction, GradientScope, Joint, LossScaling, Modality,
+    NonFinite, Partial, PerBatch, PerModality, Precision, Ranking, Regression, Sequential,
+    SmpScheduler, SuppressedMode, Suppression,
+};
+use proptest::{collection::vec, prelude::*};
+use tch::Kind;
+
+use super::wrong::{Wrong, wrong};
+use crate::support::names;
+
+/// What a sample is, and its features.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Form {
+    /// Vectors, [B, d].
+    Flat,
+    /// Sequences of so many tokens, [B, T, d]; the fusion pools them.
+    Tokens(i64),
+    /// Pictures through a convolution and batch norm, [B, d].
+    Picture,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Task {
+    Single,
+    Multi,
+    Regression,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Taught {
+    Live,
+    Cached,
+}
+
+#[derive(Debug, Clone)]
+pub enum Schedule {
+    Joint,
+    Sequential(Vec<u64>, Ranking),
+    PerBatch(u64, u64),
+    Partial(f64, u64, Ranking),
+}
+
+/// What the caller does after a step.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Then {
+    Nothing,
+    FinishWindow,
+    EndEpoch,
+}
+
+#[derive(Debug, Clone)]
+pub struct Step {
+    pub rows: usize,
+    /// Flags of some modalities; row r keeps modality r mod k in any case.
+    pub present: Vec<Option<Vec<bool>>>,
+    pub wrong: Option<Wrong>,
+    pub then: Then,
+}
+
+#[derive(Debug, Clone)]
+pub struct Case {
+    pub form: Form,
+    pub kind: Kind,
+    /// Feature widths of the student, one a modality.
+    pub widths: Vec<i64>,
+    /// Feature widths of the teachers; where they differ there is a projection.
+    pub taught_widths: Vec<i64>,
+    pub columns: i64,
+    pub task: Task,
+    pub distillation: Distillation,
+    /// One a modality, or none.
+    pub teachers: Vec<Taught>,
+    pub schedule: Schedule,
+    pub suppression: Suppression,
+    pub mode: SuppressedMode,
+    pub window: u64,
+    pub precision: Precision,
+    pub scaling: LossScaling,
+    pub non_finite: NonFinite,
+    pub steps: Vec<Step>,
+}
+
+impl Case {
+    pub fn k(&self) -> usize {
+        self.widths.len()
+    }
+
+    pub fn loss(&self) -> Box<dyn g2d::G2dLoss> {
+        let distillation = self.distillation.clone();
+        match self.task {
+            Task::Single => Box::new(Classification::new(distillation)),
+            Task::Multi => Box::new(Classification::multi_label(distillation)),
+            Task::Regression => Box::new(Regression::new(distillation)),
+        }
+    }
+
+    pub fn scheduler(&self) -> Box<dyn SmpScheduler> {
+        match self.schedule.clone() {
+            Schedule::Joint => Box::new(Joint::default()),
+            Schedule::Sequential(stages, ranking) => {
+                Box::new(Sequential::stages(stages).ranking(ranking))
+            }
+            Schedule::PerBatch(first, last) => Box::new(PerBatch::window(first..=last)),
+            Schedule::Partial(alpha, end, ranking) => {
+                Box::new(Partial::new(alpha, 0..end).ranking(ranking))
+            }
+        }
+    }
+
+    pub fn skips(&self) -> bool {
+        self.non_finite != NonFinite::Error
+    }
+}
+
+fn schedule(k: usize, taught: bool) -> BoxedStrategy<Schedule> {
+    let order = Just(names(k)).prop_shuffle();
+    let fixed = order.prop_map(|order: Vec<Modality>| Ranking::Fixed(order)).boxed();
+    let read = prop_oneof![Just(Ranking::Batch), Just(Ranking::PreviousEpoch)].boxed();
+    let any = if taught { prop_oneof![2 => read.clone(), 1 => fixed].boxed() } else { fixed };
+    let sequential = (vec(0..3_u64, 0..=k), any).prop_map(|(s, r)| Schedule::Sequential(s, r));
+    if !taught {
+        return prop_oneof![1 => Just(Schedule::Joint), 2 => sequential].boxed();
+    }
+    let per_batch =
+        (0..2_u64, 0..3_u64).prop_map(|(first, more)| Schedule::PerBatch(first, first + more));
+    let alpha = prop_oneof![Just(1e-3), 0.1..2.0, Just(1e9)];
+    let partial = (alpha, 0..3_u64, read).prop_map(|(a, end, r)| Schedule::Partial(a, end, r));
+    prop_oneof![1 => Just(Schedule::Joint), 3 => sequential, 2 => per_batch, 2 => partial].boxed()
+}
+
+fn distillation(k: usize) -> impl Strategy<Value = Distillation> {
+    let weight = || prop_oneof![1 => Just(0.0), 3 => Just(1.0), 2 => 1e-3..10.0];
+    let each = move || {
+        prop_oneof![Just(PerModality::All(1.0)), vec(weight(), k).prop_map(PerModality::Each),]
+    };
+    let temperature =
+        prop_oneof![Just(PerModality::All(1.0)), vec(0.25..4.0, k).prop_map(PerModality::Each),];
+    let reduction = prop_oneof![Just(FeatureReduction::Mean), Just(FeatureReduction::SquaredNorm)];
+    (weight(), weight(), weight(), each(), each(), temperature, reduction).prop_map(
+        |(task_weight, alpha, beta, feature_weight, logit_weight, temperature, reduction)| {
+            Distillation {
+                task_weight,
+                alpha,
+                beta,
+                feature_weight,
+                logit_weight,
+                temperature,
+                feature_reduction: reduction,
+            }
+        },
+    )
+}
+
+/// What acts on gradients: suppression, mode, and the windows that go with them.
+fn acting() -> impl Strategy<Value = (Suppression, SuppressedMode, u64)> {
+    let zero = |scope| Just((Suppression::ZeroGradient(scope), SuppressedMode::Train, 1));
+    let mode = prop_oneof![Just(SuppressedMode::Train), Just(SuppressedMode::Evaluation)];
+    let skip = (mode, prop_oneof![3 => Just(1_u64), 3 => 2..4_u64, 1 => Just(u64::MAX)]);
+    prop_oneof![
+        4 => skip.prop_map(|(mode, window)| (Suppression::SkipBackward, mode, window)),
+        1 => zero(GradientScope::All),
+        1 => zero(GradientScope::FourDimensional),
+    ]
+}
+
+fn scaling() -> impl Strategy<Value = LossScaling> {
+    let initial = prop_oneof![3 => Just(65536.0), 2 => Just(1.0), 1 => Just(1e300)];
+    let growth = prop_oneof![3 => Just(2.0), 1 => Just(1e300)];
+    let backoff = prop_oneof![3 => Just(0.5), 1 => Just(1e-300)];
+    (initial, growth, backoff, prop_oneof![Just(1_u64), Just(2000)]).prop_map(
+        |(initial, growth, backoff, interval)| LossScaling { initial, growth, backoff, interval },
+    )
+}
+
+fn step(k: usize) -> impl Strategy<Value = Step> {
+    let rows = prop_oneof![2 => Just(1_usize), 5 => 2..7_usize];
+    let wrong = prop_oneof![5 => Just(None), 3 => wrong(k).prop_map(Some)];
+    let then = prop_oneof![
+        6 => Just(Then::Nothing), 1 => Just(Then::FinishWindow), 2 => Just(Then::EndEpoch)
+    ];
+    (rows, any::<bool>(), wrong, then).prop_flat_map(move |(rows, masked, wrong, then)| {
+        let flags = prop_oneof![
+            2 => Just(None),
+            1 => Just(Some(vec![false; rows])),
+            2 => vec(any::<bool>(), rows).prop_map(Some),
+        ];
+        let present = if masked { vec(flags, k).boxed() } else { Just(vec![None; k]).boxed() };
+        present.prop_map(move |mut present| {
+            // A sample needs a modality: where all have flags, each row keeps one.
+            if present.iter().all(Option::is_some) {
+                for row in 0..rows {
+                    if let Some(flags) = &mut present[row % k] {
+                        flags[row] = true;
+                    }
+                }
+            }
+            Step { rows, present, wrong: wrong.clone(), then }
+        })
+    })
+}
+
+pub fn case() -> impl Strategy<Value = Case> {
+    let forms = prop_oneof![
+        2 => Just(Form::Flat), 1 => (1..4_i64).prop_map(Form::Tokens), 2 => Just(Form::Picture)
+    ];
+    let tasks =
+        prop_oneof![2 => Just(Task::Single), 1 => Just(Task::Multi), 1 => Just(Task::Regression)];
+    let precision = prop_oneof![
+        3 => Just(Precision::Full), 1 => Just(Precision::Bf16), 2 => Just(Precision::Fp16)
+    ];
+    let policy = prop_oneof![
+        2 => Just(NonFinite::Error), 2 => Just(NonFinite::Skip), 1 => (1..3_u32).prop_map(NonFinite::StopAfter)
+    ];
+    let kind = prop_oneof![2 => Just(Kind::Float), 1 => Just(Kind::Double)];
+    (2..=5_usize, any::<bool>(), 1..4_i64).prop_flat_map(move |(k, taught, columns)| {
+        let teacher = prop_oneof![Just(Taught::Live), Just(Taught::Cached)];
+        let teachers = vec(teacher, if taught { k } else { 0 });
+        let model = (forms.clone(), kind.clone(), vec(1..6_i64, k), vec(0..2_i64, k));
+        let method = (tasks.clone(), distillation(k), teachers, schedule(k, taught));
+        let how = (acting(), precision.clone(), scaling(), policy.clone());
+        (model, method, how, vec(step(k), 1..7)).prop_map(move |(model, method, how, steps)| {
+            let (form, kind, widths, wider) = model;
+            let (task, distillation, teachers, schedule) = method;
+            let ((suppression, mode, window), precision, scaling, non_finite) = how;
+            let taught_widths = widths.iter().zip(wider).map(|(w, more)| w + more).collect();
+            Case {
+                form,
+                kind,
+                widths,
+                taught_widths,
+                columns,
+                task,
+                distillation,
+                teachers,
+                schedule,
+                suppression,
+                mode,
+                window,
+                precision,
+                scaling,
+                non_finite,
+                steps,
+            }
+        })
+    })
+}

@@ -1,0 +1,232 @@
+//! A student and teachers of a case's shape, wrong when told to be.
+
+use std::{cell::RefCell, rc::Rc};
+
+use g2d::{
+    Batch, FeatureProjection, HostView, Modality, ModalityParams, Result, Student, Teacher,
+    TeacherOutput,
+};
+use tch::{Device, Kind, Tensor, nn, nn::ModuleT, nn::OptimizerConfig};
+
+use super::{
+    case::{Case, Form, Task},
+    wrong::Wrong,
+};
+use crate::support::{fill, names, wave};
+
+/// What is wrong in the step that runs now.
+pub type Now = Rc<RefCell<Option<Wrong>>>;
+
+const INPUT: i64 = 5;
+
+/// The shape of one sample.
+fn sample(form: Form) -> Vec<i64> {
+    match form {
+        Form::Flat => vec![INPUT],
+        Form::Tokens(tokens) => vec![tokens, INPUT],
+        Form::Picture => vec![1, 4, 4],
+    }
+}
+
+pub struct Model {
+    pub vs: nn::VarStore,
+    names: Vec<Modality>,
+    encoders: Vec<nn::SequentialT>,
+    head: nn::Linear,
+    case: Case,
+    now: Now,
+}
+
+impl Model {
+    pub fn new(case: &Case, now: &Now) -> (Self, FeatureProjection) {
+        let mut vs = nn::VarStore::new(Device::Cpu);
+        let names = names(case.k());
+        let root = vs.root();
+        let encoders = names.iter().zip(&case.widths).map(|(m, &width)| {
+            let path = &root / m.name();
+            if case.form == Form::Picture {
+                return nn::seq_t()
+                    .add(nn::conv2d(&path / "conv", 1, width, 3, Default::default()))
+                    .add(nn::batch_norm2d(&path / "bn", width, Default::default()))
+                    .add_fn(|x| x.relu().mean_dim([2_i64, 3].as_slice(), false, None));
+            }
+            nn::seq_t()
+                .add(nn::linear(&path / "a", INPUT, 6, Default::default()))
+                .add_fn(|x| x.tanh())
+                .add(nn::linear(&path / "b", 6, width, Default::default()))
+        });
+        let encoders = encoders.collect();
+        let head =
+            nn::linear(&root / "head", case.widths.iter().sum(), case.columns, Default::default());
+        let differ = names.iter().zip(case.widths.iter().zip(&case.taught_widths));
+        let differ = differ.filter(|(_, (own, taught))| own != taught);
+        let differ: Vec<_> = differ.map(|(m, (&own, &taught))| (m.clone(), own, taught)).collect();
+        let projection = FeatureProjection::new(&(&root / "projection"), differ).unwrap();
+        vs.set_kind(case.kind);
+        fill(&vs, 0.3);
+        let model = Self { vs, names, encoders, head, case: case.clone(), now: now.clone() };
+        (model, projection)
+    }
+
+    pub fn params(&self) -> ModalityParams {
+        ModalityParams::by_name(&self.vs, &self.names).unwrap()
+    }
+
+    pub fn optimizer(&self) -> nn::Optimizer {
+        let sgd = nn::Sgd { momentum: 0.9, dampening: 0.0, wd: 0.1, nesterov: false };
+        sgd.build(&self.vs, 0.01).unwrap()
+    }
+
+    /// A batch that fits; sample ids from `first_id`.
+    pub fn batch(&self, rows: usize, first_id: i64) -> Batch {
+        let rows = rows as i64;
+        let shape: Vec<i64> = [rows].into_iter().chain(sample(self.case.form)).collect();
+        let input = |m| wave(first_id as f64 + 10.0 * m as f64, &shape).to_kind(self.case.kind);
+        let inputs: Vec<_> = (0..self.names.len()).map(input).collect();
+        let columns = self.case.columns;
+        let count = Tensor::arange(rows * columns, (Kind::Int64, Device::Cpu));
+        let targets = match self.case.task {
+            Task::Single => Tensor::arange(rows, (Kind::Int64, Device::Cpu)).remainder(columns),
+            Task::Multi => count.remainder(2).reshape([rows, columns]).to_kind(self.case.kind),
+            Task::Regression => wave(first_id as f64, &[rows, columns]).to_kind(self.case.kind),
+        };
+        Batch::new(inputs, targets).with_ids((first_id..first_id + rows).collect::<Vec<_>>())
+    }
+
+    fn is(&self, wrong: Wrong) -> bool {
+        *self.now.borrow() == Some(wrong)
+    }
+}
+
+impl Student for Model {
+    fn modalities(&self) -> &[Modality] {
+        &self.names
+    }
+
+    fn encode(&self, m: usize, batch: &Batch, train: bool) -> Result<Tensor> {
+        let x = self.encoders[m].forward_t(batch.input(m), train);
+        let now = self.now.borrow();
+        Ok(match *now {
+            Some(Wrong::FeatureRows(wrong)) if wrong == m => Tensor::cat(&[&x, &x], 0),
+            Some(Wrong::FeatureFlat(wrong)) if wrong == m => x.flatten(0, -1),
+            Some(Wrong::FeatureKind(wrong)) if wrong == m => x.to_kind(Kind::Int64),
+            Some(Wrong::FeatureUndefined(wrong)) if wrong == m => Tensor::new(),
+            Some(Wrong::FeatureNan(wrong)) if wrong == m => x * f64::NAN,
+            Some(Wrong::Steep(wrong)) if wrong == m => &x + (&x * 0.0).abs().sqrt(),
+            _ => x,
+        })
+    }
+
+    fn fuse(&self, features: &[Tensor], _train: bool) -> Result<Tensor> {
+        let logits = Tensor::f_cat(&self.pooled(features), 1)?.apply(&self.head);
+        let now = self.now.borrow();
+        Ok(match *now {
+            Some(Wrong::LogitRows) => Tensor::cat(&[&logits, &logits], 0),
+            Some(Wrong::LogitFlat) => logits.flatten(0, -1),
+            Some(Wrong::LogitKind) => logits.to_kind(Kind::Int64),
+            Some(Wrong::LogitDetached) => logits.detach(),
+            _ => logits,
+        })
+    }
+
+    fn feature_shape(&self, m: usize) -> Option<Vec<i64>> {
+        let width = self.case.widths[m];
+        Some(match self.case.form {
+            Form::Tokens(tokens) => vec![tokens, width],
+            Form::Flat | Form::Picture => vec![width],
+        })
+    }
+
+    fn distilled_features(&self, features: &[Tensor]) -> Result<Vec<Tensor>> {
+        let mut pooled = self.pooled(features);
+        if self.is(Wrong::DistilledCount) {
+            pooled.pop();
+        }
+        Ok(pooled)
+    }
+
+    fn unimodal_logits(&self, m: usize, features: &[Tensor]) -> Option<Tensor> {
+        let only = |(j, f): (usize, Tensor)| if j == m { f } else { f * 0.0 };
+        let own: Vec<_> = self.pooled(features).into_iter().enumerate().map(only).collect();
+        Some(Tensor::cat(&own, 1).apply(&self.head))
+    }
+}
+
+impl Model {
+    fn pooled(&self, features: &[Tensor]) -> Vec<Tensor> {
+        let pool = |x: &Tensor| match self.case.form {
+            Form::Tokens(_) => x.mean_dim([1_i64].as_slice(), false, None),
+            Form::Flat | Form::Picture => x.shallow_clone(),
+        };
+        features.iter().map(pool).collect()
+    }
+}
+
+/// tanh of a fixed linear map, and a fixed head on it.
+pub struct Mapped {
+    modality: Modality,
+    map: Tensor,
+    head: Tensor,
+}
+
+impl Mapped {
+    pub fn new(case: &Case, m: usize) -> Self {
+        let inputs: i64 = sample(case.form).iter().product();
+        let width = case.taught_widths[m];
+        let map = wave(m as f64, &[inputs, width]).to_kind(case.kind);
+        let head = (wave(1.0 + m as f64, &[width, case.columns]) * 2.0).to_kind(case.kind);
+        Self { modality: names(case.k())[m].clone(), map, head }
+    }
+}
+
+impl Teacher for Mapped {
+    fn modality(&self) -> &Modality {
+        &self.modality
+    }
+
+    fn output(&self, m: usize, batch: &Batch) -> Result<TeacherOutput> {
+        let features = batch.input(m).flatten(1, -1).f_matmul(&self.map)?.tanh();
+        Ok(TeacherOutput { logits: features.f_matmul(&self.head)?, features, host: None })
+    }
+}
+
+/// Another teacher, wrong when told to be.
+pub struct Told(pub Box<dyn Teacher>, pub Now);
+
+impl Teacher for Told {
+    fn modality(&self) -> &Modality {
+        self.0.modality()
+    }
+
+    fn output(&self, m: usize, batch: &Batch) -> Result<TeacherOutput> {
+        let TeacherOutput { mut features, mut logits, mut host } = self.0.output(m, batch)?;
+        let mut on_host = |change: fn(&mut HostView)| host.iter_mut().for_each(change);
+        match *self.1.borrow() {
+            Some(Wrong::TeacherClasses(wrong)) if wrong == m => {
+                logits = Tensor::cat(&[&logits, &logits], 1);
+            }
+            Some(Wrong::TeacherRows(wrong)) if wrong == m => {
+                features = Tensor::cat(&[&features, &features], 0);
+            }
+            Some(Wrong::TeacherWidth(wrong)) if wrong == m => {
+                features = Tensor::cat(&[&features, &features], 1);
+            }
+            Some(Wrong::TeacherFlat(wrong)) if wrong == m => logits = logits.flatten(0, -1),
+            Some(Wrong::TeacherKind(wrong)) if wrong == m => logits = logits.to_kind(Kind::Int64),
+            Some(Wrong::TeacherHalf(wrong)) if wrong == m => logits = logits.to_kind(Kind::Half),
+            Some(Wrong::TeacherNanLogits(wrong)) if wrong == m => logits *= f64::NAN,
+            Some(Wrong::TeacherNanFeatures(wrong)) if wrong == m => features *= f64::NAN,
+            Some(Wrong::HostFlat(wrong)) if wrong == m => {
+                on_host(|host| host.logits = host.logits.flatten(0, -1));
+            }
+            Some(Wrong::HostRows(wrong)) if wrong == m => {
+                on_host(|host| host.logits = Tensor::cat(&[&host.logits, &host.logits], 0));
+            }
+            Some(Wrong::HostTargets(wrong)) if wrong == m => {
+                on_host(|host| host.targets = host.targets.to_kind(Kind::Bool));
+            }
+            _ => {}
+        }
+        Ok(TeacherOutput { features, logits, host })
+    }
+}
