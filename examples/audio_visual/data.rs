@@ -170,7 +170,7 @@ struct Classifiers {
 impl Networks for Classifiers {
     fn student(&self, vs: &VarStore) -> Result<Parts> {
         let Self { channels, classes, classifier } = self;
-        let student = FusionClassifier::new(vs, channels, *classes, classifier.clone())?;
+        let student = FusionClassifier::new(vs, channels, *classes, *classifier)?;
         let encoders = student.encoder_params(vs)?;
         Ok((Box::new(student), encoders))
     }

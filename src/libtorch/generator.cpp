@@ -1,7 +1,7 @@
 // The state of libtorch's random generators.
 #include "guarded.h"
-#include <ATen/ATen.h>
 #include <ATen/Context.h>
+#include <ATen/core/Tensor.h>
 #include <mutex>
 
 namespace {

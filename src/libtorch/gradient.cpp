@@ -1,7 +1,11 @@
 // Gradients: what tch cannot do to them.
 #include "guarded.h"
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/_amp_foreach_non_finite_check_and_unscale.h>
+#include <ATen/ops/_foreach_mul.h>
+#include <ATen/ops/full.h>
+#include <ATen/ops/zeros.h>
 #include <vector>
 
 namespace {

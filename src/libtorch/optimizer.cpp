@@ -1,7 +1,15 @@
 // One fused pass over all parameters of a group: libtorch's kernels for the two families of rules.
 #include "guarded.h"
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
 #include <ATen/core/grad_mode.h>
+#include <ATen/ops/_foreach_add.h>
+#include <ATen/ops/_foreach_norm.h>
+#include <ATen/ops/_fused_adam.h>
+#include <ATen/ops/_fused_adamw.h>
+#include <ATen/ops/_fused_sgd.h>
+#include <ATen/ops/empty_like.h>
+#include <ATen/ops/linalg_vector_norm.h>
+#include <ATen/ops/stack.h>
 #include <map>
 #include <vector>
 
@@ -111,7 +119,7 @@ char *g2d_clip_grad_norm(void *const *parameters, size_t count, double limit, vo
     for (at::Tensor &each : norms)
       each = each.to(device);
     const at::Tensor total = at::linalg_vector_norm(at::stack(norms));
-    const at::Tensor factor = at::clamp_max(limit / (total + 1e-6), 1.0);
+    const at::Tensor factor = total.add(1e-6).reciprocal().mul(limit).clamp_max(1.0);
     for (at::Tensor &gradient : gradients)
       gradient.mul_(factor.to(gradient.device()));
     *norm = new at::Tensor(total);

@@ -1,6 +1,6 @@
 // Page-locked memory, without the argument that libtorch deprecates and tch always passes.
 #include "guarded.h"
-#include <ATen/ATen.h>
+#include <ATen/core/Tensor.h>
 
 extern "C" char *g2d_pin(void *tensor, void **pinned) {
   return guarded(

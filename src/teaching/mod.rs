@@ -35,6 +35,9 @@ pub enum Keep {
     Best,
 }
 
+/// Who is told of every epoch.
+type Watch<'a> = Box<dyn FnMut(&TeachingEpoch) + 'a>;
+
 /// Trains a teacher from the caller's encoder and head, by the task's part L_S of a loss.
 ///
 /// It draws no random numbers: seed torch before the model is made (and for dropout), and let the
@@ -84,7 +87,7 @@ pub struct UnimodalTrainer<'a> {
     keep: Keep,
     patience: Option<u64>,
     score: Option<Score<'a>>,
-    watch: Option<Box<dyn FnMut(&TeachingEpoch) + 'a>>,
+    watch: Option<Watch<'a>>,
 }
 
 /// What logits [N, C] are worth beside their targets; higher is better.
