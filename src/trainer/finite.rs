@@ -26,6 +26,9 @@ pub(super) struct Unread {
     terms: Vec<(Source, Tensor)>,
 }
 
+/// Losses that wait on a device to be read: an epoch may be long, and each holds device memory.
+const UNREAD_AT_MOST: usize = 1024;
+
 impl G2dTrainer {
     /// Can a step end as skipped? Then what it changes must be possible to undo.
     pub(super) fn may_skip(&self) -> bool {
@@ -39,6 +42,9 @@ impl G2dTrainer {
         let skips = self.non_finite != NonFinite::Error;
         if total.device() != Device::Cpu {
             if !skips {
+                if self.unread.len() >= UNREAD_AT_MOST {
+                    self.read_unread(&[])?;
+                }
                 let terms = terms_of(step.terms, &self.modalities);
                 self.unread.push(Unread { at: self.progress, total, terms });
             }

@@ -75,7 +75,7 @@ impl G2dTrainer {
     /// Only the error of a [`GradientModulation`] or a probe comes after it: zero the gradients before
     /// going on.
     /// On a device other than the CPU a loss that is not finite is found later, by the next step that
-    /// reads ρ or by [`end_epoch`](Self::end_epoch), and the message names the step it came from.
+    /// reads ρ, after 1024 steps at most, or by [`end_epoch`](Self::end_epoch), and the message names the step it came from.
     pub fn step(&mut self, student: &dyn Student, batch: &Batch) -> Result<StepReport> {
         self.check_student(student)?;
         batch.check(&self.modalities, self.params.device())?;
