@@ -88,9 +88,10 @@ fn killed_twenty_times_it_ends_with_the_same_bits() {
         loop {
             let mut child = start(&example, &killed, true);
             if kills < KILLS {
-                thread::sleep(
-                    length.mul_f64(rng.random_range(0.0..0.9)) + Duration::from_millis(5),
-                );
+                let end = Instant::now() + length.mul_f64(rng.random_range(0.0..0.9));
+                while Instant::now() < end && child.try_wait().unwrap().is_none() {
+                    thread::sleep(Duration::from_millis(5));
+                }
                 if child.try_wait().unwrap().is_none() {
                     child.kill().unwrap();
                     child.wait().unwrap();
