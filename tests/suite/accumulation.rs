@@ -1,8 +1,9 @@
 //! Several micro-batches in one step of the optimizer, against one big batch and sums by hand.
 
 use g2d::{
-    Batch, Classification, Distillation, GradientModulation, GradientNorm, GradientScope, Modality,
-    Result, SeenGradients, StepOutcome, Suppression,
+    Batch, Classification, Distillation, GradientCosine, GradientModulation, GradientNorm,
+    GradientScope, Modality, Result, SeenGradients, StepOutcome, Suppression, TeacherCka,
+    UpdateRatio,
 };
 use tch::Tensor;
 
@@ -185,5 +186,30 @@ fn probes_look_at_complete_gradients() {
     assert_eq!(small.measurements.len(), 2);
     for (a, b) in small.measurements.iter().zip(&big.measurements) {
         assert_number(a.value, b.value);
+    }
+}
+
+/// Probes that look at every second step count steps of the optimizer: windows, not micro-batches.
+#[test]
+fn every_second_window_is_looked_at() {
+    let student = Tiny::linear(2);
+    let builder = student.taught(Classification::default()).accumulate(2);
+    let mut trainer = builder
+        .probe(GradientCosine::every(2))
+        .probe(TeacherCka::every(2))
+        .probe(UpdateRatio::every(2))
+        .build(&student)
+        .unwrap();
+    let mut optimizer = student.optimizer();
+    for i in 0..4 {
+        if trainer.step(&student, &student.batch(6, f64::from(i))).unwrap().outcome.is_ready() {
+            optimizer.step();
+            optimizer.zero_grad();
+        }
+    }
+    let found = trainer.end_epoch().unwrap().measurements;
+    for metric in ["cosine_task_feature", "cka_teacher", "update_ratio"] {
+        let own: Vec<_> = found.iter().filter(|m| m.metric == metric).collect();
+        assert_eq!(own.len(), 2, "{metric} of two encoders in {found:?}");
     }
 }

@@ -287,3 +287,26 @@ fn numbers_of_the_loss_scale_are_checked() {
     mismatch(build(LossScaling { backoff: 1.0, ..good }), &["backoff", "found 1"]);
     mismatch(build(LossScaling { interval: 0, ..good }), &["interval", "found 0"]);
 }
+
+/// As PyTorch's, the scale does not grow beyond `Float`; nor does it fall to where all would be 0.
+#[test]
+fn the_loss_scale_stays_a_number() {
+    let student = single(2);
+    let run = |scaling: LossScaling, steps: i32| {
+        let builder = student.taught(Classification::default()).precision(Precision::Fp16);
+        let mut trainer = builder.loss_scaling(scaling).build(&student).unwrap();
+        let mut outcomes = Vec::new();
+        for i in 0..steps {
+            student.optimizer().zero_grad();
+            let report = trainer.step(&student, &student.batch(4, f64::from(i))).unwrap();
+            outcomes.push(report.outcome.is_ready());
+        }
+        (trainer.loss_scale().unwrap().scale, outcomes)
+    };
+    let plain = LossScaling { initial: 1024.0, ..LossScaling::default() };
+    let (scale, outcomes) = run(LossScaling { growth: 1e300, interval: 1, ..plain }, 2);
+    assert_eq!((scale, outcomes), (1024.0, vec![true, true]));
+    let (scale, outcomes) =
+        run(LossScaling { initial: 2f64.powi(100), backoff: 1e-320, ..plain }, 3);
+    assert_eq!((scale, outcomes), (f64::from(f32::MIN_POSITIVE), vec![false, true, true]));
+}
