@@ -9,6 +9,8 @@ use g2d::{
     Batch, CacheFile, CacheIdentity, CachedTeacher, Classification, Digest, Error, G2dTrainer,
     G2dTrainerBuilder, Modality, ModalityParams, ModuleTeacher, NonFinite, NonFiniteSource,
     Precision, Result, Sequential, Skipped, Storage, Student, Teacher,
+    checkpoint::{Checkpoints, Parts, Snapshot},
+    optim::{Optimizer, Sgd},
 };
 use tch::{Device, Kind, Tensor, nn, nn::Module, nn::OptimizerConfig};
 
@@ -317,5 +319,52 @@ fn missing_modalities_and_cached_confidence_are_the_processor_s() {
     assert!((values[0].total - values[1].total).abs() < 1e-4);
     for (here, there) in values[0].confidence.iter().zip(&values[1].confidence) {
         assert!((here.unwrap() - there.unwrap()).abs() < 1e-6);
+    }
+}
+
+/// Momentum, the trainer's state and the generator of the device come back; a snapshot of one device
+/// goes on on another.
+#[test]
+fn a_run_goes_on_from_its_snapshot() {
+    let rule = Sgd { lr: 0.05, momentum: 0.9, weight_decay: 0.01, ..Default::default() };
+    let run = |device: Device, from: Option<&Snapshot>, folder: &std::path::Path, steps: u64| {
+        let mut student = TwoLinear::new(device);
+        let mut trainer = student.trainer(false);
+        let mut optimizer = Optimizer::of(&student.vs, rule).build().unwrap();
+        if let Some(snapshot) = from {
+            let mut parts = Parts::new(&mut trainer)
+                .weights("student", &mut student.vs)
+                .optimizer("sgd", &mut optimizer);
+            snapshot.load::<()>(&mut parts).unwrap();
+        }
+        for _ in 0..steps {
+            optimizer.zero_grad().unwrap();
+            trainer.step(&student, &batch(device, 0)).unwrap();
+            optimizer.clip_grad_norm(1.0).unwrap();
+            optimizer.step().unwrap();
+        }
+        let mut checkpoints = Checkpoints::open(folder).unwrap();
+        let mut parts = Parts::new(&mut trainer)
+            .weights("student", &mut student.vs)
+            .optimizer("sgd", &mut optimizer);
+        let snapshot = checkpoints.save(&mut parts, &(), None).unwrap().clone();
+        let weights = student.head.ws.detach().to_device(Device::Cpu).copy();
+        (snapshot, weights, Tensor::rand([4], (Kind::Float, device)).to_device(Device::Cpu))
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let devices: Vec<Device> = std::iter::once(Device::Cpu).chain(gpu()).collect();
+    let (_, expected, _) = run(Device::Cpu, None, &at("whole"), 8);
+    for (i, &first) in devices.iter().enumerate() {
+        for (j, &second) in devices.iter().enumerate() {
+            let (half, ..) = run(first, None, &at(&format!("{i}{j}a")), 4);
+            let (_, found, _) = run(second, Some(&half), &at(&format!("{i}{j}b")), 4);
+            assert!(found.allclose(&expected, 1e-4, 1e-6, false), "{first:?} to {second:?}");
+        }
+    }
+    if let Some(device) = gpu() {
+        let (snapshot, _, drawn) = run(device, None, &at("random"), 1);
+        let (_, _, again) = run(device, Some(&snapshot), &at("again"), 0);
+        assert!(drawn.equal(&again), "the device's generator is not restored");
     }
 }
