@@ -245,6 +245,9 @@ mod tests {
             let whole = valid().into_bytes();
             let mut bytes = whole.clone();
             for (at, byte, how) in changes {
+                if bytes.is_empty() {
+                    break;
+                }
                 let at = at.index(bytes.len());
                 match how {
                     0 => bytes[at] = byte,
