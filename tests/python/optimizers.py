@@ -1,4 +1,4 @@
-"""The numbers of tests/suite/optim.rs: 100 steps of PyTorch's optimizers on a small loss."""
+"""The numbers of tests/suite/optim/numbers.rs: 100 steps of PyTorch's optimizers on a small loss."""
 
 import torch
 

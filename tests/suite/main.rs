@@ -6,7 +6,7 @@
 //! - `step.rs`, `suppression.rs`, `zero_gradient.rs`, `modulation.rs`: what a step does to
 //!   parameters and gradients.
 //! - `accumulation.rs`, `precision.rs`, `non_finite.rs`: windows, autocast, what is skipped.
-//! - `optim.rs`: optimizers and learning rates, against PyTorch.
+//! - `optim/`: optimizers and learning rates, against PyTorch.
 //! - `stages.rs`: schedules through the trainer: who learns, bit by bit.
 //! - `missing/`: samples that lack a modality, against the subset by hand.
 //! - `errors/`, `configuration.rs`: every refusal, its words, and that it changed nothing.

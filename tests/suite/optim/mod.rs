@@ -1,0 +1,183 @@
+//! Optimizers against PyTorch's numbers, and what may go wrong with them.
+//!
+//! - `numbers.rs`: a hundred steps of every rule.
+//! - `saved.rs`: their state through files.
+//! - `schedules.rs`: learning rates.
+
+mod numbers;
+mod saved;
+mod schedules;
+
+use g2d::{
+    Classification, Sequential,
+    optim::{Adam, AdamW, LrSchedule, Optimizer, Rule, Sgd},
+};
+use tch::{Device, Kind, Tensor, nn};
+
+use crate::support::{Kappa, Tiny, assert_same, mismatch, values};
+
+/// The two parameters of tests/python/optimizers.py.
+pub struct Small {
+    pub vs: nn::VarStore,
+    pub w: Tensor,
+    pub b: Tensor,
+}
+
+impl Small {
+    pub fn new(kind: Kind) -> Self {
+        let mut vs = nn::VarStore::new(Device::Cpu);
+        vs.set_kind(kind);
+        let w = vs.root().var_copy("w", &tensor(&[-0.2, -0.1, 0.0, 0.1, 0.2, 0.3], &[3, 2], kind));
+        let b = (vs.root() / "other").var_copy("b", &tensor(&[1.0, -1.0, 0.5], &[3], kind));
+        Self { vs, w, b }
+    }
+
+    pub fn backward(&self, step: u64) {
+        let kind = self.w.kind();
+        let mut loss =
+            (&self.w - 1.0).square().sum(kind) + self.w.pow_tensor_scalar(4).sum(kind) * 0.1;
+        if step % 3 == 1 {
+            loss += (&self.b + self.w.sum(kind)).square().sum(kind);
+        }
+        loss.backward();
+    }
+
+    pub fn run(&self, optimizer: &mut Optimizer, steps: std::ops::Range<u64>) {
+        let schedule = LrSchedule::step(30, 0.5).warmup(5);
+        for step in steps {
+            optimizer.set_lr_factor(schedule.factor(step));
+            optimizer.zero_grad().unwrap();
+            self.backward(step);
+            optimizer.step().unwrap();
+        }
+    }
+
+    pub fn numbers(&self) -> Vec<f64> {
+        let all = Tensor::cat(&[self.w.flatten(0, -1), self.b.shallow_clone()], 0);
+        Vec::try_from(all.detach().to_kind(Kind::Double)).unwrap()
+    }
+}
+
+fn tensor(values: &[f64], shape: &[i64], kind: Kind) -> Tensor {
+    Tensor::from_slice(values).reshape(shape).to_kind(kind)
+}
+
+#[test]
+fn groups_have_their_own_rules() {
+    let small = Small::new(Kind::Double);
+    let rule = Sgd { lr: 0.5, ..Default::default() };
+    let mut optimizer =
+        Optimizer::of(&small.vs, rule).group("other", Sgd { lr: 0.0, ..rule }).build().unwrap();
+    let before = small.numbers();
+    optimizer.set_lr_factor(0.5);
+    assert_eq!(optimizer.lr().collect::<Vec<_>>(), [("", 0.25), ("other", 0.0)]);
+    small.backward(1);
+    let gradient = Vec::<f64>::try_from(small.w.grad().flatten(0, -1)).unwrap();
+    optimizer.step().unwrap();
+    let after = small.numbers();
+    for i in 0..6 {
+        assert_eq!(after[i], before[i] - 0.25 * gradient[i]);
+    }
+    assert_eq!(after[6..], before[6..]);
+
+    let of = || Optimizer::of(&small.vs, rule);
+    mismatch(of().group("othe", rule).build(), &["\"othe\"", "whole components"]);
+    mismatch(of().group("other", rule).group("other.b", rule).build(), &["other.b", "one group"]);
+    mismatch(Optimizer::of(&nn::VarStore::new(Device::Cpu), rule).build(), &["parameters", "none"]);
+    for (wrong, word) in [
+        (Rule::from(Sgd { lr: f64::NAN, ..rule }), "lr"),
+        (Sgd { momentum: -0.1, ..rule }.into(), "momentum"),
+        (Sgd { nesterov: true, ..rule }.into(), "nesterov"),
+        (Adam { betas: [1.0, 0.9], ..Default::default() }.into(), "β₁"),
+        (AdamW { weight_decay: f64::INFINITY, ..Default::default() }.into(), "weight_decay"),
+    ] {
+        mismatch(Optimizer::of(&small.vs, wrong).build(), &[word]);
+    }
+}
+
+/// A frozen parameter with an old gradient is stepped by tch, not here.
+#[test]
+fn what_is_frozen_or_has_no_gradient_stays() {
+    for rule in [
+        Rule::from(Sgd { lr: 0.1, momentum: 0.9, weight_decay: 0.1, ..Default::default() }),
+        AdamW::default().into(),
+    ] {
+        let small = Small::new(Kind::Float);
+        let mut optimizer = Optimizer::of(&small.vs, rule).build().unwrap();
+        small.run(&mut optimizer, 1..2);
+        let before = values(&small.vs);
+        let _ = small.w.set_requires_grad(false);
+        let _ = small.b.set_requires_grad(false);
+        optimizer.step().unwrap();
+        assert_same(&values(&small.vs), &before);
+        let _ = small.w.set_requires_grad(true);
+        optimizer.zero_grad().unwrap();
+        optimizer.step().unwrap();
+        assert_same(&values(&small.vs), &before);
+        small.backward(0);
+        optimizer.step().unwrap();
+        assert!(!values(&small.vs)["w"].equal(&before["w"]), "unfrozen, it learns again");
+    }
+}
+
+#[test]
+fn clipping_is_pytorch_s() {
+    let small = Small::new(Kind::Double);
+    let optimizer = Optimizer::of(&small.vs, Sgd::default()).build().unwrap();
+    assert!(optimizer.clip_grad_norm(1.0).unwrap().is_none(), "no gradient yet");
+    small.backward(1);
+    let square = |t: &Tensor| t.grad().square().sum(Kind::Double).double_value(&[]);
+    let norm = (square(&small.w) + square(&small.b)).sqrt();
+    assert!(norm > 2.0);
+    for (limit, after) in [(1e9, norm), (2.0, 2.0)] {
+        let told = optimizer.clip_grad_norm(limit).unwrap().unwrap().double_value(&[]);
+        assert!((told - norm).abs() < 1e-12);
+        let found = (square(&small.w) + square(&small.b)).sqrt();
+        assert!((found - after).abs() < 1e-5 * after, "{found} against {after}");
+    }
+    mismatch(optimizer.clip_grad_norm(0.0), &["max_norm"]);
+}
+
+/// The trainer's own contract through our optimizer: a waiting encoder stands still, bit by bit.
+#[test]
+fn a_suppressed_encoder_is_not_moved_and_tch_s_optimizer_agrees() {
+    let run = |ours: bool| {
+        let student = Tiny::conv(2);
+        let builder = student.taught(Classification::default());
+        let mut trainer = builder.scheduler(Sequential::stages([1])).build(&student).unwrap();
+        let rule = Sgd { lr: 0.05, momentum: 0.9, weight_decay: 1e-3, ..Default::default() };
+        let mut own = Optimizer::of(&student.vs, rule).build().unwrap();
+        let mut tch =
+            nn::OptimizerConfig::build(nn::sgd(0.9, 0.0, 1e-3, false), &student.vs, 0.05).unwrap();
+        for epoch in 0..3 {
+            for step in 0..3 {
+                student.vs.trainable_variables().iter_mut().for_each(Tensor::zero_grad);
+                own.zero_grad().unwrap();
+                let batch = student.batch(4, (epoch * 3 + step) as f64);
+                trainer.step(&student, &batch).unwrap();
+                if ours { own.step().unwrap() } else { tch.step() }
+            }
+            trainer.end_epoch().unwrap();
+        }
+        values(&student.vs)
+    };
+    let (ours, theirs) = (run(true), run(false));
+    for (name, tensor) in &ours {
+        assert!(tensor.allclose(&theirs[name], 1e-5, 1e-7, false), "{name}");
+    }
+    let student = Tiny::conv(2);
+    let builder = student.taught(Classification::default());
+    let mut trainer = builder.scheduler(Kappa(vec![0.0, 1.0])).build(&student).unwrap();
+    let rule = AdamW { lr: 0.1, weight_decay: 0.1, ..Default::default() };
+    let mut optimizer = Optimizer::of(&student.vs, rule).build().unwrap();
+    let parameters = |prefix: &str| {
+        let all = student.vs.variables().into_iter();
+        let own = all.filter(|(n, t)| n.starts_with(prefix) && t.requires_grad());
+        own.map(|(n, t)| (n, t.detach().copy())).collect::<std::collections::BTreeMap<_, _>>()
+    };
+    let before = [parameters("m0."), parameters("m1.")];
+    trainer.step(&student, &student.batch(4, 0.0)).unwrap();
+    optimizer.step().unwrap();
+    assert_same(&parameters("m0."), &before[0]);
+    assert!(parameters("m1.").iter().all(|(name, t)| !t.equal(&before[1][name])));
+}

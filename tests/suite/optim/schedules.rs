@@ -1,0 +1,61 @@
+//! Learning rates, against PyTorch, and their form in files.
+
+use g2d::optim::{AdamW, LrSchedule, Rule};
+use proptest::prelude::*;
+
+#[test]
+fn schedules_are_pytorch_s() {
+    // s = torch.optim.lr_scheduler.CosineAnnealingLR(torch.optim.SGD([p], lr=1.0), 10, eta_min=0.1)
+    // [print(s.get_last_lr()[0]) or s.optimizer.step() or s.step() for _ in range(11)]
+    const COSINE: [f64; 11] = [
+        1.0,
+        0.9779754323328191,
+        0.9140576474687263,
+        0.8145033635316129,
+        0.6890576474687263,
+        0.55,
+        0.41094235253127376,
+        0.2854966364683872,
+        0.18594235253127372,
+        0.12202456766718092,
+        0.1,
+    ];
+    for (step, expected) in (0..).zip(COSINE) {
+        assert!((LrSchedule::cosine(10, 0.1).factor(step) - expected).abs() < 1e-12);
+        assert!((LrSchedule::cosine(10, 0.1).warmup(7).factor(step + 7) - expected).abs() < 1e-12);
+    }
+    assert_eq!(LrSchedule::cosine(10, 0.1).factor(99), 0.1);
+    assert_eq!(LrSchedule::cosine(0, 0.5).factor(0), 0.5);
+    let steps = LrSchedule::step(200, 0.1);
+    assert_eq!(
+        [0, 199, 200, 399, 400].map(|e| steps.factor(e)),
+        [1.0, 1.0, 0.1, 0.1, 0.1f64.powf(2.0)]
+    );
+    let warm = LrSchedule::constant().warmup(4);
+    assert_eq!([0, 1, 2, 3, 4, 9].map(|s| warm.factor(s)), [0.25, 0.5, 0.75, 1.0, 1.0, 1.0]);
+    let text = "warmup = 3\n[decay]\ntype = \"cosine\"\nsteps = 10\nfloor = 0.0\n";
+    let read: LrSchedule = toml::from_str(text).unwrap();
+    assert_eq!(read, LrSchedule::cosine(10, 0.0).warmup(3));
+    let wrong = toml::from_str::<LrSchedule>(&text.replace("floor", "flor")).unwrap_err();
+    assert!(wrong.to_string().contains("flor"));
+    let rule: Rule = toml::from_str("type = \"adamw\"\nlr = 0.5").unwrap();
+    assert_eq!(rule, AdamW { lr: 0.5, ..Default::default() }.into());
+    let wrong = toml::from_str::<Rule>("type = \"sgd\"\nmomentun = 0.9").unwrap_err();
+    assert!(wrong.to_string().contains("momentun"));
+}
+
+proptest! {
+    #[test]
+    fn a_factor_is_finite_and_never_above_one(
+        step in any::<u64>(), warmup in any::<u64>(), every in any::<u64>(), gamma in 0.0..1.0_f64,
+    ) {
+        for schedule in [
+            LrSchedule::step(every, gamma),
+            LrSchedule::cosine(every, gamma),
+            LrSchedule::constant(),
+        ] {
+            let factor = schedule.warmup(warmup).factor(step);
+            prop_assert!((0.0..=1.0).contains(&factor), "{factor}");
+        }
+    }
+}
