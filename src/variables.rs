@@ -80,30 +80,35 @@ impl Variables {
         Ok(named.find(|(_, finite)| *finite == 0.0).map(|((name, _), _)| name.as_str()))
     }
 
-    /// Copies of all buffers as they are now.
-    pub(crate) fn snapshot(&self) -> Result<Buffers> {
-        let copy = |live: &Tensor| {
-            let mut copy = live.f_detach()?.f_empty_like()?;
-            copy.f_copy_(live)?;
-            Ok((live.shallow_clone(), copy))
-        };
-        let _no_grad = tch::no_grad_guard();
-        let copies = self.buffers.iter().map(copy).collect::<std::result::Result<_, _>>();
-        copies.map(Buffers).map_err(|source| Error::torch("copy running statistics", source))
+    /// Copies of all buffers (running statistics) as they are now.
+    pub(crate) fn snapshot(&self) -> Result<Copies> {
+        Copies::of(self.buffers.iter().map(Tensor::shallow_clone))
     }
 }
 
-/// Buffers (running statistics) as they were.
-#[derive(Debug)]
-pub(crate) struct Buffers(Vec<(Tensor, Tensor)>);
+/// Tensors as they were, beside the live ones.
+#[derive(Debug, Default)]
+pub(crate) struct Copies(Vec<(Tensor, Tensor)>);
 
-impl Buffers {
-    /// Puts them back.
-    pub(crate) fn restore(self) -> Result<()> {
+impl Copies {
+    /// Copies what `live` is now.
+    pub(crate) fn of(live: impl IntoIterator<Item = Tensor>) -> Result<Self> {
         let _no_grad = tch::no_grad_guard();
-        for (mut live, before) in self.0 {
-            live.f_copy_(&before)
-                .map_err(|source| Error::torch("put running statistics back", source))?;
+        let copy = |live: Tensor| {
+            let mut copy = live.f_detach()?.f_empty_like()?;
+            copy.f_copy_(&live)?;
+            Ok((live, copy))
+        };
+        let copies = live.into_iter().map(copy).collect::<std::result::Result<_, _>>();
+        copies.map(Self).map_err(|source| Error::torch("copy variables", source))
+    }
+
+    /// Puts them back.
+    pub(crate) fn restore(&self) -> Result<()> {
+        let _no_grad = tch::no_grad_guard();
+        for (live, before) in &self.0 {
+            let put = live.shallow_clone().f_copy_(before);
+            put.map_err(|source| Error::torch("put variables back", source))?;
         }
         Ok(())
     }

@@ -1,18 +1,12 @@
 // Gradients: what tch cannot do to them.
 #include "guarded.h"
-#include <ATen/core/Tensor.h>
+#include "tensors.h"
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/_amp_foreach_non_finite_check_and_unscale.h>
 #include <ATen/ops/_foreach_mul.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/zeros.h>
 #include <vector>
-
-namespace {
-at::Tensor &at_place(void *const *tensors, size_t i) {
-  return *static_cast<at::Tensor *>(tensors[i]);
-}
-} // namespace
 
 extern "C" {
 

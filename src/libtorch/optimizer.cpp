@@ -1,6 +1,6 @@
 // One fused pass over all parameters of a group: libtorch's kernels for the two families of rules.
 #include "guarded.h"
-#include <ATen/core/Tensor.h>
+#include "tensors.h"
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/_foreach_add.h>
 #include <ATen/ops/_foreach_norm.h>
@@ -15,10 +15,6 @@
 
 namespace {
 using Tensors = std::vector<at::Tensor>;
-
-at::Tensor &at_place(void *const *tensors, size_t i) {
-  return *static_cast<at::Tensor *>(tensors[i]);
-}
 
 // The gradient, laid out as its parameter: the kernels walk over both as flat memory.
 at::Tensor gradient_of(const at::Tensor &parameter) {

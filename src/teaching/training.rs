@@ -94,7 +94,7 @@ impl UnimodalTrainer<'_> {
         }
         let kept = match self.keep {
             Keep::Best => {
-                weights.restore(vs)?;
+                weights.restore()?;
                 best_epoch
             }
             Keep::Last => epochs.len() as u64 - 1,

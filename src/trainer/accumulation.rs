@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{G2dTrainer, StepOutcome, Suppression};
-use crate::{Result, error, variables::Buffers};
+use crate::{Result, error, variables::Copies};
 
 /// Where a micro-batch stands among those whose gradients make one step of the optimizer.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,7 +33,7 @@ pub(super) struct Accumulation {
     length: u64,
     done: u64,
     /// Running statistics at its beginning, where a step may have to be undone.
-    before: Option<Buffers>,
+    before: Option<Copies>,
 }
 
 impl Accumulation {
@@ -70,13 +70,13 @@ impl Accumulation {
     }
 
     /// Forgets the open window; what it remembers of its beginning.
-    pub(super) fn reset(&mut self) -> Option<Buffers> {
+    pub(super) fn reset(&mut self) -> Option<Copies> {
         self.done = 0;
         self.before.take()
     }
 
     /// Counts a micro-batch.
-    pub(super) fn advance(&mut self, window: Window, before: Option<Buffers>) {
+    pub(super) fn advance(&mut self, window: Window, before: Option<Copies>) {
         if !window.is_last() {
             (self.done, self.before) = (window.place + 1, before);
         }

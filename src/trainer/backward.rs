@@ -4,7 +4,7 @@ use tch::Tensor;
 
 use super::finite::{Evidence, bad_gradient_error};
 use super::{G2dTrainer, NonFinite, Precision, Skipped, StepOutcome, Window};
-use crate::{Error, Plan, Result, variables::Buffers};
+use crate::{Error, Plan, Result, variables::Copies};
 
 impl G2dTrainer {
     /// Backward of one micro-batch, after which the plan's κ acts; at the window's end the gradients
@@ -52,7 +52,7 @@ impl G2dTrainer {
         window: Window,
         found: Option<Tensor>,
         step: Option<&Evidence<'_>>,
-        before: Option<Buffers>,
+        before: Option<Copies>,
     ) -> Result<StepOutcome> {
         match self.judge(found, step) {
             Ok(None) if window.is_last() => {

@@ -5,7 +5,7 @@ use tch::{Device, Tensor};
 use super::{G2dTrainer, NonFinite, NonFiniteSource as Source, Precision, Skipped, StepOutcome};
 use crate::{
     Batch, Error, LossTerms, Modality, Progress, Result, TeacherOutput, error, host,
-    variables::Buffers,
+    variables::Copies,
 };
 
 /// All that a step has made before backward, in its order.
@@ -76,7 +76,7 @@ impl G2dTrainer {
     }
 
     /// Skips the step: all gradients undefined, running statistics as at the window's beginning.
-    pub(super) fn skip(&mut self, why: Skipped, before: Option<Buffers>) -> Result<StepOutcome> {
+    pub(super) fn skip(&mut self, why: Skipped, before: Option<Copies>) -> Result<StepOutcome> {
         self.undo(before)?;
         if let Skipped::NonFinite(source) = &why {
             self.skipped_in_a_row += 1;
@@ -95,9 +95,9 @@ impl G2dTrainer {
     }
 
     /// All gradients undefined, running statistics as they were.
-    pub(super) fn undo(&self, before: Option<Buffers>) -> Result<()> {
+    pub(super) fn undo(&self, before: Option<Copies>) -> Result<()> {
         self.params.variables().clear_gradients()?;
-        before.map_or(Ok(()), Buffers::restore)
+        before.map_or(Ok(()), |before| before.restore())
     }
 
     /// What a step knows before its student runs, named, in the order of a step.

@@ -48,7 +48,7 @@ impl LossScaling {
     }
 }
 
-/// The loss scale of a run, for its checkpoint.
+/// The loss scale of a run; [`TrainerState`](crate::TrainerState) has it.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LossScale {

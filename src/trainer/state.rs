@@ -80,6 +80,11 @@ impl G2dTrainer {
         {
             return differs(what, either(here), either(there));
         }
+        if let Some(LossScale { scale, .. }) = state.loss_scale
+            && !(scale.is_finite() && scale > 0.0)
+        {
+            return differs("loss scale", "a finite number above 0".into(), format!("{scale}"));
+        }
         if !state.totals.is_of(self.modalities.len()) {
             let expected = format!("means of {} modalities", self.modalities.len());
             return differs("epoch's means", expected, "another number".into());
@@ -99,9 +104,7 @@ impl G2dTrainer {
         for (probe, state) in self.probes.iter_mut().zip(&state.probes) {
             probe.restore(state)?;
         }
-        if let Some(scale) = state.loss_scale {
-            self.restore_loss_scale(scale)?;
-        }
+        self.loss_scale = state.loss_scale.unwrap_or(self.loss_scale);
         self.progress = state.progress;
         self.totals = state.totals.clone().into();
         self.skipped_in_a_row = state.skipped_in_a_row;

@@ -182,26 +182,9 @@ impl G2dTrainer {
         &self.modalities
     }
 
-    /// fp16's loss scale, for a checkpoint; `None` in another precision.
+    /// fp16's loss scale; `None` in another precision.
     pub fn loss_scale(&self) -> Option<LossScale> {
         (self.precision == Precision::Fp16).then_some(self.loss_scale)
-    }
-
-    /// Goes on with the loss scale of a checkpoint.
-    ///
-    /// # Errors
-    /// [`Error::Config`](crate::Error::Config) for a scale that is not positive and finite.
-    pub fn restore_loss_scale(&mut self, scale: LossScale) -> Result<()> {
-        if scale.scale.is_finite() && scale.scale > 0.0 {
-            self.loss_scale = scale;
-            return Ok(());
-        }
-        Err(error::config(
-            "loss scale",
-            "a finite number above 0",
-            format!("{}", scale.scale),
-            "restore what `loss_scale` said",
-        ))
     }
 
     fn check_student(&self, student: &dyn Student) -> Result<()> {

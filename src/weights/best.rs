@@ -1,8 +1,8 @@
 //! The weights of the best epoch so far.
 
-use tch::{Tensor, nn::VarStore};
+use tch::nn::VarStore;
 
-use crate::{Error, Result, error};
+use crate::{Result, error, variables::Copies};
 
 /// A copy of the parameters and buffers with the highest score; the first of equals.
 ///
@@ -18,13 +18,13 @@ use crate::{Error, Result, error};
 ///     // … an epoch, then:
 ///     best.keep(accuracy, &vs)?;
 /// }
-/// assert_eq!(best.restore(&vs)?, 0.75);
+/// assert_eq!(best.restore()?, 0.75);
 /// # Ok::<(), g2d::Error>(())
 /// ```
 #[derive(Debug, Default)]
 pub struct BestWeights {
     score: Option<f64>,
-    weights: Vec<(String, Tensor)>,
+    weights: Copies,
 }
 
 impl BestWeights {
@@ -32,8 +32,8 @@ impl BestWeights {
     /// should be low.
     ///
     /// # Errors
-    /// [`Error::NonFinite`] for a score that is NaN, [`Error::Torch`] where there is no memory for
-    /// the copy.
+    /// [`Error::NonFinite`](crate::Error::NonFinite) for a score that is NaN,
+    /// [`Error::Torch`](crate::Error::Torch) where there is no memory for the copy.
     pub fn keep(&mut self, score: f64, vs: &VarStore) -> Result<bool> {
         if score.is_nan() {
             let mend = "check what is validated on: an empty or constant set may have no score";
@@ -42,14 +42,7 @@ impl BestWeights {
         if self.score.is_some_and(|best| score <= best) {
             return Ok(false);
         }
-        let copied = |(name, tensor): (String, Tensor)| {
-            let mut copy = tensor.f_detach()?.f_empty_like()?;
-            copy.f_copy_(&tensor.detach())?;
-            Ok((name, copy))
-        };
-        let _no_grad = tch::no_grad_guard();
-        let copies = vs.variables().into_iter().map(copied).collect::<std::result::Result<_, _>>();
-        self.weights = copies.map_err(|e| Error::torch("copy the best weights", e))?;
+        self.weights = Copies::of(vs.variables().into_values())?;
         self.score = Some(score);
         Ok(true)
     }
@@ -59,27 +52,15 @@ impl BestWeights {
         self.score
     }
 
-    /// Puts the weights back into `vs`; returns their score.
+    /// Puts the weights back into the variables that they were copied from; returns their score.
     ///
     /// # Errors
-    /// [`Error::Config`] if nothing was kept, or a variable is gone.
-    pub fn restore(&self, vs: &VarStore) -> Result<f64> {
-        let refused = |expected: &str, found: String| {
-            let mend = "restore into the VarStore that `keep` was given";
-            error::config("best weights", expected, found, mend)
-        };
-        let score = self.score.ok_or_else(|| refused("an epoch that was kept", "none".into()))?;
-        let mut variables = vs.variables();
-        if let Some((name, _)) = self.weights.iter().find(|(name, _)| !variables.contains_key(name))
-        {
-            return Err(refused(&format!("the variable {name:?}"), "none of this name".into()));
-        }
-        let _no_grad = tch::no_grad_guard();
-        for (name, weights) in &self.weights {
-            if let Some(live) = variables.get_mut(name) {
-                live.f_copy_(weights).map_err(|e| Error::torch("restore the best weights", e))?;
-            }
-        }
-        Ok(score)
+    /// [`Error::Config`](crate::Error::Config) if nothing was kept.
+    pub fn restore(&self) -> Result<f64> {
+        let mend = "call `keep` after each epoch";
+        let score = self
+            .score
+            .ok_or_else(|| error::config("best weights", "an epoch that was kept", "none", mend))?;
+        self.weights.restore().map(|()| score)
     }
 }

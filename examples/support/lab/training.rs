@@ -89,7 +89,7 @@ impl Lab {
             saving.save(&at, Some(score), &mut trainer, &mut vs, &mut optimizer)?;
         }
         bar.finish();
-        at.best.restore(&vs)?;
+        at.best.restore()?;
         let [val, test] = [&problem.splits.val, &problem.splits.test]
             .map(|set| self.evaluate(student, set, problem));
         let (val, test) = (val?, test?);

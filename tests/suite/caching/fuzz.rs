@@ -5,11 +5,11 @@
 use std::{fs, sync::OnceLock};
 
 use g2d::{CacheHeader, Result, Storage};
-use proptest::{collection::vec, prelude::*, sample::Index};
+use proptest::{collection::vec, prelude::*};
 use tch::Kind;
 
 use super::{batches, file};
-use crate::support::{Tiny, WIDTH, fuzz};
+use crate::support::{Spoil, Tiny, WIDTH, fuzz, spoil};
 
 fn read(bytes: &[u8]) -> Result<CacheHeader> {
     CacheHeader::read(&mut &*bytes, bytes.len() as u64)
@@ -33,12 +33,7 @@ fn valid() -> &'static [Vec<u8>; 2] {
 /// One change of a file's bytes.
 #[derive(Debug, Clone)]
 enum Change {
-    Set(Index, u8),
-    Cut(Index),
-    Insert(Index, Vec<u8>),
-    Remove(Index, usize),
-    /// Copies a stretch over another.
-    Copy(Index, Index, usize),
+    Bytes(Spoil),
     /// The length of the header.
     Prefix(u64),
     /// Text of the header, for the n-th place where it stands.
@@ -47,27 +42,9 @@ enum Change {
 
 impl Change {
     fn apply(&self, bytes: &mut Vec<u8>) {
-        if bytes.is_empty() {
-            return;
-        }
-        let length = bytes.len();
         match self {
-            Self::Set(at, byte) => bytes[at.index(length)] = *byte,
-            Self::Cut(at) => bytes.truncate(at.index(length)),
-            Self::Insert(at, new) => {
-                let at = at.index(length);
-                bytes.splice(at..at, new.iter().copied());
-            }
-            Self::Remove(at, count) => {
-                let at = at.index(length);
-                bytes.drain(at..(at + count).min(length));
-            }
-            Self::Copy(from, to, count) => {
-                let (from, to) = (from.index(length), to.index(length));
-                let count = (*count).min(length - from).min(length - to);
-                bytes.copy_within(from..from + count, to);
-            }
-            Self::Prefix(number) if length >= 8 => {
+            Self::Bytes(spoil) => spoil.apply(bytes),
+            Self::Prefix(number) if bytes.len() >= 8 => {
                 bytes[..8].copy_from_slice(&number.to_le_bytes());
             }
             Self::Prefix(_) => {}
@@ -102,15 +79,10 @@ const TEXTS: [(&str, &str); 16] = [
 ];
 
 fn change() -> impl Strategy<Value = Change> {
-    let index = any::<Index>;
     prop_oneof![
-        (index(), any::<u8>()).prop_map(|(at, byte)| Change::Set(at, byte)),
-        index().prop_map(Change::Cut),
-        (index(), vec(any::<u8>(), 1..9)).prop_map(|(at, new)| Change::Insert(at, new)),
-        (index(), 1..99_usize).prop_map(|(at, count)| Change::Remove(at, count)),
-        (index(), index(), 1..99_usize).prop_map(|(from, to, count)| Change::Copy(from, to, count)),
-        prop_oneof![any::<u64>(), 0..4096_u64, Just(u64::MAX - 7)].prop_map(Change::Prefix),
-        (0..TEXTS.len()).prop_map(|at| Change::Replace(TEXTS[at].0, TEXTS[at].1)),
+        5 => spoil().prop_map(Change::Bytes),
+        1 => prop_oneof![any::<u64>(), 0..4096_u64, Just(u64::MAX - 7)].prop_map(Change::Prefix),
+        1 => (0..TEXTS.len()).prop_map(|at| Change::Replace(TEXTS[at].0, TEXTS[at].1)),
     ]
 }
 

@@ -2,15 +2,12 @@
 
 use proptest::{collection::vec, prelude::*, sample::Index};
 
+use crate::support::{Spoil, spoil};
+
 /// One change.
 #[derive(Debug, Clone)]
 pub enum Change {
-    Set(Index, u8),
-    Cut(Index),
-    Insert(Index, Vec<u8>),
-    Remove(Index, usize),
-    /// Copies a stretch to another place.
-    Copy(Index, Index, usize),
+    Bytes(Spoil),
     /// Another word in place of the n-th number or name.
     Word(Index, &'static str),
 }
@@ -55,26 +52,8 @@ const WORDS: [&str; 34] = [
 
 impl Change {
     pub fn apply(&self, bytes: &mut Vec<u8>) {
-        let length = bytes.len();
-        if length == 0 {
-            return;
-        }
         match self {
-            Self::Set(at, byte) => bytes[at.index(length)] = *byte,
-            Self::Cut(at) => bytes.truncate(at.index(length)),
-            Self::Insert(at, new) => {
-                let at = at.index(length);
-                bytes.splice(at..at, new.iter().copied());
-            }
-            Self::Remove(at, count) => {
-                let at = at.index(length);
-                bytes.drain(at..(at + count).min(length));
-            }
-            Self::Copy(from, to, count) => {
-                let (from, to) = (from.index(length), to.index(length));
-                let part = bytes[from..(from + count).min(length)].to_vec();
-                bytes.splice(to..to, part);
-            }
+            Self::Bytes(spoil) => spoil.apply(bytes),
             Self::Word(which, word) => {
                 let words = words(bytes);
                 if !words.is_empty() {
@@ -101,14 +80,9 @@ fn words(bytes: &[u8]) -> Vec<(usize, usize)> {
 }
 
 pub fn changes() -> impl Strategy<Value = Vec<Change>> {
-    let index = any::<Index>;
     let change = prop_oneof![
-        1 => (index(), any::<u8>()).prop_map(|(at, byte)| Change::Set(at, byte)),
-        1 => index().prop_map(Change::Cut),
-        1 => (index(), vec(any::<u8>(), 1..6)).prop_map(|(at, new)| Change::Insert(at, new)),
-        1 => (index(), 1..30_usize).prop_map(|(at, count)| Change::Remove(at, count)),
-        1 => (index(), index(), 1..60_usize).prop_map(|(from, to, n)| Change::Copy(from, to, n)),
-        5 => (index(), 0..WORDS.len()).prop_map(|(at, word)| Change::Word(at, WORDS[word])),
+        5 => spoil().prop_map(Change::Bytes),
+        5 => (any::<Index>(), 0..WORDS.len()).prop_map(|(at, word)| Change::Word(at, WORDS[word])),
     ];
     vec(change, 0..4)
 }

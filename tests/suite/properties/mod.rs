@@ -3,12 +3,14 @@
 //!
 //! - `case.rs`: what is generated; `wrong.rs`: what may be wrong in a step, and in what words.
 //! - `model.rs`: a student and teachers of the case's shape, wrong when told to be.
-//! - `run.rs`: the case as a user's loop, and the claims.
+//! - `run.rs`: the case as a user's loop, errors and skipped steps; `obeys.rs`: what a step that was
+//!   made has done.
 //!
 //! `G2D_FUZZ_CASES=100000 cargo test --test suite properties` runs a hundred thousand cases.
 
 mod case;
 mod model;
+mod obeys;
 mod run;
 mod wrong;
 

@@ -1,22 +1,21 @@
-//! A case as a user's loop, and what must hold after each step.
+//! A case as a user's loop, and what must hold when a step ends in an error or is skipped.
 
 use g2d::{
     Batch, CachedTeacher, ConfidenceRatio, Error, G2dLoss, G2dTrainer, GradientCosine,
-    GradientNorm, GradientScope, HeadAccuracy, LossInput, LossRatio, LossTerms, Modality,
-    ModalityGap, NonFinite, Precision, Skipped, StepOutcome, StepReport, StudentConfidence,
-    SuppressedMode, Suppression, TeacherCka, UpdateRatio,
+    GradientNorm, HeadAccuracy, LossInput, LossRatio, LossTerms, Modality, ModalityGap, NonFinite,
+    Precision, Skipped, StepOutcome, StepReport, StudentConfidence, TeacherCka, UpdateRatio,
 };
 use proptest::{prelude::*, test_runner::TestCaseError};
-use tch::{Kind, Tensor, nn};
+use tch::{Tensor, nn};
 
 use super::{
-    case::{Case, Schedule, Step, Taught, Then},
+    case::{Case, Step, Taught, Then},
     model::{Mapped, Model, Now, Told},
     wrong::{Expected, Wrong},
 };
-use crate::support::{Snapshot, below, gradients, same, values};
+use crate::support::{Snapshot, gradients, same, values};
 
-type Holds = Result<(), TestCaseError>;
+pub(super) type Holds = Result<(), TestCaseError>;
 
 const IDS: i64 = 100;
 
@@ -63,17 +62,17 @@ fn id(i: usize) -> i64 {
     IDS * (1 + i as i64)
 }
 
-fn failed(error: Error) -> TestCaseError {
+pub(super) fn failed(error: Error) -> TestCaseError {
     TestCaseError::fail(error.to_string())
 }
 
 /// The window that is open, as the caller knows it.
-struct Open {
-    place: u64,
+pub(super) struct Open {
+    pub place: u64,
     /// Who learnt in it so far.
-    learnt: Vec<bool>,
+    pub learnt: Vec<bool>,
     /// All variables at its beginning.
-    before: Snapshot,
+    pub before: Snapshot,
     /// Has it a gradient that is not finite?
     steep: bool,
 }
@@ -84,13 +83,13 @@ impl Open {
     }
 }
 
-struct Run<'a> {
-    case: &'a Case,
+pub(super) struct Run<'a> {
+    pub case: &'a Case,
     now: Now,
     trainer: G2dTrainer,
-    optimizer: nn::Optimizer,
-    open: Open,
-    model: &'a Model,
+    pub optimizer: nn::Optimizer,
+    pub open: Open,
+    pub model: &'a Model,
 }
 
 impl Run<'_> {
@@ -240,113 +239,6 @@ impl Run<'_> {
         self.optimizer.step();
         prop_assert!(same(&values(&self.model.vs), &self.open.before), "a trace of a skipped step");
         self.open.place = 0;
-        Ok(())
-    }
-
-    /// Gradients are as the plans of the window say, and the optimizer moves who may move.
-    fn ready(&mut self, report: &StepReport) -> Holds {
-        let grads = gradients(&self.model.vs);
-        let own: Vec<_> = (0..self.case.k()).map(|m| below(&grads, &format!("m{m}"))).collect();
-        let params = self.model.params();
-        for (m, own) in own.iter().enumerate() {
-            let all = params.encoder(m).len();
-            match self.case.suppression {
-                _ if self.open.learnt[m] => prop_assert_eq!(own.len(), all, "m{}", m),
-                Suppression::SkipBackward => prop_assert!(own.is_empty(), "m{} has a gradient", m),
-                Suppression::ZeroGradient(_) if report.present[m] == 0 => {
-                    prop_assert!(own.is_empty(), "m{} has a gradient", m);
-                }
-                Suppression::ZeroGradient(scope) => {
-                    prop_assert_eq!(own.len(), all, "m{}", m);
-                    for (name, g) in own {
-                        let acts = scope == GradientScope::All || g.dim() == 4;
-                        let zero = g.eq(0.0).all().int64_value(&[]) == 1;
-                        prop_assert!(!acts || zero, "the gradient of {} is not 0", name);
-                    }
-                }
-            }
-        }
-        self.optimizer.step();
-        let after = values(&self.model.vs);
-        for m in (0..self.case.k()).filter(|&m| own[m].is_empty()) {
-            let path = format!("m{m}");
-            let (before, mut after) = (below(&self.open.before, &path), below(&after, &path));
-            if self.case.mode == SuppressedMode::Train {
-                after.retain(|name, _| !name.contains("running"));
-            }
-            for (name, tensor) in after {
-                prop_assert!(tensor.equal(&before[&name]), "{} moved", name);
-            }
-        }
-        self.open.place = 0;
-        Ok(())
-    }
-
-    /// The report fits the batch and its own plan.
-    fn describes(&self, step: &Step, report: &StepReport) -> Holds {
-        let (case, k) = (self.case, self.case.k());
-        let count = |flags: &Option<Vec<bool>>| match flags {
-            Some(flags) => flags.iter().filter(|here| **here).count() as i64,
-            None => step.rows as i64,
-        };
-        let present: Vec<_> = step.present.iter().map(count).collect();
-        prop_assert_eq!(&report.present, &present);
-        prop_assert_eq!(report.batch_size, step.rows as i64);
-        prop_assert_eq!(
-            (report.window.place, report.window.length),
-            (self.open.place, case.window)
-        );
-        prop_assert_eq!(report.logits.size(), [step.rows as i64, case.columns]);
-        prop_assert!(!report.logits.requires_grad() && !report.terms.total.requires_grad());
-
-        let kappa = report.plan.kappa();
-        prop_assert_eq!(kappa.len(), k);
-        for m in 0..k {
-            prop_assert!((0.0..=1.0).contains(&kappa[m]) && (present[m] > 0 || kappa[m] == 0.0));
-            let taught = !case.teachers.is_empty() && present[m] > 0;
-            let distillation = &case.distillation;
-            let alpha = distillation.alpha * distillation.feature_weight.of(m);
-            let beta = distillation.beta * distillation.logit_weight.of(m);
-            prop_assert_eq!(report.confidence[m].is_some(), taught);
-            prop_assert_eq!(report.terms.feature[m].is_some(), taught && alpha != 0.0);
-            prop_assert_eq!(report.terms.logit[m].is_some(), taught && beta != 0.0);
-        }
-        if report.outcome.skipped().is_none() {
-            self.plan(report, kappa, &present)?;
-            self.total(report)?;
-        }
-        Ok(())
-    }
-
-    /// The plan is one of the schedule's.
-    fn plan(&self, report: &StepReport, kappa: &[f64], present: &[i64]) -> Holds {
-        let epoch = report.at.epoch;
-        let joint = || (0..kappa.len()).all(|m| kappa[m] == f64::from(u8::from(present[m] > 0)));
-        let alone = || kappa.iter().filter(|k| **k > 0.0).eq([&1.0]);
-        let fits = match &self.case.schedule {
-            Schedule::Joint => joint(),
-            Schedule::Sequential(stages, _) if epoch < stages.iter().sum() => alone(),
-            Schedule::PerBatch(first, last) if (*first..=*last).contains(&epoch) => alone(),
-            Schedule::Partial(_, end, _) if epoch < *end => kappa.contains(&1.0),
-            _ => joint(),
-        };
-        prop_assert!(fits, "{:?} in epoch {} for {:?}", kappa, epoch, present);
-        Ok(())
-    }
-
-    /// The total is the weighted sum of its terms.
-    fn total(&self, report: &StepReport) -> Holds {
-        let seen = report.read().map_err(failed)?;
-        let distillation = &self.case.distillation;
-        let mut sum = distillation.task_weight * seen.task;
-        for m in 0..self.case.k() {
-            let alpha = distillation.alpha * distillation.feature_weight.of(m);
-            let beta = distillation.beta * distillation.logit_weight.of(m);
-            sum += alpha * seen.feature[m].unwrap_or(0.0) + beta * seen.logit[m].unwrap_or(0.0);
-        }
-        let close = if self.case.kind == Kind::Double { 1e-9 } else { 1e-3 };
-        let error = (seen.total - sum).abs();
-        prop_assert!(error <= close * (1.0 + sum.abs()), "{} against {}", seen.total, sum);
         Ok(())
     }
 
