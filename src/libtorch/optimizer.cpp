@@ -20,6 +20,8 @@ using Tensors = std::vector<at::Tensor>;
 at::Tensor gradient_of(const at::Tensor &parameter) {
   const at::Tensor &gradient = parameter.grad();
   TORCH_CHECK(gradient.layout() == at::kStrided, "sparse gradients are not supported");
+  TORCH_CHECK(parameter.is_non_overlapping_and_dense(),
+              "a parameter that is a view with gaps is not supported");
   if (gradient.strides() == parameter.strides() && gradient.dtype() == parameter.dtype())
     return gradient;
   return at::empty_like(parameter).copy_(gradient);

@@ -86,7 +86,8 @@ impl Optimizer {
     /// One step. Waits for nothing.
     ///
     /// # Errors
-    /// [`Error::Torch`](crate::Error::Torch) for gradients that are sparse, and what libtorch refuses.
+    /// [`Error::Torch`](crate::Error::Torch) for gradients that are sparse, parameters that are views
+    /// with gaps, and what libtorch refuses.
     pub fn step(&mut self) -> Result<()> {
         let factor = self.factor;
         self.groups.iter_mut().try_for_each(|group| group.step(factor))

@@ -181,3 +181,23 @@ fn a_suppressed_encoder_is_not_moved_and_tch_s_optimizer_agrees() {
     assert_same(&parameters("m0."), &before[0]);
     assert!(parameters("m1.").iter().all(|(name, t)| !t.equal(&before[1][name])));
 }
+
+/// The kernels walk over parameters as flat memory: gaps would be read as numbers.
+#[test]
+fn what_lies_with_gaps_or_has_sparse_gradients_is_refused() {
+    let vs = nn::VarStore::new(Device::Cpu);
+    let mut wide = vs.root().zeros("wide", &[4, 4]);
+    let mut optimizer = Optimizer::of(&vs, Sgd::default()).build().unwrap();
+    let gaps = Tensor::zeros([4, 8], (Kind::Float, Device::Cpu)).slice(1, 0, 8, 2);
+    wide.set_data(&gaps);
+    wide.sum(Kind::Float).backward();
+    crate::support::refused(optimizer.step(), &["step SGD", "view with gaps"]);
+
+    let vs = nn::VarStore::new(Device::Cpu);
+    let config = nn::EmbeddingConfig { sparse: true, ..Default::default() };
+    let table = nn::embedding(vs.root() / "table", 5, 3, config);
+    let mut optimizer = Optimizer::of(&vs, AdamW::default()).build().unwrap();
+    let rows = Tensor::from_slice(&[1_i64, 3]);
+    rows.apply(&table).sum(Kind::Float).backward();
+    crate::support::refused(optimizer.step(), &["step Adam", "sparse"]);
+}
