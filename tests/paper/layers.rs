@@ -16,10 +16,10 @@ use tch::{
 const BACKBONES: [(Backbone, [i64; 2]); 2] =
     [(Backbone::ResNet18, [65, 47]), (Backbone::Compact, [28, 28])];
 
-fn batch(side: [i64; 2]) -> Batch {
+fn batch(side: [i64; 2], kind: Kind) -> Batch {
     let input = |channels: i64| {
         let size = [4, channels, side[0], side[1]];
-        Tensor::randn(size, (Kind::Float, Device::Cpu))
+        Tensor::randn(size, (kind, Device::Cpu))
     };
     Batch::new([input(1), input(3)], Tensor::from_slice(&[0_i64, 1, 2, 1]))
 }
@@ -61,7 +61,7 @@ fn a_folded_teacher_says_the_same() {
             }
             let plain = net.into_teacher("visual", &mut vs);
             let folded = other.into_folded_teacher("visual", &mut copy);
-            let batch = batch(side);
+            let batch = batch(side, Kind::Float);
             let (plain, folded) = (plain.output(1, &batch), folded.output(1, &batch));
             let (plain, folded) = (plain.unwrap(), folded.unwrap());
             assert_close(&folded.features, &plain.features, 1e-5);
@@ -78,11 +78,13 @@ fn step(backbone: Backbone, batch: &Batch, last: bool, of: &mut VarStore) -> (f6
     let names = [("audio", 1), ("visual", 3)].map(|(m, c)| (Modality::new(m), c));
     let config = ClassifierConfig { backbone, ..ClassifierConfig::authors(FusionKind::Late) };
     let student = FusionClassifier::new(&vs, &names, 3, config).unwrap();
+    vs.set_kind(Kind::Double);
     if last {
         g2d::channels_last(&vs).unwrap();
     }
     if of.is_empty() {
         FusionClassifier::new(of, &names, 3, config).unwrap();
+        of.set_kind(Kind::Double);
         of.copy(&vs).unwrap();
     }
     vs.copy(of).unwrap();
@@ -105,16 +107,18 @@ fn step(backbone: Backbone, batch: &Batch, last: bool, of: &mut VarStore) -> (f6
     (report.terms.total.double_value(&[]), gradients.collect())
 }
 
+/// In `Double`: in `Float` other sums flip ReLUs at random, and batch norm over four samples makes much
+/// of it.
 #[test]
 fn channels_last_weights_learn_the_same() {
     for (backbone, side) in BACKBONES {
-        let batch = batch(side);
+        let batch = batch(side, Kind::Double);
         let mut weights = VarStore::new(Device::Cpu);
         let plain = step(backbone, &batch, false, &mut weights);
         let last = step(backbone, &batch, true, &mut weights);
-        approx::assert_relative_eq!(plain.0, last.0, max_relative = 1e-5);
+        approx::assert_relative_eq!(plain.0, last.0, max_relative = 1e-10);
         assert_eq!(plain.1.len(), last.1.len());
-        plain.1.iter().zip(&last.1).for_each(|(plain, last)| assert_close(last, plain, 1e-3));
+        plain.1.iter().zip(&last.1).for_each(|(plain, last)| assert_close(last, plain, 1e-9));
     }
 }
 
