@@ -81,7 +81,7 @@ fn main() -> Result<()> {
         .encoders(ModalityParams::by_name(&vs, model.modalities())?)
         .teacher(teacher(0, "a")?)
         .teacher(teacher(1, "b")?)
-        .scheduler(Sequential::stages([epochs / 2]))
+        .scheduler(Sequential::new([epochs / 2]))
         .build(&model)?;
     // g2d: end
 

@@ -9,7 +9,7 @@ pub type Result<T> = std::result::Result<T, Error>;
 
 /// Everything that can go wrong in g2d.
 ///
-/// A message names the thing, says what was expected and what came, and how to mend it. An error
+/// A message names the thing, says what was expected and what came, and a hint. An error
 /// leaves parameters, optimizer and files as they were: inputs are checked before any layer runs,
 /// and the loss before `backward`.
 #[derive(Debug, thiserror::Error)]
@@ -66,7 +66,7 @@ pub enum Error {
 
 /// The three parts of a useful message.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{what}: expected {expected}, found {found}; {mend}")]
+#[error("{what}: expected {expected}, found {found}; {hint}")]
 pub struct Mismatch {
     /// The thing that is wrong.
     pub what: String,
@@ -75,7 +75,7 @@ pub struct Mismatch {
     /// What it was.
     pub found: String,
     /// What the caller can do.
-    pub mend: String,
+    pub hint: String,
 }
 
 impl Mismatch {
@@ -84,13 +84,13 @@ impl Mismatch {
         what: impl Into<String>,
         expected: impl Into<String>,
         found: impl Into<String>,
-        mend: impl Into<String>,
+        hint: impl Into<String>,
     ) -> Self {
         Self {
             what: what.into(),
             expected: expected.into(),
             found: found.into(),
-            mend: mend.into(),
+            hint: hint.into(),
         }
     }
 }
@@ -124,11 +124,11 @@ impl Error {
         what: impl Into<String>,
         expected: impl Into<String>,
         found: impl Into<String>,
-        mend: impl Into<String>,
+        hint: impl Into<String>,
     ) -> Self {
         Self::Data {
             path: path.to_path_buf(),
-            mismatch: Mismatch::new(what, expected, found, mend),
+            mismatch: Mismatch::new(what, expected, found, hint),
         }
     }
 }
@@ -152,9 +152,9 @@ macro_rules! mismatch_constructors {
             what: impl Into<String>,
             expected: impl Into<String>,
             found: impl Into<String>,
-            mend: impl Into<String>,
+            hint: impl Into<String>,
         ) -> Error {
-            Error::$variant(Mismatch::new(what, expected, found, mend))
+            Error::$variant(Mismatch::new(what, expected, found, hint))
         }
     )*};
 }

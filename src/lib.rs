@@ -2,95 +2,70 @@
 #![deny(missing_docs)]
 #![deny(unsafe_code)]
 
-mod batch;
+pub mod batch;
 pub mod checkpoint;
-mod diagnosis;
-mod error;
+pub mod data;
+pub mod diagnosis;
+pub mod error;
 mod file;
-mod host;
-mod layout;
 mod libtorch;
-mod loss;
+pub mod loss;
 mod mean;
 pub mod metrics;
 mod modality;
-mod modulation;
+pub mod modulation;
 mod number;
 pub mod optim;
 #[cfg(feature = "paper")]
 pub mod paper;
-mod params;
-mod parts;
-mod probe;
-mod projection;
+mod parameters;
+pub mod probe;
 pub mod record;
 #[cfg(feature = "report")]
 pub mod report;
-mod rows;
-mod smp;
+pub mod schedule;
 mod state;
+pub mod step;
 mod student;
-mod teacher;
-mod teaching;
-mod trainer;
-mod variables;
+pub mod teacher;
+pub mod trainer;
+mod transfer;
 pub mod weights;
 
 pub use batch::Batch;
-pub use diagnosis::{
-    Advice, Better, Diagnosis, Evidence, Finding, FindingKind, Metric, Thresholds,
-};
-pub use error::{Error, Mismatch, Result};
-pub use file::Digest;
-#[doc(hidden)]
-pub use host::device_reads;
-pub use layout::channels_last;
-pub use loss::{
-    Classification, Confidence, ConfidenceKind, Distillation, ExponentialError, FeatureReduction,
-    G2dLoss, InverseError, Labels, LossInput, LossTerms, Regression, TrueClassProbability,
-};
+pub use error::{Error, Result};
+pub use loss::G2dLoss;
 pub use modality::{Modality, PerModality};
-pub use modulation::{GradientModulation, SeenGradients};
-pub use params::ModalityParams;
-pub use probe::{
-    Absence, ConfidenceRatio, GradientCosine, GradientNorm, HeadAccuracy, ImbalanceProbe,
-    LinearProbe, LossRatio, Measurement, ModalityGap, Observation, SeenTerms, Shapley,
-    StudentConfidence, TeacherCka, UpdateRatio, Worth,
-};
-pub use projection::FeatureProjection;
-pub use rows::Rows;
-pub use smp::{
-    Candidates, Joint, Partial, PerBatch, Plan, Progress, Ranking, Schedule, Sequential,
-    SmpScheduler,
-};
-pub use state::State;
+pub use parameters::ModalityParams;
+pub use probe::ImbalanceProbe;
+pub use schedule::SmpScheduler;
+pub use step::{EpochReport, StepOutcome, StepReport};
 pub use student::Student;
-pub use teacher::{
-    CacheFile, CacheHeader, CacheIdentity, CachedTeacher, HostView, ModuleTeacher, ScriptOutput,
-    Storage, Teacher, TeacherOutput, TorchScriptTeacher, UnimodalModel,
-};
-pub use teaching::{Keep, Taught, TeachingEpoch, UnimodalTrainer};
-pub use trainer::{
-    EpochReport, G2dTrainer, G2dTrainerBuilder, GradientScope, LossScale, LossScaling, NonFinite,
-    NonFiniteSource, Precision, Predictions, Skipped, StepOutcome, StepReport, StepValues,
-    SuppressedMode, Suppression, TrainerState, Window, evaluate, evaluate_teacher,
-};
+pub use teacher::{Teacher, TeacherOutput};
+pub use trainer::{G2dTrainer, evaluate};
 
-/// The code of the guide is tested.
+/// The names that nearly every program with g2d uses.
+///
+/// [`Error`] and [`Result`] are left out: a glob import of `Result` would hide the standard one.
+pub mod prelude {
+    pub use crate::batch::Batch;
+    pub use crate::loss::G2dLoss;
+    pub use crate::modality::{Modality, PerModality};
+    pub use crate::parameters::ModalityParams;
+    pub use crate::probe::ImbalanceProbe;
+    pub use crate::schedule::SmpScheduler;
+    pub use crate::step::{EpochReport, StepOutcome, StepReport};
+    pub use crate::student::Student;
+    pub use crate::teacher::{Teacher, TeacherOutput};
+    pub use crate::trainer::{G2dTrainer, evaluate};
+}
+
+/// Tests the code of docs/adopting.md.
 #[cfg(doctest)]
 #[doc = include_str!("../docs/adopting.md")]
 mod adopting {}
 
-/// So is that of the guide to checkpoints.
+/// Tests the code of docs/checkpoints.md.
 #[cfg(doctest)]
 #[doc = include_str!("../docs/checkpoints.md")]
 mod checkpoints {}
-
-/// What most users import: the traits, the trainer and the common parts.
-pub mod prelude {
-    pub use crate::{
-        Batch, CachedTeacher, Classification, Distillation, G2dLoss, G2dTrainer, ImbalanceProbe,
-        Joint, Modality, ModalityParams, ModuleTeacher, Regression, Sequential, SmpScheduler,
-        Student, Teacher, TorchScriptTeacher, UnimodalTrainer,
-    };
-}

@@ -3,7 +3,11 @@
 use serde::{Deserialize, Serialize};
 use tch::{Device, Tensor};
 
-use crate::{Error, Result, host};
+use crate::{
+    error::{Error, Result},
+    number::Numbers,
+    transfer,
+};
 
 /// A weighted mean that stays on the device.
 #[derive(Debug, Default)]
@@ -25,7 +29,7 @@ impl Mean {
     /// Counts the scalar `value` `weight` times.
     pub(crate) fn add(&mut self, value: &Tensor, weight: f64) -> Result<()> {
         let add = || {
-            let value = value.f_detach()?.f_to_kind(host::wide_kind(value.device()))? * weight;
+            let value = value.f_detach()?.f_to_kind(transfer::wide_kind(value.device()))? * weight;
             match &self.sum {
                 Some(sum) => sum.f_to_device(value.device())?.f_add(&value),
                 None => Ok(value),
@@ -41,7 +45,7 @@ impl Mean {
         self.weight += weight;
     }
 
-    /// All means in one transfer; `None` for one that counted nothing.
+    /// All means in one host; `None` for one that counted nothing.
     pub(crate) fn read_all<'a>(
         means: impl IntoIterator<Item = &'a Self>,
     ) -> Result<Vec<Option<f64>>> {
@@ -53,7 +57,7 @@ impl Mean {
         // A restored mean that has counted nothing since is still on the host.
         let sums: Vec<Tensor> =
             means.iter().map(|m| m.sum.as_ref().unwrap_or(&zero).to_device(device)).collect();
-        let sums = host::read_scalars(&sums)?;
+        let sums = transfer::read_scalars(&sums)?;
         Ok(sums
             .iter()
             .zip(means)
@@ -69,8 +73,20 @@ impl Mean {
 
     /// Its numbers; waits for the device.
     pub(crate) fn state(&self) -> Result<MeanState> {
-        let sum = host::read_scalars(self.sum.as_slice())?.first().copied();
+        let sum = transfer::read_scalars(self.sum.as_slice())?.first().copied();
         Ok(MeanState { sum, weight: self.weight })
+    }
+}
+
+impl Numbers for MeanState {
+    type Form = Self;
+
+    fn form(&self) -> Self {
+        self.clone()
+    }
+
+    fn of(form: Self) -> Option<Self> {
+        Some(form)
     }
 }
 

@@ -5,7 +5,7 @@
 
 use tch::{Device, Kind, TchError, Tensor};
 
-use crate::{Error, Result, error};
+use crate::error::{self, Error, Result};
 
 /// Share of rows of `logits` [N, C] whose largest entry is at the label in `targets` \[N\], in [0, 1].
 ///
@@ -62,8 +62,8 @@ pub fn r2(predictions: &Tensor, targets: &Tensor) -> Result<f64> {
     let (p, y) = values(predictions, targets)?;
     if y.max().double_value(&[]) == y.min().double_value(&[]) {
         let found = format!("{} of {}", y.numel(), y.double_value(&[0]));
-        let mend = "R² compares with their mean, which would be right: use the MAE";
-        return Err(error::target("R²", "targets that vary", found, mend));
+        let hint = "R² compares with their mean, which would be right: use the MAE";
+        return Err(error::target("R²", "targets that vary", found, hint));
     }
     let around = mean((&y - y.mean(Kind::Double)).square())?;
     Ok(1.0 - mean((p - y).square())? / around)
@@ -77,8 +77,8 @@ pub fn mape(predictions: &Tensor, targets: &Tensor) -> Result<f64> {
     let (p, y) = values(predictions, targets)?;
     let zeros = y.eq(0.0).sum(Kind::Int64).int64_value(&[]);
     if zeros > 0 {
-        let mend = "use the MAE, or a target without zeros";
-        return Err(error::target("MAPE", "no target of 0", format!("{zeros}"), mend));
+        let hint = "use the MAE, or a target without zeros";
+        return Err(error::target("MAPE", "no target of 0", format!("{zeros}"), hint));
     }
     mean(((p - &y) / y).abs() * 100.0)
 }
@@ -100,8 +100,8 @@ fn values(predictions: &Tensor, targets: &Tensor) -> Result<(Tensor, Tensor)> {
             || tensor.f_detach()?.f_to_device(Device::Cpu)?.f_to_kind(Kind::Double)?.f_view(-1);
         let flat = moved().map_err(failed)?;
         if flat.isfinite().all().int64_value(&[]) == 0 {
-            let mend = "check the network's weights and inputs for NaN";
-            return Err(error::non_finite(what, "finite values", "NaN or infinity", mend));
+            let hint = "check the network's weights and inputs for NaN";
+            return Err(error::non_finite(what, "finite values", "NaN or infinity", hint));
         }
         Ok(flat)
     };

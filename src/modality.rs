@@ -4,7 +4,7 @@ use std::{fmt, sync::Arc};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Result, error};
+use crate::error::{self, Result};
 
 /// The name of a modality, such as `audio`.
 ///
@@ -98,7 +98,7 @@ impl<T: Copy> PerModality<T> {
     ///
     /// # Panics
     /// If `m` is not below the number of values; the trainer's builder has checked it.
-    pub fn of(&self, m: usize) -> T {
+    pub fn get(&self, m: usize) -> T {
         match self {
             Self::All(value) => *value,
             Self::Each(values) => values[m],

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
-use crate::{Result, error};
+use crate::error::{self, Result};
 
 /// What a scheduler, a probe or a gradient modulation must get back for a run to go on as if it had
 /// never stopped: JSON that only its owner reads.
@@ -20,9 +20,9 @@ impl State {
     /// `memory` as JSON, every bit of a finite number kept.
     ///
     /// # Errors
-    /// [`Error::Config`](crate::Error::Config) for what JSON cannot hold (a map whose keys are not
+    /// [`Error::Config`](crate::error::Error::Config) for what JSON cannot hold (a map whose keys are not
     /// text).
-    pub fn of(memory: &impl Serialize) -> Result<Self> {
+    pub fn new(memory: &impl Serialize) -> Result<Self> {
         let value = serde_json::to_value(memory).map_err(|e| {
             error::config(
                 "state of a part",
@@ -37,7 +37,7 @@ impl State {
     /// What [`of`](Self::of) was given; `what` names the part in the error.
     ///
     /// # Errors
-    /// [`Error::Config`](crate::Error::Config) if it is of another form.
+    /// [`Error::Config`](crate::error::Error::Config) if it is of another form.
     pub fn read<T: DeserializeOwned>(&self, what: &str) -> Result<T> {
         T::deserialize(&self.0).map_err(|e| {
             error::config(

@@ -2,7 +2,7 @@
 
 use tch::Tensor;
 
-use crate::{Batch, Modality, Result};
+use crate::{batch::Batch, error::Result, modality::Modality};
 
 /// A multimodal model: an encoder per modality and a fusion.
 ///
@@ -14,7 +14,7 @@ use crate::{Batch, Modality, Result};
 /// - `modalities` returns the same names in the same order for the life of the model; every index
 ///   `m` in the crate is an index into it.
 /// - `encode(m, …)` reads only the input of modality `m`, its encoder, and layers that modalities
-///   share and none owns ([`ModalityParams`](crate::ModalityParams)), and returns features
+///   share and none owns ([`ModalityParams`](crate::parameters::ModalityParams)), and returns features
 ///   [B, d_m], or [B, T, d_m] and the like, which `fuse` and `distilled_features` understand. It is
 ///   given the samples that have `m` alone, and not called where there are none.
 /// - What looks at several modalities at once (cross-attention, say) belongs in `fuse`. A mask of
@@ -25,7 +25,7 @@ use crate::{Batch, Modality, Result};
 /// - Neither switches gradients on or off.
 ///
 /// A panic of tch inside (a layer fed the wrong shape, say) unwinds to the caller of
-/// [`G2dTrainer::step`](crate::G2dTrainer::step) with gradient mode as it was before.
+/// [`G2dTrainer::step`](crate::trainer::G2dTrainer::step) with gradient mode as it was before.
 ///
 /// # Example
 /// ```
@@ -83,7 +83,7 @@ pub trait Student {
     /// What modality `m` alone would predict, [B, C], where the fusion can say it.
     ///
     /// Called without gradient, in evaluation, by probes and by a
-    /// [`GradientModulation`](crate::GradientModulation). `None` (the default) leaves the accuracy of
+    /// [`GradientModulation`](crate::modulation::Modulate). `None` (the default) leaves the accuracy of
     /// this modality's head out of reports.
     fn unimodal_logits(&self, m: usize, features: &[Tensor]) -> Option<Tensor> {
         let _ = (m, features);

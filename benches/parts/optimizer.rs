@@ -25,7 +25,7 @@ fn parameters() -> VarStore {
 
 fn both(c: &mut Criterion, name: &str, ours: Rule, theirs: impl OptimizerConfig) {
     let vs = parameters();
-    let mut ours = Optimizer::of(&vs, ours).build().unwrap();
+    let mut ours = Optimizer::builder(&vs, ours).build().unwrap();
     c.bench_function(&format!("{name}/ours"), |b| b.iter(|| ours.step().unwrap()));
     let vs = parameters();
     let mut theirs = theirs.build(&vs, 1e-6).unwrap();

@@ -55,12 +55,12 @@ pub fn confidence(c: &mut Criterion) {
 
 pub fn plan(c: &mut Criterion) {
     for k in [2, 8] {
-        let mut scheduler = Sequential::stages([1]);
+        let mut scheduler = Sequential::new([1]);
         scheduler.bind(&Modality::list((0..k).map(|m| format!("m{m}")))).unwrap();
         let rho: Vec<f64> = (0..k).map(|m| f64::from(m) / f64::from(k)).collect();
         c.bench_function(&format!("plan/{k} modalities"), |b| {
             b.iter(|| {
-                let candidates = Candidates::of(black_box(&rho).clone());
+                let candidates = Candidates::from_confidence(black_box(&rho).clone());
                 scheduler.plan(Progress::default(), &candidates).unwrap()
             });
         });

@@ -54,7 +54,8 @@ pub fn many(k: usize, phase: Phase) -> Result<Contestant> {
     let vs = VarStore::new(Device::Cpu);
     let modalities: Vec<_> = (0..k).map(|m| (Modality::new(format!("m{m}")), 1)).collect();
     let student = FusionClassifier::new(&vs, &modalities, 10, ClassifierConfig::default())?;
-    let mut optimizer = Optimizer::of(&vs, Sgd { momentum: 0.9, ..Default::default() }).build()?;
+    let mut optimizer =
+        Optimizer::builder(&vs, Sgd { momentum: 0.9, ..Default::default() }).build()?;
     let input = |_| Tensor::randn([ROWS, 1, 28, 28], (Kind::Float, Device::Cpu));
     let labels = Tensor::arange(ROWS, (Kind::Int64, Device::Cpu)).remainder(10);
     let batch = Batch::new((0..k).map(input).collect::<Vec<_>>(), labels)
@@ -69,7 +70,7 @@ pub fn many(k: usize, phase: Phase) -> Result<Contestant> {
         builder = builder.teacher(CachedTeacher::record(&live, m, [batch.to_device(Device::Cpu)])?);
     }
     if phase == Phase::Suppressed {
-        builder = builder.scheduler(Sequential::stages([1]));
+        builder = builder.scheduler(Sequential::new([1]));
     }
     let mut trainer = builder.build(&student)?;
     Ok(Box::new(move || {

@@ -57,10 +57,10 @@ pub fn g2d(
         .precision(precision)
         .suppressed_mode(mode);
     if phase == Phase::Suppressed {
-        builder = builder.scheduler(Sequential::stages([1]));
+        builder = builder.scheduler(Sequential::new([1]));
     }
     for teacher in teachers {
-        builder = builder.boxed_teacher(teacher);
+        builder = builder.teacher(teacher);
     }
     let mut trainer = builder.build(&setting.borrow().student)?;
     Ok(Box::new(move || {

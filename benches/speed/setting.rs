@@ -53,7 +53,7 @@ impl Setting {
             g2d::channels_last(&vs)?;
         }
         let rule = Sgd { lr: 1e-3, momentum: 0.9, weight_decay: 1e-4, ..Default::default() };
-        let optimizer = Optimizer::of(&vs, rule).build()?;
+        let optimizer = Optimizer::builder(&vs, rule).build()?;
         let teachers = [teacher(0, channels_last)?, teacher(1, channels_last)?];
         let batches = (0..BATCHES).map(|i| batch(shape, i, &teachers[0]));
         let batches = batches.collect::<Result<Vec<_>>>()?;

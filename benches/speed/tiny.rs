@@ -49,7 +49,8 @@ pub fn microseconds(k: usize, phase: Phase, steps: usize) -> Result<[f64; 2]> {
         |name: &str, input, output| nn::linear(vs.root() / name, input, output, Default::default());
     let encoders = names.iter().map(|name| linear(name.name(), WIDTH, WIDTH)).collect();
     let student = Tiny { encoders, head: linear("head", WIDTH * k as i64, CLASSES), names };
-    let mut optimizer = Optimizer::of(&vs, Sgd { momentum: 0.9, ..Default::default() }).build()?;
+    let mut optimizer =
+        Optimizer::builder(&vs, Sgd { momentum: 0.9, ..Default::default() }).build()?;
     let options = (Kind::Float, Device::Cpu);
     let inputs: Vec<_> = (0..k).map(|_| Tensor::randn([ROWS, WIDTH], options)).collect();
     let labels = Tensor::arange(ROWS, (Kind::Int64, Device::Cpu)).remainder(CLASSES);
@@ -58,7 +59,7 @@ pub fn microseconds(k: usize, phase: Phase, steps: usize) -> Result<[f64; 2]> {
     let mut builder = G2dTrainer::builder(Classification::default())
         .encoders(ModalityParams::by_name(&vs, &student.names)?);
     if phase == Phase::Suppressed {
-        builder = builder.scheduler(Sequential::stages([1]));
+        builder = builder.scheduler(Sequential::new([1]));
     }
     let mut answers: Vec<TeacherOutput> = Vec::new();
     for (m, name) in student.names.iter().enumerate() {

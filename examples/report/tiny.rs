@@ -62,7 +62,7 @@ pub fn record(folder: &Path) -> Result<Vec<PathBuf>> {
 fn run(folder: &Path, name: &str, stage: u64, train: &[Sample], val: &[Sample]) -> Result<PathBuf> {
     let vs = nn::VarStore::new(Device::Cpu);
     let model = Model::new(&vs);
-    let mut optimizer = Optimizer::of(&vs, Sgd { lr: 0.05, ..Default::default() }).build()?;
+    let mut optimizer = Optimizer::builder(&vs, Sgd { lr: 0.05, ..Default::default() }).build()?;
     let encoders = || ModalityParams::by_name(&vs, model.modalities());
     let mut info = RunInfo::new(name, model.modalities(), Device::Cpu)
         .config(&serde_json::json!({"epochs": EPOCHS, "stage": stage, "optimizer": {"name": "sgd", "lr": 0.05}}))?
@@ -77,7 +77,7 @@ fn run(folder: &Path, name: &str, stage: u64, train: &[Sample], val: &[Sample]) 
         builder = builder.teacher(teacher);
     }
     builder = if stage > 0 {
-        builder.scheduler(Sequential::stages([stage]))
+        builder.scheduler(Sequential::new([stage]))
     } else {
         builder.scheduler(Joint::default())
     };
@@ -105,7 +105,7 @@ fn run(folder: &Path, name: &str, stage: u64, train: &[Sample], val: &[Sample]) 
     seen.fused = Some(last[0].1 / 100.0);
     seen.heads = last[1..].iter().map(|(_, head)| Some(head / 100.0)).collect();
     seen.teachers = info.teachers.iter().map(|t| Some(t.scores[0].1 / 100.0)).collect();
-    let diagnosis = Some(Diagnosis::of(&seen, &Thresholds::default())?);
+    let diagnosis = Some(Diagnosis::from_evidence(&seen, &Thresholds::default())?);
     recorders.finish(&Outcome { scores: last, diagnosis, ..Default::default() });
     ensure!(recorders.failures().is_empty(), "not all was recorded: {:?}", recorders.failures());
     Ok(folder.to_owned())

@@ -124,7 +124,7 @@ impl Method {
         let Schedule { stages, ranking, partial_alpha, .. } = schedule;
         match self {
             Self::JointSmp | Self::G2dSmp => {
-                Box::new(Sequential::stages(stages.as_slice()).ranking(ranking.clone()))
+                Box::new(Sequential::new(stages.as_slice()).ranking(ranking.clone()))
             }
             Self::G2dPartial => {
                 let all = 0..stages.iter().sum();

@@ -7,8 +7,11 @@ use std::{
 
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{Parts, Snapshot, write};
-use crate::{Error, Result, State, error};
+use super::{RunParts, Snapshot, write};
+use crate::{
+    error::{self, Error, Result},
+    state::State,
+};
 
 /// What the folders of snapshots begin with.
 const PREFIX: &str = "snapshot-";
@@ -17,7 +20,7 @@ const PREFIX: &str = "snapshot-";
 ///
 /// One process writes to it at a time. Older snapshots are removed once a new one is safe.
 #[derive(Debug)]
-pub struct Checkpoints {
+pub struct SnapshotFolder {
     folder: PathBuf,
     last: usize,
     best: Best,
@@ -36,7 +39,7 @@ pub enum Best {
     Lowest,
 }
 
-impl Checkpoints {
+impl SnapshotFolder {
     /// Opens the folder, and creates it where there is none. Keeps the last 2 and the one of the
     /// highest score.
     ///
@@ -92,17 +95,17 @@ impl Checkpoints {
     /// snapshots that were there are there still, and the run may go on.
     pub fn save(
         &mut self,
-        parts: &mut Parts<'_>,
+        parts: &mut RunParts<'_>,
         caller: &impl Serialize,
         score: Option<f64>,
     ) -> Result<&Snapshot> {
         if score.is_some_and(f64::is_nan) {
-            let mend = "leave the score out where nothing was measured";
-            return Err(error::config("score of a snapshot", "a number", "NaN", mend));
+            let hint = "leave the score out where nothing was measured";
+            return Err(error::config("score of a snapshot", "a number", "NaN", hint));
         }
         let number = self.next;
         let place = self.folder.join(format!("{PREFIX}{number:06}"));
-        write::write(&place, parts, State::of(caller)?, score)?;
+        write::write(&place, parts, State::new(caller)?, score)?;
         self.next += 1;
         self.known.push(Snapshot::numbered(&place, number)?);
         self.tidy();
@@ -115,7 +118,7 @@ impl Checkpoints {
     /// # Errors
     /// As [`Snapshot::load`]; of the newest snapshot if it is damaged, so that nobody goes on from an
     /// older one without knowing.
-    pub fn resume<T: DeserializeOwned>(&self, parts: &mut Parts<'_>) -> Result<Option<T>> {
+    pub fn resume<T: DeserializeOwned>(&self, parts: &mut RunParts<'_>) -> Result<Option<T>> {
         let known = self.latest().map(|snapshot| snapshot.number);
         match self.next.checked_sub(1) {
             None => Ok(None),

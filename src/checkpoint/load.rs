@@ -6,13 +6,19 @@ use serde::de::DeserializeOwned;
 use tch::nn::VarStore;
 
 use super::{
-    Parts,
+    RunParts,
     manifest::{Manifest, RANDOM},
     write::{generators, name},
 };
-use crate::{Error, Progress, Result, file::tensors::TensorFile, libtorch, weights};
+use crate::{
+    error::{Error, Result},
+    file::tensors::TensorFile,
+    libtorch,
+    schedule::Progress,
+    weights,
+};
 
-const MEND: &str = "resume with the parts that the run was started with, in their order";
+const HINT: &str = "resume with the parts that the run was started with, in their order";
 
 /// A snapshot on disk.
 #[derive(Debug, Clone, PartialEq)]
@@ -67,7 +73,7 @@ impl Snapshot {
     /// # Errors
     /// [`Error::Io`], [`Error::Data`] for a snapshot that is cut, altered, foreign, newer or of other
     /// parts, [`Error::Config`] for another trainer. Nothing has changed then.
-    pub fn load<T: DeserializeOwned>(&self, parts: &mut Parts<'_>) -> Result<T> {
+    pub fn load<T: DeserializeOwned>(&self, parts: &mut RunParts<'_>) -> Result<T> {
         let manifest = Manifest::read(&self.path)?;
         let (weights, optimizers) = parts.files()?;
         let same = |what: &str, here: &[String], there: &[String]| {
@@ -75,7 +81,7 @@ impl Snapshot {
                 return Ok(());
             }
             let [here, there] = [here, there].map(|files| format!("{files:?}"));
-            Err(Error::data(&self.path, what, here, there, MEND))
+            Err(Error::data(&self.path, what, here, there, HINT))
         };
         same("weights in the snapshot", &weights, &manifest.weights)?;
         same("optimizers in the snapshot", &optimizers, &manifest.optimizers)?;
@@ -113,7 +119,7 @@ impl Snapshot {
         let file = format!("{name}.weights.safetensors");
         if !manifest.weights.contains(&file) {
             let (expected, found) = (format!("{file:?}"), format!("{:?}", manifest.weights));
-            return Err(Error::data(&self.path, "weights", expected, found, MEND));
+            return Err(Error::data(&self.path, "weights", expected, found, HINT));
         }
         manifest.check_files(&self.path)?;
         weights::load(vs, self.path.join(file))

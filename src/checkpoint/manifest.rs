@@ -4,7 +4,12 @@ use std::{fs, path::Path};
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Digest, Error, Result, State, TrainerState, file::Hasher};
+use crate::{
+    error::{Error, Result},
+    file::{Digest, Hasher},
+    state::State,
+    trainer::ResumeState,
+};
 
 /// The manifest's file.
 pub(super) const MANIFEST: &str = "manifest.json";
@@ -14,7 +19,7 @@ const FORMAT: &str = "g2d checkpoint";
 const VERSION: u64 = 1;
 /// No manifest is longer, in bytes: what is longer is not read.
 const LONGEST: u64 = 64 << 20;
-const MEND: &str = "go on from another snapshot: move this one out of the folder";
+const HINT: &str = "go on from another snapshot: move this one out of the folder";
 
 /// `manifest.json`.
 #[derive(Debug, Serialize, Deserialize)]
@@ -30,7 +35,7 @@ pub(super) struct Manifest {
     checksum: Digest,
     #[serde(with = "crate::number")]
     pub score: Option<f64>,
-    pub trainer: TrainerState,
+    pub trainer: ResumeState,
     pub caller: State,
     /// Files of weights, in order; then of optimizers.
     pub weights: Vec<String>,
@@ -56,7 +61,7 @@ struct Marks {
 }
 
 impl Manifest {
-    pub fn new(trainer: TrainerState, caller: State, score: Option<f64>) -> Self {
+    pub fn new(trainer: ResumeState, caller: State, score: Option<f64>) -> Self {
         Self {
             format: FORMAT.into(),
             version: VERSION,
@@ -89,7 +94,7 @@ impl Manifest {
         let bytes = fs::metadata(&path).map_err(io)?.len();
         if bytes > LONGEST {
             let expected = format!("at most {LONGEST} bytes");
-            return Err(Error::data(&path, "length", expected, format!("{bytes}"), MEND));
+            return Err(Error::data(&path, "length", expected, format!("{bytes}"), HINT));
         }
         let text = fs::read(&path).map_err(io)?;
         Self::parse(&text).map_err(|refused| refused.at(&path))
@@ -101,7 +106,7 @@ impl Manifest {
             what: "snapshot's manifest",
             expected: "the text as it was written".into(),
             found,
-            mend: MEND,
+            hint: HINT,
         };
         let text = std::str::from_utf8(text).map_err(|e| altered(e.to_string()))?;
         let marks: Marks = serde_json::from_str(text).map_err(|e| altered(e.to_string()))?;
@@ -110,7 +115,7 @@ impl Manifest {
                 what: "format",
                 expected: format!("{FORMAT:?}"),
                 found: format!("{:?}", marks.format),
-                mend: "name a folder that `Checkpoints` wrote",
+                hint: "name a folder that `SnapshotFolder` wrote",
             });
         }
         if marks.version > VERSION {
@@ -118,7 +123,7 @@ impl Manifest {
                 what: "format version of the snapshot",
                 expected: format!("at most {VERSION}"),
                 found: marks.version.to_string(),
-                mend: "it was written by a newer g2d: go on with that one",
+                hint: "it was written by a newer g2d: go on with that one",
             });
         }
         let manifest: Self = serde_json::from_str(text).map_err(|e| altered(e.to_string()))?;
@@ -141,12 +146,12 @@ impl Manifest {
             let found = fs::metadata(&path).map_err(|e| Error::io("read", &path, e))?.len();
             if found != *bytes {
                 let (expected, found) = (format!("{bytes} bytes"), format!("{found}"));
-                return Err(Error::data(&path, "length of the file", expected, found, MEND));
+                return Err(Error::data(&path, "length of the file", expected, found, HINT));
             }
-            let found = Digest::of_file(&path)?;
+            let found = Digest::from_file(&path)?;
             if found != *sha256 {
                 let (expected, found) = (format!("SHA-256 {sha256}"), format!("{found}"));
-                return Err(Error::data(&path, "content of the file", expected, found, MEND));
+                return Err(Error::data(&path, "content of the file", expected, found, HINT));
             }
         }
         Ok(())
@@ -165,12 +170,12 @@ pub(super) struct Refused {
     what: &'static str,
     expected: String,
     found: String,
-    mend: &'static str,
+    hint: &'static str,
 }
 
 impl Refused {
     fn at(self, path: &Path) -> Error {
-        Error::data(path, self.what, self.expected, self.found, self.mend)
+        Error::data(path, self.what, self.expected, self.found, self.hint)
     }
 }
 
@@ -196,10 +201,10 @@ mod tests {
             "scheduler": null, "modulation": null, "probes": [{"x": [1, 2]}]
         });
         let trainer = serde_json::from_value(trainer).unwrap();
-        let caller = State::of(&serde_json::json!({"order": [1, 2, 3]})).unwrap();
+        let caller = State::new(&serde_json::json!({"order": [1, 2, 3]})).unwrap();
         let mut manifest = Manifest::new(trainer, caller, Some(0.5));
         manifest.weights.push("student.weights.safetensors".into());
-        let sha256 = Digest::of(["x"]);
+        let sha256 = Digest::from_parts(["x"]);
         manifest.files.push(Entry { name: manifest.weights[0].clone(), bytes: 17, sha256 });
         manifest.seal().unwrap()
     }

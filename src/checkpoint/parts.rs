@@ -2,17 +2,21 @@
 
 use tch::nn::VarStore;
 
-use crate::{G2dTrainer, Result, error, optim::Optimizer};
+use crate::{
+    error::{self, Result},
+    optim::Optimizer,
+    trainer::G2dTrainer,
+};
 
 /// The trainer, weights and optimizers of a run, each by its name in the snapshot.
-#[must_use = "parts are for `Checkpoints::save` and `Checkpoints::resume`"]
-pub struct Parts<'a> {
+#[must_use = "parts are for `SnapshotFolder::save` and `SnapshotFolder::resume`"]
+pub struct RunParts<'a> {
     pub(super) trainer: &'a mut G2dTrainer,
     pub(super) weights: Vec<(String, &'a mut VarStore)>,
     pub(super) optimizers: Vec<(String, &'a mut Optimizer)>,
 }
 
-impl<'a> Parts<'a> {
+impl<'a> RunParts<'a> {
     /// A run of `trainer`.
     pub fn new(trainer: &'a mut G2dTrainer) -> Self {
         Self { trainer, weights: Vec::new(), optimizers: Vec::new() }

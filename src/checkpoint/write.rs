@@ -9,13 +9,15 @@ use std::{
 use tch::{Device, Tensor};
 
 use super::{
-    Parts,
+    RunParts,
     manifest::{Entry, MANIFEST, Manifest, RANDOM},
 };
 use crate::{
-    Digest, Error, Result, State,
-    file::{atomic, tensors},
-    libtorch, weights,
+    error::{Error, Result},
+    file::{Digest, atomic, tensors},
+    libtorch,
+    state::State,
+    weights,
 };
 
 /// Writes a snapshot of `parts` to `place`, whole or not at all.
@@ -25,7 +27,7 @@ use crate::{
 /// nothing is left at `place` then.
 pub(super) fn write(
     place: &Path,
-    parts: &mut Parts<'_>,
+    parts: &mut RunParts<'_>,
     caller: State,
     score: Option<f64>,
 ) -> Result<()> {
@@ -44,7 +46,7 @@ pub(super) fn write(
         for name in weights.iter().chain(&optimizers).map(String::as_str).chain([RANDOM]) {
             let path = unfinished.join(name);
             let bytes = fs::metadata(&path).map_err(|e| Error::io("read", &path, e))?.len();
-            let sha256 = Digest::of_file(&path)?;
+            let sha256 = Digest::from_file(&path)?;
             manifest.files.push(Entry { name: name.to_owned(), bytes, sha256 });
         }
         (manifest.weights, manifest.optimizers) = (weights, optimizers);

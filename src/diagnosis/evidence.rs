@@ -2,7 +2,11 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{EpochReport, Measurement, Modality, Result, error};
+use crate::{
+    error::{self, Result},
+    modality::Modality,
+    step::{EpochReport, Measurement},
+};
 
 /// Which way a metric improves, and so how it is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,7 +54,7 @@ impl Metric {
     }
 }
 
-/// What a [`Diagnosis`](crate::Diagnosis) judges: fill in what is known, leave out the rest.
+/// What a [`Diagnosis`](crate::diagnosis::Diagnosis) judges: fill in what is known, leave out the rest.
 ///
 /// Metrics belong to validation data, not to training data, where every model looks good. A vector
 /// is empty, or has a value a modality, in the order of `modalities`.
@@ -61,19 +65,19 @@ pub struct Evidence {
     pub metric: Metric,
     /// The modalities.
     pub modalities: Vec<Modality>,
-    /// The fused model's metric: [`Predictions::accuracy`](crate::Predictions::accuracy) of
-    /// [`evaluate`](crate::evaluate).
+    /// The fused model's metric: [`Predictions::accuracy`](crate::trainer::Predictions::accuracy) of
+    /// [`evaluate`](crate::trainer::evaluate).
     pub fused: Option<f64>,
-    /// Each teacher's, of [`evaluate_teacher`](crate::evaluate_teacher).
+    /// Each teacher's, of [`evaluate_teacher`](crate::trainer::evaluate_teacher).
     pub teachers: Vec<Option<f64>>,
-    /// Each head slice's: [`Predictions::head_accuracy`](crate::Predictions::head_accuracy).
+    /// Each head slice's: [`Predictions::head_accuracy`](crate::trainer::Predictions::head_accuracy).
     pub heads: Vec<Option<f64>>,
-    /// Each encoder's linear probe, of [`LinearProbe`](crate::LinearProbe) with the same metric.
+    /// Each encoder's linear probe, of [`LinearProbe`](crate::probe::held_out::LinearProbe) with the same metric.
     pub probes: Vec<Option<f64>>,
     /// The same before training: random features are often worth much, and what counts as learnt is
     /// beyond them. Where it is not known, all that is beyond chance counts.
     pub untrained: Vec<Option<f64>>,
-    /// φ of [`Shapley`](crate::Shapley); its worth must rise as the model improves.
+    /// φ of [`Shapley`](crate::probe::held_out::Shapley); its worth must rise as the model improves.
     pub contributions: Vec<Option<f64>>,
     /// Teachers' mean ρ on the training batches.
     pub confidence: Vec<Option<f64>>,
@@ -104,7 +108,7 @@ impl Evidence {
         }
     }
 
-    /// Takes the heads' metric, as [`Predictions::head_accuracy`](crate::Predictions::head_accuracy)
+    /// Takes the heads' metric, as [`Predictions::head_accuracy`](crate::trainer::Predictions::head_accuracy)
     /// gives it.
     pub fn heads(mut self, heads: &[(Modality, f64)]) -> Self {
         let of = |m: &Modality| heads.iter().find(|(name, _)| name == m).map(|(_, value)| *value);

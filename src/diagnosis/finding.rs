@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::evidence::{Better, Metric};
-use crate::Modality;
+use crate::modality::Modality;
 
 /// What is out of balance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -143,7 +143,7 @@ impl fmt::Display for Advice {
         match self {
             Self::Prioritise { first, epochs, unless_fixed } => {
                 match epochs {
-                    Some(epochs) => write!(f, "try Sequential::stages([{epochs}])")?,
+                    Some(epochs) => write!(f, "try Sequential::new([{epochs}])")?,
                     None => write!(f, "try Sequential::stages of half the epochs")?,
                 }
                 write!(f, " with {first} first")?;

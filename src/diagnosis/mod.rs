@@ -18,7 +18,7 @@ pub use evidence::{Better, Evidence, Metric};
 pub use finding::{Advice, Finding, FindingKind};
 pub use thresholds::Thresholds;
 
-use crate::Result;
+use crate::error::Result;
 
 /// What is out of balance in a run, and what to do: nothing at all where nothing is.
 ///
@@ -26,17 +26,17 @@ use crate::Result;
 ///
 /// # Example
 /// ```
-/// use g2d::{Diagnosis, Evidence, Metric, Modality, Thresholds};
+/// use g2d::{Modality, diagnosis::{Diagnosis, Evidence, Metric, Thresholds}};
 ///
 /// let mut evidence = Evidence::new(Metric::accuracy(6), &Modality::list(["audio", "video"]));
 /// evidence.fused = Some(0.6747);
 /// evidence.teachers = vec![Some(0.6169), Some(0.7648)];
 /// evidence.heads = vec![Some(0.5710), Some(0.2742)];
 /// evidence.epochs = Some(300);
-/// let diagnosis = Diagnosis::of(&evidence, &Thresholds::default())?;
+/// let diagnosis = Diagnosis::from_evidence(&evidence, &Thresholds::default())?;
 /// assert!(diagnosis.to_string().starts_with(
 ///     "video is suppressed: head accuracy 27.4 % against its teacher's 76.5 %; try \
-///      Sequential::stages([150]) with video first",
+///      Sequential::new([150]) with video first",
 /// ));
 /// # Ok::<(), g2d::Error>(())
 /// ```
@@ -53,10 +53,10 @@ impl Diagnosis {
     /// Judges `evidence`; what it does not hold is not judged.
     ///
     /// # Errors
-    /// [`Error::Config`](crate::Error::Config) if a vector of the evidence is neither empty nor has a
+    /// [`Error::Config`](crate::error::Error::Config) if a vector of the evidence is neither empty nor has a
     /// value a modality, or if a threshold is out of range;
-    /// [`Error::NonFinite`](crate::Error::NonFinite) for a number that is not finite.
-    pub fn of(evidence: &Evidence, thresholds: &Thresholds) -> Result<Self> {
+    /// [`Error::NonFinite`](crate::error::Error::NonFinite) for a number that is not finite.
+    pub fn from_evidence(evidence: &Evidence, thresholds: &Thresholds) -> Result<Self> {
         evidence.check()?;
         thresholds.check()?;
         let findings = rules::findings(evidence, thresholds);

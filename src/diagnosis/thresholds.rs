@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Result, error};
+use crate::error::{self, Result};
 
 /// The limits that the rules compare with. All are shares of what a teacher knows beyond chance, but
 /// for `contribution`.

@@ -6,7 +6,7 @@ use std::{
     sync::atomic::{AtomicU64, Ordering},
 };
 
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 /// Lets `write` make a file beside `path`, flushes it to disk and renames it to `path`; the folder is
 /// flushed too, so that the name outlives a power cut.

@@ -6,7 +6,10 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use tch::{Tensor, nn::VarStore};
 
-use crate::{Error, Result, error, host};
+use crate::{
+    error::{self, Error, Result},
+    transfer,
+};
 
 /// A SHA-256 digest: equal for equal content, on every machine.
 ///
@@ -28,18 +31,18 @@ impl Digest {
     ///
     /// # Example
     /// ```
-    /// use g2d::Digest;
+    /// use g2d::teacher::cache::Digest;
     /// use tch::{Device, Tensor, nn};
     ///
     /// let vs = nn::VarStore::new(Device::Cpu);
     /// let layer = nn::linear(vs.root(), 3, 2, Default::default());
-    /// let before = Digest::of_weights(&vs)?;
-    /// assert_eq!(before, Digest::of_weights(&vs)?);
+    /// let before = Digest::from_weights(&vs)?;
+    /// assert_eq!(before, Digest::from_weights(&vs)?);
     /// tch::no_grad(|| layer.ws.shallow_clone().copy_(&Tensor::from(0.5)));
-    /// assert_ne!(before, Digest::of_weights(&vs)?);
+    /// assert_ne!(before, Digest::from_weights(&vs)?);
     /// # Ok::<(), g2d::Error>(())
     /// ```
-    pub fn of_weights(vs: &VarStore) -> Result<Self> {
+    pub fn from_weights(vs: &VarStore) -> Result<Self> {
         let mut hasher = Hasher::of_part(b"g2d weights 1");
         let mut variables: Vec<_> = vs.variables().into_iter().collect();
         variables.sort_by(|a, b| a.0.cmp(&b.0));
@@ -53,7 +56,7 @@ impl Digest {
     ///
     /// # Errors
     /// [`Error::Io`] if it cannot be read.
-    pub fn of_file(path: impl AsRef<Path>) -> Result<Self> {
+    pub fn from_file(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let read = || {
             let (mut file, mut hasher) = (File::open(path)?, Hasher::default());
@@ -74,7 +77,7 @@ impl Digest {
     ///
     /// # Errors
     /// [`Error::Torch`] if the targets cannot be copied to the host.
-    pub fn of_samples(ids: &[i64], targets: &Tensor) -> Result<Self> {
+    pub fn from_samples(ids: &[i64], targets: &Tensor) -> Result<Self> {
         let ids: Vec<u8> = ids.iter().flat_map(|id| id.to_le_bytes()).collect();
         let mut hasher = Hasher::of_part(b"g2d samples 1");
         hasher.part(&ids).tensor(targets)?;
@@ -85,12 +88,12 @@ impl Digest {
     ///
     /// # Example
     /// ```
-    /// use g2d::Digest;
+    /// use g2d::teacher::cache::Digest;
     ///
-    /// let data = Digest::of(["CREMA-D", "split 3", "257 × 1004 log-magnitude spectrogram"]);
-    /// assert_ne!(data, Digest::of(["CREMA-D", "split 4", "257 × 1004 log-magnitude spectrogram"]));
+    /// let data = Digest::from_parts(["CREMA-D", "split 3", "257 × 1004 log-magnitude spectrogram"]);
+    /// assert_ne!(data, Digest::from_parts(["CREMA-D", "split 4", "257 × 1004 log-magnitude spectrogram"]));
     /// ```
-    pub fn of<T: AsRef<[u8]>>(parts: impl IntoIterator<Item = T>) -> Self {
+    pub fn from_parts<T: AsRef<[u8]>>(parts: impl IntoIterator<Item = T>) -> Self {
         let mut hasher = Hasher::of_part(b"g2d parts 1");
         parts.into_iter().for_each(|part| {
             hasher.part(part.as_ref());
@@ -182,7 +185,7 @@ impl Hasher {
     }
 
     fn tensor(&mut self, tensor: &Tensor) -> Result<()> {
-        let bytes = host::bytes(tensor)?;
+        let bytes = transfer::bytes(tensor)?;
         let described = format!("{:?} {:?}", tensor.kind(), tensor.size());
         self.part(described.as_bytes()).part(&bytes);
         Ok(())

@@ -12,7 +12,10 @@ use serde::de::DeserializeOwned;
 use tch::Tensor;
 
 use super::atomic;
-use crate::{Error, Result, host};
+use crate::{
+    error::{Error, Result},
+    transfer,
+};
 
 /// Writes `named` and the header's `about`, whole or not at all.
 pub(crate) fn write(
@@ -26,7 +29,7 @@ pub(crate) fn write(
         let failed = |source| Error::torch(format!("write {name:?}"), source);
         let dtype = Dtype::try_from(tensor.f_kind().map_err(failed)?).map_err(failed)?;
         let shape = tensor.size().iter().map(|&n| n as usize).collect();
-        Ok((name.clone(), Bytes { dtype, shape, bytes: host::bytes(tensor)? }))
+        Ok((name.clone(), Bytes { dtype, shape, bytes: transfer::bytes(tensor)? }))
     };
     let named = named.iter().map(bytes).collect::<Result<Vec<_>>>()?;
     atomic::write(path, |unfinished| {

@@ -8,7 +8,7 @@ use std::{
 use tch::{Device, Kind};
 
 use super::check;
-use crate::{Result, error};
+use crate::error::{self, Result};
 
 /// How autocast stands on a thread.
 #[repr(C)]

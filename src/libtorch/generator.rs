@@ -6,7 +6,7 @@ use tch::{Device, Tensor};
 use torch_sys::C_tensor;
 
 use super::check;
-use crate::Result;
+use crate::error::Result;
 
 unsafe extern "C" {
     fn g2d_generator_state(device: c_int, state: *mut *mut c_void) -> *mut c_char;

@@ -9,7 +9,7 @@ use tch::Tensor;
 use torch_sys::C_tensor;
 
 use super::check;
-use crate::Result;
+use crate::error::Result;
 
 unsafe extern "C" {
     fn g2d_clear_grads(tensors: *const *const C_tensor, count: usize) -> *mut c_char;

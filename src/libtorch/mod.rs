@@ -29,7 +29,7 @@ pub(crate) use optimizer::{AdamMoments, AdamNumbers, SgdNumbers, adam, clip_grad
 pub(crate) use pinned::pin;
 pub(crate) use version::version;
 
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 unsafe extern "C" {
     fn g2d_free(message: *mut c_char);

@@ -9,7 +9,7 @@ use tch::Tensor;
 use torch_sys::C_tensor;
 
 use super::check;
-use crate::Result;
+use crate::error::Result;
 
 type Tensors = *const *const C_tensor;
 

@@ -6,7 +6,7 @@ use tch::Tensor;
 use torch_sys::C_tensor;
 
 use super::check;
-use crate::Result;
+use crate::error::Result;
 
 unsafe extern "C" {
     fn g2d_pin(tensor: *mut C_tensor, pinned: *mut *mut C_tensor) -> *mut c_char;

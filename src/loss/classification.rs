@@ -3,8 +3,11 @@
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Reduction, Tensor};
 
-use super::{Confidence, Distillation, G2dLoss, LossInput, LossTerms, TrueClassProbability, torch};
-use crate::{Modality, Result, error};
+use super::{Confidence, Distillation, G2dLoss, Input, Terms, TrueClassProbability, torch};
+use crate::{
+    error::{self, Result},
+    modality::Modality,
+};
 
 /// What a classifier's targets are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -28,7 +31,7 @@ pub enum Labels {
 ///
 /// ρ is measured on the batch that is trained on, as in the paper: a modality that is fitted well
 /// counts as strong even where it generalises badly. It is [`TrueClassProbability`], unless
-/// [`G2dTrainerBuilder::confidence`](crate::G2dTrainerBuilder::confidence) names another.
+/// [`G2dTrainerBuilder::confidence`](crate::trainer::Builder::confidence) names another.
 ///
 /// On the CPU a label outside `0..C` is an error. On another device the label is not read back: it
 /// turns the loss into NaN, which the trainer reports.
@@ -182,13 +185,13 @@ impl G2dLoss for Classification {
         }
     }
 
-    fn terms(&self, input: &LossInput<'_>) -> Result<LossTerms> {
+    fn terms(&self, input: &Input<'_>) -> Result<Terms> {
         let task = self.task(input.logits, input.targets)?;
         self.distillation
             .terms(input, task, |teacher, student, t| self.divergence(teacher, student, t))
     }
 
     fn confidence(&self, logits: &Tensor, targets: &Tensor) -> Result<Tensor> {
-        TrueClassProbability { labels: self.labels }.of(logits, targets)
+        TrueClassProbability { labels: self.labels }.rho(logits, targets)
     }
 }

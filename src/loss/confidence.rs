@@ -4,12 +4,12 @@ use serde::{Deserialize, Serialize};
 use tch::{Reduction, Tensor};
 
 use super::{Labels, torch};
-use crate::Result;
+use crate::error::Result;
 
 /// How well a teacher knows the targets: the ρ that modalities are ranked by.
 ///
-/// Every loss brings its own ([`G2dLoss::confidence`](crate::G2dLoss::confidence)); another is given
-/// to [`G2dTrainerBuilder::confidence`](crate::G2dTrainerBuilder::confidence). A closure
+/// Every loss brings its own ([`G2dLoss::confidence`](crate::loss::G2dLoss::confidence)); another is given
+/// to [`G2dTrainerBuilder::confidence`](crate::trainer::Builder::confidence). A closure
 /// `|logits, targets| …` is one too.
 ///
 /// # Contract
@@ -17,19 +17,19 @@ use crate::Result;
 /// - It takes logits or predictions [B, C] and targets that the loss has checked against them, B ≥ 1,
 ///   and returns a scalar tensor: higher is stronger, and finite for finite logits, whatever the
 ///   targets are (a constant one too).
-/// - [`Partial`](crate::Partial) takes ratios and wants it ≥ 0; the other schedules take the order
+/// - [`Partial`](crate::schedule::Partial) takes ratios and wants it ≥ 0; the other schedules take the order
 ///   alone.
 ///
 /// # Example
 /// ```
-/// use g2d::{Confidence, Result};
+/// use g2d::{Result, loss::Confidence};
 /// use tch::Tensor;
 ///
 /// /// The smaller the mean absolute error, the stronger.
 /// struct NegativeMae;
 ///
 /// impl Confidence for NegativeMae {
-///     fn of(&self, logits: &Tensor, targets: &Tensor) -> Result<Tensor> {
+///     fn rho(&self, logits: &Tensor, targets: &Tensor) -> Result<Tensor> {
 ///         let targets = targets.f_reshape_as(logits)?.f_to_kind(logits.kind())?;
 ///         Ok(-logits.f_sub(&targets)?.f_abs()?.f_mean(None)?)
 ///     }
@@ -39,21 +39,21 @@ pub trait Confidence {
     /// ρ of logits [B, C] beside their targets.
     ///
     /// # Errors
-    /// [`Error::Torch`](crate::Error::Torch).
-    fn of(&self, logits: &Tensor, targets: &Tensor) -> Result<Tensor>;
+    /// [`Error::Torch`](crate::error::Error::Torch).
+    fn rho(&self, logits: &Tensor, targets: &Tensor) -> Result<Tensor>;
 }
 
 const _: Option<&dyn Confidence> = None; // stays object-safe
 
 impl<F: Fn(&Tensor, &Tensor) -> Result<Tensor>> Confidence for F {
-    fn of(&self, logits: &Tensor, targets: &Tensor) -> Result<Tensor> {
+    fn rho(&self, logits: &Tensor, targets: &Tensor) -> Result<Tensor> {
         self(logits, targets)
     }
 }
 
 /// The paper's ρ = mean of σ(l)\[y\], in [0, 1]: the probability given to the true class; of many
 /// labels, the mean over [B, C] of the probability given to the true 0 or 1. The default of
-/// [`Classification`](crate::Classification).
+/// [`Classification`](crate::loss::Classification).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TrueClassProbability {
@@ -62,7 +62,7 @@ pub struct TrueClassProbability {
 }
 
 impl Confidence for TrueClassProbability {
-    fn of(&self, logits: &Tensor, targets: &Tensor) -> Result<Tensor> {
+    fn rho(&self, logits: &Tensor, targets: &Tensor) -> Result<Tensor> {
         let probability = match self.labels {
             Labels::Single => {
                 let p = logits.f_softmax(-1, None).map_err(torch)?;
@@ -80,7 +80,7 @@ impl Confidence for TrueClassProbability {
 }
 
 /// ρ = exp(−MSE / Var(y)), in [0, 1]: 1 is a perfect teacher, e⁻¹ one that is no better than the
-/// batch mean. The default of [`Regression`](crate::Regression), and our choice: the paper's formula
+/// batch mean. The default of [`Regression`](crate::loss::Regression), and our choice: the paper's formula
 /// for regression is not known to us.
 ///
 /// Var is the batch's (divided by N, not N − 1). Where the batch's targets do not vary, any error
@@ -89,7 +89,7 @@ impl Confidence for TrueClassProbability {
 pub struct ExponentialError;
 
 impl Confidence for ExponentialError {
-    fn of(&self, logits: &Tensor, targets: &Tensor) -> Result<Tensor> {
+    fn rho(&self, logits: &Tensor, targets: &Tensor) -> Result<Tensor> {
         Ok((-error_share(logits, targets)?).exp())
     }
 }
@@ -103,7 +103,7 @@ impl Confidence for ExponentialError {
 pub struct InverseError;
 
 impl Confidence for InverseError {
-    fn of(&self, logits: &Tensor, targets: &Tensor) -> Result<Tensor> {
+    fn rho(&self, logits: &Tensor, targets: &Tensor) -> Result<Tensor> {
         Ok((error_share(logits, targets)?.sqrt() + 1.0).reciprocal())
     }
 }
@@ -112,7 +112,7 @@ impl Confidence for InverseError {
 /// `"inverse_error"`, or `{ true_class_probability = { labels = "multi" } }`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum ConfidenceKind {
+pub enum ConfidenceConfig {
     /// [`TrueClassProbability`], of classes.
     TrueClassProbability(TrueClassProbability),
     /// [`ExponentialError`], of a regression.
@@ -121,12 +121,12 @@ pub enum ConfidenceKind {
     InverseError,
 }
 
-impl Confidence for ConfidenceKind {
-    fn of(&self, logits: &Tensor, targets: &Tensor) -> Result<Tensor> {
+impl Confidence for ConfidenceConfig {
+    fn rho(&self, logits: &Tensor, targets: &Tensor) -> Result<Tensor> {
         match self {
-            Self::TrueClassProbability(probability) => probability.of(logits, targets),
-            Self::ExponentialError => ExponentialError.of(logits, targets),
-            Self::InverseError => InverseError.of(logits, targets),
+            Self::TrueClassProbability(probability) => probability.rho(logits, targets),
+            Self::ExponentialError => ExponentialError.rho(logits, targets),
+            Self::InverseError => InverseError.rho(logits, targets),
         }
     }
 }

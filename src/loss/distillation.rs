@@ -3,8 +3,11 @@
 use serde::{Deserialize, Serialize};
 use tch::{Reduction, Tensor};
 
-use super::{LossInput, LossTerms, torch};
-use crate::{Modality, PerModality, Result, error};
+use super::{Input, Terms, torch};
+use crate::{
+    error::{self, Result},
+    modality::{Modality, PerModality},
+};
 
 /// How squared feature differences become one number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -87,10 +90,10 @@ impl Distillation {
     /// L_logit for one modality.
     pub(super) fn terms(
         &self,
-        input: &LossInput<'_>,
+        input: &Input<'_>,
         task: Tensor,
         compare: impl Fn(&Tensor, &Tensor, f64) -> Result<Tensor>,
-    ) -> Result<LossTerms> {
+    ) -> Result<Terms> {
         let weighted = |term: &Tensor, weight: f64| match weight {
             1.0 => term.shallow_clone(),
             _ => term * weight,
@@ -110,7 +113,7 @@ impl Distillation {
             };
             let rows = &input.rows[m];
             let (alpha, beta) =
-                (self.alpha * self.feature_weight.of(m), self.beta * self.logit_weight.of(m));
+                (self.alpha * self.feature_weight.get(m), self.beta * self.logit_weight.get(m));
             feature.push(if alpha == 0.0 {
                 None
             } else {
@@ -125,14 +128,14 @@ impl Distillation {
             } else {
                 let student = rows.select(input.logits)?;
                 same_shape("logits", &input.modalities[m], &student, &teacher.logits)?;
-                let term = compare(&teacher.logits, &student, self.temperature.of(m))?;
+                let term = compare(&teacher.logits, &student, self.temperature.get(m))?;
                 add(&term, beta)?;
                 Some(term)
             });
         }
         feature.resize_with(k, || None);
         logit.resize_with(k, || None);
-        Ok(LossTerms { total, task, feature, logit })
+        Ok(Terms { total, task, feature, logit })
     }
 }
 
@@ -151,7 +154,7 @@ fn feature_distance(student: &Tensor, teacher: &Tensor, how: FeatureReduction) -
 fn same_shape(what: &str, modality: &Modality, student: &Tensor, teacher: &Tensor) -> Result<()> {
     let what = format!("{what} of student and teacher {modality:?}");
     if student.size() != teacher.size() {
-        let mend = if student.dim() == teacher.dim() {
+        let hint = if student.dim() == teacher.dim() {
             "give the trainer a FeatureProjection where widths differ; class counts must agree"
         } else {
             "pool or flatten the student's in `Student::distilled_features`"
@@ -161,7 +164,7 @@ fn same_shape(what: &str, modality: &Modality, student: &Tensor, teacher: &Tenso
             what,
             format!("the teacher's {expected:?}"),
             format!("the student's {found:?}"),
-            mend,
+            hint,
         ));
     }
     if student.device() != teacher.device() {

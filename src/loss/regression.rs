@@ -4,8 +4,11 @@ use serde::{Deserialize, Serialize};
 use tch::{Reduction, Tensor};
 
 use super::confidence::like;
-use super::{Confidence, Distillation, ExponentialError, G2dLoss, LossInput, LossTerms, torch};
-use crate::{Modality, Result, error};
+use super::{Confidence, Distillation, ExponentialError, G2dLoss, Input, Terms, torch};
+use crate::{
+    error::{self, Result},
+    modality::Modality,
+};
 
 /// Mean squared error with distillation.
 ///
@@ -13,8 +16,8 @@ use crate::{Modality, Result, error};
 /// (l_s − l_t^m)². Predictions are [B, D]; targets [B, D], or \[B\] where D is 1.
 ///
 /// ρ^m is [`ExponentialError`], exp(−MSE^m / Var(y)), unless
-/// [`G2dTrainerBuilder::confidence`](crate::G2dTrainerBuilder::confidence) names another, such as
-/// [`InverseError`](crate::InverseError).
+/// [`G2dTrainerBuilder::confidence`](crate::trainer::Builder::confidence) names another, such as
+/// [`InverseError`](crate::loss::InverseError).
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Regression {
@@ -56,13 +59,13 @@ impl G2dLoss for Regression {
         Ok(())
     }
 
-    fn terms(&self, input: &LossInput<'_>) -> Result<LossTerms> {
+    fn terms(&self, input: &Input<'_>) -> Result<Terms> {
         let mse = |a: &Tensor, b: &Tensor| a.f_mse_loss(b, Reduction::Mean).map_err(torch);
         let task = mse(input.logits, &like(input.logits, input.targets)?)?;
         self.distillation.terms(input, task, |teacher, student, _| mse(student, teacher))
     }
 
     fn confidence(&self, logits: &Tensor, targets: &Tensor) -> Result<Tensor> {
-        ExponentialError.of(logits, targets)
+        ExponentialError.rho(logits, targets)
     }
 }

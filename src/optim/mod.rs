@@ -2,11 +2,11 @@
 //!
 //! - [`Optimizer`]: steps the parameters of one or more `VarStore`s, in groups, with libtorch's fused
 //!   kernels.
-//! - [`Sgd`], [`Adam`], [`AdamW`]: the rules, as in PyTorch; [`Rule`] is one of them, as a settings
+//! - [`SgdConfig`], [`AdamConfig`], [`AdamWConfig`]: the rules, as in PyTorch; [`OptimizerConfig`] is one of them, as a settings
 //!   file names it.
 //! - [`LrSchedule`]: step, cosine, warm-up.
 //!
-//! tch's own optimizers work with [`G2dTrainer::step`](crate::G2dTrainer::step) as well, but keep
+//! tch's own optimizers work with [`G2dTrainer::step`](crate::trainer::G2dTrainer::step) as well, but keep
 //! momentum and moments to themselves: a run that is resumed with one starts them anew.
 
 mod moments;
@@ -15,6 +15,6 @@ mod rule;
 mod saved;
 mod schedule;
 
-pub use optimizer::{Optimizer, OptimizerBuilder};
-pub use rule::{Adam, AdamW, Rule, Sgd};
+pub use optimizer::{Builder, Optimizer};
+pub use rule::{AdamConfig, AdamWConfig, OptimizerConfig, SgdConfig};
 pub use schedule::{Decay, LrSchedule};

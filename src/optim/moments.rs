@@ -2,8 +2,8 @@
 
 use tch::{Device, Kind, TchError, Tensor};
 
-use super::Rule;
-use crate::{Error, Result};
+use super::OptimizerConfig;
+use crate::error::{Error, Result};
 
 /// A parameter, and what its rule remembers of it.
 #[derive(Debug)]
@@ -25,7 +25,7 @@ impl Parameter {
     }
 
     /// Makes what the rule will remember: zeros, and 0 steps.
-    pub fn begin(&mut self, rule: &Rule) -> Result<()> {
+    pub fn begin(&mut self, rule: &OptimizerConfig) -> Result<()> {
         let made = slots(rule).iter().map(|slot| self.zeros(slot));
         let made = made.collect::<std::result::Result<_, _>>();
         self.moments = made.map_err(|e| Error::torch("make an optimizer's moments", e))?;
@@ -61,12 +61,16 @@ impl Parameter {
 pub(super) const STEP: &str = "step";
 
 /// The names of what a rule remembers of each parameter; PyTorch's.
-pub(super) fn slots(rule: &Rule) -> &'static [&'static str] {
+pub(super) fn slots(rule: &OptimizerConfig) -> &'static [&'static str] {
     match rule {
-        Rule::Sgd(sgd) if sgd.momentum == 0.0 => &[],
-        Rule::Sgd(_) => &["momentum_buffer"],
-        Rule::Adam(super::Adam { amsgrad: false, .. })
-        | Rule::AdamW(super::AdamW { amsgrad: false, .. }) => &["exp_avg", "exp_avg_sq", STEP],
-        Rule::Adam(_) | Rule::AdamW(_) => &["exp_avg", "exp_avg_sq", STEP, "max_exp_avg_sq"],
+        OptimizerConfig::Sgd(sgd) if sgd.momentum == 0.0 => &[],
+        OptimizerConfig::Sgd(_) => &["momentum_buffer"],
+        OptimizerConfig::Adam(super::AdamConfig { amsgrad: false, .. })
+        | OptimizerConfig::AdamW(super::AdamWConfig { amsgrad: false, .. }) => {
+            &["exp_avg", "exp_avg_sq", STEP]
+        }
+        OptimizerConfig::Adam(_) | OptimizerConfig::AdamW(_) => {
+            &["exp_avg", "exp_avg_sq", STEP, "max_exp_avg_sq"]
+        }
     }
 }

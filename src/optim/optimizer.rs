@@ -5,17 +5,16 @@ use std::fmt;
 use tch::{Tensor, nn::VarStore};
 
 use super::{
-    Adam, AdamW, Rule, Sgd,
+    AdamConfig, AdamWConfig, OptimizerConfig, SgdConfig,
     moments::{Parameter, slots},
 };
 use crate::{
-    Result, error,
+    error::{self, Result},
     libtorch::{self, AdamMoments, AdamNumbers, SgdNumbers},
-    params::within,
-    variables::Variables,
+    parameters::{Variables, within},
 };
 
-/// Steps parameters by the gradients that [`G2dTrainer::step`](crate::G2dTrainer::step) left.
+/// Steps parameters by the gradients that [`G2dTrainer::step`](crate::trainer::G2dTrainer::step) left.
 ///
 /// ```text
 /// optimizer.set_lr_factor(schedule.factor(epoch));
@@ -32,15 +31,15 @@ use crate::{
 ///
 /// # Example
 /// ```
-/// use g2d::optim::{LrSchedule, Optimizer, Sgd};
+/// use g2d::optim::{LrSchedule, Optimizer, SgdConfig};
 /// use tch::{Device, nn};
 ///
 /// let vs = nn::VarStore::new(Device::Cpu);
 /// let _encoder = nn::linear(vs.root() / "audio_net", 4, 2, Default::default());
 /// let _head = nn::linear(vs.root() / "head", 4, 2, Default::default());
-/// let rule = Sgd { lr: 0.01, momentum: 0.9, weight_decay: 1e-4, ..Default::default() };
-/// let mut optimizer = Optimizer::of(&vs, rule)
-///     .group("head", Sgd { lr: 0.1, ..rule })   // what lies under this path
+/// let rule = SgdConfig { lr: 0.01, momentum: 0.9, weight_decay: 1e-4, ..Default::default() };
+/// let mut optimizer = Optimizer::builder(&vs, rule)
+///     .group("head", SgdConfig { lr: 0.1, ..rule })   // what lies under this path
 ///     .build()?;
 /// let schedule = LrSchedule::step(200, 0.1).warmup(5);
 /// for epoch in 0..3 {
@@ -59,7 +58,7 @@ pub struct Optimizer {
 /// Parameters that one rule steps.
 pub(super) struct Group {
     pub name: String,
-    pub rule: Rule,
+    pub rule: OptimizerConfig,
     pub parameters: Vec<Parameter>,
 }
 
@@ -68,9 +67,9 @@ const REST: &str = "";
 
 /// Collects an optimizer's groups; [`build`](Self::build) checks them.
 #[must_use = "a builder does nothing until `build`"]
-pub struct OptimizerBuilder {
+pub struct Builder {
     variables: Variables,
-    groups: Vec<(String, Rule)>,
+    groups: Vec<(String, OptimizerConfig)>,
 }
 
 impl Optimizer {
@@ -78,15 +77,15 @@ impl Optimizer {
     ///
     /// Parameters are those that are there now: make the model first. Frozen ones are taken too, and
     /// step once they are unfrozen.
-    pub fn of(vs: &VarStore, rule: impl Into<Rule>) -> OptimizerBuilder {
+    pub fn builder(vs: &VarStore, rule: impl Into<OptimizerConfig>) -> Builder {
         let groups = vec![(REST.to_owned(), rule.into())];
-        OptimizerBuilder { variables: Variables::of(vs), groups }
+        Builder { variables: Variables::new(vs), groups }
     }
 
     /// One step. Waits for nothing.
     ///
     /// # Errors
-    /// [`Error::Torch`](crate::Error::Torch) for gradients that are sparse, parameters that are views
+    /// [`Error::Torch`](crate::error::Error::Torch) for gradients that are sparse, parameters that are views
     /// with gaps, and what libtorch refuses.
     pub fn step(&mut self) -> Result<()> {
         let factor = self.factor;
@@ -96,7 +95,7 @@ impl Optimizer {
     /// Makes all gradients undefined, as PyTorch does.
     ///
     /// # Errors
-    /// [`Error::Torch`](crate::Error::Torch).
+    /// [`Error::Torch`](crate::error::Error::Torch).
     pub fn zero_grad(&self) -> Result<()> {
         libtorch::clear_grads(self.tensors())
     }
@@ -113,12 +112,12 @@ impl Optimizer {
     }
 
     /// Scales all gradients so that their joint 2-norm is `max_norm` at most, as
-    /// `torch.nn.utils.clip_grad_norm_`: call it between [`G2dTrainer::step`](crate::G2dTrainer::step)
+    /// `torch.nn.utils.clip_grad_norm_`: call it between [`G2dTrainer::step`](crate::trainer::G2dTrainer::step)
     /// and [`step`](Self::step). The answer is the norm before, a scalar on the device that nobody has
     /// waited for; `None` where no gradient is defined.
     ///
     /// # Errors
-    /// [`Error::Config`](crate::Error::Config) for a norm that is not above 0.
+    /// [`Error::Config`](crate::error::Error::Config) for a norm that is not above 0.
     pub fn clip_grad_norm(&self, max_norm: f64) -> Result<Option<Tensor>> {
         if max_norm > 0.0 {
             return libtorch::clip_grad_norm(&self.tensors().collect::<Vec<_>>(), max_norm);
@@ -133,9 +132,9 @@ impl Optimizer {
     }
 }
 
-impl OptimizerBuilder {
+impl Builder {
     /// Steps the parameters under `path` (whole components, joined by '.') by a rule of their own.
-    pub fn group(mut self, path: impl Into<String>, rule: impl Into<Rule>) -> Self {
+    pub fn group(mut self, path: impl Into<String>, rule: impl Into<OptimizerConfig>) -> Self {
         self.groups.push((path.into(), rule.into()));
         self
     }
@@ -143,7 +142,7 @@ impl OptimizerBuilder {
     /// Adds the parameters of another `VarStore`, a projection's say; their names, for groups and
     /// files, begin with `name` and a '.'.
     pub fn with_variables_of(mut self, name: &str, vs: &VarStore) -> Self {
-        for (own, tensor) in Variables::of(vs).parameters() {
+        for (own, tensor) in Variables::new(vs).parameters() {
             self.variables.add_parameter(format!("{name}.{own}"), tensor);
         }
         self
@@ -152,7 +151,7 @@ impl OptimizerBuilder {
     /// Checks the groups and makes the optimizer.
     ///
     /// # Errors
-    /// [`Error::Config`](crate::Error::Config) for a number out of range, a group without parameters,
+    /// [`Error::Config`](crate::error::Error::Config) for a number out of range, a group without parameters,
     /// a parameter of two groups, or no parameter at all.
     pub fn build(self) -> Result<Optimizer> {
         let Self { variables, groups } = self;
@@ -184,8 +183,8 @@ impl OptimizerBuilder {
             ));
         }
         if groups.iter().all(|group| group.parameters.is_empty()) {
-            let mend = "make the model before its optimizer";
-            return Err(error::config("optimizer", "a VarStore with parameters", "none", mend));
+            let hint = "make the model before its optimizer";
+            return Err(error::config("optimizer", "a VarStore with parameters", "none", hint));
         }
         groups.retain(|group| !group.parameters.is_empty());
         Ok(Optimizer { groups, factor: 1.0 })
@@ -205,16 +204,16 @@ impl Group {
             }
         }
         match self.rule {
-            Rule::Sgd(rule) => {
+            OptimizerConfig::Sgd(rule) => {
                 sgd(&rule, factor, &fresh, true)?;
                 sgd(&rule, factor, &known, false)
             }
-            Rule::Adam(Adam { lr, betas, eps, weight_decay, amsgrad: _ }) => {
+            OptimizerConfig::Adam(AdamConfig { lr, betas, eps, weight_decay, amsgrad: _ }) => {
                 fresh.append(&mut known);
                 let lr = lr * factor;
                 adam(&fresh, AdamNumbers { lr, betas, weight_decay, eps, decoupled: false })
             }
-            Rule::AdamW(AdamW { lr, betas, eps, weight_decay, amsgrad: _ }) => {
+            OptimizerConfig::AdamW(AdamWConfig { lr, betas, eps, weight_decay, amsgrad: _ }) => {
                 fresh.append(&mut known);
                 let lr = lr * factor;
                 adam(&fresh, AdamNumbers { lr, betas, weight_decay, eps, decoupled: true })
@@ -223,11 +222,11 @@ impl Group {
     }
 }
 
-fn sgd(rule: &Sgd, factor: f64, parameters: &[&Parameter], fresh: bool) -> Result<()> {
+fn sgd(rule: &SgdConfig, factor: f64, parameters: &[&Parameter], fresh: bool) -> Result<()> {
     if parameters.is_empty() {
         return Ok(());
     }
-    let Sgd { lr, momentum, dampening, weight_decay, nesterov } = *rule;
+    let SgdConfig { lr, momentum, dampening, weight_decay, nesterov } = *rule;
     let numbers = SgdNumbers { lr: lr * factor, momentum, dampening, weight_decay, nesterov };
     let tensors: Vec<_> = parameters.iter().map(|p| &p.tensor).collect();
     let momenta: Option<Vec<_>> = (momentum > 0.0).then(|| slot(parameters, 0));

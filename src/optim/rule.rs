@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Result, error};
+use crate::error::{self, Result};
 
 /// Stochastic gradient descent, as `torch.optim.SGD`:
 ///
@@ -13,7 +13,7 @@ use crate::{Result, error};
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Sgd {
+pub struct SgdConfig {
     /// η, 0.001.
     pub lr: f64,
     /// 0.
@@ -26,13 +26,13 @@ pub struct Sgd {
     pub nesterov: bool,
 }
 
-impl Default for Sgd {
+impl Default for SgdConfig {
     fn default() -> Self {
         Self { lr: 1e-3, momentum: 0.0, dampening: 0.0, weight_decay: 0.0, nesterov: false }
     }
 }
 
-/// Adam, as `torch.optim.Adam`: weight decay is added to the gradient.
+/// AdamConfig, as `torch.optim.AdamConfig`: weight decay is added to the gradient.
 ///
 /// ```text
 /// g ← ∂L/∂θ + weight_decay · θ
@@ -43,7 +43,7 @@ impl Default for Sgd {
 /// t counts a parameter's own steps. AMSGrad takes the largest v so far.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct Adam {
+pub struct AdamConfig {
     /// η, 0.001.
     pub lr: f64,
     /// β₁ and β₂: 0.9 and 0.999.
@@ -56,17 +56,17 @@ pub struct Adam {
     pub amsgrad: bool,
 }
 
-impl Default for Adam {
+impl Default for AdamConfig {
     fn default() -> Self {
         Self { lr: 1e-3, betas: [0.9, 0.999], eps: 1e-8, weight_decay: 0.0, amsgrad: false }
     }
 }
 
-/// Adam with decoupled weight decay, as `torch.optim.AdamW`: θ ← (1 − lr · weight_decay) θ, then
-/// [`Adam`]'s update without a penalty in the gradient.
+/// AdamConfig with decoupled weight decay, as `torch.optim.AdamWConfig`: θ ← (1 − lr · weight_decay) θ, then
+/// [`AdamConfig`]'s update without a penalty in the gradient.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub struct AdamW {
+pub struct AdamWConfig {
     /// η, 0.001.
     pub lr: f64,
     /// β₁ and β₂: 0.9 and 0.999.
@@ -79,9 +79,9 @@ pub struct AdamW {
     pub amsgrad: bool,
 }
 
-impl Default for AdamW {
+impl Default for AdamWConfig {
     fn default() -> Self {
-        let Adam { lr, betas, eps, amsgrad, .. } = Adam::default();
+        let AdamConfig { lr, betas, eps, amsgrad, .. } = AdamConfig::default();
         Self { lr, betas, eps, weight_decay: 0.01, amsgrad }
     }
 }
@@ -95,34 +95,34 @@ impl Default for AdamW {
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
-pub enum Rule {
-    /// [`Sgd`].
-    Sgd(Sgd),
-    /// [`Adam`].
-    Adam(Adam),
-    /// [`AdamW`].
-    AdamW(AdamW),
+pub enum OptimizerConfig {
+    /// [`SgdConfig`].
+    Sgd(SgdConfig),
+    /// [`AdamConfig`].
+    Adam(AdamConfig),
+    /// [`AdamWConfig`].
+    AdamW(AdamWConfig),
 }
 
-impl From<Sgd> for Rule {
-    fn from(rule: Sgd) -> Self {
+impl From<SgdConfig> for OptimizerConfig {
+    fn from(rule: SgdConfig) -> Self {
         Self::Sgd(rule)
     }
 }
 
-impl From<Adam> for Rule {
-    fn from(rule: Adam) -> Self {
+impl From<AdamConfig> for OptimizerConfig {
+    fn from(rule: AdamConfig) -> Self {
         Self::Adam(rule)
     }
 }
 
-impl From<AdamW> for Rule {
-    fn from(rule: AdamW) -> Self {
+impl From<AdamWConfig> for OptimizerConfig {
+    fn from(rule: AdamWConfig) -> Self {
         Self::AdamW(rule)
     }
 }
 
-impl Rule {
+impl OptimizerConfig {
     /// Its name in files.
     pub(super) fn name(&self) -> &'static str {
         match self {
@@ -135,9 +135,9 @@ impl Rule {
     /// The learning rate that an [`LrSchedule`](super::LrSchedule)'s factor multiplies.
     pub fn lr(&self) -> f64 {
         match self {
-            Self::Sgd(Sgd { lr, .. })
-            | Self::Adam(Adam { lr, .. })
-            | Self::AdamW(AdamW { lr, .. }) => *lr,
+            Self::Sgd(SgdConfig { lr, .. })
+            | Self::Adam(AdamConfig { lr, .. })
+            | Self::AdamW(AdamWConfig { lr, .. }) => *lr,
         }
     }
 
@@ -148,7 +148,7 @@ impl Rule {
         let fraction = |name, value: f64| (name, value, "in [0, 1)", (0.0..1.0).contains(&value));
         let mut numbers = vec![least("lr", self.lr())];
         match *self {
-            Self::Sgd(Sgd { momentum, dampening, weight_decay, nesterov, .. }) => {
+            Self::Sgd(SgdConfig { momentum, dampening, weight_decay, nesterov, .. }) => {
                 numbers.extend([
                     least("momentum", momentum),
                     ("dampening", dampening, "finite", dampening.is_finite()),
@@ -161,8 +161,8 @@ impl Rule {
                     ]);
                 }
             }
-            Self::Adam(Adam { betas, eps, weight_decay, .. })
-            | Self::AdamW(AdamW { betas, eps, weight_decay, .. }) => numbers.extend([
+            Self::Adam(AdamConfig { betas, eps, weight_decay, .. })
+            | Self::AdamW(AdamWConfig { betas, eps, weight_decay, .. }) => numbers.extend([
                 fraction("β₁", betas[0]),
                 fraction("β₂", betas[1]),
                 least("eps", eps),

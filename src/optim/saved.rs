@@ -10,7 +10,7 @@ use super::{
     moments::{Parameter, slots},
 };
 use crate::{
-    Error, Result,
+    error::{Error, Result},
     file::tensors::{self, TensorFile},
 };
 
@@ -19,7 +19,7 @@ const ABOUT: &str = "g2d optimizer";
 const VERSION: u32 = 1;
 /// The learning rate's factor, among the tensors: a file without one could not be read.
 const FACTOR: &str = "lr_factor";
-const MEND: &str = "resume with the optimizer that the run was started with: rule, groups, model";
+const HINT: &str = "resume with the optimizer that the run was started with: rule, groups, model";
 
 /// The header's JSON.
 #[derive(Debug, Serialize, Deserialize)]
@@ -83,7 +83,7 @@ impl Optimizer {
     pub(crate) fn read(&self, path: &Path) -> Result<SavedOptimizer> {
         let file = TensorFile::read(path)?;
         let refuse = |what: &str, expected: String, found: String| {
-            Error::data(path, what, expected, found, MEND)
+            Error::data(path, what, expected, found, HINT)
         };
         let about = file.about(ABOUT)?;
         let about: About = file.json(ABOUT, about)?;

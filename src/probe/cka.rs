@@ -2,8 +2,13 @@
 
 use tch::{Kind, TchError, Tensor};
 
-use super::{ImbalanceProbe, Measurement, Observation, is_due, means::Means};
-use crate::{Error, Result, State, host};
+use super::{ImbalanceProbe, is_due, means::Means};
+use crate::{
+    error::{Error, Result},
+    state::State,
+    step::{Measurement, Observation},
+    transfer,
+};
 
 /// Linear CKA of the student's features X [B, d] with the teacher's Y [B, d'], over the samples that
 /// have m (`cka_teacher`): 1 where the two are the same up to rotation and scale, about 0 where they
@@ -41,17 +46,17 @@ impl TeacherCka {
 }
 
 impl ImbalanceProbe for TeacherCka {
-    fn observe(&mut self, seen: &Observation<'_>) -> Result<()> {
-        if !is_due(seen.report.at, seen.report.window, self.every) {
+    fn observe(&mut self, step: &Observation<'_>) -> Result<()> {
+        if !is_due(step, self.every) {
             return Ok(());
         }
-        for (m, teacher) in seen.teachers.iter().enumerate() {
-            let rows = seen.report.present[m];
+        for (m, teacher) in step.teachers.iter().enumerate() {
+            let rows = step.samples(m);
             let Some(teacher) = teacher else { continue };
             if rows < 4 {
                 continue;
             }
-            let student = seen.rows[m].select(&seen.features[m])?;
+            let Some(student) = step.features(m)? else { continue };
             let failed = |source| Error::torch("compare features with a teacher's", source);
             let (k, l) = (
                 similarities(&student).map_err(failed)?,
@@ -63,7 +68,7 @@ impl ImbalanceProbe for TeacherCka {
                 (&mut self.teacher, &l, &l),
             ] {
                 let value = hsic(a, b, rows as f64).map_err(failed)?;
-                means.of(seen.modalities, m).add(&value, rows as f64)?;
+                means.of(step.modalities(), m).add(&value, rows as f64)?;
             }
         }
         Ok(())
@@ -93,7 +98,7 @@ impl ImbalanceProbe for TeacherCka {
 /// XXᵀ [n, n] with a zero diagonal, of X [n, …]. Centred first: HSIC₁ does not see that, but large
 /// means would cost digits.
 fn similarities(features: &Tensor) -> std::result::Result<Tensor, TchError> {
-    let x = features.f_flatten(1, -1)?.f_to_kind(host::wide_kind(features.device()))?;
+    let x = features.f_flatten(1, -1)?.f_to_kind(transfer::wide_kind(features.device()))?;
     let x = x.f_sub(&x.f_mean_dim([0_i64].as_slice(), true, None::<Kind>)?)?;
     let k = x.f_matmul(&x.f_tr()?)?;
     k.f_sub(&k.f_diag(0)?.f_diag(0)?)

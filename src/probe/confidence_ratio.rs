@@ -1,7 +1,11 @@
 //! The teachers' ρ and its discrepancy ratio.
 
-use super::{ImbalanceProbe, Measurement, Observation, means::Means, ratio};
-use crate::{Result, State};
+use super::{ImbalanceProbe, means::Means, ratio};
+use crate::{
+    error::Result,
+    state::State,
+    step::{Measurement, Observation},
+};
 
 /// The teachers' mean ρ over the epoch's samples (`confidence`) and the k-way OGM discrepancy ratio
 /// (`confidence_ratio`): for modality m the mean over j ≠ m of ρ^m / ρ^j.
@@ -25,11 +29,10 @@ impl Default for ConfidenceRatio {
 }
 
 impl ImbalanceProbe for ConfidenceRatio {
-    fn observe(&mut self, seen: &Observation<'_>) -> Result<()> {
-        let found = seen.report.confidence.iter().zip(&seen.report.present);
-        for (m, (rho, &samples)) in found.enumerate() {
+    fn observe(&mut self, step: &Observation<'_>) -> Result<()> {
+        for (m, rho) in step.confidence.iter().enumerate() {
             if let Some(rho) = rho {
-                self.rho.of(seen.modalities, m).add(rho, samples as f64)?;
+                self.rho.of(step.modalities(), m).add(rho, step.samples(m) as f64)?;
             }
         }
         Ok(())

@@ -2,8 +2,12 @@
 
 use tch::Tensor;
 
-use super::{ImbalanceProbe, Measurement, Observation, SeenTerms, is_due, means::Means, vectors};
-use crate::{Error, Result, State};
+use super::{ImbalanceProbe, is_due, means::Means, vectors};
+use crate::{
+    error::{Error, Result},
+    state::State,
+    step::{Measurement, Observation},
+};
 
 /// Cosine between the gradients of two terms of the loss, over all of an encoder's parameters taken
 /// together, averaged over the steps observed: ⟨a, b⟩ / (‖a‖ ‖b‖) in [−1, 1].
@@ -36,28 +40,30 @@ impl GradientCosine {
 }
 
 impl ImbalanceProbe for GradientCosine {
-    fn observe_terms(&mut self, seen: &SeenTerms<'_>) -> Result<()> {
-        if !is_due(seen.at, seen.window, self.every) {
+    fn observe_terms(&mut self, step: &Observation<'_>) -> Result<()> {
+        if !is_due(step, self.every) {
             return Ok(());
         }
         let terms = [
-            Some(seen.terms.task.shallow_clone()),
-            sum(&seen.terms.feature)?,
-            sum(&seen.terms.logit)?,
+            Some(step.terms.task.shallow_clone()),
+            sum(&step.terms.feature)?,
+            sum(&step.terms.logit)?,
         ];
-        let gradients =
-            terms.iter().map(|term| seen.gradients(term.as_ref())).collect::<Result<Vec<_>>>()?;
+        let gradients = terms
+            .iter()
+            .map(|term| step.gradients_of(term.as_ref()))
+            .collect::<Result<Vec<_>>>()?;
         for ((a, b, _), means) in PAIRS.iter().zip(&mut self.cosines) {
             for (m, (a, b)) in gradients[*a].iter().zip(&gradients[*b]).enumerate() {
                 if let Some(cosine) = cosine(a, b)? {
-                    means.of(seen.modalities, m).add(&cosine, 1.0)?;
+                    means.of(step.modalities(), m).add(&cosine, 1.0)?;
                 }
             }
         }
         Ok(())
     }
 
-    fn observe(&mut self, _seen: &Observation<'_>) -> Result<()> {
+    fn observe(&mut self, _step: &Observation<'_>) -> Result<()> {
         Ok(())
     }
 

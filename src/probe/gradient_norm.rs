@@ -1,7 +1,11 @@
 //! The size of each encoder's gradient.
 
-use super::{ImbalanceProbe, Measurement, Observation, is_due, means::Means, vectors};
-use crate::{Error, Result, State};
+use super::{ImbalanceProbe, is_due, means::Means, vectors};
+use crate::{
+    error::{Error, Result},
+    state::State,
+    step::{Measurement, Observation},
+};
 
 /// L2 norm of all of an encoder's gradients taken together, as the optimizer will see them, averaged
 /// over the steps observed (`gradient_norm`). A suppressed encoder, which has none, counts as 0; a step
@@ -28,17 +32,17 @@ impl Default for GradientNorm {
 }
 
 impl ImbalanceProbe for GradientNorm {
-    fn observe(&mut self, seen: &Observation<'_>) -> Result<()> {
-        if !is_due(seen.report.at, seen.report.window, self.every) {
+    fn observe(&mut self, step: &Observation<'_>) -> Result<()> {
+        if !is_due(step, self.every) {
             return Ok(());
         }
-        for m in 0..seen.modalities.len() {
-            if seen.rows[m].is_missing() {
+        for m in 0..step.modalities().len() {
+            if step.rows[m].is_missing() {
                 continue;
             }
-            let norm = vectors::norm(seen.params.gradients(m))
+            let norm = vectors::norm(step.params.gradients(m))
                 .map_err(|source| Error::torch("take the norm of a gradient", source))?;
-            let mean = self.norm.of(seen.modalities, m);
+            let mean = self.norm.of(step.modalities(), m);
             match norm {
                 Some(norm) => mean.add(&norm, 1.0)?,
                 None => mean.add_zero(1.0),

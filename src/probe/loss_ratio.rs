@@ -1,7 +1,11 @@
 //! Which modality's head is behind, by its loss.
 
-use super::{ImbalanceProbe, Measurement, Observation, means::Means, ratio};
-use crate::{Result, State, error};
+use super::{ImbalanceProbe, means::Means, ratio};
+use crate::{
+    error::{self, Result},
+    state::State,
+    step::{Measurement, Observation},
+};
 
 /// L_S of each modality's unimodal logits, smoothed over the epoch's steps (`head_loss`), and its ratio
 /// to the others (`loss_ratio`): for modality m the mean over j ≠ m of s^m / s^j.
@@ -10,7 +14,7 @@ use crate::{Result, State, error};
 /// it to 0; read at the epoch's end. 1 is balance; the modality above 1 is behind. It needs no
 /// classes: it works for regression. Ratios to a loss that is 0 are left out.
 ///
-/// Of a student without [`unimodal_logits`](crate::Student::unimodal_logits) it measures nothing.
+/// Of a student without [`unimodal_logits`](crate::student::Student::unimodal_logits) it measures nothing.
 /// Costs the heads once a step, shared with the other probes that read them, and their loss; no wait.
 ///
 /// Source: the loss ratios of Chen et al., "GradNorm", ICML 2018, between modalities in place of tasks;
@@ -25,7 +29,7 @@ impl LossRatio {
     /// With λ = `smoothing` in [0, 1): 0 looks at the last step alone, 0.9 at about the last ten.
     ///
     /// # Errors
-    /// [`Error::Config`](crate::Error::Config) for a λ outside.
+    /// [`Error::Config`](crate::error::Error::Config) for a λ outside.
     pub fn smoothed(smoothing: f64) -> Result<Self> {
         if (0.0..1.0).contains(&smoothing) {
             return Ok(Self { smoothing, ..Self::default() });
@@ -47,11 +51,11 @@ impl Default for LossRatio {
 }
 
 impl ImbalanceProbe for LossRatio {
-    fn observe(&mut self, seen: &Observation<'_>) -> Result<()> {
-        for m in 0..seen.modalities.len() {
-            if let Some(logits) = seen.unimodal_logits(m)? {
-                let loss = seen.task_loss(m, &logits)?;
-                let mean = self.loss.of(seen.modalities, m);
+    fn observe(&mut self, step: &Observation<'_>) -> Result<()> {
+        for m in 0..step.modalities().len() {
+            if let Some(logits) = step.unimodal_logits(m)? {
+                let loss = step.task_loss(m, &logits)?;
+                let mean = self.loss.of(step.modalities(), m);
                 mean.fade(self.smoothing);
                 mean.add(&loss, 1.0 - self.smoothing)?;
             }

@@ -2,9 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use super::Measurement;
 use crate::mean::{Mean, MeanState};
-use crate::{Modality, Result, State, error};
+use crate::{
+    error::{self, Result},
+    modality::Modality,
+    state::State,
+    step::Measurement,
+};
 
 /// The means of one metric over the epoch so far, on the device.
 #[derive(Debug)]
@@ -36,7 +40,7 @@ impl Means {
         &mut self.each[0].1
     }
 
-    /// Reads the means that counted something, in one transfer, and starts anew.
+    /// Reads the means that counted something, in one host, and starts anew.
     pub(super) fn take(&mut self) -> Result<Vec<Measurement>> {
         let (names, means): (Vec<_>, Vec<_>) = std::mem::take(&mut self.each).into_iter().unzip();
         let values = Mean::read_all(&means)?;
@@ -52,7 +56,7 @@ impl Means {
             let each = means.each.iter().map(|(m, mean)| Ok((m.clone(), mean.state()?)));
             Ok((means.metric, each.collect::<Result<MeansState>>()?))
         };
-        State::of(&all.iter().map(each).collect::<Result<BTreeMap<_, _>>>()?)
+        State::new(&all.iter().map(each).collect::<Result<BTreeMap<_, _>>>()?)
     }
 
     /// Takes back what [`save`](Self::save) said of a probe with the same metrics.

@@ -15,38 +15,37 @@
 //! - [`Shapley`]: what each modality contributes to the fused answer.
 //! - [`LinearProbe`]: what each frozen encoder knows, whatever the fusion makes of it.
 //!
-//! `means.rs`, `ratio.rs` and `vectors.rs` are what they share; `seen.rs` is what they are shown.
+//! `means.rs`, `ratio.rs` and `vectors.rs` are what they share;
 
 mod cka;
 mod confidence_ratio;
 mod gradient_cosine;
 mod gradient_norm;
 mod head_accuracy;
-mod held_out;
+pub mod held_out;
 mod loss_ratio;
 mod means;
 mod modality_gap;
 mod ratio;
-mod seen;
 mod student_confidence;
 mod update_ratio;
 mod vectors;
-
-use serde::{Deserialize, Serialize};
 
 pub use cka::TeacherCka;
 pub use confidence_ratio::ConfidenceRatio;
 pub use gradient_cosine::GradientCosine;
 pub use gradient_norm::GradientNorm;
 pub use head_accuracy::HeadAccuracy;
-pub use held_out::{Absence, LinearProbe, Shapley, Worth};
 pub use loss_ratio::LossRatio;
 pub use modality_gap::ModalityGap;
-pub use seen::{Observation, SeenTerms};
 pub use student_confidence::StudentConfidence;
 pub use update_ratio::UpdateRatio;
 
-use crate::{Modality, Progress, Result, State, Window};
+use crate::{
+    error::Result,
+    state::State,
+    step::{Measurement, Observation},
+};
 
 /// Measures imbalance from the steps it is shown.
 ///
@@ -65,28 +64,28 @@ pub trait ImbalanceProbe {
     /// default. For what needs the gradient of a single term.
     ///
     /// # Errors
-    /// [`Error::Torch`](crate::Error::Torch); `step` passes it on before any gradient has changed.
-    fn observe_terms(&mut self, seen: &SeenTerms<'_>) -> Result<()> {
-        let _ = seen;
+    /// [`Error::Torch`](crate::error::Error::Torch); `step` passes it on before any gradient has changed.
+    fn observe_terms(&mut self, step: &Observation<'_>) -> Result<()> {
+        let _ = step;
         Ok(())
     }
 
     /// Looks at one step.
     ///
     /// # Errors
-    /// [`Error::Torch`](crate::Error::Torch); `step` passes it on after the gradients are made.
-    fn observe(&mut self, seen: &Observation<'_>) -> Result<()>;
+    /// [`Error::Torch`](crate::error::Error::Torch); `step` passes it on after the gradients are made.
+    fn observe(&mut self, step: &Observation<'_>) -> Result<()>;
 
     /// What the epoch showed.
     ///
     /// # Errors
-    /// [`Error::Torch`](crate::Error::Torch).
+    /// [`Error::Torch`](crate::error::Error::Torch).
     fn end_epoch(&mut self) -> Result<Vec<Measurement>>;
 
     /// What [`restore`](Self::restore) needs to go on after a stop; nothing by default.
     ///
     /// # Errors
-    /// [`Error::Torch`](crate::Error::Torch) where reading it waits for a device that failed.
+    /// [`Error::Torch`](crate::error::Error::Torch) where reading it waits for a device that failed.
     fn state(&self) -> Result<State> {
         Ok(State::none())
     }
@@ -94,7 +93,7 @@ pub trait ImbalanceProbe {
     /// Takes back what [`state`](Self::state) said, in a part of the same configuration.
     ///
     /// # Errors
-    /// [`Error::Config`](crate::Error::Config) for the state of another part; nothing has changed
+    /// [`Error::Config`](crate::error::Error::Config) for the state of another part; nothing has changed
     /// then.
     fn restore(&mut self, state: &State) -> Result<()> {
         state.expect_none("a probe that keeps none")
@@ -103,27 +102,30 @@ pub trait ImbalanceProbe {
 
 const _: Option<&dyn ImbalanceProbe> = None; // stays object-safe
 
+impl<T: ImbalanceProbe + ?Sized> ImbalanceProbe for Box<T> {
+    fn observe_terms(&mut self, step: &Observation<'_>) -> Result<()> {
+        (**self).observe_terms(step)
+    }
+
+    fn observe(&mut self, step: &Observation<'_>) -> Result<()> {
+        (**self).observe(step)
+    }
+
+    fn end_epoch(&mut self) -> Result<Vec<Measurement>> {
+        (**self).end_epoch()
+    }
+
+    fn state(&self) -> Result<State> {
+        (**self).state()
+    }
+
+    fn restore(&mut self, state: &State) -> Result<()> {
+        (**self).restore(state)
+    }
+}
+
 /// Is a step of the optimizer the first of `every`? Probes see a window's last micro-batch alone, so
 /// it is windows that are counted.
-fn is_due(at: Progress, window: Window, every: u64) -> bool {
-    (at.step / window.length).is_multiple_of(every)
-}
-
-/// One number that a probe found.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Measurement {
-    /// The metric, in snake_case.
-    pub metric: String,
-    /// The modality it is about, if it is about one.
-    pub modality: Option<Modality>,
-    /// Its value.
-    #[serde(with = "crate::number")]
-    pub value: f64,
-}
-
-impl Measurement {
-    /// A metric of one modality.
-    pub fn of(metric: impl Into<String>, modality: &Modality, value: f64) -> Self {
-        Self { metric: metric.into(), modality: Some(modality.clone()), value }
-    }
+fn is_due(step: &Observation<'_>, every: u64) -> bool {
+    (step.at.step / step.micro_batch.count).is_multiple_of(every)
 }

@@ -3,8 +3,14 @@
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, TchError, Tensor};
 
-use super::{ImbalanceProbe, Measurement, Observation};
-use crate::{Error, Modality, Result, State, host};
+use super::ImbalanceProbe;
+use crate::{
+    error::{Error, Result},
+    modality::Modality,
+    state::State,
+    step::{Measurement, Observation},
+    transfer,
+};
 
 /// ‖c^m − c^j‖, averaged over the other modalities j whose features are as wide (`modality_gap`), in
 /// [0, 2]: c^m is the mean over the epoch's samples that have m of x / ‖x‖, x the student's features.
@@ -34,20 +40,17 @@ struct SumState {
 }
 
 impl ImbalanceProbe for ModalityGap {
-    fn observe(&mut self, seen: &Observation<'_>) -> Result<()> {
+    fn observe(&mut self, step: &Observation<'_>) -> Result<()> {
         if self.each.is_empty() {
-            self.each = seen.modalities.iter().map(|m| (m.clone(), None)).collect();
+            self.each = step.modalities().iter().map(|m| (m.clone(), None)).collect();
         }
         for (m, (_, sum)) in self.each.iter_mut().enumerate() {
-            let samples = seen.report.present[m];
-            if samples > 0 {
-                let features = seen.rows[m].select(&seen.features[m])?;
-                let own = directions(&features).map_err(failed)?;
-                *sum = Some(match sum.take() {
-                    None => Sum { directions: own, samples },
-                    Some(sum) => sum.and(&own, samples).map_err(failed)?,
-                });
-            }
+            let Some(features) = step.features(m)? else { continue };
+            let (own, samples) = (directions(&features).map_err(failed)?, step.samples(m));
+            *sum = Some(match sum.take() {
+                None => Sum { directions: own, samples },
+                Some(sum) => sum.and(&own, samples).map_err(failed)?,
+            });
         }
         Ok(())
     }
@@ -68,7 +71,7 @@ impl ImbalanceProbe for ModalityGap {
             let gaps: Vec<f64> = alike.map(|(_, other)| distance(own, other)).collect();
             let gap = gaps.iter().sum::<f64>() / gaps.len() as f64;
             if gap.is_finite() {
-                found.push(Measurement::of("modality_gap", modality, gap));
+                found.push(Measurement::new("modality_gap", modality, gap));
             }
         }
         Ok(found)
@@ -79,7 +82,7 @@ impl ImbalanceProbe for ModalityGap {
             Ok(SumState { directions: sum.read()?, samples: sum.samples })
         };
         let each = self.each.iter().map(|(m, sum)| Ok((m, sum.as_ref().map(numbers).transpose()?)));
-        State::of(&each.collect::<Result<Vec<_>>>()?)
+        State::new(&each.collect::<Result<Vec<_>>>()?)
     }
 
     fn restore(&mut self, state: &State) -> Result<()> {
@@ -110,7 +113,7 @@ impl Sum {
 
 /// Σ x / ‖x‖ over the rows of [n, …]; a row of zeros adds nothing.
 fn directions(features: &Tensor) -> std::result::Result<Tensor, TchError> {
-    let x = features.f_flatten(1, -1)?.f_to_kind(host::wide_kind(features.device()))?;
+    let x = features.f_flatten(1, -1)?.f_to_kind(transfer::wide_kind(features.device()))?;
     let lengths = x.f_norm_scalaropt_dim(2.0, [1_i64].as_slice(), true)?;
     let smallest = f64::from(f32::MIN_POSITIVE);
     x.f_div(&lengths.clamp_min(smallest))?.f_sum_dim_intlist(

@@ -1,13 +1,17 @@
 //! The student's own confidence in each modality.
 
-use super::{ImbalanceProbe, Measurement, Observation, means::Means, ratio};
-use crate::{Result, State};
+use super::{ImbalanceProbe, means::Means, ratio};
+use crate::{
+    error::Result,
+    state::State,
+    step::{Measurement, Observation},
+};
 
 /// ρ of the student's unimodal logits, a mean over the epoch's samples (`student_confidence`), and its
 /// k-way OGM discrepancy ratio (`student_confidence_ratio`): for modality m the mean over j ≠ m of
 /// s^m / s^j. ρ is the trainer's own: σ(l)\[y\] for classes.
 ///
-/// Of a student without [`unimodal_logits`](crate::Student::unimodal_logits) it measures nothing.
+/// Of a student without [`unimodal_logits`](crate::student::Student::unimodal_logits) it measures nothing.
 /// Costs the student's heads once a step, shared with the other probes that read them; no wait.
 ///
 /// Source: Peng et al., "Balanced Multimodal Learning via On-the-fly Gradient Modulation", CVPR 2022,
@@ -24,11 +28,11 @@ impl Default for StudentConfidence {
 }
 
 impl ImbalanceProbe for StudentConfidence {
-    fn observe(&mut self, seen: &Observation<'_>) -> Result<()> {
-        for m in 0..seen.modalities.len() {
-            if let Some(logits) = seen.unimodal_logits(m)? {
-                let rho = seen.rho(&logits, &seen.targets(m)?)?;
-                self.rho.of(seen.modalities, m).add(&rho, seen.report.present[m] as f64)?;
+    fn observe(&mut self, step: &Observation<'_>) -> Result<()> {
+        for m in 0..step.modalities().len() {
+            if let Some(logits) = step.unimodal_logits(m)? {
+                let rho = step.rho(&logits, &step.targets(m)?)?;
+                self.rho.of(step.modalities(), m).add(&rho, step.samples(m) as f64)?;
             }
         }
         Ok(())

@@ -2,9 +2,14 @@
 
 use tch::Tensor;
 
-use super::{ImbalanceProbe, Measurement, Observation, is_due, means::Means, vectors};
+use super::{ImbalanceProbe, is_due, means::Means, vectors};
 use crate::mean::Mean;
-use crate::{Error, Modality, Result, State};
+use crate::{
+    error::{Error, Result},
+    modality::Modality,
+    state::State,
+    step::{Measurement, Observation},
+};
 
 /// ‖Δθ^m‖ / ‖θ^m‖ of one update of encoder m, averaged over the steps observed (`update_ratio`): what
 /// the optimizer did, momentum and weight decay included, and not what the gradient alone suggests.
@@ -12,7 +17,7 @@ use crate::{Error, Modality, Result, State};
 /// It copies the encoders' parameters in the first of every `every` steps of the optimizer, when the
 /// gradients are ready, and compares when they are ready next, at the epoch's end or when its state is
 /// asked for, whichever comes first: step the optimizer before
-/// [`end_epoch`](crate::G2dTrainer::end_epoch). A step whose whole batch lacks m does not count;
+/// [`end_epoch`](crate::trainer::G2dTrainer::end_epoch). A step whose whole batch lacks m does not count;
 /// weights that are all 0 give 0.
 ///
 /// Costs a copy of the encoders' parameters in memory, and a pass over them twice in every `every`-th
@@ -48,10 +53,10 @@ impl UpdateRatio {
 }
 
 impl ImbalanceProbe for UpdateRatio {
-    fn observe(&mut self, seen: &Observation<'_>) -> Result<()> {
+    fn observe(&mut self, step: &Observation<'_>) -> Result<()> {
         self.settle()?;
-        if is_due(seen.report.at, seen.report.window, self.every) {
-            self.pending = Some(Before::copy(seen)?);
+        if is_due(step, self.every) {
+            self.pending = Some(Before::copy(step)?);
         }
         Ok(())
     }
@@ -80,20 +85,20 @@ impl ImbalanceProbe for UpdateRatio {
 }
 
 impl Before {
-    fn copy(seen: &Observation<'_>) -> Result<Self> {
+    fn copy(step: &Observation<'_>) -> Result<Self> {
         let pair = |live: &Tensor| -> std::result::Result<_, tch::TchError> {
             let mut copy = live.f_empty_like()?;
             copy.f_copy_(live)?;
             Ok((copy, live.shallow_clone()))
         };
-        let counts = |&m: &usize| !seen.rows[m].is_missing();
-        let encoders = (0..seen.modalities.len()).filter(counts).map(|m| {
-            let own = seen.params.encoder(m).iter().map(|(_, live)| pair(live));
+        let counts = |&m: &usize| !step.rows[m].is_missing();
+        let encoders = (0..step.modalities().len()).filter(counts).map(|m| {
+            let own = step.params.encoder(m).iter().map(|(_, live)| pair(live));
             Ok((m, own.collect::<std::result::Result<_, _>>()?))
         });
         let encoders = encoders.collect::<std::result::Result<_, tch::TchError>>();
         Ok(Self {
-            modalities: seen.modalities.to_vec(),
+            modalities: step.modalities().to_vec(),
             encoders: encoders.map_err(|e| Error::torch("copy an encoder's parameters", e))?,
         })
     }

@@ -2,7 +2,7 @@
 
 use tch::{TchError, Tensor};
 
-use crate::host;
+use crate::transfer;
 
 type Torch<T> = std::result::Result<T, TchError>;
 
@@ -21,7 +21,7 @@ pub(super) fn dot<'a>(
 ) -> Torch<Option<Tensor>> {
     let mut sum: Option<Tensor> = None;
     for (a, b) in pairs {
-        let own = a.f_mul(b)?.f_sum(host::wide_kind(a.device()))?;
+        let own = a.f_mul(b)?.f_sum(transfer::wide_kind(a.device()))?;
         sum = Some(match sum {
             Some(sum) => sum.f_add(&own)?,
             None => own,

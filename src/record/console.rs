@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::{Outcome, Recorder};
-use crate::{EpochReport, Result};
+use crate::{error::Result, step::EpochReport};
 
 /// A bar over epochs with loss, metrics (per-modality accuracy, say) and κ, on stderr.
 ///
@@ -48,7 +48,7 @@ impl ConsoleProgress {
     /// Advances by one epoch and shows its numbers.
     pub fn epoch(&self, report: &EpochReport, metrics: &[(String, f64)]) {
         self.show(
-            report.total,
+            report.terms.total,
             metrics,
             report.modalities.iter().map(|m| m.name()).zip(&report.kappa),
         );

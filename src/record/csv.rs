@@ -7,7 +7,10 @@ use std::{
 };
 
 use super::{Recorder, files};
-use crate::{EpochReport, Error, Result, error};
+use crate::{
+    error::{self, Error, Result},
+    step::EpochReport,
+};
 
 /// A row an epoch in one CSV file.
 ///
@@ -17,13 +20,13 @@ use crate::{EpochReport, Error, Result, error};
 /// encoder only once it learns) becomes a column at the end: the file is then replaced by a wider one,
 /// whole. What is not finite is written as `NaN` or `inf`.
 #[derive(Debug)]
-pub struct CsvRecorder {
+pub struct Csv {
     path: PathBuf,
     writer: csv::Writer<File>,
     header: Vec<String>,
 }
 
-impl CsvRecorder {
+impl Csv {
     /// Creates (or replaces) the file, and the folders it lies in.
     ///
     /// # Errors
@@ -53,7 +56,7 @@ impl CsvRecorder {
                 _ => Err(Error::data(
                     &path,
                     format!("line {}", i + 1),
-                    "a row of a CsvRecorder, its column `epoch` first",
+                    "a row of a Csv, its column `epoch` first",
                     format!("{line:?}"),
                     "name another file, or create it anew",
                 )),
@@ -127,9 +130,9 @@ impl CsvRecorder {
     }
 }
 
-impl Recorder for CsvRecorder {
+impl Recorder for Csv {
     fn epoch(&mut self, report: &EpochReport, metrics: &[(String, f64)]) -> Result<()> {
-        CsvRecorder::epoch(self, report, metrics)
+        Csv::epoch(self, report, metrics)
     }
 }
 
@@ -145,12 +148,12 @@ fn cells(report: &EpochReport, metrics: &[(String, f64)]) -> Vec<(String, Option
         ("epoch".to_owned(), Some(report.epoch as f64)),
         ("steps".to_owned(), Some(report.steps as f64)),
         ("skipped".to_owned(), Some(report.skipped as f64)),
-        ("loss_total".to_owned(), Some(report.total)),
-        ("loss_task".to_owned(), Some(report.task)),
+        ("loss_total".to_owned(), Some(report.terms.total)),
+        ("loss_task".to_owned(), Some(report.terms.task)),
     ];
     for (m, modality) in report.modalities.iter().enumerate() {
-        cells.push((format!("loss_feature_{modality}"), report.feature[m]));
-        cells.push((format!("loss_logit_{modality}"), report.logit[m]));
+        cells.push((format!("loss_feature_{modality}"), report.terms.feature[m]));
+        cells.push((format!("loss_logit_{modality}"), report.terms.logit[m]));
         cells.push((format!("confidence_{modality}"), report.confidence[m]));
         cells.push((format!("kappa_{modality}"), Some(report.kappa[m])));
     }

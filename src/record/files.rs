@@ -6,7 +6,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 /// Creates (or replaces) a file, and the folders it lies in.
 pub(super) fn create(path: &Path) -> Result<File> {

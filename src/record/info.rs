@@ -6,7 +6,11 @@ use serde::{Deserialize, Serialize};
 use tch::Device;
 
 use super::Environment;
-use crate::{Modality, Result, error, number};
+use crate::{
+    error::{self, Result},
+    modality::Modality,
+    number,
+};
 
 /// What is known of a run before it starts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -67,11 +71,11 @@ impl RunInfo {
     /// Its settings: anything that serialises to a JSON object.
     ///
     /// # Errors
-    /// [`Error::Config`](crate::Error::Config) for what does not.
+    /// [`Error::Config`](crate::error::Error::Config) for what does not.
     pub fn config(mut self, config: &impl Serialize) -> Result<Self> {
         let refused = |found: String| {
-            let mend = "pass a struct or a map with text as keys";
-            error::config("the run's config", "what serialises to a JSON object", found, mend)
+            let hint = "pass a struct or a map with text as keys";
+            error::config("the run's config", "what serialises to a JSON object", found, hint)
         };
         self.config = serde_json::to_value(config).map_err(|e| refused(e.to_string()))?;
         if self.config.is_object() { Ok(self) } else { Err(refused(self.config.to_string())) }

@@ -10,7 +10,11 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{Recorder, files};
-use crate::{EpochReport, Error, Result, number};
+use crate::{
+    error::{Error, Result},
+    number,
+    step::EpochReport,
+};
 
 /// What is recorded of an epoch.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -26,13 +30,13 @@ pub struct EpochRow {
 
 /// An [`EpochRow`] a line in one JSON Lines file.
 #[derive(Debug)]
-pub struct JsonlRecorder {
+pub struct JsonLines {
     path: PathBuf,
     file: File,
     since: Instant,
 }
 
-impl JsonlRecorder {
+impl JsonLines {
     /// Creates (or replaces) the file, and the folders it lies in.
     ///
     /// # Errors
@@ -57,7 +61,7 @@ impl JsonlRecorder {
     }
 }
 
-impl Recorder for JsonlRecorder {
+impl Recorder for JsonLines {
     fn epoch(&mut self, report: &EpochReport, metrics: &[(String, f64)]) -> Result<()> {
         let seconds = self.since.elapsed().as_secs_f64();
         self.since = Instant::now();
@@ -78,7 +82,7 @@ impl EpochRow {
             Error::data(
                 path,
                 format!("line {}", i + 1),
-                "an epoch as a JsonlRecorder writes it",
+                "an epoch as a JsonLines writes it",
                 e.to_string(),
                 "name the file of a g2d run, or remove the line",
             )

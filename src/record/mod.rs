@@ -1,8 +1,8 @@
 //! Where reports go: files, TensorBoard and the terminal.
 //!
 //! - [`Recorder`]: what all of these are; [`Recorders`]: several at once, none of which stops a training.
-//! - [`RunRecorder`]: a run folder, from which a report can be made later; [`Run`] reads it.
-//! - [`CsvRecorder`], [`JsonlRecorder`]: one file a run, a row an epoch.
+//! - [`RunFolder`]: a run folder, from which a report can be made later; [`Run`] reads it.
+//! - [`Csv`], [`JsonLines`]: one file a run, a row an epoch.
 //! - [`TensorBoard`]: event files.
 //! - [`ConsoleProgress`]: a progress bar with loss, accuracy and κ.
 //!
@@ -21,16 +21,16 @@ mod run;
 mod run_recorder;
 mod tensorboard;
 
-pub use self::csv::CsvRecorder;
+pub use self::csv::Csv;
 pub use console::ConsoleProgress;
 pub use environment::Environment;
 pub use info::{MetricLabel, RunInfo, TeacherScores};
-pub use jsonl::{EpochRow, JsonlRecorder};
+pub use jsonl::{EpochRow, JsonLines};
 pub use outcome::Outcome;
 pub use recorder::Recorder;
 pub use recorders::Recorders;
 pub use run::Run;
-pub use run_recorder::RunRecorder;
+pub use run_recorder::RunFolder;
 pub use tensorboard::TensorBoard;
 
 /// So that the guide's code compiles.

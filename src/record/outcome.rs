@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Diagnosis, Measurement, number};
+use crate::{diagnosis::Diagnosis, number, step::Measurement};
 
 /// What a run ends with.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -11,7 +11,7 @@ pub struct Outcome {
     #[serde(default, with = "number::named")]
     pub scores: Vec<(String, f64)>,
     /// What was measured at the end, on the final weights and held-out data:
-    /// [`Shapley`](crate::Shapley), [`LinearProbe`](crate::LinearProbe).
+    /// [`Shapley`](crate::probe::held_out::Shapley), [`LinearProbe`](crate::probe::held_out::LinearProbe).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub measurements: Vec<Measurement>,
     /// What was found out about the balance of its modalities; `None` where nobody looked.

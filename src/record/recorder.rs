@@ -1,7 +1,11 @@
 //! What every recorder is.
 
 use super::{Outcome, RunInfo};
-use crate::{EpochReport, ModalityParams, Result, StepReport};
+use crate::{
+    error::Result,
+    parameters::ModalityParams,
+    step::{EpochReport, StepReport},
+};
 
 /// Takes down what a training says of itself.
 ///
@@ -12,8 +16,8 @@ use crate::{EpochReport, ModalityParams, Result, StepReport};
 /// - Only `encoders` may wait for the device.
 ///
 /// # Errors
-/// All return [`Error::Io`](crate::Error::Io) if the disk refuses, and
-/// [`Error::Config`](crate::Error::Config) for what the format cannot hold. [`Recorders`](super::Recorders)
+/// All return [`Error::Io`](crate::error::Error::Io) if the disk refuses, and
+/// [`Error::Config`](crate::error::Error::Config) for what the format cannot hold. [`Recorders`](super::Recorders)
 /// takes such errors for the caller.
 pub trait Recorder {
     /// Before the first epoch: what is trained, and where.

@@ -3,7 +3,11 @@
 use std::fmt;
 
 use super::{Outcome, Recorder, RunInfo};
-use crate::{EpochReport, Error, ModalityParams, Result, StepReport};
+use crate::{
+    error::{Error, Result},
+    parameters::ModalityParams,
+    step::{EpochReport, StepReport},
+};
 
 /// Several recorders at once.
 ///

@@ -8,7 +8,7 @@ use std::{
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use super::{EpochRow, Outcome, RunInfo};
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 /// What is known before the run.
 pub(super) const INFO: &str = "run.json";
@@ -43,7 +43,7 @@ pub struct Run {
 }
 
 impl Run {
-    /// Reads what a [`RunRecorder`](super::RunRecorder) wrote to `folder`.
+    /// Reads what a [`RunFolder`](super::RunRecorder) wrote to `folder`.
     ///
     /// A last line that a crash cut is left out and noted, and so is a missing result.
     ///
@@ -73,15 +73,15 @@ pub(super) fn read_info(folder: &Path) -> Result<RunInfo> {
             "run folder",
             format!("a folder with {INFO} and {EPOCHS}"),
             if folder.is_dir() { "a folder without them" } else { "no such folder" },
-            "name the folder that a RunRecorder wrote to",
+            "name the folder that a RunFolder wrote to",
         ));
     }
     let file: InfoFile = read_json(&path)?;
     if file.format == FORMAT {
         return Ok(file.info);
     }
-    let mend = "read it with the version of g2d that wrote it";
-    Err(Error::data(&path, "format", format!("{FORMAT:?}"), format!("{:?}", file.format), mend))
+    let hint = "read it with the version of g2d that wrote it";
+    Err(Error::data(&path, "format", format!("{FORMAT:?}"), format!("{:?}", file.format), hint))
 }
 
 fn read_epochs(path: &Path, info: &RunInfo, notes: &mut Vec<String>) -> Result<Vec<EpochRow>> {
@@ -97,16 +97,19 @@ fn read_epochs(path: &Path, info: &RunInfo, notes: &mut Vec<String>) -> Result<V
             Err(error) => return Err(error),
         };
         let refused = |what: &str, expected: String, found: String| {
-            let mend = "the lines are not of one run: take the others out";
-            Error::data(path, format!("{what} in line {}", i + 1), expected, found, mend)
+            let hint = "the lines are not of one run: take the others out";
+            Error::data(path, format!("{what} in line {}", i + 1), expected, found, hint)
         };
         if row.report.modalities != info.modalities {
             let [expected, found] =
                 [&info.modalities, &row.report.modalities].map(|names| format!("{names:?}"));
             return Err(refused("modalities", expected, found));
         }
-        let of_each =
-            [row.report.confidence.len(), row.report.feature.len(), row.report.logit.len()];
+        let of_each = [
+            row.report.confidence.len(),
+            row.report.terms.feature.len(),
+            row.report.terms.logit.len(),
+        ];
         let k = info.modalities.len();
         if row.report.kappa.len() != k || of_each != [k; 3] {
             return Err(refused("values", format!("{k}, one a modality"), "another number".into()));
@@ -123,7 +126,7 @@ fn read_epochs(path: &Path, info: &RunInfo, notes: &mut Vec<String>) -> Result<V
 fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
     let text = fs::read(path).map_err(|e| Error::io("read the file", path, e))?;
     serde_json::from_slice(&text).map_err(|e| {
-        let mend = "name the folder that a RunRecorder wrote to";
-        Error::data(path, "content", "what a RunRecorder writes", e.to_string(), mend)
+        let hint = "name the folder that a RunFolder wrote to";
+        Error::data(path, "content", "what a RunFolder writes", e.to_string(), hint)
     })
 }

@@ -4,29 +4,32 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::{JsonlRecorder, Outcome, Recorder, RunInfo, files, run};
-use crate::{EpochReport, Error, Result};
+use super::{JsonLines, Outcome, Recorder, RunInfo, files, run};
+use crate::{
+    error::{Error, Result},
+    step::EpochReport,
+};
 
 /// Writes a run folder: `run.json` ([`RunInfo`]) at `begin`, a line of `epochs.jsonl`
 /// ([`EpochRow`](super::EpochRow)) an epoch, `result.json` ([`Outcome`]) at `finish`.
 ///
 /// [`Run::read`](super::Run::read) reads it back at any time, whether the run has ended or not.
 #[derive(Debug)]
-pub struct RunRecorder {
+pub struct RunFolder {
     folder: PathBuf,
-    epochs: JsonlRecorder,
+    epochs: JsonLines,
     /// When a run that is resumed was started.
     created: Option<String>,
 }
 
-impl RunRecorder {
+impl RunFolder {
     /// Starts a run in `folder`, in place of one that is there.
     ///
     /// # Errors
     /// [`Error::Io`] with the path.
     pub fn create(folder: impl AsRef<Path>) -> Result<Self> {
         let folder = folder.as_ref().to_path_buf();
-        let epochs = JsonlRecorder::create(folder.join(run::EPOCHS))?;
+        let epochs = JsonLines::create(folder.join(run::EPOCHS))?;
         files::remove(&folder.join(run::INFO))?;
         files::remove(&folder.join(run::RESULT))?;
         Ok(Self { folder, epochs, created: None })
@@ -41,7 +44,7 @@ impl RunRecorder {
         let folder = folder.as_ref().to_path_buf();
         let there = folder.join(run::INFO).exists();
         let created = if there { Some(run::read_info(&folder)?.created) } else { None };
-        let epochs = JsonlRecorder::resume(folder.join(run::EPOCHS), epoch)?;
+        let epochs = JsonLines::resume(folder.join(run::EPOCHS), epoch)?;
         files::remove(&folder.join(run::RESULT))?;
         Ok(Self { folder, epochs, created })
     }
@@ -55,7 +58,7 @@ impl RunRecorder {
     }
 }
 
-impl Recorder for RunRecorder {
+impl Recorder for RunFolder {
     fn begin(&mut self, info: &RunInfo) -> Result<()> {
         let mut info = info.clone();
         if let Some(created) = &self.created {

@@ -5,7 +5,10 @@ use super::{
     labels::{axis, split, title},
     measured,
 };
-use crate::{Modality, record::EpochRow, record::Run};
+use crate::{
+    modality::Modality,
+    record::{EpochRow, Run},
+};
 
 const EPOCHS: &str = "Epochs trained";
 /// The plots of one run: its metrics with the teachers as levels (the paper's Figure 1), κ, ρ, losses
@@ -143,16 +146,16 @@ fn confidence(run: &Run) -> Option<Plot> {
 }
 
 fn losses(run: &Run) -> Vec<Plot> {
-    let task = curve(run, |r| Some(r.report.task));
-    let total = curve(run, |r| Some(r.report.total));
+    let task = curve(run, |r| Some(r.report.terms.task));
+    let total = curve(run, |r| Some(r.report.terms.total));
     let whole = if total == task {
         [series("L_S, the task's loss", task, Colour::Ink, Stroke::Solid), None]
     } else {
         let task = series("L_S, the task's part", task, Colour::Hue(0), Stroke::Dashed);
         [series("L_G2D", total, Colour::Ink, Stroke::Solid), task]
     };
-    let mut terms = each(run, Stroke::Solid, " features", |row, m| row.report.feature[m]);
-    terms.extend(each(run, Stroke::Dashed, " logits", |row, m| row.report.logit[m]));
+    let mut terms = each(run, Stroke::Solid, " features", |row, m| row.report.terms.feature[m]);
+    terms.extend(each(run, Stroke::Dashed, " logits", |row, m| row.report.terms.logit[m]));
     let plot = |name: &str, title: &str, caption: &str, lines: Vec<Series>| {
         let [name, title, caption] = [name, title, caption].map(str::to_owned);
         let y = "Loss, mean over samples".to_owned();

@@ -1,6 +1,6 @@
 //! What the numbers of a run are called.
 
-use crate::{Modality, record::Run};
+use crate::{modality::Modality, record::Run};
 
 /// A metric's own name, and the modality it is of, by the ending `_{modality}`.
 pub(super) fn split<'n, 'm>(

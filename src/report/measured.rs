@@ -5,7 +5,10 @@ use super::{
     figures::{curve, each, lines_plot, series},
     labels::{axis, title},
 };
-use crate::{Modality, record::EpochRow, record::Run};
+use crate::{
+    modality::Modality,
+    record::{EpochRow, Run},
+};
 
 /// Metrics of probes that begin so are shares at a time, rather than curves.
 const SHARES: &str = "shapley";

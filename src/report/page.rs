@@ -11,7 +11,12 @@ use super::{
     labels::{axis, capital, number, split, title},
     plots, theme,
 };
-use crate::{Advice, Error, Finding, Modality, Result, error, record::Run};
+use crate::{
+    diagnosis::{Advice, Finding},
+    error::{self, Error, Result},
+    modality::Modality,
+    record::Run,
+};
 
 /// A page of one run, or of several side by side: one HTML file without script that needs no network,
 /// for light and dark screens and for paper.
@@ -27,8 +32,8 @@ impl Report {
     /// [`Error::Config`] without a run.
     pub fn new(runs: Vec<Run>) -> Result<Self> {
         if runs.is_empty() {
-            let mend = "read one with Run::read";
-            return Err(error::config("runs of a report", "at least one", "none", mend));
+            let hint = "read one with Run::read";
+            return Err(error::config("runs of a report", "at least one", "none", hint));
         }
         Ok(Self { runs })
     }
@@ -205,7 +210,7 @@ fn log(run: &Run) -> Value {
         axis(run, metric) + &of.map(|m| format!(", {m}")).unwrap_or_default()
     }));
     let rows = run.epochs.iter().map(|row| {
-        let mut cells = vec![number(row.report.total)];
+        let mut cells = vec![number(row.report.terms.total)];
         cells.extend(row.report.kappa.iter().map(|kappa| number(*kappa)));
         let metric = |name: &&str| value(&row.metrics, name).map_or_else(|| "–".into(), number);
         cells.extend(names.iter().map(metric));

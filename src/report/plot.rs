@@ -6,7 +6,7 @@ use plotters::prelude::*;
 use resvg::{tiny_skia, usvg};
 
 use super::{LaneChart, LineChart, RowChart, Theme, canvas::Drawn};
-use crate::{Error, Result, error};
+use crate::error::{self, Error, Result};
 
 /// Inter, Latin and Greek: text looks the same on machines without fonts.
 const FONT: &[u8] = include_bytes!("font/Inter-Regular.otf");
@@ -50,8 +50,8 @@ impl Plot {
         };
         let mut svg = String::new();
         self.draw(theme, SVGBackend::with_string(&mut svg, size)).map_err(|e| {
-            let mend = "check its numbers";
-            error::config(format!("plot {:?}", self.name), "one to draw", e.to_string(), mend)
+            let hint = "check its numbers";
+            error::config(format!("plot {:?}", self.name), "one to draw", e.to_string(), hint)
         })?;
         // Two plots on a page have two ids.
         let id: String =

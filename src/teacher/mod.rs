@@ -1,22 +1,22 @@
 //! Frozen unimodal teachers.
 //!
-//! - [`ModuleTeacher`]: a closure over tch modules, or another [`UnimodalModel`].
-//! - [`TorchScriptTeacher`]: a module scripted or traced in Python.
-//! - [`CachedTeacher`]: what another teacher said, recorded once by sample id; [`CacheFile`] keeps it.
+//! - [`FrozenModel`]: a closure over tch modules, or another [`UnimodalModel`].
+//! - [`TorchScript`]: a module scripted or traced in Python.
+//! - [`Cached`]: what another teacher said, recorded once by sample id; [`OutputFile`] keeps it.
 
-mod cached;
-mod module;
+pub mod cache;
+mod frozen_model;
 mod torchscript;
 mod unimodal;
 
 use tch::Tensor;
 
-pub use cached::{CacheFile, CacheHeader, CacheIdentity, CachedTeacher, Storage};
-pub use module::ModuleTeacher;
-pub use torchscript::{ScriptOutput, TorchScriptTeacher};
+pub use cache::Cached;
+pub use frozen_model::FrozenModel;
+pub use torchscript::{ScriptOutput, TorchScript};
 pub use unimodal::UnimodalModel;
 
-use crate::{Batch, Modality, Result};
+use crate::{batch::Batch, error::Result, modality::Modality};
 
 /// A frozen, independently trained model of one modality (φ_t^m and its head).
 ///
@@ -39,6 +39,16 @@ pub trait Teacher {
 
 const _: Option<&dyn Teacher> = None; // stays object-safe
 
+impl<T: Teacher + ?Sized> Teacher for Box<T> {
+    fn modality(&self) -> &Modality {
+        (**self).modality()
+    }
+
+    fn output(&self, m: usize, batch: &Batch) -> Result<TeacherOutput> {
+        (**self).output(m, batch)
+    }
+}
+
 /// What a teacher says of a batch.
 #[derive(Debug)]
 pub struct TeacherOutput {
@@ -47,12 +57,12 @@ pub struct TeacherOutput {
     /// Logits l_t^m (or predictions), [B, C].
     pub logits: Tensor,
     /// Logits and targets in host memory, where they are known without asking the device.
-    pub host: Option<HostView>,
+    pub host: Option<HostCopy>,
 }
 
 /// Copies in host memory from which ρ is computed without a wait for the device.
 #[derive(Debug)]
-pub struct HostView {
+pub struct HostCopy {
     /// The teacher's logits [B, C], on the CPU.
     pub logits: Tensor,
     /// The targets as they were recorded, on the CPU.

@@ -2,12 +2,12 @@
 
 use tch::Tensor;
 
-use crate::Result;
+use crate::error::Result;
 
 /// A model of one modality: φ_t^m and its head, before it is frozen.
 ///
 /// A closure `|input: &Tensor, train: bool| (features, logits)` is one.
-/// [`UnimodalTrainer`](crate::UnimodalTrainer) trains it, [`ModuleTeacher`](crate::ModuleTeacher) makes
+/// [`UnimodalTrainer`](crate::trainer::UnimodalTrainer) trains it, [`FrozenModel`](crate::teacher::FrozenModel) makes
 /// a teacher of it.
 ///
 /// # Contract
@@ -22,6 +22,12 @@ pub trait UnimodalModel {
 }
 
 const _: Option<&dyn UnimodalModel> = None; // stays object-safe
+
+impl UnimodalModel for Box<dyn UnimodalModel + Send> {
+    fn forward(&self, input: &Tensor, train: bool) -> Result<(Tensor, Tensor)> {
+        (**self).forward(input, train)
+    }
+}
 
 impl<F: Fn(&Tensor, bool) -> (Tensor, Tensor)> UnimodalModel for F {
     fn forward(&self, input: &Tensor, train: bool) -> Result<(Tensor, Tensor)> {

@@ -1,19 +1,26 @@
-//! Every mistake of configuration is found here.
+//! The configuration of a trainer, checked before the first step.
 
-use super::accumulation::Accumulation;
-use super::report::EpochTotals;
 use super::{
-    G2dTrainer, LossScale, LossScaling, NonFinite, Precision, SuppressedMode, Suppression,
+    FeatureProjection, G2dTrainer, LossScaling, NonFinite, Precision, SuppressedMode, Suppression,
+    finite::FiniteGuard, forward::ForwardPass, observers::Observers, planner::Planner,
+    window::AccumulationWindow,
 };
-use crate::modality::check_names;
 use crate::{
-    Confidence, FeatureProjection, G2dLoss, GradientModulation, ImbalanceProbe, Joint, Modality,
-    ModalityParams, Progress, Result, SmpScheduler, Student, Teacher, error,
+    error::{self, Result},
+    loss::{Confidence, G2dLoss},
+    modality::{Modality, check_names},
+    modulation::Modulate,
+    parameters::ModalityParams,
+    probe::ImbalanceProbe,
+    schedule::{Joint, Progress, SmpScheduler},
+    step::Objective,
+    student::Student,
+    teacher::Teacher,
 };
 
 /// Collects a trainer's parts; [`build`](Self::build) checks them against the student.
 #[must_use = "a builder does nothing until `build`"]
-pub struct G2dTrainerBuilder {
+pub struct Builder {
     loss: Box<dyn G2dLoss>,
     confidence: Option<Box<dyn Confidence>>,
     encoders: Option<ModalityParams>,
@@ -25,16 +32,16 @@ pub struct G2dTrainerBuilder {
     precision: Precision,
     loss_scaling: LossScaling,
     non_finite: NonFinite,
-    modulation: Option<Box<dyn GradientModulation>>,
+    modulation: Option<Box<dyn Modulate>>,
     projection: FeatureProjection,
     probes: Vec<Box<dyn ImbalanceProbe>>,
 }
 
 impl G2dTrainer {
-    /// Starts a trainer for `loss`; [`encoders`](G2dTrainerBuilder::encoders) is the other part that
+    /// Starts a trainer for `loss`; [`encoders`](Builder::encoders) is the other part that
     /// must be given.
-    pub fn builder(loss: impl G2dLoss + 'static) -> G2dTrainerBuilder {
-        G2dTrainerBuilder {
+    pub fn builder(loss: impl G2dLoss + 'static) -> Builder {
+        Builder {
             loss: Box::new(loss),
             confidence: None,
             encoders: None,
@@ -53,38 +60,28 @@ impl G2dTrainer {
     }
 }
 
-impl G2dTrainerBuilder {
+impl Builder {
     /// The parameters of every modality's encoder, in the student's order.
     pub fn encoders(mut self, encoders: ModalityParams) -> Self {
         self.encoders = Some(encoders);
         self
     }
 
-    /// Adds a teacher; call it once a modality, in the student's order, or never.
-    pub fn teacher(self, teacher: impl Teacher + 'static) -> Self {
-        self.boxed_teacher(Box::new(teacher))
-    }
-
-    /// Adds a teacher chosen at run time.
-    pub fn boxed_teacher(mut self, teacher: Box<dyn Teacher>) -> Self {
-        self.teachers.push(teacher);
+    /// Adds a teacher: one per modality, in the student's order, or none at all.
+    pub fn teacher(mut self, teacher: impl Teacher + 'static) -> Self {
+        self.teachers.push(Box::new(teacher));
         self
     }
 
-    /// By what ρ modalities are ranked; the loss's own if not given.
+    /// Ranks modalities by this ρ instead of the loss's own.
     pub fn confidence(mut self, confidence: impl Confidence + 'static) -> Self {
         self.confidence = Some(Box::new(confidence));
         self
     }
 
-    /// Who learns when; [`Joint`] if not given.
-    pub fn scheduler(self, scheduler: impl SmpScheduler + 'static) -> Self {
-        self.boxed_scheduler(Box::new(scheduler))
-    }
-
-    /// A scheduler chosen at run time.
-    pub fn boxed_scheduler(mut self, scheduler: Box<dyn SmpScheduler>) -> Self {
-        self.scheduler = scheduler;
+    /// Sets the scheduler; the default is [`Joint`].
+    pub fn scheduler(mut self, scheduler: impl SmpScheduler + 'static) -> Self {
+        self.scheduler = Box::new(scheduler);
         self
     }
 
@@ -101,7 +98,7 @@ impl G2dTrainerBuilder {
     }
 
     /// Makes one step of the optimizer of `n` calls of [`step`](G2dTrainer::step), micro-batches: the
-    /// gradient is the mean of theirs, Σ κ_i g_i / n. [`StepReport::outcome`](crate::StepReport) says
+    /// gradient is the mean of theirs, Σ κ_i g_i / n. [`StepReport::outcome`](crate::step::StepReport) says
     /// when it is complete:
     ///
     /// ```text
@@ -136,14 +133,9 @@ impl G2dTrainerBuilder {
         self
     }
 
-    /// What changes gradients after backward; nothing if not given.
-    pub fn modulation(self, modulation: impl GradientModulation + 'static) -> Self {
-        self.boxed_modulation(Box::new(modulation))
-    }
-
-    /// A modulation chosen at run time.
-    pub fn boxed_modulation(mut self, modulation: Box<dyn GradientModulation>) -> Self {
-        self.modulation = Some(modulation);
+    /// Sets what changes gradients after backward; by default nothing does.
+    pub fn modulation(mut self, modulation: impl Modulate + 'static) -> Self {
+        self.modulation = Some(Box::new(modulation));
         self
     }
 
@@ -162,32 +154,16 @@ impl G2dTrainerBuilder {
     /// Checks all parts against each other and against the student.
     ///
     /// # Errors
-    /// [`Error::Config`](crate::Error::Config), naming the part, what was expected and the mend: fewer
+    /// [`Error::Config`](crate::error::Error::Config), naming the part, what was expected and a hint: fewer
     /// than two modalities or names that repeat; encoders or teachers whose modalities are not the
     /// student's in its order; a number of the loss or the schedule out of range; a schedule that reads
     /// ρ without teachers; a projection of an unknown modality; accumulation beside
     /// [`Suppression::ZeroGradient`] or a gradient modulation, which would multiply what has
     /// accumulated.
     pub fn build(self, student: &dyn Student) -> Result<G2dTrainer> {
-        let Self {
-            loss,
-            confidence,
-            encoders,
-            teachers,
-            mut scheduler,
-            suppression,
-            suppressed_mode,
-            accumulate,
-            precision,
-            loss_scaling,
-            non_finite,
-            mut modulation,
-            projection,
-            probes,
-        } = self;
         let modalities = student.modalities().to_vec();
         check_names(&modalities)?;
-        let Some(mut params) = encoders else {
+        let Some(mut params) = self.encoders else {
             return Err(error::config(
                 "encoders",
                 format!("the parameters of {modalities:?}"),
@@ -196,84 +172,46 @@ impl G2dTrainerBuilder {
             ));
         };
         same_modalities("encoders", params.modalities(), &modalities)?;
-        if !teachers.is_empty() {
-            same_modalities("teachers", teachers.iter().map(|t| t.modality()), &modalities)?;
+        if !self.teachers.is_empty() {
+            same_modalities("teachers", self.teachers.iter().map(|t| t.modality()), &modalities)?;
         }
-        loss.check(&modalities)?;
-        scheduler.bind(&modalities)?;
-        if scheduler.needs_confidence() && teachers.is_empty() {
-            return Err(error::config(
-                "scheduler",
-                "teachers, since it ranks modalities by their confidence ρ",
-                "none",
-                "add a teacher for each modality, or fix the order with `Ranking::Fixed`",
-            ));
-        }
+        let objective = Objective::new(modalities, self.loss, self.confidence)?;
+        let planner = Planner::new(self.teachers, self.scheduler, self.precision, &objective)?;
+        let mut modulation = self.modulation;
         if let Some(modulation) = &mut modulation {
-            modulation.bind(&modalities)?;
+            modulation.bind(objective.modalities())?;
         }
-        if let Some(unknown) = projection.modalities().find(|m| !modalities.contains(m)) {
-            return Err(error::config(
-                "feature projection",
-                format!("one of {modalities:?}"),
-                format!("{unknown:?}"),
-                "name the student's modality",
-            ));
+        let forward = ForwardPass::new(
+            self.suppression,
+            self.suppressed_mode,
+            self.precision,
+            self.projection,
+            objective.modalities(),
+        )?;
+        for (name, tensor) in forward.projection.parameters() {
+            params.variables_mut().add_parameter(name, tensor);
         }
-        projection
-            .parameters()
-            .for_each(|(name, tensor)| params.variables_mut().add_parameter(name, tensor));
-        let accumulation = Accumulation::new(accumulate, suppression, modulation.is_some())?;
-        loss_scaling.check()?;
-        check_numbers(suppression, suppressed_mode, non_finite)?;
+        let guard = FiniteGuard::new(self.non_finite)?;
+        let window = AccumulationWindow::new(
+            self.accumulate,
+            self.suppression,
+            modulation.is_some(),
+            self.precision,
+            self.loss_scaling,
+            guard.skips(),
+        )?;
         Ok(G2dTrainer {
-            totals: EpochTotals::new(modalities.len()),
-            modalities,
-            loss,
-            confidence,
+            observers: Observers::new(self.probes, objective.modalities().len()),
+            objective,
             params,
-            teachers,
-            scheduler,
-            suppression,
-            suppressed_mode,
-            accumulation,
-            precision,
-            loss_scale: LossScale::new(loss_scaling),
-            loss_scaling,
-            non_finite,
-            skipped_in_a_row: 0,
+            planner,
+            forward,
+            window,
+            guard,
             modulation,
-            projection,
-            probes,
             progress: Progress::default(),
-            unread: Vec::new(),
         })
     }
-}
-
-/// Refuses settings that could not act.
-fn check_numbers(
-    suppression: Suppression,
-    mode: SuppressedMode,
-    non_finite: NonFinite,
-) -> Result<()> {
-    if non_finite == NonFinite::StopAfter(0) {
-        return Err(error::config(
-            "NonFinite::StopAfter",
-            "at least 1 skipped step",
-            "0",
-            "1 stops at the first",
-        ));
-    }
-    if mode == SuppressedMode::Evaluation && suppression != Suppression::SkipBackward {
-        return Err(error::config(
-            "suppressed mode",
-            "`Suppression::SkipBackward`, which keeps encoders outside the graph",
-            format!("{suppression:?}, under which they train"),
-            "leave one of the two out",
-        ));
-    }
-    Ok(())
 }
 
 /// Refuses other names, another number or another order.

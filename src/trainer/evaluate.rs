@@ -2,8 +2,15 @@
 
 use tch::{Device, Tensor};
 
-use super::{G2dTrainer, Precision, features::features};
-use crate::{Batch, Error, Modality, Result, Rows, Student, Teacher, error, metrics, parts::Parts};
+use super::{G2dTrainer, Precision, missing::features};
+use crate::{
+    batch::{Batch, Rows, SplitBatch},
+    error::{self, Error, Result},
+    metrics,
+    modality::Modality,
+    student::Student,
+    teacher::Teacher,
+};
 
 /// What a model said of a data set, in host memory.
 #[derive(Debug)]
@@ -36,7 +43,8 @@ impl Predictions {
         let mut found = Vec::with_capacity(self.heads.len());
         for (modality, logits) in &self.heads {
             let flags = self.present.iter().find(|(other, _)| other == modality);
-            let rows = flags.map_or(Ok(Rows::All), |(_, flags)| Rows::of(flags, Device::Cpu))?;
+            let rows =
+                flags.map_or(Ok(Rows::All), |(_, flags)| Rows::from_present(flags, Device::Cpu))?;
             if !rows.is_missing() {
                 let (logits, targets) = (rows.select(logits)?, rows.select(&self.targets)?);
                 found.push((modality.clone(), metrics::accuracy(&logits, &targets)?));
@@ -68,7 +76,7 @@ impl G2dTrainer {
         student: &dyn Student,
         batches: impl IntoIterator<Item = Result<Batch>>,
     ) -> Result<Predictions> {
-        evaluate_in(self.precision, student, batches)
+        evaluate_in(self.precision(), student, batches)
     }
 }
 
@@ -86,9 +94,8 @@ fn evaluate_in(
         let batch = batch?;
         batch.check(&modalities, batch.device())?;
         let _region = precision.region(batch.device())?;
-        let parts = Parts::of(&batch, modalities.len())?;
-        let features =
-            features(student, &modalities, &parts, |m, part| student.encode(m, part, false))?;
+        let parts = SplitBatch::new(&batch, modalities.len())?;
+        let features = features(student, &parts, |m, part| student.encode(m, part, false))?;
         for (m, flags) in present.iter_mut().enumerate() {
             match batch.present(m) {
                 Some(own) => flags.extend(own),
@@ -97,11 +104,11 @@ fn evaluate_in(
         }
         for (m, parts) in heads.iter_mut().enumerate() {
             match (student.unimodal_logits(m, &features), &mut *parts) {
-                (Some(logits), Some(parts)) => parts.push(to_host(&precision.widened(logits)?)?),
+                (Some(logits), Some(parts)) => parts.push(to_host(&precision.widen(logits)?)?),
                 _ => *parts = None,
             }
         }
-        rows.push(&precision.widened(student.fuse(&features, false)?)?, batch.targets())?;
+        rows.push(&precision.widen(student.fuse(&features, false)?)?, batch.targets())?;
     }
     let mut predictions = rows.join()?;
     let lacking = modalities.iter().cloned().zip(present);

@@ -1,45 +1,52 @@
 //! The trainer: one G²D step inside the caller's loop.
 //!
-//! - `builder.rs` finds every mistake of configuration.
-//! - `step.rs` is one step, from batch to report; `backward.rs` holds the only backward.
-//! - `answer.rs` is what the student makes of a batch.
-//! - `accumulation.rs` makes one step of the optimizer of several.
-//! - `precision.rs` is the kind that layers compute in, `scaling.rs` fp16's loss scale.
-//! - `teach.rs` goes from teachers to ρ to a plan.
-//! - `features.rs` is what the fusion sees where samples lack a modality.
-//! - `check.rs` refuses answers of the wrong shape, `finite.rs` what is not finite.
-//! - `outcome.rs` is what became of a step: ready, accumulating, skipped and why.
-//! - `suppression.rs` makes a plan's κ act on encoders.
-//! - `modulate.rs` gives a gradient modulation its turn.
-//! - `report.rs` is what a step and an epoch say of themselves.
-//! - `state.rs` is what it remembers between steps, for a checkpoint.
-//! - `evaluate.rs` runs a student without training it.
+//! [`G2dTrainer::step`] reads as a sequence of typed values; each part of it has an owner:
+//!
+//! | file | owner of |
+//! |---|---|
+//! | `step.rs` | `G2dTrainer`: the order of a step |
+//! | `builder.rs` | [`Builder`]: the configuration, checked in `build` |
+//! | `planner.rs` | `Planner`: teachers, scheduler; from teacher outputs to ρ to a plan |
+//! | `forward.rs` | `ForwardPass`: the student's forward pass under a plan; `missing.rs` fills in absent features |
+//! | `suppression.rs` | [`Suppression`]: κ applied to features and gradients |
+//! | `window.rs` | `AccumulationWindow`: micro-batches, loss scale, buffer copies; the only backward |
+//! | `finite.rs` | `FiniteGuard`: the [`NonFinite`] policy, deferred checks, skipped steps; `sources.rs` names the first value that is not finite |
+//! | `gradients.rs` | from a loss to the gradients of a window, or to a skipped step |
+//! | `observers.rs` | `Observers`: probes and epoch means (`totals.rs`) |
+//! | `modulation.rs` | the check of a [`Modulate`](crate::modulation::Modulate) and its turn in a step |
+//! | `resume.rs` | [`ResumeState`]: the state of all owners, for a checkpoint |
+//! | `precision.rs`, `scaling.rs` | [`Precision`] (autocast) and [`LossScaling`] |
+//! | `projection.rs` | [`FeatureProjection`] |
+//! | `evaluate.rs` | [`evaluate`] and [`Predictions`] |
+//! | `unimodal/` | [`UnimodalTrainer`]: training of a teacher |
 
-mod accumulation;
-mod answer;
-mod backward;
 mod builder;
-mod check;
 mod evaluate;
-mod features;
 mod finite;
-mod modulate;
-mod outcome;
+mod forward;
+mod gradients;
+mod missing;
+mod modulation;
+mod observers;
+mod planner;
 mod precision;
-mod report;
+mod projection;
+mod resume;
 mod scaling;
-mod state;
+mod sources;
 mod step;
 mod suppression;
-mod teach;
+mod totals;
+mod unimodal;
+mod window;
 
-pub use accumulation::Window;
-pub use builder::G2dTrainerBuilder;
+pub use builder::Builder;
 pub use evaluate::{Predictions, evaluate, evaluate_teacher};
-pub use outcome::{NonFinite, NonFiniteSource, Skipped, StepOutcome};
+pub use finite::NonFinite;
 pub use precision::Precision;
-pub use report::{EpochReport, StepReport, StepValues};
+pub use projection::FeatureProjection;
+pub use resume::ResumeState;
 pub use scaling::{LossScale, LossScaling};
-pub use state::TrainerState;
 pub use step::G2dTrainer;
 pub use suppression::{GradientScope, SuppressedMode, Suppression};
+pub use unimodal::{KeepWeights, TeacherEpoch, TrainedTeacher, UnimodalTrainer};

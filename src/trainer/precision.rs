@@ -3,7 +3,10 @@
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 
-use crate::{Error, Result, libtorch::Autocast};
+use crate::{
+    error::{Error, Result},
+    libtorch::Autocast,
+};
 
 /// In which kind student and teachers compute: autocast, as in PyTorch.
 ///
@@ -18,7 +21,7 @@ pub enum Precision {
     Full,
     /// `BFloat16`: `Float`'s range, 8 bits of precision; needs no loss scaling.
     Bf16,
-    /// `Half` with dynamic loss scaling ([`LossScaling`](crate::LossScaling)): a step whose gradients
+    /// `Half` with dynamic loss scaling ([`LossScaling`](crate::trainer::LossScaling)): a step whose gradients
     /// overflow is skipped. One wait for the device a window.
     Fp16,
 }
@@ -39,7 +42,7 @@ impl Precision {
     }
 
     /// What left a region, in `Float`; connected to its graph.
-    pub(super) fn widened(self, tensor: Tensor) -> Result<Tensor> {
+    pub(super) fn widen(self, tensor: Tensor) -> Result<Tensor> {
         match tensor.kind() {
             Kind::Half | Kind::BFloat16 if self != Self::Full => tensor
                 .f_to_kind(Kind::Float)

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Result, error};
+use crate::error::{self, Result};
 
 /// How the loss scale follows overflows. The loss is multiplied by the scale before backward, so that
 /// small gradients do not vanish in fp16, and the gradients are divided by it once they are complete.
@@ -48,7 +48,7 @@ impl LossScaling {
     }
 }
 
-/// The loss scale of a run; [`TrainerState`](crate::TrainerState) has it.
+/// The loss scale of a run; [`ResumeState`](crate::trainer::ResumeState) has it.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LossScale {
@@ -58,24 +58,49 @@ pub struct LossScale {
     pub good_steps: u64,
 }
 
-impl LossScale {
-    pub(super) fn new(scaling: LossScaling) -> Self {
-        Self { scale: scaling.initial, good_steps: 0 }
+/// A loss scale and the rule by which it changes.
+#[derive(Debug)]
+pub(super) struct LossScaler {
+    scaling: LossScaling,
+    state: LossScale,
+}
+
+impl LossScaler {
+    /// # Errors
+    /// [`Error::Config`](crate::Error::Config) for a number out of range.
+    pub(super) fn new(scaling: LossScaling) -> Result<Self> {
+        scaling.check()?;
+        Ok(Self { scaling, state: LossScale { scale: scaling.initial, good_steps: 0 } })
     }
 
-    /// After gradients that overflowed. Below `Float`'s smallest normal number all would be 0.
-    pub(super) fn back_off(&mut self, scaling: LossScaling) {
-        let scale = (self.scale * scaling.backoff).max(f64::from(f32::MIN_POSITIVE));
-        *self = Self { scale, good_steps: 0 };
+    /// The factor of the loss.
+    pub(super) fn scale(&self) -> f64 {
+        self.state.scale
     }
 
-    /// After gradients that did not. As in PyTorch, a scale that `Float` could not hold is not taken.
-    pub(super) fn hold(&mut self, scaling: LossScaling) {
-        self.good_steps += 1;
-        if self.good_steps >= scaling.interval {
-            let grown = self.scale * scaling.growth;
-            let scale = if grown <= f64::from(f32::MAX) { grown } else { self.scale };
-            *self = Self { scale, good_steps: 0 };
+    pub(super) fn state(&self) -> LossScale {
+        self.state
+    }
+
+    pub(super) fn restore(&mut self, state: LossScale) {
+        self.state = state;
+    }
+
+    /// Lowers the scale after an overflow. Below `Float`'s smallest normal number every gradient would
+    /// be 0, so the scale stays above it.
+    pub(super) fn back_off(&mut self) {
+        let scale = (self.state.scale * self.scaling.backoff).max(f64::from(f32::MIN_POSITIVE));
+        self.state = LossScale { scale, good_steps: 0 };
+    }
+
+    /// Counts finite gradients, and raises the scale after `interval` of them in a row. As in PyTorch
+    /// the scale stays within the range of `Float`.
+    pub(super) fn grow(&mut self) {
+        self.state.good_steps += 1;
+        if self.state.good_steps >= self.scaling.interval {
+            let grown = self.state.scale * self.scaling.growth;
+            let scale = if grown <= f64::from(f32::MAX) { grown } else { self.state.scale };
+            self.state = LossScale { scale, good_steps: 0 };
         }
     }
 }

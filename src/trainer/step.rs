@@ -1,23 +1,28 @@
-//! One step, from batch to gradients.
+//! One step, from a batch to gradients.
 
 use std::{cell::OnceCell, fmt};
 
-use tch::{Device, Tensor};
+use tch::Device;
 
-use super::report::{EpochReport, EpochTotals, StepReport};
 use super::{
-    LossScale, LossScaling, NonFinite, Precision, Skipped, StepOutcome, SuppressedMode, Suppression,
-};
-use super::{
-    accumulation::Accumulation,
-    answer::Answer,
-    check::check_terms,
-    finite::{Evidence, Unread},
+    LossScale, Precision,
+    finite::FiniteGuard,
+    forward::{ForwardPass, StudentOutput},
+    gradients, modulation,
+    observers::Observers,
+    planner::{Planned, Planner},
+    window::AccumulationWindow,
 };
 use crate::{
-    Batch, Confidence, FeatureProjection, G2dLoss, GradientModulation, ImbalanceProbe, LossInput,
-    LossTerms, Modality, ModalityParams, Observation, Progress, Result, SeenTerms, SmpScheduler,
-    Student, Teacher, TeacherOutput, error, parts::Parts,
+    batch::{Batch, SplitBatch},
+    error::{self, Result},
+    loss::Terms,
+    modality::Modality,
+    modulation::Modulate,
+    parameters::ModalityParams,
+    schedule::Progress,
+    step::{EpochReport, Objective, Observation, StepOutcome, StepReport},
+    student::Student,
 };
 
 /// Runs G²D steps inside the caller's loop.
@@ -31,120 +36,116 @@ use crate::{
 /// …
 /// let epoch = trainer.end_epoch()?;
 /// ```
+///
+/// [`builder`](Self::builder) makes one for a loss and a student.
 pub struct G2dTrainer {
-    pub(super) modalities: Vec<Modality>,
-    pub(super) loss: Box<dyn G2dLoss>,
-    pub(super) confidence: Option<Box<dyn Confidence>>,
+    pub(super) objective: Objective,
     pub(super) params: ModalityParams,
-    pub(super) teachers: Vec<Box<dyn Teacher>>,
-    pub(super) scheduler: Box<dyn SmpScheduler>,
-    pub(super) suppression: Suppression,
-    pub(super) suppressed_mode: SuppressedMode,
-    pub(super) accumulation: Accumulation,
-    pub(super) precision: Precision,
-    pub(super) loss_scaling: LossScaling,
-    pub(super) loss_scale: LossScale,
-    pub(super) non_finite: NonFinite,
-    pub(super) skipped_in_a_row: u32,
-    pub(super) modulation: Option<Box<dyn GradientModulation>>,
-    pub(super) projection: FeatureProjection,
-    pub(super) probes: Vec<Box<dyn ImbalanceProbe>>,
+    pub(super) planner: Planner,
+    pub(super) forward: ForwardPass,
+    pub(super) window: AccumulationWindow,
+    pub(super) guard: FiniteGuard,
+    pub(super) modulation: Option<Box<dyn Modulate>>,
+    pub(super) observers: Observers,
     pub(super) progress: Progress,
-    pub(super) totals: EpochTotals,
-    /// The losses that were not read yet, and where they were made (devices other than the CPU).
-    pub(super) unread: Vec<Unread>,
 }
 
 impl G2dTrainer {
-    /// One G²D step: teachers, ρ, plan, student, L_G2D, backward, modulation; gradients are ready for
-    /// the caller's optimizer when it returns.
+    /// Runs one G²D step: teachers, ρ, plan, student, L_G2D, backward, modulation. When it returns, the
+    /// gradients are ready for the caller's optimizer if the report's
+    /// [`outcome`](StepReport::outcome) is `Ready`.
     ///
-    /// Gradients add to those that are there (call `zero_grad` first), but for encoders suppressed
-    /// under [`Suppression::SkipBackward`]: theirs are undefined afterwards. The report's
-    /// [`outcome`](StepReport::outcome) says whether they are complete, where they accumulate, or the
-    /// step was skipped. Its tensors are on the device; on the CPU nothing waits, on another device only
-    /// a schedule that reads ρ of teachers that are not cached, a modulation that reads what it
-    /// weighs, and once a window fp16 or a [`NonFinite`] policy that skips.
+    /// Gradients add to those that exist, so zero them first, except for encoders suppressed under
+    /// [`Suppression::SkipBackward`](super::Suppression::SkipBackward): theirs are undefined afterwards.
+    ///
+    /// The step synchronises with a device other than the CPU only where the scheduler reads ρ of
+    /// teachers that are not cached, where a modulation reads what it weighs, and once per accumulation
+    /// window in fp16 and under a [`NonFinite`](super::NonFinite) policy that skips.
     ///
     /// # Errors
-    /// Wrong shapes, kinds or devices in the batch, in a teacher's answer or in the student's output;
-    /// a batch without a modality whose feature shape the student does not tell; a target that the
-    /// loss refuses; a teacher that does not know a sample; a loss that is not finite. All come before
-    /// `backward`, so no gradient has changed and the step does not count; running statistics may have
-    /// moved where an encoder had run ([`NonFinite::Skip`] puts those of a skipped step back).
-    /// Only the error of a [`GradientModulation`] or a probe comes after it: zero the gradients before
-    /// going on.
-    /// On a device other than the CPU a loss that is not finite is found later, by the next step that
-    /// reads ρ, after 1024 steps at most, or by [`end_epoch`](Self::end_epoch), and the message names the step it came from.
+    /// An error for a wrong shape, dtype or device in the batch, in a teacher's output or in the
+    /// student's output; for a batch without a modality for which
+    /// [`Student::feature_shape`] returns `None`; for a target that the loss refuses; for a sample that
+    /// a cached teacher does not have; and for a loss that is not finite. All of these come before
+    /// backward: no gradient has changed, and the step does not count. Buffers may have changed where an
+    /// encoder had run; [`NonFinite::Skip`](super::NonFinite::Skip) restores those of a skipped step.
+    ///
+    /// An error of a [`Modulate`] or of a probe comes after backward: zero the gradients before the next
+    /// step.
+    ///
+    /// On a device other than the CPU a loss that is not finite is found by the next step that reads ρ,
+    /// after 1024 steps at most, or by [`end_epoch`](Self::end_epoch); the message names the step that
+    /// computed it.
     pub fn step(&mut self, student: &dyn Student, batch: &Batch) -> Result<StepReport> {
-        self.check_student(student)?;
-        batch.check(&self.modalities, self.params.device())?;
-        self.open_window()?;
-
-        let parts = Parts::of(batch, self.modalities.len())?;
-        let teachers = self.ask_teachers(&parts)?;
-        let confidence = self.confidences(&teachers, &parts)?;
-        let plan = self.plan(&teachers, &confidence, &parts)?;
-        let confidence = self.on_device(confidence)?;
-
-        let answer = self.answer(student, &parts, &teachers, &plan)?;
-        let terms = self.loss_terms(&answer, &teachers, &parts)?;
-        self.check_modulation(student, &answer.features)?;
-
-        let made = Evidence {
+        self.check(student, batch)?;
+        let at = self.progress;
+        let parts = SplitBatch::new(batch, self.modalities().len())?;
+        let micro_batch = self.window.begin(self.params.variables())?;
+        let Planned { teachers, confidence, plan } =
+            self.planner.plan(at, &parts, &self.objective, &mut self.guard)?;
+        let StudentOutput { features, logits, distilled } =
+            self.forward.run(student, &parts, &teachers, &plan, &self.objective)?;
+        let terms =
+            self.objective.terms(&logits, &distilled, &teachers, parts.rows(), batch.targets())?;
+        check_learnable(&terms)?;
+        let logits = logits.detach();
+        let observation = Observation {
+            at,
+            micro_batch,
             batch,
+            rows: parts.rows(),
+            params: &self.params,
+            plan: &plan,
             teachers: &teachers,
             confidence: &confidence,
-            features: &answer.features,
-            logits: &answer.logits,
             terms: &terms,
+            logits: &logits,
+            fused: &features,
+            student,
+            objective: &self.objective,
+            unimodal: OnceCell::new(),
         };
-        let window = self.accumulation.window();
-        let outcome = match self.check_loss(&made)? {
-            None => {
-                if window.is_last() {
-                    self.observe_terms(&terms, &parts)?;
-                }
-                self.learn(&made, &plan)?
+        if let Some(modulation) = &self.modulation
+            && at.total_steps == 0
+        {
+            modulation::check(modulation.as_ref(), &observation)?;
+        }
+        let outcome = gradients::compute(
+            &observation,
+            &mut self.window,
+            &mut self.guard,
+            &mut self.observers,
+        )?;
+        let modulation = match &mut self.modulation {
+            Some(modulation) if outcome.is_ready() => {
+                modulation::apply(modulation.as_mut(), &observation)?
             }
-            Some(source) => {
-                let before = self.accumulation.reset();
-                self.skip(Skipped::NonFinite(source), before)?
-            }
-        };
-        let modulation = match outcome {
-            StepOutcome::Ready => self.modulate(student, &plan, &answer, &parts)?,
             _ => None,
         };
-
-        let report = StepReport {
-            at: self.progress,
-            plan,
-            modulation,
-            window,
-            outcome,
-            batch_size: batch.size(),
-            present: parts.counts(),
-            terms: detached(terms),
-            confidence,
-            logits: answer.logits.detach(),
-        };
-        if report.outcome.is_ready() {
-            self.observe(student, &report, &parts, &answer.features, &teachers)?;
-        }
-        if report.outcome.skipped().is_none() {
-            self.totals.add(&report)?;
-        }
+        let report = observation.report(outcome, modulation);
+        self.observers.after_step(&observation, &report)?;
         self.progress.step += 1;
         self.progress.total_steps += 1;
         Ok(report)
     }
 
-    /// Closes an epoch: reads its means in one transfer, tells the scheduler, asks the probes.
+    /// Makes the gradients of an open accumulation window final, at the end of an epoch for example:
+    /// they become the mean over the micro-batches so far. Returns `None` if no window is open.
     ///
     /// # Errors
-    /// [`Error::Config`](crate::Error::Config) if no step was made since the last call; [`Error::NonFinite`](crate::Error::NonFinite) if a loss that
-    /// was not read before turns out not to be finite.
+    /// As [`step`](Self::step) for gradients that are not finite.
+    pub fn finish_window(&mut self) -> Result<Option<StepOutcome>> {
+        let Self { window, guard, params, .. } = self;
+        let Some(flag) = window.complete_early(params.variables())? else { return Ok(None) };
+        gradients::conclude(None, flag, self.progress, params, window, guard).map(Some)
+    }
+
+    /// Ends an epoch: reads its means in one transfer, informs the scheduler, and collects the probes'
+    /// measurements. Discards an open accumulation window.
+    ///
+    /// # Errors
+    /// [`Error::Config`](crate::Error::Config) if no step was made since the last call;
+    /// [`Error::NonFinite`](crate::Error::NonFinite) for a deferred loss that is not finite.
     pub fn end_epoch(&mut self) -> Result<EpochReport> {
         if self.progress.step == 0 {
             return Err(error::config(
@@ -154,138 +155,73 @@ impl G2dTrainer {
                 "check that the loader yields batches",
             ));
         }
-        self.read_unread(&[])?;
-        let mut report = self.totals.read(self.progress, &self.modalities)?;
-        report.unfinished = self.drop_window()?;
-        self.scheduler.end_epoch(self.progress.epoch, &report.confidence)?;
-        for probe in &mut self.probes {
-            report.measurements.extend(probe.end_epoch()?);
-        }
-        self.totals = EpochTotals::new(self.modalities.len());
+        self.guard.read(&[])?;
+        let mut report = self.observers.means(self.progress, self.objective.modalities())?;
+        report.unfinished = self.window.discard(self.params.variables())?;
+        self.planner.end_epoch(self.progress.epoch, &report.confidence)?;
+        self.observers.end_epoch(&mut report)?;
         self.progress.epoch += 1;
         self.progress.step = 0;
         Ok(report)
     }
 
-    /// Where training stands.
+    /// The position in the training run.
     pub fn progress(&self) -> Progress {
         self.progress
     }
 
-    /// The device that the student is on.
+    /// The device of the student.
     pub fn device(&self) -> Device {
         self.params.device()
     }
 
     /// The modalities, in the student's order.
     pub fn modalities(&self) -> &[Modality] {
-        &self.modalities
+        self.objective.modalities()
     }
 
-    /// fp16's loss scale; `None` in another precision.
+    /// The loss scale in fp16; `None` in another precision.
     pub fn loss_scale(&self) -> Option<LossScale> {
-        (self.precision == Precision::Fp16).then_some(self.loss_scale)
+        self.window.loss_scale()
     }
 
-    fn check_student(&self, student: &dyn Student) -> Result<()> {
-        if student.modalities() == self.modalities {
-            return Ok(());
+    /// The precision of forward passes.
+    pub(super) fn precision(&self) -> Precision {
+        self.forward.precision
+    }
+
+    fn check(&self, student: &dyn Student, batch: &Batch) -> Result<()> {
+        if student.modalities() == self.modalities() {
+            return batch.check(self.modalities(), self.params.device());
         }
         Err(error::config(
             "student given to `step`",
-            format!("the modalities {:?} that the trainer was built for", self.modalities),
+            format!("the modalities {:?} that the trainer was built for", self.modalities()),
             format!("{:?}", student.modalities()),
             "build a trainer for each student",
         ))
     }
-
-    fn loss_terms(
-        &self,
-        answer: &Answer,
-        teachers: &[Option<TeacherOutput>],
-        parts: &Parts<'_>,
-    ) -> Result<LossTerms> {
-        let terms = self.loss.terms(&LossInput {
-            modalities: &self.modalities,
-            logits: &answer.logits,
-            features: &answer.distilled,
-            teachers,
-            rows: parts.rows(),
-            targets: parts.whole().targets(),
-        })?;
-        check_terms(&terms, self.modalities.len())?;
-        if terms.total.requires_grad() {
-            return Ok(terms);
-        }
-        Err(error::config(
-            "loss",
-            "a parameter that it depends on",
-            "none: nothing could learn",
-            "call `step` with gradients on, and let the student's layers require them",
-        ))
-    }
-
-    /// Shows the probes the graph that backward will free.
-    fn observe_terms(&mut self, terms: &LossTerms, parts: &Parts<'_>) -> Result<()> {
-        let seen = SeenTerms {
-            at: self.progress,
-            window: self.accumulation.window(),
-            modalities: &self.modalities,
-            terms,
-            rows: parts.rows(),
-            params: &self.params,
-        };
-        self.probes.iter_mut().try_for_each(|probe| probe.observe_terms(&seen))
-    }
-
-    fn observe(
-        &mut self,
-        student: &dyn Student,
-        report: &StepReport,
-        parts: &Parts<'_>,
-        features: &[Tensor],
-        teachers: &[Option<TeacherOutput>],
-    ) -> Result<()> {
-        if self.probes.is_empty() {
-            return Ok(());
-        }
-        let _no_grad = tch::no_grad_guard();
-        let features: Vec<Tensor> = features.iter().map(Tensor::detach).collect();
-        let seen = Observation {
-            report,
-            modalities: &self.modalities,
-            batch: parts.whole(),
-            rows: parts.rows(),
-            params: &self.params,
-            features: &features,
-            teachers,
-            student,
-            loss: self.loss.as_ref(),
-            confidence: self.confidence.as_deref(),
-            heads: OnceCell::new(),
-        };
-        self.probes.iter_mut().try_for_each(|probe| probe.observe(&seen))
-    }
 }
 
-fn detached(terms: LossTerms) -> LossTerms {
-    let each = |terms: Vec<Option<Tensor>>| {
-        terms.into_iter().map(|term| term.map(|t| t.detach())).collect()
-    };
-    LossTerms {
-        total: terms.total.detach(),
-        task: terms.task.detach(),
-        feature: each(terms.feature),
-        logit: each(terms.logit),
+/// Refuses a loss that depends on no parameter.
+fn check_learnable(terms: &Terms) -> Result<()> {
+    if terms.total.requires_grad() {
+        return Ok(());
     }
+    Err(error::config(
+        "loss",
+        "a parameter that it depends on",
+        "none, so that nothing can learn",
+        "call `step` with gradients on, and let the student's layers require them",
+    ))
 }
 
 impl fmt::Debug for G2dTrainer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("G2dTrainer")
-            .field("modalities", &self.modalities)
+            .field("modalities", &self.modalities())
             .field("progress", &self.progress)
-            .field("suppression", &self.suppression)
+            .field("window", &self.window)
             .finish_non_exhaustive()
     }
 }

@@ -3,8 +3,12 @@
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use super::Window;
-use crate::{Error, ModalityParams, Plan, Result};
+use crate::{
+    error::{Error, Result},
+    parameters::ModalityParams,
+    schedule::Plan,
+    step::MicroBatch,
+};
 
 /// What a κ below 1 does to its encoder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -53,25 +57,30 @@ pub enum SuppressedMode {
 }
 
 impl Suppression {
-    /// Does an encoder of this κ run outside the graph?
-    pub(super) fn keeps_outside(self, kappa: f64) -> bool {
+    /// Returns whether an encoder of this κ runs without gradient.
+    pub(super) fn detaches(self, kappa: f64) -> bool {
         self == Self::SkipBackward && kappa == 0.0
     }
 
-    /// An encoder's features with what κ allows of their gradient.
-    pub(super) fn gated(self, features: Tensor, kappa: f64) -> Result<Tensor> {
+    /// Limits the gradient that flows back into an encoder's features to the share κ.
+    pub(super) fn gate(self, features: Tensor, kappa: f64) -> Result<Tensor> {
         match self {
             Self::SkipBackward if kappa == 0.0 => Ok(features.detach()),
-            Self::SkipBackward if kappa < 1.0 => gate(&features, kappa),
+            Self::SkipBackward if kappa < 1.0 => scaled(&features, kappa),
             _ => Ok(features),
         }
     }
 
-    /// After backward: leaves the gradients as the optimizer may see them.
-    pub(super) fn settle(self, plan: &Plan, params: &ModalityParams, window: Window) -> Result<()> {
+    /// Applies κ to the gradients after backward.
+    pub(super) fn apply(
+        self,
+        plan: &Plan,
+        params: &ModalityParams,
+        micro_batch: MicroBatch,
+    ) -> Result<()> {
         for (m, &kappa) in plan.kappa().iter().enumerate() {
             match self {
-                Self::SkipBackward if kappa == 0.0 && window.is_first() => {
+                Self::SkipBackward if kappa == 0.0 && micro_batch.is_first() => {
                     params.clear_gradients(m)?
                 }
                 Self::SkipBackward => {}
@@ -84,7 +93,7 @@ impl Suppression {
 }
 
 /// x in value, κ·∂x in gradient: x₀ + κ·(x − x₀) with x₀ = x outside the graph.
-fn gate(features: &Tensor, kappa: f64) -> Result<Tensor> {
+fn scaled(features: &Tensor, kappa: f64) -> Result<Tensor> {
     let fixed = features.detach();
     let gated = features.f_sub(&fixed).and_then(|zero| fixed.f_add(&(zero * kappa)));
     gated.map_err(|source| Error::torch("scale an encoder's gradient", source))

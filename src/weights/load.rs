@@ -6,7 +6,7 @@ use safetensors::{SafeTensors, tensor::TensorView};
 use tch::{Kind, Tensor, nn::VarStore};
 
 use super::BATCH_COUNTER;
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 /// What `DataParallel` puts before every name.
 const DATA_PARALLEL: &str = "module.";

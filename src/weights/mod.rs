@@ -1,14 +1,16 @@
 //! A network's parameters and buffers: as a safetensors file that PyTorch reads and writes, and those
-//! of a training's best epoch ([`BestWeights`]).
+//! of a training's best epoch ([`BestEpoch`]).
 //!
 //! [`load`] checks names, shapes and kinds before it touches anything; [`save`] writes what
 //! `load_state_dict(strict=True)` accepts. docs/from-python.md shows the Python side.
 
-mod best;
+mod best_epoch;
+mod channels_last;
 mod load;
 mod save;
 
-pub use best::BestWeights;
+pub use best_epoch::BestEpoch;
+pub use channels_last::channels_last;
 pub use load::load;
 pub(crate) use load::{Loaded, read};
 pub use save::save;

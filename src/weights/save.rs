@@ -6,7 +6,10 @@ use safetensors::SafeTensorError;
 use tch::{Device, Kind, TchError, Tensor, nn::VarStore};
 
 use super::BATCH_COUNTER;
-use crate::{Error, Result, file::atomic};
+use crate::{
+    error::{Error, Result},
+    file::atomic,
+};
 
 /// Writes all of `vs` to a safetensors file under its own names.
 ///

@@ -114,7 +114,7 @@ impl Recording {
         seen.teachers = self.teachers.iter().map(|t| Some(t.scores.get(&key)? / factor)).collect();
         // ρ is the teachers' whether the method asks them or not.
         seen.confidence = self.teachers.iter().map(|t| Some(t.train_confidence)).collect();
-        Ok(Diagnosis::of(&seen, &Thresholds::default())?)
+        Ok(Diagnosis::from_evidence(&seen, &Thresholds::default())?)
     }
 }
 
@@ -136,7 +136,8 @@ fn shapley(lab: &Lab, student: &dyn Student, problem: &Problem) -> Result<Vec<Me
     let mut shapley = Shapley::default();
     if let Task::Value { .. } = problem.task {
         let task = problem.task.clone();
-        shapley = shapley.worth(move |predictions, targets| task.score(predictions, targets));
+        shapley =
+            shapley.value_function(move |predictions, targets| task.score(predictions, targets));
     }
     let mut found = shapley.measure(student, &batches(lab, val)?)?;
     found.retain(|one| one.metric == "shapley");

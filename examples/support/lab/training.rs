@@ -53,7 +53,7 @@ impl Lab {
         }
         let Pupil { mut vs, student, encoders, teachers: asked, .. } = pupil;
         let student = &*student;
-        let mut optimizer = Optimizer::of(&vs, recipe.rule).build()?;
+        let mut optimizer = Optimizer::builder(&vs, recipe.rule).build()?;
         let mut trainer = self.trainer(method, student, encoders, asked, &problem.task)?;
         let untrained = linear_probe(self, student, problem)?;
         let folder = self.out.join(method.key());
@@ -125,7 +125,7 @@ impl Lab {
         let mut builder = task
             .trainer(distillation)
             .encoders(encoders)
-            .boxed_scheduler(scheduler)
+            .scheduler(scheduler)
             .suppression(suppression)
             .probe(ConfidenceRatio::default())
             .probe(LossRatio::default())
@@ -133,10 +133,10 @@ impl Lab {
             .probe(UpdateRatio::every(8))
             .probe(TeacherCka::every(8));
         for teacher in teachers {
-            builder = builder.boxed_teacher(teacher);
+            builder = builder.teacher(teacher);
         }
         if let Some(modulation) = method.modulation(&recipe.schedule, *seed) {
-            builder = builder.boxed_modulation(modulation);
+            builder = builder.modulation(modulation);
         }
         Ok(builder.build(student)?)
     }

@@ -5,7 +5,10 @@ use rand_distr::StandardNormal;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use crate::{Error, Result, host};
+use crate::{
+    error::{Error, Result},
+    transfer,
+};
 
 /// Draws standard normal tensors; the same seed gives the same draws on every device. In a file it
 /// is its seed.
@@ -47,6 +50,6 @@ impl Noise {
         let noise = Tensor::f_from_slice(&values)
             .and_then(|flat| flat.f_view(like.size().as_slice()))
             .map_err(failed)?;
-        host::send(&noise, like.device())?.f_to_kind(like.kind()).map_err(failed)
+        transfer::send(&noise, like.device())?.f_to_kind(like.kind()).map_err(failed)
     }
 }

@@ -7,8 +7,14 @@ use tch::{TchError, Tensor};
 
 use super::noise::Noise;
 use crate::{
-    Classification, Error, G2dLoss, GradientModulation, GradientScope, Modality, Result,
-    SeenGradients, State, error, host,
+    error::{self, Error, Result},
+    loss::{Classification, G2dLoss},
+    modality::Modality,
+    modulation::Modulate,
+    state::State,
+    step::Observation,
+    trainer::GradientScope,
+    transfer,
 };
 
 /// Slows the modality whose own logits know the batch better.
@@ -22,13 +28,13 @@ use crate::{
 /// of these parameters, in every encoder, std taken before scaling.
 ///
 /// Scores need single-label targets and the student's
-/// [`unimodal_logits`](crate::Student::unimodal_logits); reading them waits for the device once a
+/// [`unimodal_logits`](crate::student::Student::unimodal_logits); reading them waits for the device once a
 /// step. Source: Peng et al., "Balanced Multimodal Learning via On-the-fly Gradient Modulation",
 /// CVPR 2022.
 ///
 /// # Example
 /// ```
-/// use g2d::{Classification, G2dTrainer, Distillation, paper::baselines::Ogm};
+/// use g2d::{G2dTrainer, loss::{Classification, Distillation}, paper::baselines::Ogm};
 ///
 /// let builder = G2dTrainer::builder(Classification::new(Distillation::none()))
 ///     .modulation(Ogm::new(1.0, 0..=150).with_noise(999));
@@ -37,7 +43,7 @@ use crate::{
 #[serde(deny_unknown_fields)]
 pub struct Ogm {
     alpha: f64,
-    #[serde(with = "crate::smp::window")]
+    #[serde(with = "crate::schedule::window")]
     window: RangeInclusive<u64>,
     #[serde(default = "authors_scope")]
     scope: GradientScope,
@@ -72,20 +78,20 @@ impl Ogm {
 
     /// Mean true-class probability of the own logits of every modality in `present`, over the samples
     /// that have it.
-    fn scores(seen: &SeenGradients<'_>, present: &[usize]) -> Result<Vec<f64>> {
+    fn scores(step: &Observation<'_>, present: &[usize]) -> Result<Vec<f64>> {
         let loss = Classification::default();
         let score = |&m: &usize| -> Result<Tensor> {
-            let logits = seen.rows[m].select(&seen.unimodal_logits(m)?)?;
-            let targets = seen.rows[m].select(seen.targets)?;
+            let logits = step.unimodal_logits(m)?.ok_or_else(|| no_logits(step, m))?;
+            let targets = step.targets(m)?;
             loss.check_targets(&logits.size(), &targets)?;
             loss.confidence(&logits, &targets)
         };
         let scores = present.iter().map(score).collect::<Result<Vec<_>>>()?;
-        let scores = host::read_scalars(&scores)?;
+        let scores = transfer::read_scalars(&scores)?;
         match scores.iter().position(|s| !s.is_finite()) {
             None => Ok(scores),
             Some(i) => Err(error::non_finite(
-                format!("unimodal score of modality {:?}", seen.modalities[present[i]]),
+                format!("unimodal score of modality {:?}", step.modalities()[present[i]]),
                 "a finite number",
                 format!("{}", scores[i]),
                 "check the student's weights and inputs for NaN",
@@ -125,7 +131,7 @@ impl Ogm {
     }
 }
 
-impl GradientModulation for Ogm {
+impl Modulate for Ogm {
     fn bind(&mut self, _modalities: &[Modality]) -> Result<()> {
         if !(self.alpha.is_finite() && self.alpha > 0.0) {
             return Err(error::config(
@@ -150,22 +156,22 @@ impl GradientModulation for Ogm {
         true
     }
 
-    fn modulate(&mut self, seen: &SeenGradients<'_>) -> Result<Option<Vec<f64>>> {
-        if !self.window.contains(&seen.at.epoch) {
+    fn modulate(&mut self, step: &Observation<'_>) -> Result<Option<Vec<f64>>> {
+        if !self.window.contains(&step.at.epoch) {
             return Ok(None);
         }
-        let all = 0..seen.modalities.len();
-        let present: Vec<usize> = all.filter(|&m| !seen.rows[m].is_missing()).collect();
-        let mut kappa = vec![1.0; seen.modalities.len()];
+        let all = 0..step.modalities().len();
+        let present: Vec<usize> = all.filter(|&m| !step.rows[m].is_missing()).collect();
+        let mut kappa = vec![1.0; step.modalities().len()];
         if present.len() > 1 {
-            let found = self.kappa(&Self::scores(seen, &present)?);
+            let found = self.kappa(&Self::scores(step, &present)?);
             present.iter().zip(found).for_each(|(&m, found)| kappa[m] = found);
         }
         for (m, &kappa) in kappa.iter().enumerate() {
             if kappa == 1.0 && self.noise.is_none() {
                 continue;
             }
-            for mut gradient in seen.params.gradients(m) {
+            for mut gradient in step.params.gradients(m) {
                 if self.scope == GradientScope::All || gradient.dim() == 4 {
                     self.change(&mut gradient, kappa)?;
                 }
@@ -175,7 +181,7 @@ impl GradientModulation for Ogm {
     }
 
     fn state(&self) -> Result<State> {
-        State::of(&self.noise.as_ref().map(|noise| noise.drawn))
+        State::new(&self.noise.as_ref().map(|noise| noise.drawn))
     }
 
     fn restore(&mut self, state: &State) -> Result<()> {
@@ -196,4 +202,14 @@ impl GradientModulation for Ogm {
             }
         }
     }
+}
+
+/// The error of a student that stopped having unimodal logits.
+fn no_logits(step: &Observation<'_>, m: usize) -> Error {
+    error::config(
+        "gradient modulation",
+        format!("a student with unimodal logits of modality {:?}", step.modalities()[m]),
+        "a student that has none",
+        "implement `Student::unimodal_logits`, or use a fusion that has them",
+    )
 }

@@ -8,9 +8,12 @@ use std::{
 
 use tch::Tensor;
 
-use super::InMemory;
 use super::npy::{Archive, Arrays, Folder};
-use crate::{Error, Modality, Result};
+use crate::data::InMemory;
+use crate::{
+    error::{Error, Result},
+    modality::Modality,
+};
 
 /// Audio-visual digits in three splits; modalities `audio` and `image`, in this order.
 ///

@@ -11,7 +11,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{audio::SteadyAudio, image::RgbPicture};
-use crate::Result;
+use crate::error::Result;
 
 /// What a loader keeps of the samples that it has decoded.
 ///

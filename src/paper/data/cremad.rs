@@ -11,7 +11,7 @@ use super::{
     clips::{ClipLayout, ClipSplits, Clips, Columns, GroupShares, OnMissing, Row, by_group},
     image::FrameRecipe,
 };
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 /// CREMA-D in a folder: `train.csv` and `test.csv` with rows `clip,LABEL`,
 /// `AudioWAV/{clip}.wav` (or `AudioMP3/{clip}.mp3`) and `Image-01-FPS/{clip}/*.jpg`.
@@ -68,7 +68,7 @@ impl Cremad {
     /// A split of both listings' clips in which no actor is in two parts, drawn by `seed`.
     ///
     /// # Errors
-    /// As [`authors_split`](Self::authors_split), and [`Error::Config`](crate::Error::Config) for
+    /// As [`authors_split`](Self::authors_split), and [`Error::Config`](crate::error::Error::Config) for
     /// shares that leave a part without actors.
     pub fn speaker_split(&self, shares: GroupShares, seed: u64) -> Result<ClipSplits> {
         let rows = self.listings()?.concat();

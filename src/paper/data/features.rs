@@ -5,8 +5,12 @@ use std::{collections::BTreeSet, fs, fs::File, path::Path};
 use tch::{Kind, Tensor};
 
 use super::npy::{Archive, Arrays, Folder};
-use super::{InMemory, Sequences, Standardiser};
-use crate::{Error, Modality, Result, error};
+use super::{Sequences, Standardiser};
+use crate::data::InMemory;
+use crate::{
+    error::{self, Error, Result},
+    modality::Modality,
+};
 
 /// What a modality's features are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -164,8 +168,8 @@ fn samples(
     }
     if targets.kind() == Kind::Int64 && targets.min().int64_value(&[]) < 0 {
         let found = format!("{}", targets.min().int64_value(&[]));
-        let mend = "number the classes from 0, or save values as floats";
-        return Err(Error::data(&arrays.path("labels"), "labels", "0 or more", found, mend));
+        let hint = "number the classes from 0, or save values as floats";
+        return Err(Error::data(&arrays.path("labels"), "labels", "0 or more", found, hint));
     }
     let (mut inputs, mut shapes) = (Vec::new(), Vec::new());
     for modality in modalities {
@@ -189,8 +193,8 @@ fn modality_input(
         (&[n, t, d], lengths) if n == rows && t > 0 && d > 0 => {
             let all = || Tensor::full([n], t, (Kind::Int64, values.device()));
             let packed = Sequences::pack(&values, &lengths.unwrap_or_else(all)).map_err(|e| {
-                let mend = "save them again beside their sequences";
-                Error::data(&path, "sequences", "lengths that fit", e.to_string(), mend)
+                let hint = "save them again beside their sequences";
+                Error::data(&path, "sequences", "lengths that fit", e.to_string(), hint)
             })?;
             Ok((packed, FeatureShape::Sequence(d)))
         }
@@ -217,16 +221,16 @@ fn lengths(arrays: &mut impl Arrays, name: &str, values: &Tensor) -> Result<Opti
     let mask = arrays.flags(&mask)?;
     if values.dim() != 3 || mask.size() != values.size()[..2] {
         let (expected, found) = (format!("[N, T] of {:?}", values.size()), mask.size());
-        let mend = "save the mask of these sequences";
-        return Err(Error::data(&path, "mask", expected, format!("{found:?}"), mend));
+        let hint = "save the mask of these sequences";
+        return Err(Error::data(&path, "mask", expected, format!("{found:?}"), hint));
     }
     let ones = mask.sum_dim_intlist([1_i64].as_slice(), false, Kind::Int64);
     // Ones, then zeros: no step is there after one that is not.
     let gaps =
         mask.narrow(1, 1, mask.size()[1] - 1).gt_tensor(&mask.narrow(1, 0, mask.size()[1] - 1));
     if gaps.any().int64_value(&[]) != 0 {
-        let mend = "move each sequence's steps to its start";
-        return Err(Error::data(&path, "mask", "ones, then zeros", "a gap", mend));
+        let hint = "move each sequence's steps to its start";
+        return Err(Error::data(&path, "mask", "ones, then zeros", "a gap", hint));
     }
     Ok(Some(ones))
 }
@@ -239,8 +243,8 @@ fn fit(input: &Tensor, shape: FeatureShape) -> Result<Standardiser> {
             let (values, mask) = Sequences::unpack(input)?;
             let steps = values.masked_select(&mask.unsqueeze(2)).view([-1, d]);
             if steps.numel() == 0 {
-                let mend = "check the lengths";
-                return Err(error::non_finite("training sequences", "a step", "none", mend));
+                let hint = "check the lengths";
+                return Err(error::non_finite("training sequences", "a step", "none", hint));
             }
             Standardiser::fit(&names(d), &steps)
         }

@@ -3,8 +3,12 @@
 use rand::{SeedableRng, rngs::StdRng, seq::SliceRandom};
 use tch::{Kind, Tensor};
 
-use super::{InMemory, Standardisation, Standardiser, TargetScale, TargetScaler};
-use crate::{Modality, Result, error};
+use super::{Standardisation, Standardiser, TargetScale, TargetScaler};
+use crate::data::InMemory;
+use crate::{
+    error::{self, Result},
+    modality::Modality,
+};
 
 /// Samples as they were read: pictures in bytes, the table and the targets in their own units.
 #[derive(Debug)]
@@ -57,7 +61,7 @@ impl ImageTableRows {
     /// [N, columns] and `targets` \[N\], for a set that is not read from a table.
     ///
     /// # Errors
-    /// [`Error::Shape`](crate::Error::Shape) if they do not fit each other.
+    /// [`Error::Shape`](crate::error::Error::Shape) if they do not fit each other.
     pub fn from_tensors(
         images: Vec<(Modality, Tensor)>,
         table: (Modality, Vec<String>, Tensor),
@@ -90,8 +94,8 @@ impl ImageTableRows {
         let fifth = n / 5;
         if fifth == 0 {
             let found = format!("{n}");
-            let mend = "give train, val and test tables of their own";
-            return Err(error::config("samples to split", "at least 5", found, mend));
+            let hint = "give train, val and test tables of their own";
+            return Err(error::config("samples to split", "at least 5", found, hint));
         }
         let mut rows: Vec<i64> = (0..n as i64).collect();
         rows.shuffle(&mut StdRng::seed_from_u64(seed));

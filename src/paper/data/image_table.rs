@@ -6,7 +6,10 @@ use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
 use super::{ImageTableRows, ImageTableSplits, RgbPicture, Table};
-use crate::{Error, Modality, Result, error};
+use crate::{
+    error::{self, Error, Result},
+    modality::Modality,
+};
 
 /// An image modality.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -80,8 +83,8 @@ impl ImageTable {
         let targets = table.numbers(&self.target)?;
         if let Some(row) = targets.iter().position(|target| target.is_nan()) {
             let what = format!("column {:?}, line {}", self.target, row + 2);
-            let mend = "leave samples without a target out";
-            return Err(Error::data(table.path(), what, "a target", "an empty cell", mend));
+            let hint = "leave samples without a target out";
+            return Err(Error::data(table.path(), what, "a target", "an empty cell", hint));
         }
         let columns: Vec<Vec<f64>> =
             self.columns.iter().map(|column| table.numbers(column)).collect::<Result<_>>()?;

@@ -1,4 +1,4 @@
-//! Data sets, from their own files to [`Batch`](crate::Batch)es.
+//! Data sets, from their own files to [`Batch`](crate::batch::Batch)es.
 //!
 //! - [`InMemory`]: samples held as tensors, cut into batches.
 //! - [`AvMnist`]: AV-MNIST's layout of `.npy` files, or one `.npz`.
@@ -13,7 +13,7 @@
 //! docs/data.md shows how to bring each data set into its form.
 //!
 //! ```no_run
-//! use g2d::paper::data::{ClipLoader, Cremad, GroupShares, LoaderOptions, OnMissing, Order, Phase};
+//! use g2d::{data::Order, paper::data::{ClipLoader, Cremad, GroupShares, LoaderOptions, OnMissing, Phase}};
 //! use rand::{SeedableRng, rngs::StdRng};
 //!
 //! # fn main() -> g2d::Result<()> {
@@ -42,7 +42,6 @@ mod houses;
 mod image;
 mod image_rows;
 mod image_table;
-mod in_memory;
 mod loader;
 mod npy;
 mod recipe;
@@ -64,7 +63,6 @@ pub use houses::HouseModalities;
 pub use image::{CropBox, FrameRecipe, RandomResizedCrop, RgbPicture};
 pub use image_rows::{ImageTableRows, ImageTableSplits};
 pub use image_table::{ImageTable, Pictures};
-pub use in_memory::{InMemory, Order};
 pub use loader::{ClipBatches, ClipLoader, LoaderOptions};
 pub use recipe::{Draw, Phase, Recipe};
 pub use sequences::Sequences;

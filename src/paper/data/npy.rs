@@ -10,7 +10,7 @@ use ndarray::{ArrayD, OwnedRepr};
 use ndarray_npy::{NpzReader, ReadNpyError, ReadNpzError, ReadableElement, read_npy};
 use tch::{Kind, Tensor};
 
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 /// Where a named array is read from.
 pub(super) trait Arrays {
@@ -66,8 +66,8 @@ pub(super) trait Arrays {
         };
         if values.dim() != 1 || values.isfinite().all().int64_value(&[]) == 0 {
             let (path, found) = (self.path(name), format!("{:?}", values.size()));
-            let mend = "one value a sample, and no sample without one";
-            return Err(Error::data(&path, "labels", "finite values [N]", found, mend));
+            let hint = "one value a sample, and no sample without one";
+            return Err(Error::data(&path, "labels", "finite values [N]", found, hint));
         }
         Ok(values.to_kind(Kind::Float))
     }

@@ -9,7 +9,7 @@ use super::{
     clips::Clip,
     image::{FramePipeline, FrameRecipe},
 };
-use crate::Result;
+use crate::error::Result;
 
 /// What is done to a clip's sound and frames.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -28,7 +28,7 @@ pub enum Phase {
     /// Augmented: random crops, flips, frames and parts of the sound.
     Train,
     /// The same sample every time. Also what a recorded teacher needs, since
-    /// [`CachedTeacher`](crate::CachedTeacher) answers by sample id.
+    /// [`CachedTeacher`](crate::teacher::Cached) answers by sample id.
     Evaluate,
 }
 

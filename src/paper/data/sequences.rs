@@ -2,7 +2,7 @@
 
 use tch::{Kind, Tensor};
 
-use crate::{Result, error};
+use crate::error::{self, Result};
 
 /// Sequences [N, T, d] and the lengths \[N\] of each, the rest being padding.
 ///
@@ -18,8 +18,8 @@ impl Sequences {
     /// is gone.
     ///
     /// # Errors
-    /// [`Error::Shape`](crate::Error::Shape) if they do not fit each other,
-    /// [`Error::Target`](crate::Error::Target) for a length outside 0..=T.
+    /// [`Error::Shape`](crate::error::Error::Shape) if they do not fit each other,
+    /// [`Error::Target`](crate::error::Error::Target) for a length outside 0..=T.
     pub fn pack(values: &Tensor, lengths: &Tensor) -> Result<Tensor> {
         let (size, counts) = (values.size(), lengths.size());
         if size.len() != 3 || counts != size[..1] || size.contains(&0) {
@@ -50,7 +50,7 @@ impl Sequences {
     /// Values [N, T, d] and the mask [N, T] (`Bool`) of the packed form.
     ///
     /// # Errors
-    /// [`Error::Shape`](crate::Error::Shape) for another form.
+    /// [`Error::Shape`](crate::error::Error::Shape) for another form.
     pub fn unpack(packed: &Tensor) -> Result<(Tensor, Tensor)> {
         let &[_, _, channels] = packed.size().as_slice() else {
             return Err(not_packed(packed));
@@ -63,7 +63,7 @@ impl Sequences {
     }
 }
 
-fn not_packed(tensor: &Tensor) -> crate::Error {
+fn not_packed(tensor: &Tensor) -> crate::error::Error {
     error::shape(
         "packed sequences",
         "[N, T, d + 1], the mask last",

@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
-use crate::{Error, Result, error};
+use crate::error::{self, Error, Result};
 
 /// Mean and standard deviation of one column.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -153,16 +153,16 @@ impl TargetScaler {
             (wrong.numel() > 0).then(|| wrong.double_value(&[0]))
         };
         if let Some(wrong) = refuse(&targets.isfinite()) {
-            let mend = "leave samples without a target out";
-            return Err(error::non_finite("a target", "a number", format!("{wrong}"), mend));
+            let hint = "leave samples without a target out";
+            return Err(error::non_finite("a target", "a number", format!("{wrong}"), hint));
         }
         let own = match self.scale {
             TargetScale::Standard => targets,
             TargetScale::Log => {
                 if let Some(wrong) = refuse(&targets.gt(0.0)) {
-                    let mend = "use TargetScale::Standard";
+                    let hint = "use TargetScale::Standard";
                     let found = format!("{wrong}");
-                    return Err(error::target("a sample", "a value above 0", found, mend));
+                    return Err(error::target("a sample", "a value above 0", found, hint));
                 }
                 targets.log()
             }

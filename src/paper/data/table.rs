@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use calamine::{Data, Reader, Xlsx, XlsxError, open_workbook};
 
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 /// What stands in a cell that has no value, in any case.
 const MISSING: [&str; 6] = ["", "na", "n/a", "nan", "null", "none"];
@@ -30,8 +30,8 @@ impl Table {
             Some("csv") => csv_lines(path)?,
             Some("xlsx") => xlsx_lines(path)?,
             _ => {
-                let mend = "save the table as CSV or XLSX";
-                return Err(Error::data(path, "table", ".csv or .xlsx", "another ending", mend));
+                let hint = "save the table as CSV or XLSX";
+                return Err(Error::data(path, "table", ".csv or .xlsx", "another ending", hint));
             }
         }
         .into_iter();
@@ -39,8 +39,8 @@ impl Table {
             lines.next().unwrap_or_default().iter().map(|name| name.trim().to_owned()).collect();
         let rows: Vec<_> = lines.collect();
         if rows.is_empty() {
-            let mend = "fetch the file again";
-            return Err(Error::data(path, "table", "a header and rows", "no row", mend));
+            let hint = "fetch the file again";
+            return Err(Error::data(path, "table", "a header and rows", "no row", hint));
         }
         let twice = header.iter().enumerate().find(|(i, name)| header[..*i].contains(name));
         if let Some((_, name)) = twice {
@@ -77,8 +77,8 @@ impl Table {
     pub fn texts(&self, column: &str) -> Result<Vec<&str>> {
         let cells = self.cells(column)?;
         if let Some((line, _)) = cells.iter().find(|(_, cell)| is_missing(cell)) {
-            let mend = "fill the cell or leave the row out";
-            return Err(self.wrong(column, *line, "a text", "an empty cell", mend));
+            let hint = "fill the cell or leave the row out";
+            return Err(self.wrong(column, *line, "a text", "an empty cell", hint));
         }
         Ok(cells.into_iter().map(|(_, cell)| cell).collect())
     }
@@ -94,8 +94,8 @@ impl Table {
             Ok(number) if number.is_finite() => Ok(number),
             _ => {
                 let found = format!("{cell:?}");
-                let mend = "mend the cell, or empty it if the value is missing";
-                Err(self.wrong(column, line, "a finite number", &found, mend))
+                let hint = "fix the cell, or empty it if the value is missing";
+                Err(self.wrong(column, line, "a finite number", &found, hint))
             }
         };
         self.cells(column)?.into_iter().map(number).collect()
@@ -105,14 +105,14 @@ impl Table {
     fn cells(&self, column: &str) -> Result<Vec<(usize, &str)>> {
         let Some(place) = self.header.iter().position(|name| name == column) else {
             let (expected, found) = (format!("a column {column:?}"), format!("{:?}", self.header));
-            let mend = "name the table's own column in the layout";
-            return Err(Error::data(&self.path, "columns", expected, found, mend));
+            let hint = "name the table's own column in the layout";
+            return Err(Error::data(&self.path, "columns", expected, found, hint));
         };
         Ok(self.rows.iter().enumerate().map(|(i, row)| (i + 2, row[place].trim())).collect())
     }
 
-    fn wrong(&self, column: &str, line: usize, expected: &str, found: &str, mend: &str) -> Error {
-        Error::data(&self.path, format!("column {column:?}, line {line}"), expected, found, mend)
+    fn wrong(&self, column: &str, line: usize, expected: &str, found: &str, hint: &str) -> Error {
+        Error::data(&self.path, format!("column {column:?}, line {line}"), expected, found, hint)
     }
 }
 
@@ -126,7 +126,7 @@ fn csv_lines(path: &Path) -> Result<Vec<Vec<String>>> {
         csv::ErrorKind::UnequalLengths { pos, expected_len, len } => {
             let line = pos.map_or_else(String::new, |pos| format!(" {}", pos.line()));
             let (expected, found) = (format!("{expected_len} cells"), format!("{len}"));
-            Error::data(path, format!("line{line}"), expected, found, "mend the row")
+            Error::data(path, format!("line{line}"), expected, found, "fix the row")
         }
         _ => Error::data(path, "table", "CSV in UTF-8", "other bytes", "save it again as UTF-8"),
     };

@@ -9,7 +9,7 @@ use super::{
     cremad::both_listings,
     image::FrameRecipe,
 };
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 /// VGGSound in a folder: a listing, `audio/{clip}.wav` (or `.mp3`) and `Image-01-FPS/{clip}/*.jpg`.
 ///

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor, nn, nn::ModuleT};
 
 use super::{Encoder, Initialisation, ResNet18};
-use crate::{Result, error};
+use crate::error::{self, Result};
 
 /// The kind of encoder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -72,7 +72,7 @@ impl Net {
             Backbone::ResNet18 => Box::new(ResNet18::new(path, channels, init)),
         };
         let weight = (path / "conv1").get("weight").ok_or_else(|| {
-            error::config("encoder", "a conv1.weight in the VarStore", "none", "mend the backbone")
+            error::config("encoder", "a conv1.weight in the VarStore", "none", "fix the backbone")
         })?;
         Ok(Self { backbone, channels, weight, module })
     }

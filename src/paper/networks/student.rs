@@ -6,7 +6,13 @@ use tch::{Tensor, nn};
 use super::backbone::Net;
 use super::{Backbone, Fusion, FusionKind, Initialisation};
 use crate::modality::check_names;
-use crate::{Batch, Modality, ModalityParams, Result, Student, error};
+use crate::{
+    batch::Batch,
+    error::{self, Result},
+    modality::Modality,
+    parameters::ModalityParams,
+    student::Student,
+};
 
 /// What L_feat compares with the teachers' features.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -82,7 +88,7 @@ impl FusionClassifier {
     /// Registers the network in `vs`; `modalities` are names and input channels.
     ///
     /// # Errors
-    /// [`Error::Config`](crate::Error::Config) for fewer than two modalities, names that repeat or
+    /// [`Error::Config`](crate::error::Error::Config) for fewer than two modalities, names that repeat or
     /// that a file could not carry, a fusion that does not take so many, a projection that the
     /// fusion does not have, or a number of channels or classes below 1.
     pub fn new(
@@ -120,7 +126,7 @@ impl FusionClassifier {
     /// Which parameters of `vs` are which encoder's.
     ///
     /// # Errors
-    /// [`Error::Config`](crate::Error::Config) if `vs` is not the store that the network is in.
+    /// [`Error::Config`](crate::error::Error::Config) if `vs` is not the store that the network is in.
     pub fn encoder_params(&self, vs: &nn::VarStore) -> Result<ModalityParams> {
         ModalityParams::by_prefix(vs, self.modalities.iter().map(|m| (m.clone(), net(m))))
     }

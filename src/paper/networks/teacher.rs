@@ -4,7 +4,12 @@ use tch::{Tensor, nn, nn::Module};
 
 use super::backbone::Net;
 use super::{Backbone, Initialisation};
-use crate::{Batch, Modality, Result, Teacher, TeacherOutput, UnimodalModel, error};
+use crate::{
+    batch::Batch,
+    error::{self, Result},
+    modality::Modality,
+    teacher::{Teacher, TeacherOutput, UnimodalModel},
+};
 
 /// An encoder (`net`) and a linear head (`classifier`): the teacher, before it is frozen.
 #[derive(Debug)]
@@ -17,7 +22,7 @@ impl UnimodalClassifier {
     /// Registers the network in `vs` for inputs with `channels` channels.
     ///
     /// # Errors
-    /// [`Error::Config`](crate::Error::Config) for a number of channels or classes below 1.
+    /// [`Error::Config`](crate::error::Error::Config) for a number of channels or classes below 1.
     pub fn new(
         vs: &nn::VarStore,
         channels: i64,
@@ -42,8 +47,8 @@ impl UnimodalClassifier {
     /// [B, channels, T, H, W].
     ///
     /// # Errors
-    /// [`Error::Shape`](crate::Error::Shape), [`Error::Kind`](crate::Error::Kind) or
-    /// [`Error::Device`](crate::Error::Device) for an input that does not fit.
+    /// [`Error::Shape`](crate::error::Error::Shape), [`Error::Kind`](crate::error::Error::Kind) or
+    /// [`Error::Device`](crate::error::Error::Device) for an input that does not fit.
     pub fn forward(&self, input: &Tensor, train: bool) -> Result<(Tensor, Tensor)> {
         let features = self.net.forward("a unimodal classifier", input, train)?;
         let logits = self.classifier.forward(&features);
@@ -64,7 +69,7 @@ impl UnimodalClassifier {
     /// before it: the same numbers to 1e-5, in fewer passes over memory.
     ///
     /// The folded weights are copies, in the layout of the originals
-    /// ([`channels_last`](crate::channels_last)): load weights into `vs` and choose its device first.
+    /// ([`channels_last`](crate::weights::channels_last)): load weights into `vs` and choose its device first.
     pub fn into_folded_teacher(
         self,
         modality: impl Into<Modality>,

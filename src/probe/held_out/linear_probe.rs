@@ -4,8 +4,13 @@ use std::fmt;
 
 use tch::{Kind, TchError, Tensor};
 
-use super::{Worth, accuracy, cat, failed, flat, to_host};
-use crate::{Batch, Measurement, Result, Student, error, parts::Parts};
+use super::{ValueFunction, accuracy, cat, failed, flat, to_host};
+use crate::{
+    batch::{Batch, SplitBatch},
+    error::{self, Result},
+    step::Measurement,
+    student::Student,
+};
 
 /// The worth of a linear model on each encoder's features (`linear_probe`): fitted on one set of
 /// batches, measured on another, with the encoder in evaluation mode, each over the samples that have
@@ -21,13 +26,13 @@ use crate::{Batch, Measurement, Result, Student, error, parts::Parts};
 /// Source: Alain & Bengio, "Understanding intermediate layers using linear classifier probes", 2016.
 pub struct LinearProbe {
     lambda: f64,
-    worth: Worth,
+    value: ValueFunction,
 }
 
 impl Default for LinearProbe {
     /// λ = 10⁻², accuracy as worth.
     fn default() -> Self {
-        Self { lambda: 1e-2, worth: accuracy() }
+        Self { lambda: 1e-2, value: accuracy() }
     }
 }
 
@@ -35,26 +40,26 @@ impl LinearProbe {
     /// With λ > 0, in units of the standardised features' variance.
     ///
     /// # Errors
-    /// [`Error::Config`](crate::Error::Config) for another λ.
+    /// [`Error::Config`](crate::error::Error::Config) for another λ.
     pub fn ridge(lambda: f64) -> Result<Self> {
         if lambda.is_finite() && lambda > 0.0 {
             return Ok(Self { lambda, ..Self::default() });
         }
-        let mend = "10⁻² suits most features";
-        Err(error::config("λ of LinearProbe", "a number above 0", lambda.to_string(), mend))
+        let hint = "10⁻² suits most features";
+        Err(error::config("λ of LinearProbe", "a number above 0", lambda.to_string(), hint))
     }
 
     /// With another worth; higher is better: `|p, y| metrics::r2(p, y)` for a regression.
-    pub fn worth(self, worth: impl Fn(&Tensor, &Tensor) -> Result<f64> + 'static) -> Self {
-        Self { worth: Box::new(worth), ..self }
+    pub fn value_function(self, value: impl Fn(&Tensor, &Tensor) -> Result<f64> + 'static) -> Self {
+        Self { value: Box::new(value), ..self }
     }
 
     /// Fits on `fit` and measures on `test`, both on the student's device. A modality that no sample
     /// of either has is left out.
     ///
     /// # Errors
-    /// Any error of a batch, of the student or of the worth; [`Error::Target`](crate::Error::Target)
-    /// for a label below 0; [`Error::NonFinite`](crate::Error::NonFinite) for features that are not.
+    /// Any error of a batch, of the student or of the worth; [`Error::Target`](crate::error::Error::Target)
+    /// for a label below 0; [`Error::NonFinite`](crate::error::Error::NonFinite) for features that are not.
     pub fn measure(
         &self,
         student: &dyn Student,
@@ -69,8 +74,8 @@ impl LinearProbe {
                 continue;
             };
             let predictions = self.predict(&fit, &test.0)?;
-            let worth = (self.worth)(&predictions, &test.1)?;
-            found.push(Measurement::of("linear_probe", modality, worth));
+            let value = (self.value)(&predictions, &test.1)?;
+            found.push(Measurement::new("linear_probe", modality, value));
         }
         Ok(found)
     }
@@ -121,7 +126,7 @@ fn encoded(student: &dyn Student, m: usize, batches: &[Batch]) -> Result<Option<
     let (mut features, mut targets) = (Vec::new(), Vec::new());
     for batch in batches {
         batch.check(student.modalities(), batch.device())?;
-        let parts = Parts::of(batch, student.modalities().len())?;
+        let parts = SplitBatch::new(batch, student.modalities().len())?;
         if let Some(part) = parts.get(m) {
             features.push(flat(&student.encode(m, part, false)?)?);
             targets.push(to_host(part.targets())?);
@@ -133,8 +138,8 @@ fn encoded(student: &dyn Student, m: usize, batches: &[Batch]) -> Result<Option<
     let features = cat(&features)?;
     if features.isfinite().all().int64_value(&[]) == 0 {
         let what = format!("features of modality {:?}", student.modalities()[m]);
-        let mend = "check the encoder's weights and inputs for NaN";
-        return Err(error::non_finite(what, "finite values", "NaN or infinity", mend));
+        let hint = "check the encoder's weights and inputs for NaN";
+        return Err(error::non_finite(what, "finite values", "NaN or infinity", hint));
     }
     Ok(Some((features, cat(&targets)?)))
 }
@@ -147,8 +152,8 @@ fn wanted(targets: &Tensor) -> Result<Tensor> {
     }
     let least = targets.min().int64_value(&[]);
     if least < 0 {
-        let mend = "check the labels";
-        return Err(error::target("targets", "classes from 0", least.to_string(), mend));
+        let hint = "check the labels";
+        return Err(error::target("targets", "classes from 0", least.to_string(), hint));
     }
     targets.f_one_hot(-1).and_then(|rows| rows.f_to_kind(Kind::Double)).map_err(failed)
 }

@@ -14,16 +14,19 @@ mod shapley;
 use tch::{Device, Kind, Tensor};
 
 pub use linear_probe::LinearProbe;
-pub use shapley::{Absence, Shapley};
+pub use shapley::{Baseline, Shapley};
 
-use crate::{Error, Result, metrics};
+use crate::{
+    error::{Error, Result},
+    metrics,
+};
 
 /// What answers are worth: logits or predictions [N, C] and targets, in host memory, to one number;
 /// higher is better, so negate an error.
-pub type Worth = Box<dyn Fn(&Tensor, &Tensor) -> Result<f64>>;
+pub type ValueFunction = Box<dyn Fn(&Tensor, &Tensor) -> Result<f64>>;
 
 /// The share of samples whose largest logit is the label's.
-fn accuracy() -> Worth {
+fn accuracy() -> ValueFunction {
     Box::new(metrics::accuracy)
 }
 

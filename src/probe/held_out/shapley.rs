@@ -4,12 +4,17 @@ use std::fmt;
 
 use tch::{Device, Kind, Tensor};
 
-use super::{Worth, accuracy, cat, failed, to_host};
-use crate::{Batch, Measurement, Result, Rows, Student, error};
+use super::{ValueFunction, accuracy, cat, failed, to_host};
+use crate::{
+    batch::{Batch, Rows},
+    error::{self, Result},
+    step::Measurement,
+    student::Student,
+};
 
 /// What stands in for a modality that a coalition lacks.
 #[derive(Debug, Default)]
-pub enum Absence {
+pub enum Baseline {
     /// An input of zeros, as in BalanceBenchmark.
     #[default]
     ZeroInput,
@@ -19,12 +24,12 @@ pub enum Absence {
     ZeroFeatures,
 }
 
-impl Absence {
+impl Baseline {
     /// The mean input of every modality over the samples of `batches` that have it, for float inputs.
     ///
     /// # Errors
-    /// [`Error::Config`](crate::Error::Config) if no sample has one of the modalities.
-    pub fn mean_of(batches: &[Batch]) -> Result<Self> {
+    /// [`Error::Config`](crate::error::Error::Config) if no sample has one of the modalities.
+    pub fn from_mean(batches: &[Batch]) -> Result<Self> {
         let _no_grad = tch::no_grad_guard();
         let modalities = batches.first().map_or(0, |batch| batch.inputs().len());
         let mean = |m: usize| {
@@ -54,7 +59,7 @@ impl Absence {
 /// The Shapley contribution of every modality and its conditional utilisation rate, on held-out data.
 ///
 /// With v(S) the worth of the fused answers when only the modalities in S are there (all others
-/// replaced as [`Absence`] says), in evaluation mode, over all samples that have every modality:
+/// replaced as [`Baseline`] says), in evaluation mode, over all samples that have every modality:
 ///
 /// - `shapley`: φ^m = Σ_{S ∌ m} |S|! (k − |S| − 1)! / k! · [v(S ∪ m) − v(S)], exact over all 2^k
 ///   coalitions. Σ_m φ^m = v(all) − v(∅).
@@ -68,35 +73,35 @@ impl Absence {
 /// Sources: Shapley 1953, as in Wei et al., CVPR 2024 and BalanceBenchmark; Wu et al.,
 /// "Characterizing and Overcoming the Greedy Nature of Learning", ICML 2022, for two modalities.
 pub struct Shapley {
-    worth: Worth,
-    absence: Absence,
+    value: ValueFunction,
+    baseline: Baseline,
 }
 
 impl Default for Shapley {
     /// Accuracy as worth, zeros as input.
     fn default() -> Self {
-        Self { worth: accuracy(), absence: Absence::default() }
+        Self { value: accuracy(), baseline: Baseline::default() }
     }
 }
 
 impl Shapley {
     /// With another worth; higher is better: `|p, y| Ok(-metrics::rmse(p, y)?)` for a regression.
-    pub fn worth(self, worth: impl Fn(&Tensor, &Tensor) -> Result<f64> + 'static) -> Self {
-        Self { worth: Box::new(worth), ..self }
+    pub fn value_function(self, value: impl Fn(&Tensor, &Tensor) -> Result<f64> + 'static) -> Self {
+        Self { value: Box::new(value), ..self }
     }
 
     /// With another stand-in for what is absent.
-    pub fn absence(self, absence: Absence) -> Self {
-        Self { absence, ..self }
+    pub fn baseline(self, baseline: Baseline) -> Self {
+        Self { baseline, ..self }
     }
 
     /// Measures `student` on `batches`, which lie on its device.
     ///
     /// # Errors
     /// Any error of a batch, of the student or of the worth;
-    /// [`Error::Config`](crate::Error::Config) without a sample that has every modality, for more
+    /// [`Error::Config`](crate::error::Error::Config) without a sample that has every modality, for more
     /// than 8 modalities, or for another number of stand-ins;
-    /// [`Error::NonFinite`](crate::Error::NonFinite) for a worth that is not finite.
+    /// [`Error::NonFinite`](crate::error::Error::NonFinite) for a worth that is not finite.
     pub fn measure(&self, student: &dyn Student, batches: &[Batch]) -> Result<Vec<Measurement>> {
         let _no_grad = tch::no_grad_guard();
         let modalities = student.modalities();
@@ -104,12 +109,12 @@ impl Shapley {
         self.check(k)?;
         let worth = self.coalitions(student, batches)?;
         if let Some(bad) = worth.iter().find(|worth| !worth.is_finite()) {
-            let mend = "check the student's answers and the worth";
+            let hint = "check the student's answers and the worth";
             return Err(error::non_finite(
                 "worth of a coalition",
                 "a number",
                 bad.to_string(),
-                mend,
+                hint,
             ));
         }
         let all = worth.len() - 1;
@@ -119,10 +124,10 @@ impl Shapley {
         for (m, modality) in modalities.iter().enumerate() {
             let without = (0..=all).filter(|set| set & (1 << m) == 0);
             let gain = |set: usize| weight(set, k) * (worth[set | (1 << m)] - worth[set]);
-            found.push(Measurement::of("shapley", modality, without.map(gain).sum()));
+            found.push(Measurement::new("shapley", modality, without.map(gain).sum()));
             if worth[all] > 0.0 {
                 let rate = (worth[all] - worth[all ^ (1 << m)]) / worth[all];
-                found.push(Measurement::of("utilisation_rate", modality, rate));
+                found.push(Measurement::new("utilisation_rate", modality, rate));
             }
         }
         Ok(found)
@@ -137,9 +142,9 @@ impl Shapley {
                 "measure fewer modalities, or use a linear probe",
             ));
         }
-        match &self.absence {
-            Absence::Input(inputs) if inputs.len() != k => Err(error::config(
-                "inputs of `Absence::Input`",
+        match &self.baseline {
+            Baseline::Input(inputs) if inputs.len() != k => Err(error::config(
+                "inputs of `Baseline::Input`",
                 format!("{k}, one a modality"),
                 format!("{}", inputs.len()),
                 "give them in the student's order",
@@ -175,7 +180,7 @@ impl Shapley {
             return Err(no_sample("every modality"));
         }
         let targets = cat(&targets)?;
-        answers.iter().map(|parts| (self.worth)(&cat(parts)?, &targets)).collect()
+        answers.iter().map(|parts| (self.value)(&cat(parts)?, &targets)).collect()
     }
 
     /// Features that stand in for each modality, for batches of this shape.
@@ -185,16 +190,16 @@ impl Shapley {
         batch: &Batch,
         features: &[Tensor],
     ) -> Result<Vec<Tensor>> {
-        let inputs: Vec<Tensor> = match &self.absence {
-            Absence::ZeroFeatures => {
+        let inputs: Vec<Tensor> = match &self.baseline {
+            Baseline::ZeroFeatures => {
                 let zeros = |f: &Tensor| f.f_zeros_like().map_err(failed);
                 return features.iter().map(zeros).collect();
             }
-            Absence::ZeroInput => {
+            Baseline::ZeroInput => {
                 let zeros = |input: &Tensor| input.f_zeros_like().map_err(failed);
                 batch.inputs().iter().map(zeros).collect::<Result<_>>()?
             }
-            Absence::Input(own) => {
+            Baseline::Input(own) => {
                 let each = own.iter().zip(batch.inputs()).map(|(own, input)| like(own, input));
                 each.collect::<Result<_>>()?
             }
@@ -206,7 +211,7 @@ impl Shapley {
 
 impl fmt::Debug for Shapley {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Shapley").field("absence", &self.absence).finish_non_exhaustive()
+        f.debug_struct("Shapley").field("baseline", &self.baseline).finish_non_exhaustive()
     }
 }
 
@@ -221,7 +226,7 @@ fn weight(set: usize, k: usize) -> f64 {
 fn like(own: &Tensor, input: &Tensor) -> Result<Tensor> {
     if own.size() != input.size()[1..] {
         return Err(error::shape(
-            "input of `Absence::Input`",
+            "input of `Baseline::Input`",
             format!("{:?}, one sample's", &input.size()[1..]),
             format!("{:?}", own.size()),
             "leave the batch dimension out",
@@ -236,7 +241,7 @@ fn complete(batch: &Batch) -> Result<Option<Batch>> {
     let samples = batch.size() as usize;
     let flags = (0..batch.inputs().len()).filter_map(|m| batch.present(m));
     let both = |all: Vec<bool>, own: &[bool]| all.iter().zip(own).map(|(a, b)| *a && *b).collect();
-    let rows = Rows::of(&flags.fold(vec![true; samples], both), batch.device())?;
+    let rows = Rows::from_present(&flags.fold(vec![true; samples], both), batch.device())?;
     if rows.is_missing() {
         return Ok(None);
     }
@@ -247,7 +252,7 @@ fn complete(batch: &Batch) -> Result<Option<Batch>> {
     Ok(Some(whole.with_ids(Vec::<i64>::try_from(kept.to_device(Device::Cpu)).map_err(failed)?)))
 }
 
-fn no_sample(what: &str) -> crate::Error {
+fn no_sample(what: &str) -> crate::error::Error {
     error::config(
         "held-out batches",
         format!("at least one sample that has {what}"),

@@ -10,7 +10,7 @@ use std::{
 use prost::Message as _;
 
 use super::message::{Event, SessionLog, SessionLogStatus, Summary, Value, What};
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 /// A file that events are added to.
 #[derive(Debug)]

@@ -3,7 +3,10 @@
 use tch::{Kind, TchError, Tensor};
 
 use super::message::Histogram;
-use crate::{Error, Result, host};
+use crate::{
+    error::{Error, Result},
+    transfer,
+};
 
 /// Bins of a histogram of tensors.
 const BINS: i64 = 64;
@@ -32,7 +35,7 @@ pub(super) fn of_fractions(values: &[f64]) -> Option<Histogram> {
 pub(super) fn of_tensors(tensors: &[Tensor]) -> Result<Option<Histogram>> {
     let counted = count(tensors).map_err(|source| Error::torch("count a histogram", source))?;
     let Some(numbers) = counted else { return Ok(None) };
-    let numbers = host::read_scalars(&numbers)?;
+    let numbers = transfer::read_scalars(&numbers)?;
     let ([min, max, num, sum, sum_squares], counts) =
         numbers.split_first_chunk().map_or(([0.0; 5], &[][..]), |(head, rest)| (*head, rest));
     // libtorch counts a single value in the middle of a range of 2 around it.
@@ -54,7 +57,7 @@ fn count(tensors: &[Tensor]) -> std::result::Result<Option<Vec<Tensor>>, TchErro
     if all.numel() == 0 {
         return Ok(None);
     }
-    let wide = host::wide_kind(all.device());
+    let wide = transfer::wide_kind(all.device());
     let number = Tensor::from(all.numel() as f64).f_to_device(all.device())?;
     let mut numbers =
         vec![all.f_min()?, all.f_max()?, number, all.f_sum(wide)?, all.f_square()?.f_sum(wide)?];

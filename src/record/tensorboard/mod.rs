@@ -16,7 +16,12 @@ use file::EventFile;
 use message::{SessionStatus, Value};
 
 use super::{Outcome, Recorder, RunInfo};
-use crate::{EpochReport, Modality, ModalityParams, Result, StepReport};
+use crate::{
+    error::Result,
+    modality::Modality,
+    parameters::ModalityParams,
+    step::{EpochReport, StepReport},
+};
 
 /// Writes an event file that TensorBoard shows; its step is the epoch.
 ///
@@ -40,7 +45,7 @@ impl TensorBoard {
     /// Event files that are there stay: TensorBoard shows them as the same run.
     ///
     /// # Errors
-    /// [`Error::Io`](crate::Error::Io) with the path.
+    /// [`Error::Io`](crate::error::Error::Io) with the path.
     pub fn create(folder: impl AsRef<Path>) -> Result<Self> {
         Ok(Self { file: EventFile::create(folder.as_ref())?, kappa: Vec::new(), step: 0 })
     }
@@ -133,12 +138,14 @@ impl Recorder for TensorBoard {
 }
 
 fn scalars(report: &EpochReport) -> Vec<Value> {
-    let mut values =
-        vec![Value::scalar("loss/total", report.total), Value::scalar("loss/task", report.task)];
+    let mut values = vec![
+        Value::scalar("loss/total", report.terms.total),
+        Value::scalar("loss/task", report.terms.task),
+    ];
     let kappa: Vec<_> = report.kappa.iter().copied().map(Some).collect();
     let each: [(&str, &[Option<f64>]); 4] = [
-        ("loss/feature", &report.feature),
-        ("loss/logit", &report.logit),
+        ("loss/feature", &report.terms.feature),
+        ("loss/logit", &report.terms.logit),
         ("confidence", &report.confidence),
         ("kappa", &kappa),
     ];

@@ -9,7 +9,11 @@ use tch::{CModule, Cuda, Device, IValue, Kind, TchError, Tensor};
 use words::{described, reason};
 
 use super::{Teacher, TeacherOutput};
-use crate::{Batch, Error, Modality, Result, error};
+use crate::{
+    batch::Batch,
+    error::{self, Error, Result},
+    modality::Modality,
+};
 
 /// How a TorchScript module says features and logits.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -28,7 +32,7 @@ pub enum ScriptOutput {
     },
     /// `forward` says the logits alone, and the method of this name the features, of the same input.
     ///
-    /// The encoder then runs twice for each batch; a [`CacheFile`](crate::CacheFile) spares that.
+    /// The encoder then runs twice for each batch; a [`OutputFile`](crate::teacher::cache::OutputFile) spares that.
     Method(String),
 }
 
@@ -43,15 +47,15 @@ pub enum ScriptOutput {
 ///
 /// # Example
 /// ```no_run
-/// use g2d::TorchScriptTeacher;
+/// use g2d::teacher::TorchScript;
 /// use tch::{Device, Kind, Tensor};
 ///
-/// let audio = TorchScriptTeacher::load("audio", "audio.pt", Device::Cpu)?
+/// let audio = TorchScript::load("audio", "audio.pt", Device::Cpu)?
 ///     .tried_on(&Tensor::rand([2, 1, 257, 188], (Kind::Float, Device::Cpu)))?;
 /// # Ok::<(), g2d::Error>(())
 /// ```
 #[derive(Debug)]
-pub struct TorchScriptTeacher {
+pub struct TorchScript {
     modality: Modality,
     module: CModule,
     output: ScriptOutput,
@@ -59,7 +63,7 @@ pub struct TorchScriptTeacher {
     kind: Option<Kind>,
 }
 
-impl TorchScriptTeacher {
+impl TorchScript {
     /// Loads the module at `path` onto `device`, where the batches will be.
     ///
     /// # Errors
@@ -145,7 +149,7 @@ impl TorchScriptTeacher {
                     self.what(what),
                     format!("[{rows}, …], one row a sample, of at least two"),
                     format!("{size:?}"),
-                    "mend the module, and try it on two samples or more",
+                    "fix the module, and try it on two samples or more",
                 ));
             }
         }
@@ -277,7 +281,7 @@ impl TorchScriptTeacher {
     }
 }
 
-impl Teacher for TorchScriptTeacher {
+impl Teacher for TorchScript {
     fn modality(&self) -> &Modality {
         &self.modality
     }

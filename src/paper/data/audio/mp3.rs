@@ -13,7 +13,7 @@ use symphonia::{
     default::{get_codecs, get_probe},
 };
 
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 /// Interleaved samples, channels, rate.
 ///

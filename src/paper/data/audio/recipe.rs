@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{LogSpectrogram, Waveform, resample::Kernel, waveform::check_rate};
 use crate::{
-    Result, error,
+    error::{self, Result},
     paper::data::{Phase, cache::Bytes},
 };
 

@@ -4,7 +4,7 @@ use std::{f64::consts::PI, fmt, sync::Arc};
 
 use realfft::{RealFftPlanner, RealToComplex};
 
-use crate::{Result, error};
+use crate::error::{self, Result};
 
 /// log(|S| + 1e-7), where S is a short-time Fourier transform with a periodic Hann window, centred:
 /// column t looks at `n_fft` samples around sample t · `hop`, with zeros beyond both ends.
@@ -21,7 +21,7 @@ impl LogSpectrogram {
     /// Windows of `n_fft` samples, `hop` apart.
     ///
     /// # Errors
-    /// [`Error::Config`](crate::Error::Config) if `n_fft` is odd or below 2, or `hop` is 0.
+    /// [`Error::Config`](crate::error::Error::Config) if `n_fft` is odd or below 2, or `hop` is 0.
     pub fn new(n_fft: usize, hop: usize) -> Result<Self> {
         if n_fft < 2 || !n_fft.is_multiple_of(2) || hop == 0 {
             return Err(error::config(

@@ -5,7 +5,7 @@ use std::{fs::File, io::BufReader, path::Path};
 use hound::{SampleFormat, WavReader};
 
 use super::{mp3, resample::Kernel};
-use crate::{Error, Result, error};
+use crate::error::{self, Error, Result};
 
 /// Sampling rates that a recording may have; a header that says otherwise is damaged.
 const RATES: std::ops::RangeInclusive<u32> = 1_000..=384_000;

@@ -6,7 +6,7 @@ use rand::{Rng, seq::SliceRandom};
 use tch::Tensor;
 
 use super::{ClipLayout, OnMissing, Row, SkipReason, Skipped};
-use crate::{Error, Result, error};
+use crate::error::{self, Error, Result};
 
 /// One clip: its label and its files.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,9 +51,9 @@ impl Clips {
                 let known: Vec<_> = classes.iter().map(AsRef::as_ref).take(12).collect();
                 let what = format!("label of clip {clip:?}");
                 let found = format!("{label:?}");
-                let mend = "correct the listing or the classes";
+                let hint = "correct the listing or the classes";
                 let expected = format!("one of {known:?}");
-                return Err(Error::data(listing, what, expected, found, mend));
+                return Err(Error::data(listing, what, expected, found, hint));
             };
             let files = layout
                 .audio(root, clip)
@@ -72,8 +72,8 @@ impl Clips {
         }
         if clips.is_empty() {
             let found = format!("none of {} ({skipped})", rows.len());
-            let mend = "check the folder and its layout";
-            return Err(Error::data(root, "clips", "at least one with its files", found, mend));
+            let hint = "check the folder and its layout";
+            return Err(Error::data(root, "clips", "at least one with its files", found, hint));
         }
         Ok(Self { clips, classes: classes.len() as i64, skipped })
     }
@@ -153,6 +153,6 @@ fn missing(clip: &str, reason: SkipReason, path: &Path, frames: usize) -> Error 
         SkipReason::MissingFrames => format!("a folder with at least {frames} frames"),
         SkipReason::Unreadable => "a file or folder that opens and is not empty".to_owned(),
     };
-    let mend = "complete the data set, or leave such clips out with `OnMissing::Skip`";
-    Error::data(path, format!("clip {clip:?}"), expected, reason.to_string(), mend)
+    let hint = "complete the data set, or leave such clips out with `OnMissing::Skip`";
+    Error::data(path, format!("clip {clip:?}"), expected, reason.to_string(), hint)
 }

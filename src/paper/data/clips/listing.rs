@@ -2,7 +2,7 @@
 
 use std::{fs::File, io::BufReader, path::Path, sync::Arc};
 
-use crate::{Error, Result};
+use crate::error::{Error, Result};
 
 /// A listed clip.
 #[derive(Debug, Clone, PartialEq, Eq)]

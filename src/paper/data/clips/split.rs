@@ -6,7 +6,7 @@ use rand::{SeedableRng, rngs::StdRng, seq::SliceRandom};
 use serde::{Deserialize, Serialize};
 
 use super::{Clips, Row};
-use crate::{Error, Result, error};
+use crate::error::{self, Error, Result};
 
 /// The splits of a data set.
 #[derive(Debug, Clone)]

@@ -6,7 +6,10 @@ use rand::{Rng, RngCore, seq::index};
 use serde::{Deserialize, Serialize};
 
 use super::{CropBox, RandomResizedCrop, RgbPicture};
-use crate::{Result, error, paper::data::Phase};
+use crate::{
+    error::{self, Result},
+    paper::data::Phase,
+};
 
 /// The steps from a clip's frames to [3, frames, side, side].
 ///

@@ -5,7 +5,10 @@ use std::path::Path;
 use image::{ImageError, ImageReader};
 
 use super::{CropBox, resize};
-use crate::{Error, Result, paper::data::cache::Bytes};
+use crate::{
+    error::{Error, Result},
+    paper::data::cache::Bytes,
+};
 
 /// Pixels [height, width, 3] of bytes: red, green, blue.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -11,7 +11,10 @@ use std::{
 use tch::Device;
 
 use super::queue::OrderedQueue;
-use crate::{Batch, Error, Result, error};
+use crate::{
+    batch::Batch,
+    error::{self, Error, Result},
+};
 
 /// Makes batch `i`, or gives up with `Ok(None)` once the function says that it was stopped.
 pub(super) type Make = dyn Fn(usize, &dyn Fn() -> bool) -> Result<Option<Batch>> + Send + Sync;
@@ -45,8 +48,8 @@ impl ClipBatches {
                 Err(e) => {
                     let found = e.to_string();
                     let expected = format!("{workers} threads");
-                    let mend = "use fewer workers";
-                    batches.failed = Some(error::config("loader", expected, found, mend));
+                    let hint = "use fewer workers";
+                    batches.failed = Some(error::config("loader", expected, found, hint));
                     break;
                 }
             }

@@ -13,12 +13,16 @@ pub use batches::ClipBatches;
 pub use options::LoaderOptions;
 
 use super::{
-    Order,
     cache::Store,
     clips::Clips,
     recipe::{Draw, Phase, Pipeline, Recipe},
 };
-use crate::{Batch, Error, Modality, Result};
+use crate::{
+    batch::Batch,
+    data::Order,
+    error::{Error, Result},
+    modality::Modality,
+};
 
 /// Makes batches of clips: modalities `audio` [B, 1, frequencies, columns] and `visual`
 /// [B, 3, frames, side, side], both `Float`, in this order; targets `[B]` labels; ids the clips'.

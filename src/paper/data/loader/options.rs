@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Result, error, paper::data::cache::Cache};
+use crate::{
+    error::{self, Result},
+    paper::data::cache::Cache,
+};
 
 /// How many at a time, by whom, how far ahead.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

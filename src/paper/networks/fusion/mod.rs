@@ -21,7 +21,7 @@ pub use gated::GatedFusion;
 pub use heads::{LateFusion, SumFusion};
 
 use super::Initialisation;
-use crate::{Result, error};
+use crate::error::{self, Result};
 
 /// Logits from features, and what each modality contributes to them.
 ///
@@ -74,7 +74,7 @@ impl FusionKind {
     /// Registers the fusion of `k` modalities with features [B, `width`] under `path`.
     ///
     /// # Errors
-    /// [`Error::Config`](crate::Error::Config) for fewer than two modalities, for more than two with
+    /// [`Error::Config`](crate::error::Error::Config) for fewer than two modalities, for more than two with
     /// FiLM or gated fusion, and for a width or a number of classes below 1.
     pub fn build(
         self,

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use tch::{Tensor, nn, nn::ModuleT};
 
 use super::{ImageBackbone, ImageConfig, MlpConfig, SequenceConfig};
-use crate::{Result, error};
+use crate::error::{self, Result};
 
 /// The kind of a modality and how it is encoded.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

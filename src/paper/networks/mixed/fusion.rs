@@ -6,7 +6,7 @@ use tch::{
     nn::{self, Module},
 };
 
-use crate::Modality;
+use crate::modality::Modality;
 
 /// How features f^m [B, d_m] become predictions [B, C].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use tch::{Tensor, nn, nn::ModuleT, vision};
 
 use super::super::{Encoder, Initialisation};
-use crate::{Result, error};
+use crate::error::{self, Result};
 
 /// The network that looks at a picture.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]

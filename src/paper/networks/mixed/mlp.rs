@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tch::{Tensor, nn, nn::ModuleT};
 
-use crate::{Result, error};
+use crate::error::{self, Result};
 
 /// One layer: linear, batch norm, ReLU, dropout.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]

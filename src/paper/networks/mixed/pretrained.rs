@@ -5,7 +5,10 @@ use std::path::Path;
 use tch::{Device, Tensor, nn, vision};
 
 use super::ImageBackbone;
-use crate::{Error, Result, error, weights};
+use crate::{
+    error::{self, Error, Result},
+    weights,
+};
 
 /// The classes of the files that torchvision gives out.
 const CLASSES: i64 = 1000;

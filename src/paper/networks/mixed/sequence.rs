@@ -6,7 +6,7 @@ use tch::{
     nn::{self, ModuleT, RNN},
 };
 
-use crate::{Result, error};
+use crate::error::{self, Result};
 
 /// A linear layer and ReLU a step, a GRU over the steps, and the mean of its states over the steps
 /// that are there: [B, T, `input` + 1] → [B, `hidden`].

@@ -9,7 +9,13 @@ use super::encoder::CheckedEncoder;
 use super::fusion::FusionModule;
 use super::{EncoderConfig, MixedFusion, pretrained};
 use crate::modality::check_names;
-use crate::{Batch, Modality, ModalityParams, Result, Student, error};
+use crate::{
+    batch::Batch,
+    error::{self, Result},
+    modality::Modality,
+    parameters::ModalityParams,
+    student::Student,
+};
 
 /// The choices in a [`MixedNetwork`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -29,9 +35,7 @@ pub struct MixedConfig {
 ///
 /// # Example
 /// ```
-/// use g2d::paper::networks::{
-///     EncoderConfig, ImageConfig, MixedConfig, MixedFusion, MixedNetwork, MlpConfig,
-/// };
+/// use g2d::paper::networks::{;
 /// use g2d::{Batch, Student};
 /// use tch::{Device, Kind, Tensor, nn};
 ///
@@ -64,7 +68,7 @@ impl MixedNetwork {
     /// Registers the network in `vs`.
     ///
     /// # Errors
-    /// [`Error::Config`](crate::Error::Config) for fewer than two modalities, names that repeat or
+    /// [`Error::Config`](crate::error::Error::Config) for fewer than two modalities, names that repeat or
     /// that a file could not carry, an encoder that cannot work, or no output.
     pub fn new(vs: &nn::VarStore, config: &MixedConfig) -> Result<Self> {
         let modalities: Vec<Modality> = config.encoders.iter().map(|(m, _)| m.clone()).collect();
@@ -84,7 +88,7 @@ impl MixedNetwork {
     /// Which parameters of `vs` are which encoder's.
     ///
     /// # Errors
-    /// [`Error::Config`](crate::Error::Config) if `vs` is not the store that the network is in.
+    /// [`Error::Config`](crate::error::Error::Config) if `vs` is not the store that the network is in.
     pub fn encoder_params(&self, vs: &nn::VarStore) -> Result<ModalityParams> {
         ModalityParams::by_prefix(vs, self.modalities.iter().map(|m| (m.clone(), net(m))))
     }
@@ -93,9 +97,9 @@ impl MixedNetwork {
     /// safetensors file, its last layer left out.
     ///
     /// # Errors
-    /// [`Error::Io`](crate::Error::Io) or [`Error::Data`](crate::Error::Data) with the path if the
+    /// [`Error::Io`](crate::error::Error::Io) or [`Error::Data`](crate::error::Error::Data) with the path if the
     /// file cannot be read or is not the whole network that the backbone is;
-    /// [`Error::Config`](crate::Error::Config) if there is no image modality or its backbone is
+    /// [`Error::Config`](crate::error::Error::Config) if there is no image modality or its backbone is
     /// compact. Nothing is changed then.
     pub fn load_image_weights(&self, vs: &nn::VarStore, file: impl AsRef<Path>) -> Result<()> {
         let named = self.modalities.iter().zip(&self.encoders);

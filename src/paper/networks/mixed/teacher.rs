@@ -10,7 +10,12 @@ use tch::{
 use super::encoder::CheckedEncoder;
 use super::student::check_outputs;
 use super::{EncoderConfig, pretrained};
-use crate::{Batch, Modality, Result, Teacher, TeacherOutput, UnimodalModel};
+use crate::{
+    batch::Batch,
+    error::Result,
+    modality::Modality,
+    teacher::{Teacher, TeacherOutput, UnimodalModel},
+};
 
 /// An encoder (`net`) and a linear head (`head`): the teacher, before it is frozen.
 #[derive(Debug)]
@@ -23,7 +28,7 @@ impl UnimodalNetwork {
     /// Registers the network in `vs`.
     ///
     /// # Errors
-    /// [`Error::Config`](crate::Error::Config) for an encoder that cannot work, or no output.
+    /// [`Error::Config`](crate::error::Error::Config) for an encoder that cannot work, or no output.
     pub fn new(vs: &nn::VarStore, encoder: &EncoderConfig, outputs: i64) -> Result<Self> {
         check_outputs(outputs)?;
         let width = encoder.width();
@@ -35,8 +40,8 @@ impl UnimodalNetwork {
     /// Features [B, d] and predictions [B, C].
     ///
     /// # Errors
-    /// [`Error::Shape`](crate::Error::Shape), [`Error::Kind`](crate::Error::Kind) or
-    /// [`Error::Device`](crate::Error::Device) for an input that does not fit.
+    /// [`Error::Shape`](crate::error::Error::Shape), [`Error::Kind`](crate::error::Error::Kind) or
+    /// [`Error::Device`](crate::error::Error::Device) for an input that does not fit.
     pub fn forward(&self, input: &Tensor, train: bool) -> Result<(Tensor, Tensor)> {
         let features = self.encoder.forward("a unimodal network", input, train)?;
         let predictions = self.head.forward(&features);

@@ -1,0 +1,29 @@
+//! No suppression.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Candidates, Plan, Progress, SmpScheduler};
+use crate::{error::Result, modality::Modality};
+
+/// Every modality learns in every step: joint training, or L_G2D without SMP.
+#[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Joint {
+    #[serde(skip)]
+    modalities: usize,
+}
+
+impl SmpScheduler for Joint {
+    fn bind(&mut self, modalities: &[Modality]) -> Result<()> {
+        self.modalities = modalities.len();
+        Ok(())
+    }
+
+    fn needs_confidence(&self) -> bool {
+        false
+    }
+
+    fn plan(&mut self, _at: Progress, _candidates: &Candidates) -> Result<Plan> {
+        Ok(Plan::joint(self.modalities))
+    }
+}

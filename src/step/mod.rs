@@ -1,0 +1,22 @@
+//! What one training step is: what it shows while it runs, and what it reports when it ends.
+//!
+//! - [`Observation`]: the view of a running step that probes, modulations and finite checks share.
+//! - [`StepReport`], [`StepValues`], [`StepOutcome`]: the result of a step.
+//! - [`EpochReport`], [`Measurement`]: the result of an epoch.
+//! - [`MicroBatch`]: the position in an accumulation window.
+
+mod epoch;
+mod measurement;
+mod micro_batch;
+mod objective;
+mod observation;
+mod outcome;
+mod report;
+
+pub use epoch::EpochReport;
+pub use measurement::Measurement;
+pub use micro_batch::MicroBatch;
+pub(crate) use objective::Objective;
+pub use observation::Observation;
+pub use outcome::{NonFiniteSource, SkipCause, StepOutcome};
+pub use report::{StepReport, StepValues};

@@ -1,0 +1,85 @@
+//! What a trainer optimises, and how it ranks teachers.
+
+use tch::Tensor;
+
+use crate::{
+    batch::Rows,
+    error::{self, Result},
+    loss::{self, Confidence, G2dLoss, Terms},
+    modality::Modality,
+    teacher::TeacherOutput,
+};
+
+/// The loss over named modalities, and the confidence ρ that ranks their teachers.
+pub(crate) struct Objective {
+    modalities: Vec<Modality>,
+    loss: Box<dyn G2dLoss>,
+    confidence: Option<Box<dyn Confidence>>,
+}
+
+impl Objective {
+    /// Checks the loss against the modalities. Without `confidence`, ρ is the loss's own.
+    pub(crate) fn new(
+        modalities: Vec<Modality>,
+        loss: Box<dyn G2dLoss>,
+        confidence: Option<Box<dyn Confidence>>,
+    ) -> Result<Self> {
+        loss.check(&modalities)?;
+        Ok(Self { modalities, loss, confidence })
+    }
+
+    /// The modalities, in the student's order.
+    pub(crate) fn modalities(&self) -> &[Modality] {
+        &self.modalities
+    }
+
+    /// Checks targets against logits of shape [B, C].
+    pub(crate) fn check_targets(&self, logits: &[i64], targets: &Tensor) -> Result<()> {
+        self.loss.check_targets(logits, targets)
+    }
+
+    /// The terms of the loss, checked: scalars, one per modality.
+    pub(crate) fn terms(
+        &self,
+        logits: &Tensor,
+        features: &[Tensor],
+        teachers: &[Option<TeacherOutput>],
+        rows: &[Rows],
+        targets: &Tensor,
+    ) -> Result<Terms> {
+        let modalities = &self.modalities;
+        let input = loss::Input { modalities, logits, features, teachers, rows, targets };
+        let terms = self.loss.terms(&input)?;
+        self.check_terms(&terms)?;
+        Ok(terms)
+    }
+
+    /// ρ of logits [B, C] and their targets: a scalar.
+    pub(crate) fn rho(&self, logits: &Tensor, targets: &Tensor) -> Result<Tensor> {
+        match &self.confidence {
+            None => self.loss.confidence(logits, targets),
+            Some(confidence) => confidence.rho(logits, targets),
+        }
+    }
+
+    fn check_terms(&self, terms: &Terms) -> Result<()> {
+        if let Some(term) = terms.iter().find(|term| !term.defined() || term.dim() > 0) {
+            return Err(error::shape(
+                "terms of the loss",
+                "scalars, []",
+                format!("{:?}", term.size()),
+                "reduce each term to one number in `G2dLoss::terms`",
+            ));
+        }
+        let lengths = [terms.feature.len(), terms.logit.len()];
+        if lengths == [self.modalities.len(); 2] {
+            return Ok(());
+        }
+        Err(error::shape(
+            "terms of the loss",
+            format!("feature and logit terms, one for each of {:?}", self.modalities),
+            format!("{} and {}", lengths[0], lengths[1]),
+            "return None for a modality without a term",
+        ))
+    }
+}

@@ -1,0 +1,63 @@
+//! A teacher made of tch modules.
+
+use std::fmt;
+
+use tch::{Tensor, nn::VarStore};
+
+use super::{Teacher, TeacherOutput, UnimodalModel};
+use crate::{batch::Batch, error::Result, modality::Modality};
+
+/// A closure over tch modules: frozen, in evaluation mode, without gradient.
+///
+/// # Example
+/// ```
+/// use g2d::teacher::FrozenModel;
+/// use tch::{Device, nn, nn::Module};
+///
+/// let mut vs = nn::VarStore::new(Device::Cpu);
+/// let encoder = nn::linear(vs.root() / "net", 8, 4, Default::default());
+/// let head = nn::linear(vs.root() / "classifier", 4, 3, Default::default());
+/// // … train it or load it, then:
+/// let teacher = FrozenModel::new("audio", &mut vs, move |input, _train| {
+///     let features = encoder.forward(input).relu();
+///     let logits = head.forward(&features);
+///     (features, logits)
+/// });
+/// ```
+pub struct FrozenModel {
+    modality: Modality,
+    model: Box<dyn UnimodalModel + Send>,
+}
+
+impl FrozenModel {
+    /// Freezes `vs`, which holds the parameters of `model`: a closure
+    /// `|input, train| (features, logits)`, or another [`UnimodalModel`].
+    ///
+    /// The teacher always passes `train = false`: pass it on to every `forward_t`.
+    pub fn new(
+        modality: impl Into<Modality>,
+        vs: &mut VarStore,
+        model: impl UnimodalModel + Send + 'static,
+    ) -> Self {
+        vs.freeze();
+        Self { modality: modality.into(), model: Box::new(model) }
+    }
+}
+
+impl Teacher for FrozenModel {
+    fn modality(&self) -> &Modality {
+        &self.modality
+    }
+
+    fn output(&self, m: usize, batch: &Batch) -> Result<TeacherOutput> {
+        let _no_grad = tch::no_grad_guard();
+        let (features, logits) = self.model.forward(batch.checked_input(m)?, false)?;
+        Ok(TeacherOutput { features, logits, host: None })
+    }
+}
+
+impl fmt::Debug for FrozenModel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FrozenModel").field("modality", &self.modality).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,190 @@
+//! The student's forward pass under a plan.
+
+use tch::Tensor;
+
+use super::{FeatureProjection, Precision, SuppressedMode, Suppression, missing::features};
+use crate::{
+    batch::{Batch, Rows, SplitBatch},
+    error::{self, Result},
+    modality::Modality,
+    schedule::Plan,
+    step::Objective,
+    student::Student,
+    teacher::TeacherOutput,
+};
+
+/// How the student runs in training.
+pub(super) struct ForwardPass {
+    pub suppression: Suppression,
+    pub suppressed_mode: SuppressedMode,
+    pub precision: Precision,
+    pub projection: FeatureProjection,
+}
+
+/// The student's output for a batch, checked and in `Float`.
+pub(super) struct StudentOutput {
+    /// Features [B, d_m] of every modality, as the fusion received them.
+    pub features: Vec<Tensor>,
+    /// The fused logits [B, C].
+    pub logits: Tensor,
+    /// The features that L_feat compares with the teachers'.
+    pub distilled: Vec<Tensor>,
+}
+
+impl ForwardPass {
+    /// # Errors
+    /// [`Error::Config`](crate::Error::Config) for a suppressed mode that cannot act, and for the
+    /// projection of an unknown modality.
+    pub(super) fn new(
+        suppression: Suppression,
+        suppressed_mode: SuppressedMode,
+        precision: Precision,
+        projection: FeatureProjection,
+        modalities: &[Modality],
+    ) -> Result<Self> {
+        if suppressed_mode == SuppressedMode::Evaluation && suppression != Suppression::SkipBackward
+        {
+            return Err(error::config(
+                "suppressed mode",
+                "`Suppression::SkipBackward`, which runs suppressed encoders without gradient",
+                format!("{suppression:?}, under which they train"),
+                "leave one of the two out",
+            ));
+        }
+        if let Some(unknown) = projection.modalities().find(|m| !modalities.contains(m)) {
+            return Err(error::config(
+                "feature projection",
+                format!("one of {modalities:?}"),
+                format!("{unknown:?}"),
+                "use a modality of the student",
+            ));
+        }
+        Ok(Self { suppression, suppressed_mode, precision, projection })
+    }
+
+    /// Runs encoders, fusion and projection, under autocast where the precision requires it.
+    pub(super) fn run(
+        &self,
+        student: &dyn Student,
+        parts: &SplitBatch<'_>,
+        teachers: &[Option<TeacherOutput>],
+        plan: &Plan,
+        objective: &Objective,
+    ) -> Result<StudentOutput> {
+        let region = self.precision.region(parts.whole().device())?;
+        let encoded = features(student, parts, |m, part| {
+            let features = self.encode(student, m, part, plan.kappa()[m])?;
+            let what = format!("features of modality {:?}", objective.modalities()[m]);
+            check_output(&what, &features, None, part)?;
+            self.suppression.gate(features, plan.kappa()[m])
+        })?;
+        let logits = student.fuse(&encoded, true)?;
+        check_logits(&logits, teachers, parts, objective)?;
+        let distilled = if teachers.is_empty() {
+            encoded.iter().map(Tensor::shallow_clone).collect()
+        } else {
+            self.distilled(student, &encoded, parts.whole())?
+        };
+        drop(region);
+        let widen = |tensors: Vec<Tensor>| -> Result<Vec<Tensor>> {
+            tensors.into_iter().map(|tensor| self.precision.widen(tensor)).collect()
+        };
+        Ok(StudentOutput {
+            features: widen(encoded)?,
+            logits: self.precision.widen(logits)?,
+            distilled: widen(distilled)?,
+        })
+    }
+
+    /// Runs the encoder of modality `m`, without gradient where κ suppresses it entirely.
+    fn encode(&self, student: &dyn Student, m: usize, batch: &Batch, kappa: f64) -> Result<Tensor> {
+        let detached = self.suppression.detaches(kappa);
+        let _no_grad = detached.then(tch::no_grad_guard);
+        student.encode(m, batch, !detached || self.suppressed_mode == SuppressedMode::Train)
+    }
+
+    /// The student's features for L_feat, validated and projected to the teachers' widths.
+    fn distilled(
+        &self,
+        student: &dyn Student,
+        features: &[Tensor],
+        batch: &Batch,
+    ) -> Result<Vec<Tensor>> {
+        let modalities = student.modalities();
+        let distilled = student.distilled_features(features)?;
+        if distilled.len() != features.len() {
+            return Err(error::shape(
+                "distilled features of the student",
+                format!("{} tensors, one for each of {modalities:?}", features.len()),
+                format!("{}", distilled.len()),
+                "correct `Student::distilled_features`",
+            ));
+        }
+        let project = |(modality, features)| {
+            let what = format!("distilled features of modality {modality:?}");
+            check_output(&what, features, None, batch)?;
+            self.projection.apply(modality, features)
+        };
+        modalities.iter().zip(&distilled).map(project).collect()
+    }
+}
+
+/// Checks the fused logits against the batch, the teachers' classes and the targets.
+fn check_logits(
+    logits: &Tensor,
+    teachers: &[Option<TeacherOutput>],
+    parts: &SplitBatch<'_>,
+    objective: &Objective,
+) -> Result<()> {
+    check_output("logits of the student", logits, Some(2), parts.whole())?;
+    let classes = logits.size()[1];
+    let mut checked = false; // against a teacher's logits of the same shape
+    for (m, teacher) in teachers.iter().enumerate() {
+        let Some(teacher) = teacher else { continue };
+        let size = teacher.logits.size();
+        if size[1] != classes {
+            return Err(error::shape(
+                format!("logits of teacher {:?}", objective.modalities()[m]),
+                format!("{:?}, the student's", [size[0], classes]),
+                format!("{size:?}"),
+                "train teachers and student on the same classes",
+            ));
+        }
+        checked |= matches!(parts.rows()[m], Rows::All);
+    }
+    if checked { Ok(()) } else { objective.check_targets(&logits.size(), parts.whole().targets()) }
+}
+
+/// Refuses a model output that is not a float tensor with one row per sample, with `dimensions`
+/// dimensions (at least two if `None`), on the device of the batch.
+pub(super) fn check_output(
+    what: &str,
+    tensor: &Tensor,
+    dimensions: Option<usize>,
+    batch: &Batch,
+) -> Result<()> {
+    let size = tensor.size();
+    let right = size.len() >= 2 && dimensions.is_none_or(|d| size.len() == d);
+    if !right || size[0] != batch.size() {
+        let rest = if dimensions.is_some() { "C" } else { "d, …" };
+        return Err(error::shape(
+            what,
+            format!("[{}, {rest}], one row per sample", batch.size()),
+            format!("{size:?}"),
+            "check the output of the model",
+        ));
+    }
+    if !tensor.is_floating_point() {
+        let found = format!("{:?}", tensor.kind());
+        return Err(error::kind(what, "a floating-point dtype", found, "convert it"));
+    }
+    if tensor.device() != batch.device() {
+        return Err(error::device(
+            what,
+            format!("{:?}, the device of the batch", batch.device()),
+            format!("{:?}", tensor.device()),
+            "move the model to the device of the batch",
+        ));
+    }
+    Ok(())
+}

@@ -1,0 +1,77 @@
+//! From a loss to the gradients of a window, or to a skipped step.
+
+use tch::Tensor;
+
+use super::{
+    finite::{Checked, FiniteGuard},
+    observers::Observers,
+    window::AccumulationWindow,
+};
+use crate::{
+    error::Result,
+    parameters::ModalityParams,
+    schedule::Progress,
+    step::{Observation, SkipCause, StepOutcome},
+};
+
+/// Runs backward, applies κ, and decides what the optimizer may do. A step whose loss is known not to
+/// be finite is skipped before its backward.
+pub(super) fn compute(
+    step: &Observation<'_>,
+    window: &mut AccumulationWindow,
+    guard: &mut FiniteGuard,
+    observers: &mut Observers,
+) -> Result<StepOutcome> {
+    if let Some(source) = guard.check_loss(step)? {
+        return skip(SkipCause::NonFinite(source), step.at, step.params, window, guard);
+    }
+    observers.before_backward(step)?;
+    let flag = window.backward(step)?;
+    conclude(Some(step), flag, step.at, step.params, window, guard)
+}
+
+/// Accepts the micro-batch whose backward has run, or undoes its window where the guard finds a value
+/// that is not finite: in the forward pass of `step`, or in the gradients by `flag`.
+pub(super) fn conclude(
+    step: Option<&Observation<'_>>,
+    flag: Option<Tensor>,
+    at: Progress,
+    params: &ModalityParams,
+    window: &mut AccumulationWindow,
+    guard: &mut FiniteGuard,
+) -> Result<StepOutcome> {
+    let cause = guard.check_gradients(step, flag).and_then(|checked| match checked {
+        Checked::Finite => Ok(None),
+        Checked::Loss(source) => Ok(Some(SkipCause::NonFinite(source))),
+        Checked::Gradients => match window.overflow() {
+            Some(scale) => Ok(Some(SkipCause::Overflow { scale })),
+            None => guard.gradient_cause(at, params).map(Some),
+        },
+    });
+    match cause {
+        Ok(None) => {
+            let outcome = window.advance();
+            if outcome.is_ready() {
+                guard.count_completed();
+            }
+            Ok(outcome)
+        }
+        Ok(Some(cause)) => skip(cause, at, params, window, guard),
+        Err(error) => {
+            window.undo(params.variables())?;
+            Err(error)
+        }
+    }
+}
+
+fn skip(
+    cause: SkipCause,
+    at: Progress,
+    params: &ModalityParams,
+    window: &mut AccumulationWindow,
+    guard: &mut FiniteGuard,
+) -> Result<StepOutcome> {
+    window.undo(params.variables())?;
+    guard.count_skipped(at, &cause)?;
+    Ok(StepOutcome::Skipped(cause))
+}

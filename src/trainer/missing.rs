@@ -1,0 +1,56 @@
+//! What the fusion sees: an encoder's features where a sample has the modality, zeros elsewhere.
+
+use tch::Tensor;
+
+use crate::{
+    batch::{Batch, SplitBatch},
+    error::{self, Error, Result},
+    modality::Modality,
+    student::Student,
+};
+
+/// Features [B, d_m, …] of every modality: `encode` is asked about the samples that have it, and not
+/// at all where none has.
+pub(super) fn features(
+    student: &dyn Student,
+    parts: &SplitBatch<'_>,
+    encode: impl Fn(usize, &Batch) -> Result<Tensor>,
+) -> Result<Vec<Tensor>> {
+    let (modalities, rows) = (student.modalities(), parts.whole().size());
+    let empty = (0..modalities.len())
+        .map(|m| parts.get(m).is_none().then(|| shape(student, &modalities[m], m)).transpose())
+        .collect::<Result<Vec<_>>>()?;
+    let encoded = (0..modalities.len())
+        .map(|m| {
+            let part = parts.get(m).map(|part| encode(m, part)).transpose()?;
+            part.map(|part| parts.rows()[m].spread(part, rows)).transpose()
+        })
+        .collect::<Result<Vec<_>>>()?;
+    let like = encoded.iter().flatten().next().map(|t| (t.kind(), t.device()));
+    let each = encoded.into_iter().zip(empty).map(|(own, empty)| match (own, empty, like) {
+        (Some(own), _, _) => Ok(own),
+        (None, Some(shape), Some(like)) => {
+            let size: Vec<i64> = std::iter::once(rows).chain(shape).collect();
+            Tensor::f_zeros(&size, like).map_err(|e| Error::torch("make empty features", e))
+        }
+        (None, ..) => Err(error::config(
+            "batch",
+            format!("samples that have one of {modalities:?}"),
+            "none",
+            "leave out samples that have no modality",
+        )),
+    });
+    each.collect()
+}
+
+/// The shape of one sample's features of a modality that the whole batch lacks.
+fn shape(student: &dyn Student, modality: &Modality, m: usize) -> Result<Vec<i64>> {
+    student.feature_shape(m).ok_or_else(|| {
+        error::config(
+            format!("batch without modality {modality:?}"),
+            "a student that knows the shape of its features",
+            "`Student::feature_shape` returns None",
+            "implement it, or put a sample that has the modality into every batch",
+        )
+    })
+}

@@ -1,0 +1,45 @@
+//! The turn of a gradient modulation in a step.
+
+use crate::{
+    error::{self, Result},
+    modulation::Modulate,
+    step::Observation,
+};
+
+/// Refuses, before backward, a student without the unimodal logits that the modulation requires.
+pub(super) fn check(modulation: &dyn Modulate, step: &Observation<'_>) -> Result<()> {
+    if !modulation.needs_unimodal_logits() {
+        return Ok(());
+    }
+    for (m, modality) in step.modalities().iter().enumerate() {
+        if !step.rows[m].is_missing() && step.unimodal_logits(m)?.is_none() {
+            return Err(error::config(
+                "gradient modulation",
+                format!("a student with unimodal logits of modality {modality:?}"),
+                "a student that has none",
+                "implement `Student::unimodal_logits`, or use a fusion or a formula that has them",
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Lets the modulation change complete gradients. Returns the factor on each encoder's, if it changed
+/// any.
+pub(super) fn apply(
+    modulation: &mut dyn Modulate,
+    step: &Observation<'_>,
+) -> Result<Option<Vec<f64>>> {
+    let _no_grad = tch::no_grad_guard();
+    let factors = modulation.modulate(step)?;
+    let (found, modalities) = (factors.as_ref().map(Vec::len), step.modalities());
+    if found.is_none_or(|found| found == modalities.len()) {
+        return Ok(factors);
+    }
+    Err(error::config(
+        "factors of the gradient modulation",
+        format!("{}, one for each of {modalities:?}", modalities.len()),
+        format!("{}", found.unwrap_or_default()),
+        "correct the modulation",
+    ))
+}

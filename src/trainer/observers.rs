@@ -1,0 +1,86 @@
+//! What watches the steps of an epoch: probes and means.
+
+use super::totals::{EpochTotals, EpochTotalsState};
+use crate::{
+    error::{self, Result},
+    modality::Modality,
+    probe::ImbalanceProbe,
+    schedule::Progress,
+    state::State,
+    step::{EpochReport, Observation, StepReport},
+};
+
+/// The probes and the means of the current epoch.
+pub(super) struct Observers {
+    probes: Vec<Box<dyn ImbalanceProbe>>,
+    totals: EpochTotals,
+}
+
+impl Observers {
+    pub(super) fn new(probes: Vec<Box<dyn ImbalanceProbe>>, modalities: usize) -> Self {
+        Self { probes, totals: EpochTotals::new(modalities) }
+    }
+
+    /// Shows the probes the last micro-batch of a window while its graph exists.
+    pub(super) fn before_backward(&mut self, step: &Observation<'_>) -> Result<()> {
+        if !step.micro_batch.is_last() {
+            return Ok(());
+        }
+        self.probes.iter_mut().try_for_each(|probe| probe.observe_terms(step))
+    }
+
+    /// Shows the probes a step whose gradients are complete, and adds a step that was not skipped to
+    /// the means.
+    pub(super) fn after_step(&mut self, step: &Observation<'_>, report: &StepReport) -> Result<()> {
+        if report.outcome.is_ready() {
+            let _no_grad = tch::no_grad_guard();
+            self.probes.iter_mut().try_for_each(|probe| probe.observe(step))?;
+        }
+        if report.outcome.skipped().is_none() {
+            self.totals.add(report)?;
+        }
+        Ok(())
+    }
+
+    /// The means of the epoch that ends at `at`, in one transfer; without measurements.
+    pub(super) fn means(&self, at: Progress, modalities: &[Modality]) -> Result<EpochReport> {
+        self.totals.read(at, modalities)
+    }
+
+    /// Adds the probes' measurements to `report` and begins the next epoch.
+    pub(super) fn end_epoch(&mut self, report: &mut EpochReport) -> Result<()> {
+        for probe in &mut self.probes {
+            report.measurements.extend(probe.end_epoch()?);
+        }
+        self.totals = EpochTotals::new(report.modalities.len());
+        Ok(())
+    }
+
+    /// The state of the means and of every probe.
+    pub(super) fn state(&self) -> Result<(EpochTotalsState, Vec<State>)> {
+        let probes = self.probes.iter().map(|probe| probe.state()).collect::<Result<_>>()?;
+        Ok((self.totals.state()?, probes))
+    }
+
+    /// Refuses the state of other probes or of another number of modalities.
+    pub(super) fn check(&self, totals: &EpochTotalsState, probes: &[State]) -> Result<()> {
+        let differs = |what: &str, here: String, there: String| {
+            let hint = "resume with the configuration that the run was started with";
+            Err(error::config(format!("{what} of the restored trainer"), here, there, hint))
+        };
+        if probes.len() != self.probes.len() {
+            return differs("probes", self.probes.len().to_string(), probes.len().to_string());
+        }
+        match self.totals.modalities() {
+            k if totals.has_modalities(k) => Ok(()),
+            k => differs("epoch means", format!("{k} modalities"), "another number".to_owned()),
+        }
+    }
+
+    /// Restores a checked state.
+    pub(super) fn restore(&mut self, totals: &EpochTotalsState, probes: &[State]) -> Result<()> {
+        self.probes.iter_mut().zip(probes).try_for_each(|(probe, state)| probe.restore(state))?;
+        self.totals = totals.clone().into();
+        Ok(())
+    }
+}

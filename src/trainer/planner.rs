@@ -1,0 +1,207 @@
+//! From teacher outputs to ρ to a plan.
+
+use tch::Tensor;
+
+use super::{Precision, finite::FiniteGuard, forward::check_output, sources};
+use crate::{
+    batch::{Batch, SplitBatch},
+    error::{self, Result},
+    schedule::{Candidates, Plan, Progress, SmpScheduler},
+    state::State,
+    step::Objective,
+    teacher::{HostCopy, Teacher, TeacherOutput},
+    transfer,
+};
+
+/// Decides how much every encoder learns in a step, before the student runs.
+pub(super) struct Planner {
+    teachers: Vec<Box<dyn Teacher>>,
+    scheduler: Box<dyn SmpScheduler>,
+    precision: Precision,
+}
+
+/// A plan and what it was made from.
+pub(super) struct Planned {
+    /// Outputs for the samples that have each modality; empty without teachers.
+    pub teachers: Vec<Option<TeacherOutput>>,
+    /// ρ of every modality, scalars on the student's device.
+    pub confidence: Vec<Option<Tensor>>,
+    pub plan: Plan,
+}
+
+impl Planner {
+    /// Binds the scheduler. `teachers` has one teacher per modality in their order, or none.
+    pub(super) fn new(
+        teachers: Vec<Box<dyn Teacher>>,
+        mut scheduler: Box<dyn SmpScheduler>,
+        precision: Precision,
+        objective: &Objective,
+    ) -> Result<Self> {
+        scheduler.bind(objective.modalities())?;
+        if scheduler.needs_confidence() && teachers.is_empty() {
+            return Err(error::config(
+                "scheduler",
+                "teachers, since it ranks modalities by their confidence ρ",
+                "none",
+                "add a teacher for each modality, or fix the order with `Ranking::Fixed`",
+            ));
+        }
+        Ok(Self { teachers, scheduler, precision })
+    }
+
+    /// Runs the teachers, computes ρ and asks the scheduler for a plan. Synchronises with the device
+    /// only where the scheduler reads a ρ that is not in host memory.
+    pub(super) fn plan(
+        &mut self,
+        at: Progress,
+        parts: &SplitBatch<'_>,
+        objective: &Objective,
+        guard: &mut FiniteGuard,
+    ) -> Result<Planned> {
+        let _no_grad = tch::no_grad_guard();
+        let teachers = self.outputs(parts, objective)?;
+        let confidence = confidences(&teachers, parts, objective)?;
+        let plan = self.schedule(at, &teachers, &confidence, parts, objective, guard)?;
+        let device = parts.whole().device();
+        let send = |rho: Option<Tensor>| rho.map(|rho| transfer::send(&rho, device)).transpose();
+        let confidence = confidence.into_iter().map(send).collect::<Result<_>>()?;
+        Ok(Planned { teachers, confidence, plan })
+    }
+
+    pub(super) fn end_epoch(&mut self, epoch: u64, confidence: &[Option<f64>]) -> Result<()> {
+        self.scheduler.end_epoch(epoch, confidence)
+    }
+
+    pub(super) fn state(&self) -> Result<State> {
+        self.scheduler.state()
+    }
+
+    pub(super) fn restore(&mut self, state: &State) -> Result<()> {
+        self.scheduler.restore(state)
+    }
+
+    /// The teachers' outputs, checked, detached and in `Float`.
+    fn outputs(
+        &self,
+        parts: &SplitBatch<'_>,
+        objective: &Objective,
+    ) -> Result<Vec<Option<TeacherOutput>>> {
+        let output = |(m, teacher): (usize, &Box<dyn Teacher>)| {
+            let Some(batch) = parts.get(m) else { return Ok(None) };
+            let region = self.precision.region(batch.device())?;
+            let output = teacher.output(m, batch)?;
+            drop(region);
+            let modality = &objective.modalities()[m];
+            let what = format!("features of teacher {modality:?}");
+            check_output(&what, &output.features, None, batch)?;
+            let what = format!("logits of teacher {modality:?}");
+            check_logits(&what, &output.logits, batch, objective)?;
+            let widen = |tensor: &Tensor| self.precision.widen(tensor.detach());
+            let host = output.host.map(|HostCopy { logits, targets }| {
+                widen(&logits).map(|logits| HostCopy { logits, targets })
+            });
+            let (features, logits) = (widen(&output.features)?, widen(&output.logits)?);
+            Ok(Some(TeacherOutput { features, logits, host: host.transpose()? }))
+        };
+        self.teachers.iter().enumerate().map(output).collect()
+    }
+
+    fn schedule(
+        &mut self,
+        at: Progress,
+        teachers: &[Option<TeacherOutput>],
+        confidence: &[Option<Tensor>],
+        parts: &SplitBatch<'_>,
+        objective: &Objective,
+        guard: &mut FiniteGuard,
+    ) -> Result<Plan> {
+        let k = objective.modalities().len();
+        let mut candidates = Candidates::without_confidence(k);
+        let mut rankable = true;
+        if self.scheduler.reads_confidence(at) {
+            let rho = read_confidence(teachers, confidence, parts, guard)?;
+            rankable =
+                rho.iter().zip(confidence).all(|(r, known)| known.is_none() || r.is_finite());
+            candidates = Candidates::from_confidence(rho);
+        }
+        let missing = || (0..k).filter(|&m| parts.rows()[m].is_missing());
+        let mut plan = if rankable {
+            self.scheduler.plan(at, &missing().fold(candidates, Candidates::without))?
+        } else if guard.skips() {
+            Plan::joint(k) // The step is skipped before any gradient; its report gives the cause.
+        } else {
+            let known = sources::before_student(objective, parts.whole(), teachers, confidence);
+            return Err(sources::confidence_error(at, known)?);
+        };
+        if plan.kappa().len() != k {
+            return Err(error::config(
+                "plan of the scheduler",
+                format!("{k} κ, one for each of {:?}", objective.modalities()),
+                format!("{}", plan.kappa().len()),
+                "correct the scheduler",
+            ));
+        }
+        missing().for_each(|m| plan.stop(m));
+        Ok(plan)
+    }
+}
+
+/// ρ of every modality, in host memory where the teacher's logits are, else on the device; `None`
+/// without a teacher and for a modality that the whole batch lacks.
+fn confidences(
+    teachers: &[Option<TeacherOutput>],
+    parts: &SplitBatch<'_>,
+    objective: &Objective,
+) -> Result<Vec<Option<Tensor>>> {
+    let rho = |(m, modality)| {
+        let (Some(Some(teacher)), Some(batch)) = (teachers.get(m), parts.get(m)) else {
+            return Ok(None);
+        };
+        let rho = match &teacher.host {
+            None => objective.rho(&teacher.logits, batch.targets())?,
+            Some(HostCopy { logits, targets }) => {
+                let what = format!("logits of teacher {modality:?} in host memory");
+                let recorded = Batch::new([], targets.shallow_clone());
+                check_logits(&what, logits, &recorded, objective)?;
+                objective.rho(logits, targets)?
+            }
+        };
+        if rho.size().is_empty() {
+            return Ok(Some(rho));
+        }
+        Err(error::shape(
+            format!("confidence ρ of modality {modality:?}"),
+            "a scalar, []",
+            format!("{:?}", rho.size()),
+            "reduce the confidence to one number per batch, for example its mean",
+        ))
+    };
+    objective.modalities().iter().enumerate().map(rho).collect()
+}
+
+/// ρ of every modality as a number; NaN without one.
+fn read_confidence(
+    teachers: &[Option<TeacherOutput>],
+    confidence: &[Option<Tensor>],
+    parts: &SplitBatch<'_>,
+    guard: &mut FiniteGuard,
+) -> Result<Vec<f64>> {
+    let scalars: Vec<Tensor> = confidence.iter().flatten().map(Tensor::shallow_clone).collect();
+    let values = if teachers.iter().flatten().all(|teacher| teacher.host.is_some()) {
+        transfer::read_on_host(&scalars)?
+    } else {
+        let device = parts.whole().device();
+        let sent = scalars.iter().map(|rho| transfer::send(rho, device));
+        guard.read(&sent.collect::<Result<Vec<_>>>()?)?
+    };
+    let mut values = values.into_iter();
+    let value = |rho: &Option<Tensor>| rho.as_ref().and_then(|_| values.next()).unwrap_or(f64::NAN);
+    Ok(confidence.iter().map(value).collect())
+}
+
+/// Refuses a teacher's logits [B, C] that do not match the batch and its targets.
+fn check_logits(what: &str, logits: &Tensor, batch: &Batch, objective: &Objective) -> Result<()> {
+    check_output(what, logits, Some(2), batch)?;
+    let checked = objective.check_targets(&logits.size(), batch.targets());
+    checked.map_err(|error| error.beside(what))
+}

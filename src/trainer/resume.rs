@@ -1,0 +1,116 @@
+//! The state of a trainer between steps, for a checkpoint.
+
+use serde::{Deserialize, Serialize};
+
+use super::{G2dTrainer, LossScale, totals::EpochTotalsState};
+use crate::{
+    error::{self, Result},
+    modality::Modality,
+    schedule::Progress,
+    state::State,
+};
+
+/// What a trainer must get back so that a run resumes as if it had never stopped: its position, the
+/// means of the current epoch, the loss scale of fp16, and the states of scheduler, modulation and
+/// probes.
+///
+/// Read and written with serde; [`checkpoint`](crate::checkpoint) does so for whole runs.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ResumeState {
+    modalities: Vec<Modality>,
+    progress: Progress,
+    totals: EpochTotalsState,
+    loss_scale: Option<LossScale>,
+    skipped_in_a_row: u32,
+    scheduler: State,
+    modulation: Option<State>,
+    probes: Vec<State>,
+}
+
+impl ResumeState {
+    /// The position in the training run.
+    pub fn progress(&self) -> Progress {
+        self.progress
+    }
+}
+
+impl G2dTrainer {
+    /// The state that [`restore`](Self::restore) needs. Synchronises with the device.
+    ///
+    /// # Errors
+    /// [`Error::Config`](crate::Error::Config) inside an accumulation window, whose gradients no state
+    /// holds; [`Error::NonFinite`](crate::Error::NonFinite) for a deferred loss that is not finite.
+    pub fn state(&mut self) -> Result<ResumeState> {
+        self.window.expect_closed("state of the trainer")?;
+        self.guard.read(&[])?;
+        let (totals, probes) = self.observers.state()?;
+        Ok(ResumeState {
+            modalities: self.modalities().to_vec(),
+            progress: self.progress,
+            totals,
+            loss_scale: self.loss_scale(),
+            skipped_in_a_row: self.guard.skipped_in_a_row(),
+            scheduler: self.planner.state()?,
+            modulation: self.modulation.as_ref().map(|m| m.state()).transpose()?,
+            probes,
+        })
+    }
+
+    /// Resumes from the [`state`](Self::state) of a trainer with the same parts.
+    ///
+    /// # Errors
+    /// [`Error::Config`](crate::Error::Config) for the state of another trainer: other modalities or
+    /// another order of them, another precision, scheduler, modulation or probes. Nothing has changed
+    /// then.
+    pub fn restore(&mut self, state: &ResumeState) -> Result<()> {
+        self.window.expect_closed("restoring the trainer")?;
+        let one = |there: bool| if there { "one" } else { "none" }.to_owned();
+        let pairs = [
+            ("modalities", format!("{:?}", self.modalities()), format!("{:?}", state.modalities)),
+            (
+                "gradient modulation",
+                one(self.modulation.is_some()),
+                one(state.modulation.is_some()),
+            ),
+            (
+                "loss scale (fp16)",
+                one(self.loss_scale().is_some()),
+                one(state.loss_scale.is_some()),
+            ),
+        ];
+        let scale = state.loss_scale.map(|LossScale { scale, .. }| scale);
+        let illegal = scale.filter(|scale| !(scale.is_finite() && *scale > 0.0));
+        let illegal = illegal
+            .map(|scale| ("loss scale", "a finite number above 0".into(), scale.to_string()));
+        if let Some((what, here, there)) =
+            pairs.into_iter().find(|(_, here, there)| here != there).or(illegal)
+        {
+            let hint = "resume with the configuration that the run was started with";
+            return Err(error::config(
+                format!("{what} of the restored trainer"),
+                here,
+                there,
+                hint,
+            ));
+        }
+        self.observers.check(&state.totals, &state.probes)?;
+        let before = self.state()?;
+        self.take(state).or_else(|refused| {
+            self.take(&before)?;
+            Err(refused)
+        })
+    }
+
+    fn take(&mut self, state: &ResumeState) -> Result<()> {
+        self.planner.restore(&state.scheduler)?;
+        if let (Some(modulation), Some(state)) = (&mut self.modulation, &state.modulation) {
+            modulation.restore(state)?;
+        }
+        self.observers.restore(&state.totals, &state.probes)?;
+        self.window.restore_loss_scale(state.loss_scale);
+        self.guard.restore(state.skipped_in_a_row);
+        self.progress = state.progress;
+        Ok(())
+    }
+}

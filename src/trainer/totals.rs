@@ -1,0 +1,134 @@
+//! The means of an epoch, accumulated on the device.
+
+use serde::{Deserialize, Serialize};
+use tch::Tensor;
+
+use crate::{
+    error::Result,
+    loss::Terms,
+    mean::{Mean, MeanState},
+    modality::Modality,
+    schedule::Progress,
+    step::{EpochReport, StepReport},
+};
+
+/// The sums behind an [`EpochReport`].
+#[derive(Debug)]
+pub(super) struct EpochTotals {
+    terms: Terms<Mean>,
+    confidence: Vec<Mean>,
+    kappa: Vec<f64>,
+    steps: u64,
+}
+
+/// [`EpochTotals`] as numbers, for a checkpoint.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct EpochTotalsState {
+    #[serde(flatten)]
+    terms: Terms<MeanState>,
+    confidence: Vec<MeanState>,
+    kappa: Vec<f64>,
+    steps: u64,
+}
+
+impl EpochTotals {
+    pub(super) fn new(modalities: usize) -> Self {
+        let optional = || (0..modalities).map(|_| Some(Mean::default())).collect();
+        Self {
+            terms: Terms {
+                total: Mean::default(),
+                task: Mean::default(),
+                feature: optional(),
+                logit: optional(),
+            },
+            confidence: (0..modalities).map(|_| Mean::default()).collect(),
+            kappa: vec![0.0; modalities],
+            steps: 0,
+        }
+    }
+
+    /// The number of modalities.
+    pub(super) fn modalities(&self) -> usize {
+        self.kappa.len()
+    }
+
+    /// Adds a step, weighted by its samples.
+    pub(super) fn add(&mut self, report: &StepReport) -> Result<()> {
+        let samples = report.batch_size as f64;
+        self.terms.total.add(&report.terms.total, samples)?;
+        self.terms.task.add(&report.terms.task, samples)?;
+        for (means, terms) in [
+            (&mut self.terms.feature, &report.terms.feature),
+            (&mut self.terms.logit, &report.terms.logit),
+        ] {
+            add_each(means.iter_mut().flatten(), terms, &report.present)?;
+        }
+        add_each(self.confidence.iter_mut(), &report.confidence, &report.present)?;
+        self.kappa.iter_mut().zip(report.kappa()).for_each(|(sum, kappa)| *sum += kappa);
+        self.steps += 1;
+        Ok(())
+    }
+
+    /// The report of an epoch that ends at `at`, in one transfer; without measurements.
+    pub(super) fn read(&self, at: Progress, modalities: &[Modality]) -> Result<EpochReport> {
+        let means = self.terms.iter().chain(&self.confidence);
+        let mut values = Mean::read_all(means)?.into_iter();
+        let mut next = || values.next().flatten();
+        let (total, task) = (next(), next());
+        let mut each = || modalities.iter().map(|_| next()).collect();
+        let (feature, logit, confidence) = (each(), each(), each());
+        let number = |mean: Option<f64>| mean.unwrap_or(f64::NAN);
+        Ok(EpochReport {
+            epoch: at.epoch,
+            steps: at.step,
+            skipped: at.step.saturating_sub(self.steps),
+            unfinished: 0,
+            modalities: modalities.to_vec(),
+            terms: Terms { total: number(total), task: number(task), feature, logit },
+            confidence,
+            kappa: self.kappa.iter().map(|sum| sum / self.steps.max(1) as f64).collect(),
+            measurements: Vec::new(),
+        })
+    }
+
+    /// Its numbers; synchronises with the device.
+    pub(super) fn state(&self) -> Result<EpochTotalsState> {
+        Ok(EpochTotalsState {
+            terms: self.terms.try_map(Mean::state)?,
+            confidence: self.confidence.iter().map(Mean::state).collect::<Result<_>>()?,
+            kappa: self.kappa.clone(),
+            steps: self.steps,
+        })
+    }
+}
+
+impl EpochTotalsState {
+    /// Returns whether the state has `k` modalities.
+    pub(super) fn has_modalities(&self, k: usize) -> bool {
+        let Terms { feature, logit, .. } = &self.terms;
+        [feature.len(), logit.len(), self.confidence.len(), self.kappa.len()] == [k; 4]
+    }
+}
+
+impl From<EpochTotalsState> for EpochTotals {
+    fn from(state: EpochTotalsState) -> Self {
+        let mean = |mean: &MeanState| Mean::from(mean.clone());
+        Self {
+            terms: state.terms.map(mean),
+            confidence: state.confidence.iter().map(mean).collect(),
+            kappa: state.kappa,
+            steps: state.steps,
+        }
+    }
+}
+
+/// Adds the terms that there are, each weighted by the samples that have its modality.
+fn add_each<'a>(
+    means: impl Iterator<Item = &'a mut Mean>,
+    terms: &[Option<Tensor>],
+    present: &[i64],
+) -> Result<()> {
+    means.zip(terms).zip(present).try_for_each(|((mean, term), &samples)| {
+        term.as_ref().map_or(Ok(()), |term| mean.add(term, samples as f64))
+    })
+}
