@@ -1,19 +1,20 @@
 //! The report in headless Chromium; skipped, with a line, where none is installed.
 #![cfg(feature = "report")]
 
-mod common;
+#[path = "support/skip.rs"]
+mod skip;
 
 use std::{
     path::Path,
     process::{Command, Stdio},
 };
 
-use common::skipped;
 use g2d::{
     Diagnosis, EpochReport, Evidence, Measurement, Metric, Modality, Thresholds,
     record::{Outcome, Recorder, Run, RunInfo, RunRecorder},
     report::Report,
 };
+use skip::skipped;
 use tch::Device;
 
 const NAMES: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "chrome"];

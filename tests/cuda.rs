@@ -1,7 +1,7 @@
 //! The main paths on a GPU; without one a line says that they were skipped.
 
-#[path = "common/mod.rs"]
-mod common;
+#[path = "support/skip.rs"]
+mod skip;
 
 use std::sync::Once;
 
@@ -118,7 +118,7 @@ fn gpu() -> Option<Device> {
     if tch::Cuda::is_available() {
         return Some(Device::Cuda(0));
     }
-    SKIPPED.call_once(|| common::skipped("no CUDA device"));
+    SKIPPED.call_once(|| skip::skipped("no CUDA device"));
     None
 }
 

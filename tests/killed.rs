@@ -4,8 +4,8 @@
 //! SIGKILL the same with `--resume`.
 #![cfg(all(feature = "paper", feature = "report"))]
 
-#[path = "common/mod.rs"]
-mod common;
+#[path = "support/skip.rs"]
+mod skip;
 
 use std::{
     fs,
@@ -70,7 +70,7 @@ fn outcome(folder: &Path) -> Vec<(String, Vec<u8>)> {
 #[test]
 fn killed_twenty_times_it_ends_with_the_same_bits() {
     let Some(example) = example() else {
-        common::skipped("the example audio_visual is not built: run all tests");
+        skip::skipped("the example audio_visual is not built: run all tests");
         return;
     };
     let folder = tempfile::tempdir().unwrap();
@@ -113,7 +113,7 @@ fn killed_twenty_times_it_ends_with_the_same_bits() {
 #[test]
 fn other_settings_are_told() {
     let Some(example) = example() else {
-        common::skipped("the example audio_visual is not built: run all tests");
+        skip::skipped("the example audio_visual is not built: run all tests");
         return;
     };
     let folder = tempfile::tempdir().unwrap();

@@ -1,10 +1,10 @@
 //! Numeric parity with the authors' code, on the golden cases beside the repository.
 #![cfg(feature = "paper")]
 
-#[path = "common/mod.rs"]
-mod common;
 #[path = "../examples/parity/harness/mod.rs"]
 mod harness;
+#[path = "support/skip.rs"]
+mod skip;
 
 use std::process::Command;
 
@@ -38,7 +38,7 @@ fn reported(case: &Value) -> Vec<String> {
 fn golden_cases_agree_and_every_number_of_them_counts() {
     let paths = golden().unwrap();
     if paths.is_empty() {
-        common::skipped("no cases in ../shared/golden");
+        skip::skipped("no cases in ../shared/golden");
     }
     for path in paths {
         let text = std::fs::read_to_string(&path).unwrap();
@@ -91,7 +91,7 @@ fn more_settings() -> Vec<Value> {
 #[test]
 fn other_settings_agree_with_plain_pytorch() {
     let Some(python) = std::env::var_os("G2D_PYTHON") else {
-        common::skipped("G2D_PYTHON names no Python with torch");
+        skip::skipped("G2D_PYTHON names no Python with torch");
         return;
     };
     let folder = tempfile::tempdir().unwrap();

@@ -1,14 +1,14 @@
-//! Tests of the paper's floor in one binary, so that libtorch is linked once.
+//! Tests of `g2d::paper` in one binary, so that libtorch is linked once.
 //!
-//! - `networks.rs`: fusions, backbones, names and refusals.
-//! - `layers.rs`: folded batch norm, channels-last weights.
-//! - `modulation.rs`: the hook after backward, OGM and OGM-GE.
-//! - `weights.rs`: safetensors files, and PyTorch at their other end.
+//! - `networks/`: the authors' classifiers, and networks over images, tables and sequences.
+//! - `data/`: readers of data sets, decoding, the loader.
+//! - `baselines.rs`: OGM and OGM-GE.
+//! - `fixtures/tone.mp3`: half a second of 440 Hz at 0.5, 22,050 Hz mono, by LAME;
+//!   `fixtures/samples.xlsx`: written by `fixtures/make.py`.
 #![cfg(feature = "paper")]
 
-#[path = "../common/mod.rs"]
-mod common;
-mod layers;
-mod modulation;
+mod baselines;
+mod data;
 mod networks;
-mod weights;
+#[path = "../support/mod.rs"]
+mod support;

@@ -3,10 +3,9 @@
 use std::fmt::Debug;
 
 use g2d::{
-    Batch, Classification, Confidence, ConfidenceKind, Distillation, EpochReport, ExponentialError,
-    FeatureReduction, GradientScope, InverseError, Joint, Labels, Measurement, Modality, Partial,
-    PerBatch, Progress, Ranking, Regression, Schedule, Sequential, StepOutcome, StepValues,
-    Suppression, TrueClassProbability,
+    Classification, Confidence, ConfidenceKind, Distillation, ExponentialError, FeatureReduction,
+    GradientScope, InverseError, Joint, Labels, Partial, PerBatch, Progress, Ranking, Regression,
+    Schedule, Sequential, Suppression, TrueClassProbability,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tch::Tensor;
@@ -245,55 +244,14 @@ fn the_paper_s_settings_refuse_typing_errors() {
     refused::<ClassifierConfig>("bakbone = 'compact'", &["bakbone", "backbone"]);
 }
 
-/// What a step and an epoch said, with every bit, through JSON and TOML.
 #[test]
-fn reports_go_through_files() {
-    let student = Tiny::linear(2);
-    let mut trainer = student.taught(Classification::default()).build(&student).unwrap();
-    let batch: Batch = student.batch(4, 0.0);
-    let step = trainer.step(&student, &batch).unwrap().read().unwrap();
-    let epoch = trainer.end_epoch().unwrap();
-    let json = serde_json::to_string(&step).unwrap();
-    assert_eq!(serde_json::from_str::<StepValues>(&json).unwrap(), step);
-    let json = serde_json::to_string(&epoch).unwrap();
-    assert_eq!(serde_json::from_str::<EpochReport>(&json).unwrap(), epoch);
-    assert_eq!(
-        serde_json::from_str::<EpochReport>(&json).unwrap().total.to_bits(),
-        epoch.total.to_bits()
-    );
-}
-
-/// JSON has no NaN: it is text there, and comes back as NaN and not as nothing.
-#[test]
-fn numbers_that_are_not_finite_come_back() {
-    let values = StepValues {
-        at: Progress::default(),
-        outcome: StepOutcome::Ready,
-        kappa: vec![1.0, 0.5],
-        total: f64::NAN,
-        task: f64::INFINITY,
-        feature: vec![None, Some(f64::NAN)],
-        logit: vec![Some(f64::NEG_INFINITY), Some(-0.0)],
-        confidence: vec![Some(0.1 + 0.2), None],
-    };
-    let json = serde_json::to_string(&values).unwrap();
-    assert!(json.contains(r#""total":"NaN","task":"inf","feature":[null,"NaN"]"#), "{json}");
-    let back: StepValues = serde_json::from_str(&json).unwrap();
-    let bits = |v: &StepValues| {
-        let each = [&v.feature, &v.logit, &v.confidence].into_iter().flatten();
-        let each = each.map(|n| n.map(f64::to_bits)).collect::<Vec<_>>();
-        (v.total.is_nan(), v.task, v.kappa.clone(), each)
-    };
-    assert_eq!(bits(&back), bits(&values));
-    let measurement = Measurement::of("gradient_norm", &Modality::new("a"), f64::NAN);
-    let json = serde_json::to_string(&measurement).unwrap();
-    assert!(serde_json::from_str::<Measurement>(&json).unwrap().value.is_nan());
-    for wrong in [r#""1.5""#, r#""high""#, "true"] {
-        let json = json.replace(r#""NaN""#, wrong);
-        let message = serde_json::from_str::<Measurement>(&json).unwrap_err().to_string();
-        assert!(
-            message.contains("expected a number") || message.contains("a number, "),
-            "{message}"
-        );
-    }
+fn settings_read_from_a_file_refuse_unknown_names() {
+    let read = serde_json::from_str::<Classification>;
+    let found =
+        read(r#"{"labels": "multi", "distillation": {"alpha": 0.5, "temperature": [1, 2]}}"#);
+    let expected =
+        Distillation { alpha: 0.5, temperature: [1.0, 2.0].into(), ..Distillation::default() };
+    assert_eq!(found.unwrap(), Classification::multi_label(expected));
+    let error = read(r#"{"distillation": {"alhpa": 0.5}}"#).unwrap_err().to_string();
+    assert!(error.contains("alhpa") && error.contains("alpha"), "{error}");
 }

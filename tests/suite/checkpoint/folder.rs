@@ -69,7 +69,7 @@ fn a_full_disk_leaves_what_was_there() {
         .arg(folder.path())
         .output();
     if !mounted.is_ok_and(|output| output.status.success()) {
-        crate::common::skipped("a full disk: no right to mount a small tmpfs here");
+        crate::support::skipped("a full disk: no right to mount a small tmpfs here");
         return;
     }
     struct Mounted<'a>(&'a Path);

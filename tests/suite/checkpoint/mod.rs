@@ -1,11 +1,11 @@
 //! Snapshots: a run goes on bit by bit, and what does not fit is refused before anything changes.
 //!
 //! - `resume.rs`: stopped at any step, in any configuration.
-//! - `refusals.rs`: cut, altered, foreign, newer, other parts.
+//! - `corrupted_input.rs`: cut, altered, foreign, newer, other parts.
 //! - `folder.rs`: which snapshots are kept, and what a failing disk leaves.
 
+mod corrupted_input;
 mod folder;
-mod refusals;
 mod resume;
 
 use g2d::{

@@ -8,7 +8,7 @@ use tch::{Device, Kind, Tensor};
 
 use crate::{
     support::{INPUT, Tiny, WIDTH, assert_same, gradients, mismatch, values, wave},
-    torchscript,
+    teacher::torchscript,
 };
 
 const ROWS: i64 = 6;

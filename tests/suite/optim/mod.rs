@@ -1,12 +1,12 @@
 //! Optimizers against PyTorch's numbers, and what may go wrong with them.
 //!
-//! - `numbers.rs`: a hundred steps of every rule.
-//! - `saved.rs`: their state through files.
-//! - `schedules.rs`: learning rates.
+//! - `reference_values.rs`: a hundred steps of every rule.
+//! - `saved_state.rs`: their state through files.
+//! - `lr_schedule.rs`: learning rates.
 
-mod numbers;
-mod saved;
-mod schedules;
+mod lr_schedule;
+mod reference_values;
+mod saved_state;
 
 use g2d::{
     Classification, Sequential,

@@ -8,7 +8,7 @@ use g2d::{
 use proptest::{collection::vec, prelude::*};
 use tch::Kind;
 
-use super::wrong::{Wrong, wrong};
+use super::faults::{Wrong, wrong};
 use crate::support::names;
 
 /// What a sample is, and its features.

@@ -10,7 +10,7 @@ use tch::{Device, Kind, Tensor, nn, nn::ModuleT, nn::OptimizerConfig};
 
 use super::{
     case::{Case, Form, Task},
-    wrong::Wrong,
+    faults::Wrong,
 };
 use crate::support::{fill, names, wave};
 

@@ -10,8 +10,8 @@ use tch::{Tensor, nn};
 
 use super::{
     case::{Case, Step, Taught, Then},
+    faults::{Expected, Wrong},
     model::{Mapped, Model, Now, Told},
-    wrong::{Expected, Wrong},
 };
 use crate::support::{Snapshot, gradients, same, values};
 

@@ -1,8 +1,11 @@
-//! Recorders together, and what is made of their files.
+//! What recorders write, read back.
+//!
+//! - `csv.rs`: the CSV recorder; `recorders.rs`: several at once, and files that go on after a stop.
+//! - `run_folder.rs`: a run folder, out and in. `tensorboard.rs`: event files.
 
-mod folder;
+mod csv;
 mod recorders;
-mod report;
+mod run_folder;
 mod tensorboard;
 
 use g2d::{

@@ -12,20 +12,17 @@ use g2d::{
 use serde_json::Value;
 
 use super::{epoch, info, metrics, outcome};
-use crate::{common::skipped, support::Tiny};
+use crate::support::{self, Tiny, skipped, stdout};
 
 const VERSION: &str = "2.20.0";
 
 /// A Python that has TensorBoard, which is installed beside the build once.
 fn python() -> Option<Command> {
-    let Some(python) = std::env::var_os("G2D_PYTHON") else {
-        skipped("G2D_PYTHON names no Python to read event files with");
-        return None;
-    };
+    let mut command = support::python()?;
     let place = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("tensorboard-{VERSION}"));
     if !place.exists() {
         let partial = place.with_extension(format!("partial-{}", std::process::id()));
-        let pip = Command::new(&python)
+        let pip = support::python()?
             .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
             .args(["--retries", "0", "--target"])
             .arg(&partial)
@@ -39,17 +36,14 @@ fn python() -> Option<Command> {
             return None;
         }
     }
-    let mut command = Command::new(python);
     command.env("PYTHONPATH", place);
     Some(command)
 }
 
 /// What TensorBoard finds in `folder`.
 fn read(mut python: Command, folder: &Path) -> Value {
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/python/events.py");
-    let output = python.arg(script).arg(folder).output().unwrap();
-    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-    serde_json::from_slice(&output.stdout).unwrap()
+    let text = stdout(python.arg(support::script("events.py")).arg(folder));
+    serde_json::from_str(&text).unwrap()
 }
 
 fn number(value: &Value) -> f64 {

@@ -1,0 +1,143 @@
+//! AV-MNIST's layout read from folders.
+
+use std::{fs, path::Path};
+
+use g2d::paper::data::{AvMnist, InMemory, Order};
+use g2d::{Batch, Error, Modality, Result};
+use ndarray::{Array, Array1, Array2, Array3};
+use ndarray_npy::{WritableElement, write_npy};
+use tch::{Device, Kind};
+
+use crate::support::{mismatch, refused};
+
+const SIDE: usize = 3;
+
+/// Writes one split: images [n, 784] and spectrograms [n, 3, 3] whose bytes count up, labels 0, 1, ….
+fn write_split(folder: &Path, split: &str, n: usize) {
+    for part in ["audio", "image"] {
+        fs::create_dir_all(folder.join(part)).unwrap();
+    }
+    let image = Array2::from_shape_fn((n, 784), |(i, j)| ((i + j) % 256) as u8);
+    let audio = Array3::from_shape_fn((n, SIDE, SIDE), |(i, y, x)| (9 * i + 3 * y + x) as u8);
+    write(folder, &format!("image/{split}_data"), &image);
+    write(folder, &format!("audio/{split}_data"), &audio);
+    write(folder, &format!("{split}_labels"), &Array1::from_iter((0..n as i64).map(|y| y % 10)));
+}
+
+fn write<T: WritableElement, D: ndarray::Dimension>(folder: &Path, name: &str, a: &Array<T, D>) {
+    write_npy(folder.join(format!("{name}.npy")), a).unwrap();
+}
+
+/// A good folder with training and test splits, spoilt by `spoil`; what reading it gives.
+fn read(spoil: impl FnOnce(&Path)) -> Result<AvMnist> {
+    let folder = tempfile::tempdir().unwrap();
+    write_split(folder.path(), "train", 5);
+    write_split(folder.path(), "test", 4);
+    spoil(folder.path());
+    AvMnist::from_folder(folder.path())
+}
+
+fn all(set: &InMemory) -> Batch {
+    set.batches(set.len(), Order::Stored, Device::Cpu).next().unwrap().unwrap()
+}
+
+#[test]
+fn a_folder_is_read_with_and_without_validation() {
+    let set = read(|_| ()).unwrap();
+    assert_eq!((set.train.len(), set.test.len(), set.val.is_none()), (5, 4, true));
+    assert_eq!(set.train.modalities(), Modality::list(["audio", "image"]));
+    let batch = all(&set.train);
+    assert_eq!(batch.input(0).size(), [5, 1, 3, 3]);
+    assert_eq!(batch.input(1).size(), [5, 1, 28, 28]);
+    assert!(batch.inputs().iter().all(|x| x.kind() == Kind::Float));
+    assert_eq!(batch.input(0).double_value(&[2, 0, 1, 1]), f64::from(22.0_f32 / 255.0));
+    assert_eq!(batch.input(1).double_value(&[1, 0, 1, 2]), f64::from(31.0_f32 / 255.0));
+    assert_eq!(Vec::<i64>::try_from(batch.targets()).unwrap(), [0, 1, 2, 3, 4]);
+
+    let set = read(|folder| write_split(folder, "val", 2)).unwrap();
+    assert_eq!(set.val.unwrap().len(), 2);
+}
+
+#[test]
+fn floats_and_small_labels_are_read_too() {
+    let set = read(|folder| {
+        write(folder, "audio/train_data", &Array3::from_elem((5, 2, 4), 0.25_f32));
+        write(folder, "image/train_data", &Array3::from_elem((5, 6, 6), 0.5_f64));
+        write(folder, "train_labels", &Array1::from_vec(vec![9_u8, 0, 3, 3, 1]));
+        write(folder, "test_labels", &Array1::from_vec(vec![1_i32, 2, 3, 4]));
+    });
+    let batch = all(&set.unwrap().train);
+    assert_eq!(batch.input(0).size(), [5, 1, 2, 4]);
+    assert_eq!(batch.input(0).double_value(&[0, 0, 0, 0]), 0.25);
+    assert_eq!(
+        (batch.input(1).kind(), batch.input(1).double_value(&[0, 0, 0, 0])),
+        (Kind::Float, 0.5)
+    );
+    assert_eq!(Vec::<i64>::try_from(batch.targets()).unwrap(), [9, 0, 3, 3, 1]);
+}
+
+#[test]
+fn a_missing_file_is_named() {
+    for name in ["audio/train_data.npy", "image/test_data.npy", "train_labels.npy"] {
+        let error = refused(read(|f| fs::remove_file(f.join(name)).unwrap()), &[name, "open"]);
+        assert!(matches!(error, Error::Io { .. }));
+    }
+    // Part of a validation split is a split with files missing.
+    let partial = read(|folder| {
+        write_split(folder, "val", 2);
+        fs::remove_file(folder.join("audio/val_data.npy")).unwrap();
+    });
+    refused(partial, &["audio/val_data.npy"]);
+    refused(AvMnist::from_folder("no/such/folder"), &["no/such/folder"]);
+}
+
+#[test]
+fn a_damaged_file_is_named() {
+    let cut = |name: &'static str, keep: fn(usize) -> usize| {
+        read(move |folder| {
+            let bytes = fs::read(folder.join(name)).unwrap();
+            fs::write(folder.join(name), &bytes[..keep(bytes.len())]).unwrap();
+        })
+    };
+    let keep: [fn(usize) -> usize; 3] = [|n| n - 1, |_| 20, |_| 0];
+    for keep in keep {
+        for name in ["audio/train_data.npy", "train_labels.npy"] {
+            let error = refused(cut(name, keep), &[name]);
+            assert!(
+                matches!(error, Error::Data { .. }),
+                "documented for a file that is cut: {error}"
+            );
+        }
+    }
+    let text = read(|folder| fs::write(folder.join("image/test_data.npy"), "not numpy").unwrap());
+    assert!(matches!(refused(text, &["image/test_data.npy"]), Error::Data { .. }));
+}
+
+#[test]
+fn content_that_does_not_fit_is_named() {
+    let images = |n, pixels| {
+        read(move |folder| {
+            write(folder, "image/train_data", &Array2::<u8>::zeros((n, pixels)));
+        })
+    };
+    let name = "image/train_data.npy";
+    let error = mismatch(images(5, 783), &[name, "[5, H, W]", "[5, 784]", "[5, 783]"]);
+    assert!(matches!(error, Error::Data { .. }));
+    mismatch(images(4, 784), &[name, "one a label", "[4, 784]", "belong together"]);
+    let labels = |labels: Vec<i64>| {
+        read(move |folder| {
+            write(folder, "train_labels", &Array1::from_vec(labels));
+        })
+    };
+    mismatch(labels(vec![0, 1, 10, 2, 3]), &["train_labels.npy", "0..=9", "0..=10"]);
+    mismatch(labels(vec![0, 1, -1, 2, 3]), &["train_labels.npy", "0..=9", "-1..=3"]);
+    mismatch(labels(vec![]), &["train_labels.npy", "at least one"]);
+    let square = read(|folder| write(folder, "train_labels", &Array2::<i64>::zeros((5, 1))));
+    mismatch(square, &["train_labels.npy", "[N]", "[5, 1]"]);
+    let foreign = read(|folder| write(folder, "train_labels", &Array1::<f32>::zeros(5)));
+    mismatch(foreign, &["train_labels.npy", "int64", "another element type", "convert"]);
+    let foreign = read(|folder| {
+        write(folder, name.trim_end_matches(".npy"), &Array2::<i64>::zeros((5, 784)))
+    });
+    mismatch(foreign, &[name, "uint8", "another element type"]);
+}

@@ -1,0 +1,150 @@
+//! Tables that name pictures.
+
+use std::{fs, path::Path};
+
+use g2d::paper::data::{HouseModalities, ImageTable, InMemory, Order, Pictures, TargetScale};
+use g2d::{Modality, Result};
+use image::{Rgb, RgbImage};
+use tch::Device;
+
+use crate::support::{assert_close_to, message, numbers};
+
+/// Four one-coloured pictures and three tables of two rows, each a train, val or test split.
+fn folder(layout: &ImageTable, ending: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let images = folder.path().join(&layout.image_folder);
+    fs::create_dir_all(&images).unwrap();
+    for (name, colour) in
+        [("red", [255, 0, 0]), ("green", [0, 255, 0]), ("blue", [0, 0, 255]), ("white", [255; 3])]
+    {
+        RgbImage::from_pixel(6, 10, Rgb(colour)).save(images.join(format!("{name}.png"))).unwrap();
+    }
+    for split in ["train", "val", "test"] {
+        fs::write(folder.path().join(format!("{split}.{ending}")), TABLE).unwrap();
+    }
+    folder
+}
+
+const TABLE: &str = "one,two,three,four,wind,sun,moisture\n\
+                     red.png,green.png,blue.png,white.png,1,,0.2\n\
+                     blue.png,white.png,red.png,green.png,3,7,0.4\n";
+
+fn layout(images: Vec<Pictures>) -> ImageTable {
+    ImageTable {
+        image_folder: "pictures".into(),
+        images,
+        table: "weather".into(),
+        columns: vec!["wind".to_owned(), "sun".to_owned()],
+        target: "moisture".to_owned(),
+        side: 4,
+    }
+}
+
+fn train(layout: &ImageTable, folder: &Path) -> Result<InMemory> {
+    let ([train, ..], _) = layout.splits(folder, 0)?.standardised(TargetScale::Standard)?;
+    Ok(train)
+}
+
+#[test]
+fn columns_are_pictures_a_table_and_a_target() {
+    let layout = layout(vec![Pictures::one("image", "two")]);
+    let folder = folder(&layout, "csv");
+    let train = train(&layout, folder.path()).unwrap();
+    assert_eq!(train.modalities(), Modality::list(["image", "weather"]));
+    let batch = train.batches(2, Order::Stored, Device::Cpu).next().unwrap().unwrap();
+    assert_eq!(batch.input(0).size(), [2, 3, 4, 4]);
+    assert_close_to(&batch.input(0).select(2, 1).select(2, 1), &[0.0, 1.0, 0.0, 1.0, 1.0, 1.0]);
+    assert_close_to(batch.input(1), &[-1.0, 0.0, 1.0, 0.0]);
+    assert_close_to(batch.targets(), &[-1.0, 1.0]);
+}
+
+#[test]
+fn four_columns_are_tiled_row_by_row() {
+    let columns = ["one", "two", "three", "four"].map(str::to_owned).into();
+    let layout = layout(vec![Pictures { modality: "photos".into(), columns }]);
+    let folder = folder(&layout, "csv");
+    let train = train(&layout, folder.path()).unwrap();
+    let pixel = |y: i64, x: i64| numbers(&train.input(0).select(0, 0).select(1, y).select(1, x));
+    assert_eq!(pixel(0, 1), [255.0, 0.0, 0.0]);
+    assert_eq!(pixel(1, 2), [0.0, 255.0, 0.0]);
+    assert_eq!(pixel(2, 0), [0.0, 0.0, 255.0]);
+    assert_eq!(pixel(3, 3), [255.0, 255.0, 255.0]);
+}
+
+#[test]
+fn a_single_table_is_split_at_random_by_the_seed() {
+    let layout = layout(vec![Pictures::one("image", "one")]);
+    let folder = folder(&layout, "csv");
+    for split in ["train", "val", "test"] {
+        fs::remove_file(folder.path().join(format!("{split}.csv"))).unwrap();
+    }
+    let row = |i: usize| format!("red.png,red.png,red.png,red.png,{i},{i},{i}.5\n");
+    let header = TABLE.lines().next().unwrap().to_owned() + "\n";
+    fs::write(folder.path().join("samples.csv"), header + &(0..10).map(row).collect::<String>())
+        .unwrap();
+    let targets = |seed| {
+        let splits = layout.splits(folder.path(), seed).unwrap();
+        [splits.train, splits.val, splits.test].map(|rows| numbers(rows.targets()))
+    };
+    let [train, val, test] = targets(1);
+    assert_eq!([train.len(), val.len(), test.len()], [6, 2, 2]);
+    let mut all = [train, val, test].concat();
+    all.sort_by(f64::total_cmp);
+    assert_eq!(all, (0..10).map(|i| f64::from(i) + 0.5).collect::<Vec<_>>());
+    assert_eq!(targets(1), targets(1));
+    assert_ne!(targets(1), targets(2));
+}
+
+#[test]
+fn missing_and_damaged_pictures_are_named() {
+    let layout = layout(vec![Pictures::one("image", "one")]);
+    let folder = folder(&layout, "csv");
+    let blue = folder.path().join("pictures/blue.png");
+    let whole = fs::read(&blue).unwrap();
+    fs::write(&blue, &whole[..whole.len() / 2]).unwrap();
+    assert!(message(train(&layout, folder.path())).contains("blue.png"));
+    fs::write(&blue, "no picture").unwrap();
+    assert!(message(train(&layout, folder.path())).contains("blue.png"));
+    fs::remove_file(&blue).unwrap();
+    assert!(message(train(&layout, folder.path())).contains("blue.png"));
+}
+
+#[test]
+fn a_target_may_not_be_missing() {
+    let layout = layout(vec![Pictures::one("image", "one")]);
+    let folder = folder(&layout, "csv");
+    let path = folder.path().join("test.csv");
+    fs::write(&path, TABLE.replace("0.4", "")).unwrap();
+    let text = message(layout.splits(folder.path(), 0));
+    assert!(text.contains("test.csv") && text.contains("line 3"), "{text}");
+    fs::remove_file(path).unwrap();
+    assert!(message(layout.splits(folder.path(), 0)).contains("test.csv"));
+}
+
+#[test]
+fn a_layout_is_checked_and_read_from_json() {
+    let mut layout = layout(vec![Pictures::one("image", "one")]);
+    let json = serde_json::to_string(&layout).unwrap();
+    assert_eq!(serde_json::from_str::<ImageTable>(&json).unwrap(), layout);
+    layout.images[0].columns.push("two".to_owned());
+    assert!(message(layout.read("none.csv")).contains("1, 4, 9"));
+    assert_eq!(ImageTable::mis_me().modalities(), Modality::list(["image", "weather"]));
+}
+
+#[test]
+fn houses_are_two_modalities_or_five() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/houses");
+    if !folder.is_dir() {
+        crate::support::skipped(format_args!("{} is not there", folder.display()));
+        return;
+    }
+    for (how, sides) in [(HouseModalities::Two, vec![64]), (HouseModalities::Five, vec![32; 4])] {
+        let splits = ImageTable::houses(how).splits(&folder, 0).unwrap();
+        let ([train, val, test], _) = splits.standardised(TargetScale::Log).unwrap();
+        assert_eq!([train.len(), val.len(), test.len()], [321, 107, 107]);
+        for (m, side) in sides.iter().enumerate() {
+            assert_eq!(train.input(m).size(), [321, 3, *side, *side]);
+        }
+        assert_eq!(train.input(sides.len()).size(), [321, 4]);
+    }
+}

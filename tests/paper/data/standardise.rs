@@ -1,0 +1,108 @@
+//! Scales learnt from training data alone.
+
+use g2d::paper::data::{
+    ImageTableRows, ImageTableSplits, Standardisation, Standardiser, TargetScale, TargetScaler,
+};
+use tch::{Kind, Tensor};
+
+use crate::support::{assert_close_to, message, numbers};
+
+const NAN: f64 = f64::NAN;
+
+#[test]
+fn columns_take_the_training_mean_and_deviation() {
+    // np.nanmean([[1, 10], [3, nan], [5, 40]], axis=0) = 3, 25; np.nanstd(…) = 1.632993161855452, 15
+    let train = Tensor::from_slice(&[1.0, 10.0, 3.0, NAN, 5.0, 40.0]).view([3, 2]);
+    let scale = Standardiser::fit(&["a", "b"], &train).unwrap();
+    let [a, b] = scale.columns() else { panic!("two columns") };
+    assert_eq!((a.column.as_str(), a.mean, b.mean, b.std), ("a", 3.0, 25.0, 15.0));
+    assert!((a.std - 1.632_993_161_855_452).abs() < 1e-12);
+    let root = 1.5_f64.sqrt();
+    assert_close_to(&scale.apply(&train).unwrap(), &[-root, -1.0, 0.0, 0.0, root, 1.0]);
+}
+
+#[test]
+fn missing_and_infinite_values_become_the_mean() {
+    let train = Tensor::from_slice(&[0.0, 2.0, f64::INFINITY]).view([3, 1]);
+    let scale = Standardiser::fit(&["a"], &train).unwrap();
+    assert_eq!(scale.columns()[0].mean, 1.0);
+    let other = Tensor::from_slice(&[NAN, 3.0, f64::NEG_INFINITY]).view([3, 1]);
+    assert_close_to(&scale.apply(&other).unwrap(), &[0.0, 2.0, 0.0]);
+    let empty = Tensor::from_slice(&[NAN, NAN]).view([2, 1]);
+    assert!(message(Standardiser::fit(&["rain"], &empty)).contains("\"rain\""));
+}
+
+#[test]
+fn a_constant_column_becomes_zero() {
+    let train = Tensor::from_slice(&[0.1, 0.1, 0.1]).view([3, 1]);
+    let scale = Standardiser::fit(&["a"], &train).unwrap();
+    assert_close_to(&scale.apply(&train).unwrap(), &[0.0, 0.0, 0.0]);
+    assert_eq!(scale.columns()[0].std, 1.0);
+}
+
+/// Rows whose table is `shift` more than 0, 1, 2, 3, and whose targets are `shift` more than 1, …, 4.
+fn rows(shift: f64) -> ImageTableRows {
+    let count = Tensor::arange(4, (Kind::Double, tch::Device::Cpu)) + shift;
+    let image = Tensor::zeros([4, 3, 4, 4], (Kind::Uint8, tch::Device::Cpu));
+    let table = ("table".into(), vec!["x".to_owned()], count.view([4, 1]));
+    ImageTableRows::from_tensors(vec![("image".into(), image)], table, count + 1.0).unwrap()
+}
+
+#[test]
+fn shifted_test_data_changes_nothing_and_stays_shifted() {
+    let splits = |shift| ImageTableSplits { train: rows(0.0), val: rows(shift), test: rows(shift) };
+    let (_, near) = splits(0.0).standardised(TargetScale::Standard).unwrap();
+    let ([train, _, test], far) = splits(100.0).standardised(TargetScale::Standard).unwrap();
+    assert_eq!(near, far, "validation and test data take no part");
+    let std = 1.25_f64.sqrt();
+    assert!(numbers(train.input(1)).iter().sum::<f64>().abs() < 1e-6);
+    let expected: Vec<f64> = (0..4).map(|i| (f64::from(i) + 100.0 - 1.5) / std).collect();
+    let found = numbers(test.input(1));
+    assert!(found.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-4), "{found:?}");
+    assert_close_to(&far.target.invert(&train.targets().shallow_clone()), &[1.0, 2.0, 3.0, 4.0]);
+}
+
+#[test]
+fn targets_come_back_in_their_own_unit() {
+    let prices = Tensor::from_slice(&[100_000.0, 250_000.0, 1_000_000.0]);
+    for scale in [TargetScale::Standard, TargetScale::Log] {
+        let scaler = TargetScaler::fit(&prices, scale).unwrap();
+        let scaled = scaler.apply(&prices).unwrap();
+        assert!(numbers(&scaled).iter().sum::<f64>().abs() < 1e-6);
+        let back = numbers(&scaler.invert(&scaled));
+        assert!(back.iter().zip(numbers(&prices)).all(|(a, b)| (a / b - 1.0).abs() < 1e-6));
+    }
+    // (np.log(250000) - np.log(p).mean()) / np.log(p).std() with p the three prices
+    let log = TargetScaler::fit(&prices, TargetScale::Log).unwrap();
+    let middle = log.apply(&prices).unwrap().double_value(&[1]);
+    assert!((middle - -0.165_517_848_587_183_57).abs() < 1e-6, "{middle}");
+}
+
+#[test]
+fn targets_that_cannot_be_scaled_are_refused() {
+    let fit = |values: &[f64], scale| TargetScaler::fit(&Tensor::from_slice(values), scale);
+    assert!(message(fit(&[1.0, 0.0], TargetScale::Log)).contains("above 0"));
+    assert!(message(fit(&[1.0, NAN], TargetScale::Standard)).contains("target"));
+    assert!(message(fit(&[2.0, 2.0], TargetScale::Standard)).contains("vary"));
+}
+
+#[test]
+fn a_saved_standardisation_is_the_same_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("standardisation.json");
+    let saved = rows(0.3).standardisation(TargetScale::Log).unwrap();
+    saved.save(&path).unwrap();
+    let loaded = Standardisation::load(&path).unwrap();
+    assert_eq!(loaded.target.scale(), TargetScale::Log);
+    let (found, own) = (&loaded.table.columns()[0], &saved.table.columns()[0]);
+    assert_eq!(found.column, own.column);
+    assert!((found.mean - own.mean).abs() < 1e-14 && (found.std - own.std).abs() < 1e-14);
+    let prices = Tensor::from_slice(&[0.5, 2.0]);
+    assert_close_to(
+        &loaded.target.apply(&prices).unwrap(),
+        &numbers(&saved.target.apply(&prices).unwrap()),
+    );
+    std::fs::write(&path, "{\"table\": []}").unwrap();
+    assert!(message(Standardisation::load(&path)).contains("standardisation.json"));
+    assert!(message(Standardisation::load(folder.path().join("none.json"))).contains("none.json"));
+}

@@ -1,0 +1,79 @@
+//! CSV and XLSX say the same, and refuse by name and line.
+
+use std::{fs, path::PathBuf};
+
+use g2d::paper::data::Table;
+use tempfile::TempDir;
+
+use crate::support::message;
+
+fn xlsx() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/paper/fixtures/samples.xlsx")
+}
+
+fn csv(text: &str) -> (TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("samples.csv");
+    fs::write(&path, text).unwrap();
+    (folder, path)
+}
+
+const SAMPLES: &str = "image,humidity,vwc\na.png,40,0.25\nb.png,,0.5\nc.png,NA,1\n\
+                       d.png, 42.5 ,0.75\ne.png,nan,0.125\n";
+
+#[test]
+fn both_formats_give_the_same_columns() {
+    let (_folder, path) = csv(SAMPLES);
+    for table in [Table::read(path).unwrap(), Table::read(xlsx()).unwrap()] {
+        assert_eq!(table.header(), ["image", "humidity", "vwc"]);
+        assert_eq!(table.len(), 5);
+        let names = table.texts("image").unwrap();
+        assert_eq!(names, ["a.png", "b.png", "c.png", "d.png", "e.png"]);
+        let humidity = table.numbers("humidity").unwrap();
+        assert_eq!([humidity[0], humidity[3]], [40.0, 42.5]);
+        assert!([1, 2, 4].iter().all(|&row: &usize| humidity[row].is_nan()), "{humidity:?}");
+        assert_eq!(table.numbers("vwc").unwrap(), [0.25, 0.5, 1.0, 0.75, 0.125]);
+    }
+}
+
+#[test]
+fn a_cell_that_is_no_number_is_named() {
+    let (_folder, path) = csv("vwc\n0.1\nwet\n");
+    let text = message(Table::read(&path).unwrap().numbers("vwc"));
+    for part in ["samples.csv", "\"vwc\"", "line 3", "\"wet\""] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+    let (_folder, path) = csv("vwc\ninf\n");
+    assert!(message(Table::read(&path).unwrap().numbers("vwc")).contains("finite"));
+    let (_folder, path) = csv("image\na.png\nNA\n");
+    assert!(message(Table::read(&path).unwrap().texts("image")).contains("line 3"));
+}
+
+#[test]
+fn a_column_that_is_not_there_is_named_beside_those_that_are() {
+    let (_folder, path) = csv(SAMPLES);
+    let text = message(Table::read(path).unwrap().numbers("rain"));
+    assert!(text.contains("\"rain\"") && text.contains("\"humidity\""), "{text}");
+}
+
+#[test]
+fn damaged_and_foreign_files_are_refused_with_their_path() {
+    for (text, part) in [
+        ("a,b\n1,2\n3\n", "line 3"),
+        ("a,a\n1,2\n", "\"a\" twice"),
+        ("a,b\n", "no row"),
+        ("", "no row"),
+    ] {
+        let (_folder, path) = csv(text);
+        let text = message(Table::read(path));
+        assert!(text.contains(part) && text.contains("samples.csv"), "{part} in {text}");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let cut = folder.path().join("cut.xlsx");
+    let whole = fs::read(xlsx()).unwrap();
+    fs::write(&cut, &whole[..whole.len() / 2]).unwrap();
+    assert!(message(Table::read(&cut)).contains("cut.xlsx"));
+    assert!(message(Table::read(folder.path().join("none.csv"))).contains("none.csv"));
+    assert!(message(Table::read(folder.path().join("none.xlsx"))).contains("none.xlsx"));
+    assert!(message(Table::read(folder.path().join("table.ods"))).contains(".csv or .xlsx"));
+}

@@ -1,0 +1,236 @@
+//! Networks over pictures, tables and sequences.
+
+use g2d::paper::data::Sequences;
+use g2d::paper::networks::{
+    EncoderConfig, ImageBackbone, ImageConfig, MixedConfig, MixedFusion, MixedNetwork, MlpConfig,
+    MlpLayer, SequenceConfig, UnimodalNetwork,
+};
+use g2d::{Batch, Student, Teacher, weights};
+use tch::{
+    Device, Kind, Reduction, Tensor,
+    nn::{self, OptimizerConfig, VarStore},
+    vision,
+};
+
+use crate::support::{message, numbers};
+
+const FLOAT: (Kind, Device) = (Kind::Float, Device::Cpu);
+
+/// A picture (64 features), a table (16) and a sequence (12).
+fn encoders() -> Vec<(g2d::Modality, EncoderConfig)> {
+    vec![
+        ("image".into(), EncoderConfig::Image(ImageConfig::default())),
+        ("weather".into(), EncoderConfig::Table(MlpConfig::weather(8))),
+        ("speech".into(), EncoderConfig::Sequence(SequenceConfig { input: 5, hidden: 12 })),
+    ]
+}
+
+fn network(fusion: MixedFusion, outputs: i64) -> (VarStore, MixedNetwork) {
+    tch::manual_seed(1);
+    let vs = VarStore::new(Device::Cpu);
+    let config = MixedConfig { encoders: encoders(), fusion, outputs };
+    let network = MixedNetwork::new(&vs, &config).unwrap();
+    (vs, network)
+}
+
+fn batch(n: i64) -> Batch {
+    let lengths = Tensor::randint(5, [n], (Kind::Int64, Device::Cpu));
+    let speech = Sequences::pack(&Tensor::randn([n, 4, 5], FLOAT), &lengths).unwrap();
+    let inputs = [Tensor::rand([n, 3, 32, 32], FLOAT), Tensor::randn([n, 8], FLOAT), speech];
+    Batch::new(inputs, Tensor::randn([n], FLOAT))
+}
+
+fn features(network: &MixedNetwork, batch: &Batch, train: bool) -> Vec<Tensor> {
+    (0..3).map(|m| network.encode(m, batch, train).unwrap()).collect()
+}
+
+#[test]
+fn widths_differ_and_outputs_are_as_asked() {
+    for fusion in [MixedFusion::Late, MixedFusion::Concat] {
+        let (vs, network) = network(fusion, 2);
+        let features = features(&network, &batch(3), true);
+        let widths: Vec<_> = features.iter().map(|f| f.size()[1]).collect();
+        assert_eq!(widths, [64, 16, 12]);
+        assert_eq!(network.fuse(&features, true).unwrap().size(), [3, 2]);
+        let own = network.encoder_params(&vs).unwrap();
+        assert!((0..3).all(|m| !own.encoder(m).is_empty()));
+        let wrong = [&features[1], &features[0], &features[2]].map(Tensor::shallow_clone);
+        assert!(message(network.fuse(&wrong, true)).contains("[64, 16, 12]"));
+    }
+}
+
+#[test]
+fn the_mean_of_unimodal_predictions_is_the_fused_one() {
+    for fusion in [MixedFusion::Late, MixedFusion::Concat] {
+        let (_vs, network) = network(fusion, 2);
+        let features = features(&network, &batch(3), false);
+        let unimodal = (0..3).map(|m| network.unimodal_logits(m, &features).unwrap());
+        let mean: Tensor = unimodal.sum::<Tensor>() / 3.0;
+        let fused = network.fuse(&features, false).unwrap();
+        assert!((mean - fused).abs().max().double_value(&[]) < 1e-5, "{fusion:?}");
+        // Nothing of another modality enters.
+        let others: Vec<_> = features.iter().map(|f| f + 1.0).collect();
+        let mixed = [&features[0], &others[1], &others[2]].map(Tensor::shallow_clone);
+        let before = network.unimodal_logits(0, &features).unwrap();
+        assert_eq!(before, network.unimodal_logits(0, &mixed).unwrap());
+    }
+}
+
+#[test]
+fn the_weather_mlp_is_the_papers() {
+    let vs = VarStore::new(Device::Cpu);
+    let _net = UnimodalNetwork::new(&vs, &EncoderConfig::Table(MlpConfig::weather(8)), 1).unwrap();
+    let variables = vs.variables();
+    let shape = |i: usize| variables[&format!("net.linear_{i}.weight")].size();
+    let shapes: Vec<_> = (0..5).map(shape).collect();
+    assert_eq!(shapes, [[256, 8], [128, 256], [64, 128], [32, 64], [16, 32]]);
+    let dropout: Vec<_> = MlpConfig::weather(8).layers.iter().map(|l| l.dropout).collect();
+    assert_eq!(dropout, [0.3, 0.2, 0.1, 0.0, 0.0]);
+    assert_eq!(MlpConfig::weather(4).input, 4);
+}
+
+#[test]
+fn padding_and_what_follows_it_change_nothing() {
+    let (_vs, network) = network(MixedFusion::Late, 1);
+    let values_of = |steps: &Tensor, lengths: &[i64]| {
+        let packed = Sequences::pack(steps, &Tensor::from_slice(lengths)).unwrap();
+        let other = Tensor::zeros([lengths.len() as i64, 1], FLOAT);
+        let batch = Batch::new([other.shallow_clone(), other.shallow_clone(), packed], other);
+        network.encode(2, &batch, false).unwrap()
+    };
+    let steps = Tensor::randn([2, 4, 5], FLOAT);
+    let long = Tensor::cat(&[&steps, &Tensor::randn([2, 3, 5], FLOAT)], 1);
+    let (short, padded) = (values_of(&steps, &[4, 2]), values_of(&long, &[4, 2]));
+    assert!((&short - padded).abs().max().double_value(&[]) < 1e-6);
+    assert!((&short - values_of(&steps, &[4, 3])).abs().max().double_value(&[]) > 1e-4);
+    assert!(numbers(&values_of(&steps, &[0, 0])).iter().all(|&x| x == 0.0), "no step, no feature");
+}
+
+#[test]
+fn one_sample_is_encoded_without_batch_statistics() {
+    let (_vs, network) = network(MixedFusion::Late, 1);
+    let one = batch(1);
+    for m in 0..3 {
+        let (train, evaluate) = (network.encode(m, &one, true), network.encode(m, &one, false));
+        assert_eq!(train.unwrap(), evaluate.unwrap());
+    }
+}
+
+#[test]
+fn backbones_have_their_widths() {
+    for backbone in [ImageBackbone::Compact, ImageBackbone::MobileNetV2, ImageBackbone::ResNet18] {
+        let vs = VarStore::new(Device::Cpu);
+        let encoder = EncoderConfig::Image(ImageConfig::imagenet(backbone));
+        let net = UnimodalNetwork::new(&vs, &encoder, 1).unwrap();
+        let (features, predictions) =
+            net.forward(&Tensor::rand([2, 3, 32, 32], FLOAT), true).unwrap();
+        assert_eq!(features.size(), [2, backbone.width()]);
+        assert_eq!(predictions.size(), [2, 1]);
+        assert!(
+            message(net.forward(&Tensor::rand([2, 3, 2, 2], FLOAT), true)).contains("at least")
+        );
+        let bytes = Tensor::zeros([2, 3, 32, 32], (Kind::Uint8, Device::Cpu));
+        assert!(message(net.forward(&bytes, true)).contains("Uint8"));
+    }
+}
+
+#[test]
+fn imagenet_weights_reach_every_image_encoder_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("resnet18.safetensors");
+    let whole = VarStore::new(Device::Cpu);
+    let published = vision::resnet::resnet18(&whole.root(), 1000);
+    weights::save(&whole, &file).unwrap();
+
+    let config = ImageConfig::imagenet(ImageBackbone::ResNet18);
+    let image = |name: &str| (name.into(), EncoderConfig::Image(config.clone()));
+    let table = ("table".into(), EncoderConfig::Table(MlpConfig::plain(4, &[8])));
+    let vs = VarStore::new(Device::Cpu);
+    let encoders = vec![image("front"), image("kitchen"), table];
+    let config = MixedConfig { encoders, fusion: MixedFusion::Late, outputs: 1 };
+    let network = MixedNetwork::new(&vs, &config).unwrap();
+    let before = vs.variables()["table_net.linear_0.weight"].copy();
+    network.load_image_weights(&vs, &file).unwrap();
+    let variables = vs.variables();
+    for (name, value) in whole.variables().iter().filter(|(name, _)| !name.starts_with("fc.")) {
+        for m in ["front", "kitchen"] {
+            assert_eq!(&variables[&format!("{m}_net.{name}")], value, "{m} {name}");
+        }
+    }
+    assert_eq!(variables["table_net.linear_0.weight"], before);
+    drop(published);
+
+    // A file of another network is refused, and changes nothing.
+    let other = folder.path().join("mobilenet.safetensors");
+    let mobile = VarStore::new(Device::Cpu);
+    let _network = vision::mobilenet::v2(&mobile.root(), 1000);
+    weights::save(&mobile, &other).unwrap();
+    let before = vs.variables()["front_net.conv1.weight"].copy();
+    assert!(message(network.load_image_weights(&vs, &other)).contains("mobilenet.safetensors"));
+    assert_eq!(vs.variables()["front_net.conv1.weight"], before);
+
+    let vs = VarStore::new(Device::Cpu);
+    let encoder = EncoderConfig::Image(ImageConfig::imagenet(ImageBackbone::MobileNetV2));
+    let mobile_net = UnimodalNetwork::new(&vs, &encoder, 1).unwrap();
+    mobile_net.load_image_weights(&vs, &other).unwrap();
+    let loaded = &vs.variables()["net.features.0.0.weight"];
+    assert_eq!(loaded, &mobile.variables()["features.0.0.weight"]);
+}
+
+#[test]
+fn compact_backbones_and_tables_take_no_imagenet_weights() {
+    let load = |encoder: EncoderConfig| {
+        let vs = VarStore::new(Device::Cpu);
+        let net = UnimodalNetwork::new(&vs, &encoder, 1).unwrap();
+        message(net.load_image_weights(&vs, "none.safetensors"))
+    };
+    assert!(load(EncoderConfig::Image(ImageConfig::default())).contains("Compact"));
+    assert!(load(EncoderConfig::Table(MlpConfig::weather(8))).contains("image modality"));
+}
+
+#[test]
+fn what_cannot_work_is_refused() {
+    let refused = |encoder: EncoderConfig, outputs: i64| {
+        message(UnimodalNetwork::new(&VarStore::new(Device::Cpu), &encoder, outputs))
+    };
+    let mlp = |input, layers| EncoderConfig::Table(MlpConfig { input, layers });
+    let layer = |width, dropout| MlpLayer { width, dropout };
+    assert!(refused(mlp(0, vec![layer(4, 0.0)]), 1).contains("1 column"));
+    assert!(refused(mlp(4, vec![]), 1).contains("1 layer"));
+    assert!(refused(mlp(4, vec![layer(4, 1.0)]), 1).contains("dropout"));
+    assert!(refused(mlp(4, vec![layer(4, 0.0)]), 0).contains("outputs"));
+    let flat = ImageConfig { std: [0.2, 0.0, 0.2], ..ImageConfig::default() };
+    assert!(refused(EncoderConfig::Image(flat), 1).contains("above 0"));
+    let narrow = SequenceConfig { input: 0, hidden: 4 };
+    assert!(refused(EncoderConfig::Sequence(narrow), 1).contains("widths"));
+    let (vs, alone) = (VarStore::new(Device::Cpu), vec![encoders().remove(0)]);
+    let config = MixedConfig { encoders: alone, fusion: MixedFusion::Late, outputs: 1 };
+    assert!(message(MixedNetwork::new(&vs, &config)).contains("at least 2"));
+}
+
+#[test]
+fn a_network_fits_what_it_sees_and_its_teacher_keeps_still() {
+    tch::manual_seed(3);
+    let mut vs = VarStore::new(Device::Cpu);
+    let encoder = EncoderConfig::Table(MlpConfig::plain(3, &[32, 16]));
+    let net = UnimodalNetwork::new(&vs, &encoder, 1).unwrap();
+    let x = Tensor::randn([64, 3], FLOAT);
+    let y = x.select(1, 0) * x.select(1, 1);
+    let error = |train: bool| {
+        let (_, predictions) = net.forward(&x, train).unwrap();
+        predictions.view([-1]).mse_loss(&y, Reduction::Mean)
+    };
+    let before = error(false).double_value(&[]);
+    let mut optimizer = nn::Sgd { momentum: 0.9, ..Default::default() }.build(&vs, 0.02).unwrap();
+    for _ in 0..200 {
+        optimizer.backward_step(&error(true));
+    }
+    let after = error(false).double_value(&[]);
+    assert!(after < 0.2 * before, "{before} → {after}");
+
+    let teacher = net.into_teacher("table", &mut vs);
+    let batch = Batch::new([x], y);
+    let (first, second) = (teacher.output(0, &batch).unwrap(), teacher.output(0, &batch).unwrap());
+    assert_eq!(first.logits, second.logits);
+    assert!(!first.logits.requires_grad());
+}

@@ -1,0 +1,11 @@
+//! The paper's networks.
+//!
+//! - `classifiers.rs`: the audio-visual classifiers: fusions, backbones, names, invalid configurations.
+//! - `mixed.rs`: networks over images, tables and sequences.
+//! - `layers.rs`: folded batch norm, channels-last weights.
+//! - `pytorch_weights.rs`: weights from PyTorch and back.
+
+mod classifiers;
+mod layers;
+mod mixed;
+mod pytorch_weights;

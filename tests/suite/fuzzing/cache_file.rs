@@ -1,0 +1,142 @@
+//! Bytes that a stranger made: never a panic, and never accepted unless they are a valid file's own.
+//!
+//! `G2D_FUZZ_CASES=1000000 cargo test --test suite fuzzing::cache_file` runs a million cases.
+
+use std::{fs, sync::OnceLock};
+
+use g2d::{CacheHeader, Result, Storage};
+use proptest::{collection::vec, prelude::*};
+use tch::Kind;
+
+use crate::{
+    support::{Spoil, Tiny, WIDTH, fuzz, spoil},
+    teacher::cache::{batches, file},
+};
+
+fn read(bytes: &[u8]) -> Result<CacheHeader> {
+    CacheHeader::read(&mut &*bytes, bytes.len() as u64)
+}
+
+/// Two valid files.
+fn valid() -> &'static [Vec<u8>; 2] {
+    static FILES: OnceLock<[Vec<u8>; 2]> = OnceLock::new();
+    FILES.get_or_init(|| {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("cache");
+        let student = Tiny::of_widths(&[WIDTH, WIDTH], Kind::Float);
+        [Storage::Full, Storage::Half].map(|storage| {
+            let file = file(&path).storage(storage);
+            file.record(&student.teacher(0, WIDTH).0, 0, batches(&student)).unwrap();
+            fs::read(&path).unwrap()
+        })
+    })
+}
+
+/// One change of a file's bytes.
+#[derive(Debug, Clone)]
+enum Change {
+    Bytes(Spoil),
+    /// The length of the header.
+    Prefix(u64),
+    /// Text of the header, for the n-th place where it stands.
+    Replace(&'static str, &'static str),
+}
+
+impl Change {
+    fn apply(&self, bytes: &mut Vec<u8>) {
+        match self {
+            Self::Bytes(spoil) => spoil.apply(bytes),
+            Self::Prefix(number) if bytes.len() >= 8 => {
+                bytes[..8].copy_from_slice(&number.to_le_bytes());
+            }
+            Self::Prefix(_) => {}
+            Self::Replace(old, new) => {
+                let found = bytes.windows(old.len()).position(|window| window == old.as_bytes());
+                if let Some(at) = found {
+                    bytes.splice(at..at + old.len(), new.bytes());
+                }
+            }
+        }
+    }
+}
+
+/// What stands in a header, and what a stranger might put there; some keep the length.
+const TEXTS: [(&str, &str); 16] = [
+    ("[7,4]", "[4,7]"),
+    ("[7,4]", "[7,4,1]"),
+    ("[7,4]", "[7,-4]"),
+    ("[7,4]", "[7,9223372036854775807]"),
+    ("[7,4]", "[]"),
+    ("[7]", "[0]"),
+    ("\"7\"", "\"8\""),
+    ("\"F32\"", "\"I32\""),
+    ("\"F32\"", "\"F64\""),
+    ("\"F16\"", "\"BF16\""),
+    ("\"half\"", "\"full\""),
+    ("\"m0\"", "\"m1\""),
+    ("\"m0\"", "{\"m0\":[[[[[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]]]]]}"),
+    ("data_offsets", "data_offset"),
+    ("\"version\":\"1\"", "\"version\":\"-1\""),
+    ("\"version\":\"1\"", "\"version\":\"18446744073709551616\""),
+];
+
+fn change() -> impl Strategy<Value = Change> {
+    prop_oneof![
+        5 => spoil().prop_map(Change::Bytes),
+        1 => prop_oneof![any::<u64>(), 0..4096_u64, Just(u64::MAX - 7)].prop_map(Change::Prefix),
+        1 => (0..TEXTS.len()).prop_map(|at| Change::Replace(TEXTS[at].0, TEXTS[at].1)),
+    ]
+}
+
+/// JSON that is well formed and says what a header says, or nonsense, of absurd sizes.
+fn json() -> impl Strategy<Value = String> {
+    let number = prop_oneof![
+        any::<u64>().prop_map(|n| n.to_string()),
+        any::<i64>().prop_map(|n| n.to_string()),
+        (0..9_u64).prop_map(|n| n.to_string()),
+        Just("1e999".to_owned()),
+        Just("\"7\"".to_owned()),
+    ];
+    let list = |n| vec(number.clone(), n).prop_map(|numbers| format!("[{}]", numbers.join(",")));
+    let dtype = prop_oneof![Just("F32"), Just("F16"), Just("I64"), Just("BOOL"), Just("X")];
+    let part = (dtype, list(0..5), list(0..4)).prop_map(|(dtype, shape, offsets)| {
+        format!("{{\"dtype\":\"{dtype}\",\"shape\":{shape},\"data_offsets\":{offsets}}}")
+    });
+    let digest = "[0-9a-f]{64}";
+    (vec(part, 4), digest, "[0-9]{1,20}", "\\PC{0,9}").prop_map(|(parts, digest, samples, text)| {
+        let text = serde_json::to_string(&text).unwrap();
+        format!(
+            "{{\"__metadata__\":{{\"format\":\"g2d teacher cache\",\"version\":\"1\",\
+             \"modality\":{text},\"weights\":\"{digest}\",\"data\":\"{digest}\",\
+             \"storage\":\"full\",\"samples\":\"{samples}\",\"checksum\":\"{digest}\"}},\
+             \"features\":{},\"logits\":{},\"targets\":{},\"ids\":{}}}",
+            parts[0], parts[1], parts[2], parts[3]
+        )
+    })
+}
+
+proptest! {
+    #![proptest_config(fuzz(2_000))]
+
+    #[test]
+    fn random_bytes(bytes in vec(any::<u8>(), 0..600), length in any::<u64>()) {
+        prop_assert!(read(&bytes).is_err());
+        prop_assert!(CacheHeader::read(&mut &*bytes, length).is_err());
+    }
+
+    #[test]
+    fn changed_files(which in 0..2_usize, changes in vec(change(), 1..4)) {
+        let mut bytes = valid()[which].clone();
+        changes.iter().for_each(|change| change.apply(&mut bytes));
+        let same = valid().contains(&bytes);
+        prop_assert_eq!(read(&bytes).is_ok(), same);
+    }
+
+    #[test]
+    fn absurd_headers(text in json(), payload in vec(any::<u8>(), 0..64)) {
+        let mut bytes = (text.len() as u64).to_le_bytes().to_vec();
+        bytes.extend(text.bytes());
+        bytes.extend(payload);
+        prop_assert!(read(&bytes).is_err());
+    }
+}

@@ -1,0 +1,187 @@
+//! What a user's TOML or JSON may hold.
+
+use std::fmt::Debug;
+
+use g2d::{
+    Classification, ConfidenceKind, Distillation, EpochReport, G2dTrainerBuilder, GradientScope,
+    LossScale, LossScaling, NonFinite, Precision, Regression, Schedule, StepValues, SuppressedMode,
+    Suppression, Thresholds,
+};
+use proptest::prelude::*;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use super::mutation::changes;
+use crate::support::{Tiny, fuzz};
+
+/// All that a trainer can be told in a file.
+#[derive(Debug, Clone, Serialize, Deserialize, Default)]
+#[serde(deny_unknown_fields, default)]
+struct Settings {
+    window: u64,
+    suppression: Suppression,
+    mode: SuppressedMode,
+    precision: Precision,
+    non_finite: NonFinite,
+    scope: GradientScope,
+    scaling: LossScaling,
+    loss: Classification,
+    schedule: Schedule,
+    confidence: Option<ConfidenceKind>,
+}
+
+/// Valid text: TOML first, then JSON.
+const SETTINGS: [&str; 7] = [
+    r#"
+window = 2
+suppression = "skip_backward"
+mode = "evaluation"
+precision = "fp16"
+non_finite = { stop_after = 3 }
+confidence = { true_class_probability = { labels = "single" } }
+[scaling]
+initial = 1024.0
+growth = 2.0
+backoff = 0.5
+interval = 7
+[loss]
+labels = "multi"
+[loss.distillation]
+task_weight = 1.0
+alpha = 0.5
+beta = 2
+temperature = [2.0, 1.0]
+feature_weight = 1.0
+logit_weight = [0.25, 4.0]
+feature_reduction = "squared_norm"
+[schedule]
+type = "sequential"
+stages = [3, 2]
+ranking = { fixed = ["m1", "m0"] }
+"#,
+    "suppression = { zero_gradient = \"four_dimensional\" }\nconfidence = \"inverse_error\"\n\
+     [schedule]\ntype = \"per_batch\"\nwindow = { first = 0, last = 150 }\n",
+    "non_finite = \"skip\"\nprecision = \"bf16\"\n[schedule]\ntype = \"partial\"\nalpha = 0.5\n\
+     epochs = { start = 0, end = 150 }\nranking = \"previous_epoch\"\n",
+    "window = 1\n[schedule]\ntype = \"joint\"\n",
+    r#"{"window": 3, "mode": "train", "schedule": {"type": "sequential", "stages": [1], "ranking": "batch"}}"#,
+    r#"{"loss": {"labels": "single", "distillation": {"alpha": 1e-3, "temperature": 4}}, "scope": "all"}"#,
+    r#"{"scaling": {"initial": 65536, "growth": 2, "backoff": 0.5, "interval": 2000}, "non_finite": {"stop_after": 1}}"#,
+];
+
+const REPORTS: [&str; 3] = [
+    r#"{"at":{"epoch":0,"step":2,"total_steps":2},"outcome":{"skipped":{"non_finite":{"gradient":{"parameter":"m1.a.bias","modality":"m1"}}}},"kappa":[1.0,0.0],"total":"NaN","task":0.5,"feature":[null,0.25],"logit":[0.1,"inf"],"confidence":[0.5,null]}"#,
+    r#"{"at":{"epoch":9,"step":0,"total_steps":90},"outcome":{"skipped":{"overflow":{"scale":65536.0}}},"kappa":[0.5],"total":1.5,"task":0.5,"feature":[],"logit":[],"confidence":[]}"#,
+    r#"{"epoch":1,"steps":3,"skipped":1,"unfinished":1,"modalities":["m0","m1"],"total":1.25,"task":0.75,"feature":[0.5,null],"logit":[null,"-inf"],"confidence":[0.75,0.125],"kappa":[1.0,0.0],"measurements":[{"metric":"gradient_norm","modality":"m0","value":3.5},{"metric":"fused_accuracy","modality":null,"value":"NaN"}]}"#,
+];
+
+/// Reads `bytes` as `T`; what is accepted is written and read again as the same.
+fn read<T: Serialize + DeserializeOwned + Debug>(bytes: &[u8]) -> Option<T> {
+    let text = String::from_utf8_lossy(bytes);
+    let toml = toml::from_str::<T>(&text).ok();
+    if let Some(value) = &toml {
+        // TOML has no number above 2⁶³ − 1, which JSON has.
+        if let Ok(written) = toml::to_string(value) {
+            let again: T = toml::from_str(&written).expect("what was written is read");
+            assert_eq!(format!("{again:?}"), format!("{value:?}"));
+        }
+    }
+    let json = serde_json::from_slice::<T>(bytes).ok();
+    if let Some(value) = &json {
+        let written = serde_json::to_string(value).expect("what was read is written");
+        let again: T = serde_json::from_str(&written).unwrap_or_else(|e| panic!("{e}: {written}"));
+        assert_eq!(format!("{again:?}"), format!("{value:?}"));
+    }
+    toml.or(json)
+}
+
+/// A trainer with these settings, or their refusal; and a few epochs of it.
+fn train(student: &Tiny, settings: Settings) {
+    let builder = |loss| -> G2dTrainerBuilder {
+        let builder = student.taught(loss).accumulate(settings.window);
+        let builder = builder.suppression(settings.suppression).suppressed_mode(settings.mode);
+        let builder = builder.precision(settings.precision).loss_scaling(settings.scaling);
+        let builder = match settings.confidence {
+            Some(confidence) => builder.confidence(confidence),
+            None => builder,
+        };
+        builder.non_finite(settings.non_finite).boxed_scheduler(settings.schedule.boxed())
+    };
+    let Ok(mut trainer) = builder(settings.loss).build(student) else { return };
+    for step in 0..3 {
+        // Targets and confidence need not fit each other: an error then.
+        let _ = trainer.step(student, &student.batch(3, f64::from(step)));
+        let _ = trainer.end_epoch();
+    }
+}
+
+proptest! {
+    #![proptest_config(fuzz(2_000))]
+
+    #[test]
+    fn settings(which in 0..SETTINGS.len(), changes in changes()) {
+        let mut bytes = SETTINGS[which].as_bytes().to_vec();
+        changes.iter().for_each(|change| change.apply(&mut bytes));
+        if let Some(settings) = read::<Settings>(&bytes) {
+            thread_local!(static STUDENT: Tiny = Tiny::linear(2));
+            STUDENT.with(|student| train(student, settings));
+        }
+        // What is one part's text is another's typing error.
+        read::<Schedule>(&bytes);
+        read::<Distillation>(&bytes);
+        read::<Regression>(&bytes);
+        read::<LossScaling>(&bytes);
+        read::<LossScale>(&bytes);
+        read::<ConfidenceKind>(&bytes);
+        read::<Thresholds>(&bytes);
+    }
+
+    #[test]
+    fn reports(which in 0..REPORTS.len(), changes in changes()) {
+        let mut bytes = REPORTS[which].as_bytes().to_vec();
+        changes.iter().for_each(|change| change.apply(&mut bytes));
+        read::<StepValues>(&bytes);
+        read::<EpochReport>(&bytes);
+    }
+
+    #[test]
+    fn random_text(text in "\\PC{0,80}") {
+        read::<Settings>(text.as_bytes());
+        read::<EpochReport>(text.as_bytes());
+    }
+}
+
+#[cfg(feature = "paper")]
+mod paper {
+    use g2d::paper::{
+        baselines::Ogm,
+        data::{LoaderOptions, Recipe, Standardisation},
+        networks::{ClassifierConfig, MixedConfig},
+    };
+    use proptest::prelude::*;
+
+    use super::{changes, fuzz, read};
+
+    const TEXTS: [&str; 5] = [
+        "alpha = 0.5\nwindow = { first = 0, last = 9 }\nnoise_seed = 7\nscope = \"all\"\n",
+        "batch_size = 16\nworkers = 2\nseed = 3\n",
+        "backbone = \"compact\"\nfusion = \"late\"\n",
+        "alpha = 0.5\nwindow = { first = 3, last = 9 }\n",
+        "{}",
+    ];
+
+    proptest! {
+        #![proptest_config(fuzz(1_000))]
+
+        #[test]
+        fn settings(which in 0..TEXTS.len(), changes in changes()) {
+            let mut bytes = TEXTS[which].as_bytes().to_vec();
+            changes.iter().for_each(|change| change.apply(&mut bytes));
+            read::<Ogm>(&bytes);
+            read::<LoaderOptions>(&bytes);
+            read::<ClassifierConfig>(&bytes);
+            read::<MixedConfig>(&bytes);
+            read::<Recipe>(&bytes);
+            read::<Standardisation>(&bytes);
+        }
+    }
+}

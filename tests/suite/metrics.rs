@@ -1,0 +1,48 @@
+//! Measures of values against NumPy.
+
+use g2d::metrics::{mae, mape, r2, rmse};
+use tch::Tensor;
+
+use crate::support::message;
+
+// p = np.array([2.5, 0.0, 2.0, 8.0, -3.5]); y = np.array([3.0, -0.5, 2.0, 7.0, -4.0])
+// np.sqrt(np.mean((p-y)**2)); np.mean(np.abs(p-y))
+// 1 - np.sum((p-y)**2)/np.sum((y-y.mean())**2); 100*np.mean(np.abs((p-y)/y))
+const RMSE: f64 = 0.591_607_978_309_961_6;
+const MAE: f64 = 0.5;
+const R2: f64 = 0.973_880_597_014_925_4;
+const MAPE: f64 = 28.690_476_190_476_19;
+
+fn pair() -> (Tensor, Tensor) {
+    let p = Tensor::from_slice(&[2.5, 0.0, 2.0, 8.0, -3.5]);
+    (p, Tensor::from_slice(&[3.0, -0.5, 2.0, 7.0, -4.0]))
+}
+
+#[test]
+fn all_four_agree_with_numpy() {
+    let (p, y) = pair();
+    for p in [p.view([5, 1]), p] {
+        let found = [rmse(&p, &y), mae(&p, &y), r2(&p, &y), mape(&p, &y)].map(Result::unwrap);
+        for (found, expected) in found.into_iter().zip([RMSE, MAE, R2, MAPE]) {
+            assert!((found - expected).abs() < 1e-12, "{found} for {expected}");
+        }
+    }
+}
+
+#[test]
+fn the_mean_of_the_targets_has_no_r2() {
+    let (_, y) = pair();
+    let mean = y.mean(tch::Kind::Double).expand_as(&y);
+    assert!(r2(&mean, &y).unwrap().abs() < 1e-12);
+}
+
+#[test]
+fn what_is_not_defined_is_refused() {
+    let (p, y) = pair();
+    assert!(message(rmse(&p, &y.narrow(0, 0, 4))).contains("same N"));
+    assert!(message(mae(&(&p / 0.0), &y)).contains("finite"));
+    assert!(message(r2(&p, &y.ones_like())).contains("vary"));
+    assert!(message(mape(&p, &y.zeros_like())).contains("no target of 0"));
+    let none = Tensor::from_slice::<f64>(&[]);
+    assert!(message(rmse(&none, &none)).contains("at least 1"));
+}

@@ -1,0 +1,53 @@
+//! The terms' gradients, against backwards run by hand.
+
+use g2d::{Classification, Distillation, GradientCosine};
+
+use super::{sum, value};
+use crate::support::{Kappa, Snapshot, Tiny, assert_number, below, gradients};
+
+/// The gradients that a step leaves behind under these weights of the terms.
+fn of(task_weight: f64, alpha: f64, beta: f64) -> Snapshot {
+    let student = Tiny::linear(2);
+    let loss = Distillation { task_weight, alpha, beta, ..Distillation::default() };
+    let mut trainer = student.taught(Classification::new(loss)).build(&student).unwrap();
+    trainer.step(&student, &student.batch(5, 1.0)).unwrap();
+    gradients(&student.vs)
+}
+
+#[test]
+fn cosines_are_of_each_term_alone() {
+    let terms = [of(1.0, 0.0, 0.0), of(0.0, 1.0, 0.0), of(0.0, 0.0, 1.0)];
+    let student = Tiny::linear(2);
+    // The weights do not matter: terms are compared before them.
+    let loss = Distillation { alpha: 0.3, beta: 7.0, ..Distillation::default() };
+    let builder = student.taught(Classification::new(loss)).probe(GradientCosine::every(1));
+    let mut trainer = builder.build(&student).unwrap();
+    trainer.step(&student, &student.batch(5, 1.0)).unwrap();
+    let found = trainer.end_epoch().unwrap().measurements;
+    for m in ["m0", "m1"] {
+        let cosine = |a: usize, b: usize| {
+            let (a, b) = (below(&terms[a], m), below(&terms[b], m));
+            let squares = sum(&a, |_, g| g.square()) * sum(&b, |_, g| g.square());
+            sum(&a, |name, g| g * &b[name]) / squares.sqrt()
+        };
+        assert_number(value(&found, "cosine_task_feature", m), cosine(0, 1));
+        assert_number(value(&found, "cosine_task_logit", m), cosine(0, 2));
+        assert_number(value(&found, "cosine_feature_logit", m), cosine(1, 2));
+    }
+}
+
+#[test]
+fn without_teachers_or_gradients_there_is_no_cosine() {
+    let student = Tiny::linear(2);
+    let builder = student.builder(Classification::default()).probe(GradientCosine::every(1));
+    let mut trainer = builder.build(&student).unwrap();
+    trainer.step(&student, &student.batch(4, 0.0)).unwrap();
+    assert_eq!(trainer.end_epoch().unwrap().measurements, []);
+
+    let builder = student.taught(Classification::default()).scheduler(Kappa(vec![0.0, 1.0]));
+    let mut trainer = builder.probe(GradientCosine::every(1)).build(&student).unwrap();
+    trainer.step(&student, &student.batch(4, 0.0)).unwrap();
+    let found = trainer.end_epoch().unwrap().measurements;
+    assert_eq!(found.len(), 3);
+    assert!(found.iter().all(|m| m.modality.as_ref().unwrap().name() == "m1"));
+}

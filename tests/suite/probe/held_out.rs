@@ -1,0 +1,160 @@
+//! Shapley and the linear probe, against NumPy.
+
+use g2d::{Absence, Batch, LinearProbe, Shapley, metrics};
+use tch::{Device, Kind, Reduction, Tensor};
+
+use super::{alone, identity_student::IdentityStudent, value};
+use crate::support::{Tiny, assert_number, assert_same, mismatch, values, wave};
+
+/// −cross-entropy.
+fn likelihood(logits: &Tensor, labels: &Tensor) -> g2d::Result<f64> {
+    let loss = logits.f_cross_entropy_loss(labels, None::<Tensor>, Reduction::Mean, -100, 0.0)?;
+    Ok(-loss.double_value(&[]))
+}
+
+// W = wave(0.7, 12, 3); b = np.array([.1, -.2, .3])
+// def v(S, absent, n=6):
+//     F = np.concatenate([wave(10*m, n, 4) if m in S else np.tile(absent[m], (n, 1)) for m in range(3)], 1)
+//     l = F @ W + b; y = np.arange(n) % 3
+//     return -np.mean(np.log(np.exp(l).sum(1)) - l[np.arange(n), y])
+// for m in range(3):
+//     phi = 0
+//     for r in range(3):
+//         for S in itertools.combinations([j for j in range(3) if j != m], r):
+//             phi += math.factorial(r)*math.factorial(2-r)/6 * (v(set(S) | {m}, ab) - v(set(S), ab))
+// with ab = [np.zeros(4)]*3, and ab = [wave(10*m, 6, 4).mean(0) for m in range(3)]
+#[test]
+fn shapley_is_numpys() {
+    let student = IdentityStudent::new(3);
+    let batches = [student.batch(6, 0.0)];
+    let mean = Absence::mean_of(&batches).unwrap();
+    for (absence, phi, none) in [
+        (
+            Absence::ZeroInput,
+            [-0.07718364926336503, 0.05711363251478011, -0.17841634894718467],
+            -1.119272651001789,
+        ),
+        (
+            mean,
+            [-0.07864408669868139, 0.057407089840103676, -0.17424722692899985],
+            -1.122274792909981,
+        ),
+    ] {
+        let shapley = Shapley::default().worth(likelihood).absence(absence);
+        let found = shapley.measure(&student, &batches).unwrap();
+        let close = |a: f64, b: f64| assert!((a - b).abs() < 1e-12, "{a} against {b}");
+        for (m, phi) in phi.into_iter().enumerate() {
+            close(value(&found, "shapley", &format!("m{m}")), phi);
+        }
+        close(alone(&found, "worth_all"), -1.3177590166975586);
+        close(alone(&found, "worth_none"), none);
+        assert!(
+            found.iter().all(|m| m.metric != "utilisation_rate"),
+            "no rate of a negative worth"
+        );
+    }
+}
+
+#[test]
+fn contributions_add_up_for_any_number_of_modalities() {
+    for k in 2..=5 {
+        let student = Tiny::linear(k);
+        let before = values(&student.vs);
+        let batches = [student.batch(9, 0.3), student.batch(4, 7.0)];
+        for absence in [Absence::ZeroInput, Absence::ZeroFeatures] {
+            let shapley = Shapley::default().absence(absence);
+            let found = shapley.measure(&student, &batches).unwrap();
+            let sum: f64 = (0..k).map(|m| value(&found, "shapley", &format!("m{m}"))).sum();
+            let spread = alone(&found, "worth_all") - alone(&found, "worth_none");
+            assert!((sum - spread).abs() < 1e-12, "{sum} against {spread}");
+        }
+        assert_same(&before, &values(&student.vs));
+    }
+}
+
+#[test]
+fn utilisation_is_what_is_lost_without_the_modality() {
+    let student = IdentityStudent::new(2);
+    let batch = student.batch(9, 0.3);
+    let shapley = Shapley::default().absence(Absence::ZeroFeatures);
+    let found = shapley.measure(&student, &[batch]).unwrap();
+    let batch = student.batch(9, 0.3);
+    let accuracy = |keep: [f64; 2]| {
+        let features: Vec<_> = (0..2).map(|m| batch.input(m) * keep[m]).collect();
+        let logits = g2d::Student::fuse(&student, &features, false).unwrap();
+        metrics::accuracy(&logits, batch.targets()).unwrap()
+    };
+    let all = accuracy([1.0, 1.0]);
+    assert_ne!(all, 0.0);
+    for (m, keep) in [[0.0, 1.0], [1.0, 0.0]].into_iter().enumerate() {
+        let rate = (all - accuracy(keep)) / all;
+        assert_number(value(&found, "utilisation_rate", &format!("m{m}")), rate);
+    }
+}
+
+#[test]
+fn incomplete_samples_do_not_count_for_shapley() {
+    let student = IdentityStudent::new(2);
+    let cut = Batch::new(
+        [wave(0.0, &[4, 4]), wave(10.0, &[4, 4])],
+        Tensor::arange(4, (Kind::Int64, Device::Cpu)).remainder(3),
+    );
+    let lacking = student
+        .batch(6, 0.0)
+        .with_ids([1, 2, 3, 4, 5, 6])
+        .with_present(0, [true, true, true, true, false, true])
+        .with_present(1, [true, true, true, true, true, false]);
+    let shapley = Shapley::default().worth(likelihood);
+    let found = shapley.measure(&student, &[lacking]).unwrap();
+    assert_eq!(found, shapley.measure(&student, &[cut]).unwrap());
+    mismatch(shapley.measure(&student, &[]), &["held-out batches", "every modality"]);
+    let wrong = Shapley::default().absence(Absence::Input(vec![wave(0.0, &[4])]));
+    mismatch(wrong.measure(&student, &[student.batch(6, 0.0)]), &["Absence::Input"]);
+    let wide = vec![wave(0.0, &[4]), wave(0.0, &[5])];
+    let wrong = Shapley::default().absence(Absence::Input(wide));
+    mismatch(wrong.measure(&student, &[student.batch(6, 0.0)]), &["Absence::Input", "[5]"]);
+}
+
+// mu = X.mean(0); sd = X.std(0); Z = (X-mu)/sd; Y = np.eye(3)[y]; yb = Y.mean(0)
+// W = np.linalg.solve(Z.T@Z/n + .01*np.eye(4), Z.T@(Y-yb)/n); P = ((A-mu)/sd)@W + yb
+// -np.mean((P - np.eye(3)[t])**2), with X = wave(10*m, n, 4), y = np.arange(n) % 3,
+//  A = wave(5+10*m, 7, 4), t = np.arange(7) % 3, for n of 9 and 3 (there our dual form is at work)
+#[test]
+fn linear_probe_is_numpys() {
+    let student = IdentityStudent::new(2);
+    let brier = |p: &Tensor, y: &Tensor| {
+        Ok(-(p - y.one_hot(3)).square().mean(Kind::Double).double_value(&[]))
+    };
+    let test = [student.batch(7, 5.0)];
+    for (n, expected) in [
+        (9, [-0.23559212429064055, -0.23562262455775498]),
+        (3, [-0.5034782772553992, -0.5032964505089863]),
+    ] {
+        let probe = LinearProbe::default().worth(brier);
+        let found = probe.measure(&student, &[student.batch(n, 0.0)], &test).unwrap();
+        for (m, expected) in expected.into_iter().enumerate() {
+            let found = value(&found, "linear_probe", &format!("m{m}"));
+            assert!((found - expected).abs() < 1e-10, "{found} against {expected}");
+        }
+    }
+    // P.argmax(1) == t in 3 of 7 rows.
+    let fit = [student.batch(9, 0.0)];
+    let found = LinearProbe::default().measure(&student, &fit, &test).unwrap();
+    assert_number(value(&found, "linear_probe", "m0"), 3.0 / 7.0);
+    mismatch(LinearProbe::ridge(0.0), &["λ", "above 0"]);
+}
+
+#[test]
+fn linear_probe_fits_values_and_ignores_constant_columns() {
+    let student = IdentityStudent::new(2);
+    let x = wave(0.0, &[8, 4]);
+    let still =
+        Tensor::cat(&[x.narrow(1, 0, 3), Tensor::ones([8, 1], (Kind::Double, Device::Cpu))], 1);
+    let y = x.narrow(1, 0, 3).matmul(&wave(1.0, &[3, 1])).squeeze_dim(1) + 4.0;
+    let batch = || [Batch::new([still.copy(), x.copy()], y.copy())];
+    let probe = LinearProbe::ridge(1e-9).unwrap().worth(metrics::r2);
+    let found = probe.measure(&student, &batch(), &batch()).unwrap();
+    for m in ["m0", "m1"] {
+        assert!((value(&found, "linear_probe", m) - 1.0).abs() < 1e-6);
+    }
+}

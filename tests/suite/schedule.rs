@@ -1,0 +1,232 @@
+//! Plans by hand, and what holds for any number of modalities.
+
+use g2d::{
+    Candidates, Joint, Modality, Partial, PerBatch, Plan, Progress, Ranking, Sequential,
+    SmpScheduler,
+};
+use proptest::prelude::*;
+
+use crate::support::{assert_number, config, names};
+
+fn at(epoch: u64, step: u64) -> Progress {
+    Progress { epoch, step, ..Progress::default() }
+}
+
+fn bound(mut scheduler: impl SmpScheduler + 'static, k: usize) -> Box<dyn SmpScheduler> {
+    scheduler.bind(&names(k)).unwrap();
+    Box::new(scheduler)
+}
+
+/// The plan for the first step of `epoch`, with ρ only where the schedule asks for it.
+fn kappa(scheduler: &mut dyn SmpScheduler, epoch: u64, rho: &[f64]) -> Vec<f64> {
+    let reads = scheduler.reads_confidence(at(epoch, 0));
+    let given = if reads { Candidates::of(rho) } else { Candidates::unread(rho.len()) };
+    scheduler.plan(at(epoch, 0), &given).unwrap().kappa().to_vec()
+}
+
+fn kappas<const N: usize>(
+    s: &mut dyn SmpScheduler,
+    epochs: [u64; N],
+    rho: &[f64],
+) -> Vec<Vec<f64>> {
+    epochs.iter().map(|&epoch| kappa(s, epoch, rho)).collect()
+}
+
+fn fixed<const K: usize>(order: [&str; K]) -> Ranking {
+    Ranking::Fixed(Modality::list(order))
+}
+
+#[test]
+fn one_stage_of_two_modalities_is_half_open() {
+    let mut s = bound(Sequential::stages([150]), 2);
+    let found = kappas(&mut *s, [0, 149, 150, 299], &[0.7, 0.4]);
+    assert_eq!(found, [[0.0, 1.0], [0.0, 1.0], [1.0, 1.0], [1.0, 1.0]]);
+    assert_eq!(kappa(&mut *s, 3, &[0.1, 0.4]), [1.0, 0.0], "each batch decides");
+}
+
+#[test]
+fn three_modalities_go_from_weakest_to_strongest() {
+    let mut s = bound(Sequential::stages([2, 3, 1]), 3);
+    let found = kappas(&mut *s, [0, 1, 2, 4, 5, 6], &[0.5, 0.9, 0.2]);
+    let (first, second, third) = ([0.0, 0.0, 1.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]);
+    assert_eq!(found, [first, first, second, second, third, [1.0; 3]]);
+}
+
+#[test]
+fn five_modalities_two_stages_then_all() {
+    let mut s = bound(Sequential::stages([1, 1]), 5);
+    let found = kappas(&mut *s, [0, 1, 2], &[0.5, 0.4, 0.3, 0.2, 0.1]);
+    assert_eq!(found, [[0.0, 0.0, 0.0, 0.0, 1.0], [0.0, 0.0, 0.0, 1.0, 0.0], [1.0; 5]]);
+}
+
+#[test]
+fn stages_of_no_epochs_are_passed_over() {
+    let mut s = bound(Sequential::stages([0, 2]), 2);
+    assert_eq!(kappas(&mut *s, [0, 1, 2], &[0.1, 0.2]), [[0.0, 1.0], [0.0, 1.0], [1.0, 1.0]]);
+    let mut s = bound(Sequential::stages([]), 2);
+    assert_eq!(kappa(&mut *s, 0, &[0.5; 2]), [1.0, 1.0]);
+    let mut s = bound(Sequential::stages([u64::MAX, 5]), 2);
+    assert_eq!(kappa(&mut *s, u64::MAX - 1, &[0.1, 0.2]), [1.0, 0.0], "the sum does not overflow");
+}
+
+#[test]
+fn equal_confidences_keep_the_modalities_order() {
+    let mut s = bound(Sequential::stages([1, 1, 1]), 3);
+    let found = kappas(&mut *s, [0, 1, 2], &[0.5; 3]);
+    assert_eq!(found, [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]);
+    assert_eq!(kappa(&mut *s, 0, &[0.6, 0.5, 0.5]), [0.0, 1.0, 0.0]);
+    assert_eq!(kappa(&mut *s, 0, &[0.0, -0.0, 0.0]), [1.0, 0.0, 0.0], "the two zeros are equal");
+    let mut s = bound(PerBatch::window(0..=0), 2);
+    assert_eq!(kappa(&mut *s, 0, &[0.5, 0.5]), [1.0, 0.0]);
+}
+
+#[test]
+fn fixed_order_needs_no_confidence() {
+    let s = Sequential::stages([1, 1, 1]).ranking(fixed(["m1", "m2", "m0"]));
+    let mut s = bound(s, 3);
+    assert!(!s.needs_confidence());
+    let found = kappas(&mut *s, [0, 1, 2, 3], &[0.5; 3]);
+    assert_eq!(found, [[0.0, 1.0, 0.0], [0.0, 0.0, 1.0], [1.0, 0.0, 0.0], [1.0; 3]]);
+}
+
+#[test]
+fn previous_epoch_ranks_the_first_by_its_batches_so_far() {
+    let mut s = bound(Sequential::stages([3]).ranking(Ranking::PreviousEpoch), 2);
+    assert!(s.reads_confidence(at(0, 0)));
+    let mut plan =
+        |step, rho: [f64; 2]| s.plan(at(0, step), &Candidates::of(rho)).unwrap().kappa().to_vec();
+
+    assert_eq!(plan(0, [0.3, 0.2]), [0.0, 1.0]);
+    assert_eq!(plan(1, [0.3, 0.35]), [0.0, 1.0], "means 0.3 and 0.275: one batch does not turn it");
+    assert_eq!(plan(2, [0.1, 0.3]), [1.0, 0.0], "means 0.233 and 0.283");
+    s.end_epoch(0, &[Some(0.9), Some(0.1)]).unwrap();
+    let unread = Candidates::unread(2);
+    assert!(!s.reads_confidence(at(1, 0)), "a whole epoch is known: no more waits");
+    assert_eq!(s.plan(at(1, 0), &unread).unwrap(), Plan::only(1, 2));
+    s.end_epoch(1, &[Some(0.1), Some(0.9)]).unwrap();
+    assert_eq!(s.plan(at(2, 0), &unread).unwrap(), Plan::only(0, 2));
+    assert!(s.plan(at(3, 0), &unread).unwrap().is_joint());
+}
+
+#[test]
+fn the_authors_window_includes_both_ends() {
+    let mut s = bound(PerBatch::window(2..=4), 3);
+    let rho = [0.3, 0.2, 0.4];
+    let only = [0.0, 1.0, 0.0];
+    let found = kappas(&mut *s, [0, 1, 2, 3, 4, 5], &rho);
+    assert_eq!(found, [[1.0; 3], [1.0; 3], only, only, only, [1.0; 3]]);
+    let covered = (0..300).filter(|&e| {
+        kappa(&mut *bound(PerBatch::window(0..=150), 2), e, &[0.1, 0.2]) != [1.0, 1.0]
+    });
+    assert_eq!(covered.count(), 151);
+}
+
+#[test]
+fn partial_is_one_minus_tanh_of_the_ratio() {
+    let mut s = bound(Partial::new(0.5, 1..3), 2);
+    assert_eq!(kappas(&mut *s, [0, 3], &[0.8, 0.2]), [[1.0, 1.0], [1.0, 1.0]]);
+    let found = kappa(&mut *s, 1, &[0.8, 0.2]);
+    assert_number(found[0], 1.0 - (0.5 * 4.0_f64).tanh());
+    assert_eq!(found[1], 1.0);
+    let mut s = bound(Partial::new(0.1, 0..1), 3);
+    let found = kappa(&mut *s, 0, &[0.2, 0.3, 0.6]);
+    assert_eq!(found[0], 1.0);
+    assert_number(found[1], 1.0 - (0.1 * (0.3 / 0.2_f64)).tanh());
+    assert_number(found[2], 1.0 - (0.1 * (0.6 / 0.2_f64)).tanh());
+}
+
+#[test]
+fn partial_with_ties_and_zeros() {
+    let mut s = bound(Partial::new(1.0, 0..1), 3);
+    assert_eq!(kappa(&mut *s, 0, &[0.4; 3]), [1.0; 3], "the weakest are not slowed");
+    assert_eq!(kappa(&mut *s, 0, &[0.0, 0.4, 0.0]), [1.0, 0.0, 1.0], "an infinite ratio stops");
+    assert_eq!(kappa(&mut *s, 0, &[0.0; 3]), [1.0; 3]);
+}
+
+#[test]
+fn partial_by_the_previous_epoch() {
+    let mut s = bound(Partial::new(0.5, 0..9).ranking(Ranking::PreviousEpoch), 2);
+    s.plan(at(0, 0), &Candidates::of([0.2, 0.2])).unwrap();
+    let found = s.plan(at(0, 1), &Candidates::of([0.4, 0.1])).unwrap(); // sums 0.6 and 0.3
+    assert_number(found.kappa()[0], 1.0 - (0.5 * (0.6_f64 / 0.3)).tanh());
+    s.end_epoch(0, &[Some(0.2), Some(0.6)]).unwrap();
+    assert_number(kappa(&mut *s, 1, &[0.5; 2])[1], 1.0 - (0.5 * (0.6_f64 / 0.2)).tanh());
+}
+
+#[test]
+fn joint_lets_all_learn() {
+    let mut s = bound(Joint::default(), 5);
+    assert!(!s.needs_confidence());
+    assert_eq!(kappas(&mut *s, [0, 1000], &[0.5; 5]), [[1.0; 5], [1.0; 5]]);
+}
+
+#[test]
+fn plans_know_what_they_say() {
+    let plan = Plan::new([0.0, 0.5, 1.0]).unwrap();
+    assert!(plan.suppresses(0) && !plan.suppresses(1) && !plan.suppresses(2));
+    assert!(!plan.is_joint() && Plan::joint(3).is_joint() && !Plan::only(1, 3).is_joint());
+}
+
+/// k from 2 to 6, a ρ for each, and at most k stages.
+fn settings() -> impl Strategy<Value = (Vec<f64>, Vec<u64>)> {
+    (2_usize..7).prop_flat_map(|k| {
+        (prop::collection::vec(0.0..1.0_f64, k), prop::collection::vec(0_u64..4, 0..=k))
+    })
+}
+
+proptest! {
+    #[test]
+    fn sequential_runs_every_stage_for_its_epochs((rho, stages) in settings()) {
+        let k = rho.len();
+        let mut s = bound(Sequential::stages(stages.clone()), k);
+        let mut weakest_first: Vec<usize> = (0..k).collect();
+        weakest_first.sort_by(|&a, &b| rho[a].partial_cmp(&rho[b]).unwrap());
+        let mut expected = Vec::new();
+        for (stage, &tau) in stages.iter().enumerate() {
+            expected.extend((0..tau).map(|_| Plan::only(weakest_first[stage], k)));
+        }
+        expected.extend([Plan::joint(k), Plan::joint(k)]);
+        for (epoch, plan) in expected.iter().enumerate() {
+            prop_assert_eq!(kappa(&mut *s, epoch as u64, &rho), plan.kappa());
+        }
+    }
+
+    #[test]
+    fn a_window_suppresses_all_but_the_weakest(
+        (rho, _) in settings(), first in 0_u64..5, length in 0_u64..5, epoch in 0_u64..12,
+    ) {
+        let k = rho.len();
+        let mut s = bound(PerBatch::window(first..=first + length), k);
+        let found = kappa(&mut *s, epoch, &rho);
+        if epoch < first || epoch > first + length {
+            prop_assert_eq!(found, vec![1.0; k]);
+        } else {
+            prop_assert_eq!(found.iter().sum::<f64>(), 1.0);
+            let m = found.iter().position(|&kappa| kappa == 1.0).unwrap();
+            prop_assert!(rho.iter().all(|&other| other >= rho[m]));
+        }
+    }
+
+    #[test]
+    fn partial_slows_the_stronger_more((rho, _) in settings(), alpha in 0.01..2.0_f64) {
+        let mut s = bound(Partial::new(alpha, 0..1), rho.len());
+        let found = kappa(&mut *s, 0, &rho);
+        let weakest = rho.iter().copied().fold(f64::INFINITY, f64::min);
+        for (a, &kappa_a) in found.iter().enumerate() {
+            prop_assert!((0.0..=1.0).contains(&kappa_a));
+            prop_assert_eq!(kappa_a == 1.0, rho[a] == weakest);
+            for (b, &kappa_b) in found.iter().enumerate() {
+                prop_assert!(rho[a] > rho[b] || kappa_a >= kappa_b);
+            }
+        }
+    }
+}
+
+#[test]
+fn plans_hold_numbers_from_0_to_1() {
+    for bad in [-0.1, 1.1, f64::NAN, f64::INFINITY] {
+        let found = format!("found {bad}");
+        config(Plan::new([1.0, bad]), &["κ of modality 1", "[0, 1]", &found, "scheduler"]);
+    }
+    Plan::new([0.0, 1.0]).unwrap();
+}

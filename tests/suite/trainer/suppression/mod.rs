@@ -1,0 +1,4 @@
+//! What κ does to gradients, under each `Suppression`.
+
+mod skip_backward;
+mod zero_gradient;

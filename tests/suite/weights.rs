@@ -1,0 +1,93 @@
+//! Safetensors files: checked before anything changes.
+
+use std::{collections::HashMap, fs, path::Path};
+
+use g2d::weights;
+use tch::{Device, Kind, Tensor, nn, nn::VarStore};
+
+use crate::support::{assert_same, values};
+
+/// A linear layer and a batch norm.
+fn store() -> VarStore {
+    let vs = VarStore::new(Device::Cpu);
+    nn::linear(vs.root() / "fc", 3, 2, Default::default());
+    nn::batch_norm2d(vs.root() / "bn", 2, Default::default());
+    vs
+}
+
+fn read(path: &Path) -> HashMap<String, Tensor> {
+    Tensor::read_safetensors(path).unwrap().into_iter().collect()
+}
+
+fn write(path: &Path, tensors: HashMap<String, Tensor>) {
+    let tensors: Vec<_> = tensors.into_iter().collect();
+    Tensor::write_safetensors(&tensors, path).unwrap();
+}
+
+#[test]
+fn a_saved_file_loads_again_with_or_without_module() {
+    let folder = tempfile::tempdir().unwrap();
+    let (plain, parallel) = (folder.path().join("a"), folder.path().join("b"));
+    let (saved, mut loaded) = (store(), store());
+    weights::save(&saved, &plain).unwrap();
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "a part is left behind");
+    assert_eq!(read(&plain)["bn.num_batches_tracked"].kind(), Kind::Int64);
+    weights::load(&mut loaded, &plain).unwrap();
+    assert_same(&values(&saved), &values(&loaded));
+
+    let prefixed = read(&plain).into_iter().map(|(name, t)| (format!("module.{name}"), t));
+    write(&parallel, prefixed.collect());
+    let mut loaded = store();
+    weights::load(&mut loaded, &parallel).unwrap();
+    assert_same(&values(&saved), &values(&loaded));
+}
+
+#[test]
+fn what_does_not_fit_is_told_in_full_and_changes_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("weights.safetensors");
+    let mut vs = store();
+    let before = values(&vs);
+    weights::save(&store(), &path).unwrap();
+    let mut tensors = read(&path);
+    tensors.remove("fc.bias");
+    tensors.insert("fc.weight".into(), Tensor::zeros([1], (Kind::Float, Device::Cpu)));
+    tensors.insert("bn.bias".into(), Tensor::zeros([2], (Kind::Double, Device::Cpu)));
+    tensors.insert("extra".into(), Tensor::from(1.0));
+    write(&path, tensors);
+    let error = weights::load(&mut vs, &path).unwrap_err().to_string();
+    for part in [
+        "1 missing: fc.bias",
+        "1 unexpected: extra",
+        "fc.weight (here [2, 3] Float, there [1] Float)",
+        "bn.bias (here [2] Float, there [2] Double)",
+    ] {
+        assert!(error.contains(part), "{part:?} is not in {error}");
+    }
+    assert_same(&values(&vs), &before);
+
+    weights::save(&store(), &path).unwrap();
+    let whole = fs::read(&path).unwrap();
+    fs::write(&path, &whole[..whole.len() - 1]).unwrap();
+    let error = weights::load(&mut vs, &path).unwrap_err().to_string();
+    assert!(error.contains("a whole safetensors file"), "{error}");
+    assert_same(&values(&vs), &before);
+
+    let absent = weights::load(&mut vs, folder.path().join("absent")).unwrap_err();
+    assert!(absent.to_string().contains("could not read"), "{absent}");
+    let nowhere = weights::save(&vs, folder.path().join("no/folder")).unwrap_err();
+    assert!(nowhere.to_string().contains("could not write"), "{nowhere}");
+}
+
+#[test]
+fn a_failed_save_leaves_the_old_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("weights.safetensors");
+    fs::write(&path, "old").unwrap();
+    let vs = VarStore::new(Device::Cpu);
+    let complex = Tensor::zeros([2], (Kind::ComplexFloat, Device::Cpu));
+    let _ = vs.root().add("complex", complex, false);
+    weights::save(&vs, &path).unwrap_err();
+    assert_eq!(fs::read_to_string(&path).unwrap(), "old");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+}
