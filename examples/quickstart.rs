@@ -6,6 +6,7 @@ use anyhow::Result;
 use tch::{Device, Kind, Tensor, nn, nn::Module, nn::OptimizerConfig};
 // g2d: begin
 use g2d::prelude::*;
+use g2d::{loss::Classification, schedule::Sequential, teacher::FrozenModel};
 // g2d: end
 
 /// The model as it was: two encoders and a head over both.
@@ -68,10 +69,10 @@ fn main() -> Result<()> {
     let mut optimizer = nn::Sgd::default().build(&vs, 0.1)?;
 
     // g2d: begin
-    let teacher = |m: usize, name: &str| -> Result<ModuleTeacher> {
+    let teacher = |m: usize, name: &str| -> Result<FrozenModel> {
         let mut vs = nn::VarStore::new(Device::Cpu);
         let (encoder, head) = unimodal(&vs, m, &data)?;
-        Ok(ModuleTeacher::new(name, &mut vs, move |input, _train| {
+        Ok(FrozenModel::new(name, &mut vs, move |input, _train| {
             let features = encoder.forward(input).relu();
             let logits = head.forward(&features);
             (features, logits)
@@ -94,7 +95,7 @@ fn main() -> Result<()> {
             optimizer.step();
         }
         let report = trainer.end_epoch()?;
-        println!("epoch {epoch}: loss {:.3}, κ {:?}", report.total, report.kappa);
+        println!("epoch {epoch}: loss {:.3}, κ {:?}", report.terms.total, report.kappa);
     }
     Ok(())
 }

@@ -10,9 +10,12 @@ use std::{
 };
 
 use g2d::{
-    Diagnosis, EpochReport, Evidence, Measurement, Metric, Modality, Thresholds,
-    record::{Outcome, Recorder, Run, RunInfo, RunRecorder},
+    EpochReport, Modality,
+    diagnosis::{Diagnosis, Evidence, Metric, Thresholds},
+    loss::Terms,
+    record::{Outcome, Recorder, Run, RunFolder, RunInfo},
     report::Report,
+    step::Measurement,
 };
 use skip::skipped;
 use tch::Device;
@@ -22,7 +25,7 @@ const NAMES: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "chro
 /// A run as the demo records it: metrics of each head, teachers, probes, what is measured at the end.
 fn record(folder: &Path, name: &str, head: f64) -> g2d::Result<Run> {
     let modalities = Modality::list(["audio", "video"]);
-    let mut run = RunRecorder::create(folder)?;
+    let mut run = RunFolder::create(folder)?;
     let info = RunInfo::new(name, &modalities, Device::Cpu)
         .config(&serde_json::json!({"epochs": 3, "distillation": {"alpha": 0.625}}))?
         .teacher("audio", [("val_accuracy", 61.75)])
@@ -31,17 +34,19 @@ fn record(folder: &Path, name: &str, head: f64) -> g2d::Result<Run> {
         .label("shapley", "Shapley contribution to accuracy", "points");
     run.begin(&info)?;
     for epoch in 0..3 {
-        let each = |metric: &str, value: f64| Measurement::of(metric, &modalities[1], value);
+        let each = |metric: &str, value: f64| Measurement::new(metric, &modalities[1], value);
         let report = EpochReport {
             epoch,
             steps: 1,
             skipped: 0,
             unfinished: 0,
             modalities: modalities.clone(),
-            total: 1.0,
-            task: 0.5,
-            feature: vec![Some(0.25); 2],
-            logit: vec![Some(0.125); 2],
+            terms: Terms {
+                total: 1.0,
+                task: 0.5,
+                feature: vec![Some(0.25); 2],
+                logit: vec![Some(0.125); 2],
+            },
             confidence: vec![Some(0.5), Some(0.75)],
             kappa: vec![1.0, 0.0],
             measurements: vec![each("gradient_norm", 1.5), each("loss_ratio", 2.5)],
@@ -55,8 +60,8 @@ fn record(folder: &Path, name: &str, head: f64) -> g2d::Result<Run> {
     seen.heads = vec![Some(0.5725), Some(head / 100.0)];
     run.finish(&Outcome {
         scores: vec![("test_accuracy".to_owned(), 89.75)],
-        measurements: vec![Measurement::of("shapley", &modalities[0], 31.25)],
-        diagnosis: Some(Diagnosis::of(&seen, &Thresholds::default())?),
+        measurements: vec![Measurement::new("shapley", &modalities[0], 31.25)],
+        diagnosis: Some(Diagnosis::from_evidence(&seen, &Thresholds::default())?),
     })?;
     Run::read(folder)
 }

@@ -6,11 +6,17 @@ mod skip;
 use std::sync::Once;
 
 use g2d::{
-    Batch, CacheFile, CacheIdentity, CachedTeacher, Classification, Digest, Error, G2dTrainer,
-    G2dTrainerBuilder, Modality, ModalityParams, ModuleTeacher, NonFinite, NonFiniteSource,
-    Precision, Result, Sequential, Skipped, Storage, Student, Teacher,
-    checkpoint::{Checkpoints, Parts, Snapshot},
-    optim::{Optimizer, Sgd},
+    Batch, Error, G2dTrainer, Modality, ModalityParams, Result, Student, Teacher,
+    checkpoint::{RunParts, Snapshot, SnapshotFolder},
+    loss::Classification,
+    optim::{Optimizer, SgdConfig},
+    schedule::Sequential,
+    step::{NonFiniteSource, SkipCause},
+    teacher::{
+        Cached, FrozenModel,
+        cache::{self, Digest, Storage},
+    },
+    trainer::{Builder, NonFinite, Precision},
 };
 use tch::{Device, Kind, Tensor, nn, nn::Module, nn::OptimizerConfig};
 
@@ -42,22 +48,18 @@ impl TwoLinear {
         self.trainer_with(cached, |builder| builder)
     }
 
-    fn trainer_with(
-        &self,
-        cached: bool,
-        more: impl Fn(G2dTrainerBuilder) -> G2dTrainerBuilder,
-    ) -> G2dTrainer {
+    fn trainer_with(&self, cached: bool, more: impl Fn(Builder) -> Builder) -> G2dTrainer {
         let params = ModalityParams::by_name(&self.vs, &self.names).unwrap();
         let mut builder = G2dTrainer::builder(Classification::default())
             .encoders(params)
-            .scheduler(Sequential::stages([1]));
+            .scheduler(Sequential::new([1]));
         for m in 0..2 {
             let live = teacher(m, self.vs.device());
             builder = match cached {
                 false => builder.teacher(live),
                 true => {
                     let all = [Ok(batch(self.vs.device(), 0))];
-                    builder.teacher(CachedTeacher::record(&live, m, all).unwrap())
+                    builder.teacher(Cached::record(&live, m, all).unwrap())
                 }
             };
         }
@@ -93,12 +95,12 @@ fn fill(vs: &nn::VarStore, seed: f64) {
     }
 }
 
-fn teacher(m: usize, device: Device) -> ModuleTeacher {
+fn teacher(m: usize, device: Device) -> FrozenModel {
     let mut vs = nn::VarStore::new(device);
     let net = nn::linear(vs.root() / "net", INPUT, WIDTH, Default::default());
     let head = nn::linear(vs.root() / "classifier", WIDTH, CLASSES, Default::default());
     fill(&vs, 1.0 + m as f64);
-    ModuleTeacher::new(format!("m{m}"), &mut vs, move |input, _train| {
+    FrozenModel::new(format!("m{m}"), &mut vs, move |input, _train| {
         let features = net.forward(input).relu();
         let logits = head.forward(&features);
         (features, logits)
@@ -141,9 +143,9 @@ fn losses(device: Device, cached: bool) -> Vec<f64> {
                 assert_eq!(stood_still, report.plan.suppresses(m));
             }
             assert_eq!(report.plan.is_joint(), epoch == 1);
-            losses.push(report.read().unwrap().total);
+            losses.push(report.read().unwrap().terms.total);
         }
-        assert!(trainer.end_epoch().unwrap().total.is_finite());
+        assert!(trainer.end_epoch().unwrap().terms.total.is_finite());
     }
     losses
 }
@@ -205,10 +207,12 @@ fn a_batch_on_another_device_is_refused() {
 fn a_cache_file_answers_on_the_device() {
     let Some(device) = gpu() else { return };
     let folder = tempfile::tempdir().unwrap();
-    let identity = CacheIdentity::new("m0", Digest::of(["weights"]), Digest::of(["data"]));
+    let identity =
+        cache::Identity::new("m0", Digest::from_parts(["weights"]), Digest::from_parts(["data"]));
     let live = teacher(0, device);
     for storage in [Storage::Full, Storage::Half] {
-        let file = CacheFile::new(folder.path().join(format!("{storage:?}")), identity.clone());
+        let file =
+            cache::OutputFile::new(folder.path().join(format!("{storage:?}")), identity.clone());
         let all = [Ok(batch(device, 0))];
         let file = file.storage(storage).open_or_record(device, &live, 0, all).unwrap();
         let found = file.output(0, &batch(device, 0)).unwrap();
@@ -223,7 +227,7 @@ fn a_cache_file_answers_on_the_device() {
 /// The head's gradient after a window of two steps.
 fn gradient(device: Device, precision: Precision) -> Tensor {
     let student = TwoLinear::new(device);
-    let more = |builder: G2dTrainerBuilder| builder.precision(precision).accumulate(2);
+    let more = |builder: Builder| builder.precision(precision).accumulate(2);
     let mut trainer = student.trainer_with(false, more);
     for ready in [false, true] {
         let report = trainer.step(&student, &batch(device, 0)).unwrap();
@@ -253,8 +257,7 @@ fn a_bad_step_is_skipped_and_named() {
     let Some(device) = gpu() else { return };
     for precision in [Precision::Full, Precision::Fp16] {
         let student = TwoLinear::new(device);
-        let more =
-            |builder: G2dTrainerBuilder| builder.precision(precision).non_finite(NonFinite::Skip);
+        let more = |builder: Builder| builder.precision(precision).non_finite(NonFinite::Skip);
         let mut trainer = student.trainer_with(true, more);
         let good = batch(device, 0);
         let inputs: Vec<_> = good.inputs().iter().map(|x| x * f64::NAN).collect();
@@ -262,12 +265,12 @@ fn a_bad_step_is_skipped_and_named() {
         let bad = Batch::new(inputs, good.targets().shallow_clone()).with_ids(ids);
         let report = trainer.step(&student, &bad).unwrap();
         let source = NonFiniteSource::Input(student.names[0].clone());
-        assert_eq!(report.outcome.skipped(), Some(&Skipped::NonFinite(source)));
+        assert_eq!(report.outcome.skipped(), Some(&SkipCause::NonFinite(source)));
         assert!(student.vs.trainable_variables().iter().all(|t| !t.grad().defined()));
         assert!(trainer.step(&student, &good).unwrap().outcome.is_ready());
         let epoch = trainer.end_epoch().unwrap();
         assert_eq!((epoch.steps, epoch.skipped), (2, 1));
-        assert!(epoch.total.is_finite());
+        assert!(epoch.terms.total.is_finite());
     }
 }
 
@@ -293,7 +296,7 @@ fn channels_last_convolves_alike() {
         let vs = nn::VarStore::new(device);
         let conv = nn::conv2d(vs.root() / "conv", 8, 16, 3, Default::default());
         if last {
-            g2d::channels_last(&vs).unwrap();
+            g2d::weights::channels_last(&vs).unwrap();
         }
         fill(&vs, 0.3);
         let output = conv.forward(&wave(0.1, &[2, 8, 12, 12]).to_device(device));
@@ -316,7 +319,7 @@ fn missing_modalities_and_cached_confidence_are_the_processor_s() {
         assert!(report.confidence.iter().flatten().all(|rho| rho.device() == device));
         report.read().unwrap()
     });
-    assert!((values[0].total - values[1].total).abs() < 1e-4);
+    assert!((values[0].terms.total - values[1].terms.total).abs() < 1e-4);
     for (here, there) in values[0].confidence.iter().zip(&values[1].confidence) {
         assert!((here.unwrap() - there.unwrap()).abs() < 1e-6);
     }
@@ -326,13 +329,13 @@ fn missing_modalities_and_cached_confidence_are_the_processor_s() {
 /// goes on on another.
 #[test]
 fn a_run_goes_on_from_its_snapshot() {
-    let rule = Sgd { lr: 0.05, momentum: 0.9, weight_decay: 0.01, ..Default::default() };
+    let rule = SgdConfig { lr: 0.05, momentum: 0.9, weight_decay: 0.01, ..Default::default() };
     let run = |device: Device, from: Option<&Snapshot>, folder: &std::path::Path, steps: u64| {
         let mut student = TwoLinear::new(device);
         let mut trainer = student.trainer(false);
-        let mut optimizer = Optimizer::of(&student.vs, rule).build().unwrap();
+        let mut optimizer = Optimizer::builder(&student.vs, rule).build().unwrap();
         if let Some(snapshot) = from {
-            let mut parts = Parts::new(&mut trainer)
+            let mut parts = RunParts::new(&mut trainer)
                 .weights("student", &mut student.vs)
                 .optimizer("sgd", &mut optimizer);
             snapshot.load::<()>(&mut parts).unwrap();
@@ -343,8 +346,8 @@ fn a_run_goes_on_from_its_snapshot() {
             optimizer.clip_grad_norm(1.0).unwrap();
             optimizer.step().unwrap();
         }
-        let mut checkpoints = Checkpoints::open(folder).unwrap();
-        let mut parts = Parts::new(&mut trainer)
+        let mut checkpoints = SnapshotFolder::open(folder).unwrap();
+        let mut parts = RunParts::new(&mut trainer)
             .weights("student", &mut student.vs)
             .optimizer("sgd", &mut optimizer);
         let snapshot = checkpoints.save(&mut parts, &(), None).unwrap().clone();

@@ -3,9 +3,12 @@
 use std::{fs, hint::black_box};
 
 use criterion::Criterion;
-use g2d::paper::data::{
-    ClipLoader, Cremad, CropBox, LoaderOptions, LogSpectrogram, OnMissing, Order, Phase,
-    RgbPicture, Waveform,
+use g2d::{
+    data::Order,
+    paper::data::{
+        ClipLoader, Cremad, CropBox, LoaderOptions, LogSpectrogram, OnMissing, Phase, RgbPicture,
+        Waveform,
+    },
 };
 use image::{Rgb, RgbImage};
 use tch::Device;

@@ -3,7 +3,7 @@
 use criterion::Criterion;
 use g2d::{
     Modality,
-    optim::{AdamW, Optimizer, Rule, Sgd},
+    optim::{AdamWConfig, Algorithm, Optimizer, SgdConfig},
     paper::networks::{ClassifierConfig, FusionClassifier, FusionKind},
 };
 use tch::{
@@ -23,7 +23,7 @@ fn parameters() -> VarStore {
     vs
 }
 
-fn both(c: &mut Criterion, name: &str, ours: Rule, theirs: impl OptimizerConfig) {
+fn both(c: &mut Criterion, name: &str, ours: Algorithm, theirs: impl OptimizerConfig) {
     let vs = parameters();
     let mut ours = Optimizer::builder(&vs, ours).build().unwrap();
     c.bench_function(&format!("{name}/ours"), |b| b.iter(|| ours.step().unwrap()));
@@ -33,13 +33,13 @@ fn both(c: &mut Criterion, name: &str, ours: Rule, theirs: impl OptimizerConfig)
 }
 
 pub fn sgd(c: &mut Criterion) {
-    let ours = Sgd { lr: 1e-6, momentum: 0.9, weight_decay: 1e-4, ..Default::default() };
+    let ours = SgdConfig { lr: 1e-6, momentum: 0.9, weight_decay: 1e-4, ..Default::default() };
     let theirs = nn::Sgd { momentum: 0.9, dampening: 0.0, wd: 1e-4, nesterov: false };
     both(c, "sgd", ours.into(), theirs);
 }
 
 pub fn adamw(c: &mut Criterion) {
-    let ours = AdamW { lr: 1e-6, weight_decay: 1e-2, ..Default::default() };
+    let ours = AdamWConfig { lr: 1e-6, weight_decay: 1e-2, ..Default::default() };
     let theirs = nn::AdamW { beta1: 0.9, beta2: 0.999, wd: 1e-2, eps: 1e-8, amsgrad: false };
     both(c, "adamw", ours.into(), theirs);
 }

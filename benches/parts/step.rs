@@ -4,10 +4,12 @@ use std::hint::black_box;
 
 use criterion::Criterion;
 use g2d::{
-    Batch, CachedTeacher, Candidates, Classification, Confidence, G2dLoss, LossInput, Modality,
-    ModuleTeacher, Progress, Rows, Sequential, SmpScheduler, Student, Teacher, TeacherOutput,
-    TrueClassProbability,
+    Batch, G2dLoss, Modality, SmpScheduler, Student, Teacher, TeacherOutput,
+    batch::Rows,
+    loss::{self, Classification, Confidence, TrueClassProbability},
     paper::networks::{ClassifierConfig, FusionClassifier, FusionKind},
+    schedule::{Candidates, Progress, Sequential},
+    teacher::{Cached, FrozenModel},
 };
 use tch::{Device, Kind, Tensor, nn, nn::Module};
 
@@ -33,7 +35,7 @@ pub fn loss(c: &mut Criterion) {
     let logits = noise(CLASSES).set_requires_grad(true);
     let features = [0, 1].map(|_| noise(WIDTH).set_requires_grad(true));
     let (rows, targets) = ([Rows::All, Rows::All], labels());
-    let input = LossInput {
+    let input = loss::Input {
         modalities: &names,
         logits: &logits,
         features: &features,
@@ -71,7 +73,7 @@ pub fn plan(c: &mut Criterion) {
 pub fn cache(c: &mut Criterion) {
     let mut vs = nn::VarStore::new(Device::Cpu);
     let head = nn::linear(vs.root(), WIDTH, CLASSES, Default::default());
-    let live = ModuleTeacher::new("audio", &mut vs, move |input, _| {
+    let live = FrozenModel::new("audio", &mut vs, move |input, _| {
         (input.shallow_clone(), head.forward(input))
     });
     let batch = |ids: Vec<i64>| {
@@ -79,7 +81,7 @@ pub fn cache(c: &mut Criterion) {
         let input = Tensor::randn([rows, WIDTH], (Kind::Float, Device::Cpu));
         Batch::new([input], Tensor::zeros([rows], (Kind::Int64, Device::Cpu))).with_ids(ids)
     };
-    let cached = CachedTeacher::record(&live, 0, [Ok(batch((0..SAMPLES).collect()))]).unwrap();
+    let cached = Cached::record(&live, 0, [Ok(batch((0..SAMPLES).collect()))]).unwrap();
     let asked = batch((0..ROWS).map(|i| i * 397 % SAMPLES).collect());
     c.bench_function("cache/lookup", |b| b.iter(|| cached.output(0, black_box(&asked)).unwrap()));
 }

@@ -4,12 +4,15 @@ use std::{cell::RefCell, rc::Rc};
 
 use anyhow::Result;
 use g2d::{
-    Batch, CachedTeacher, Classification, G2dTrainer, Modality, Precision, Sequential,
-    SuppressedMode,
-    optim::{Optimizer, Sgd},
+    Batch, G2dTrainer, Modality,
+    loss::Classification,
+    optim::{Optimizer, SgdConfig},
     paper::networks::{
         Backbone, ClassifierConfig, FusionClassifier, Initialisation, UnimodalClassifier,
     },
+    schedule::Sequential,
+    teacher::Cached,
+    trainer::{Precision, SuppressedMode},
 };
 use tch::{Device, Kind, Tensor, nn::VarStore};
 
@@ -55,7 +58,7 @@ pub fn many(k: usize, phase: Phase) -> Result<Contestant> {
     let modalities: Vec<_> = (0..k).map(|m| (Modality::new(format!("m{m}")), 1)).collect();
     let student = FusionClassifier::new(&vs, &modalities, 10, ClassifierConfig::default())?;
     let mut optimizer =
-        Optimizer::builder(&vs, Sgd { momentum: 0.9, ..Default::default() }).build()?;
+        Optimizer::builder(&vs, SgdConfig { momentum: 0.9, ..Default::default() }).build()?;
     let input = |_| Tensor::randn([ROWS, 1, 28, 28], (Kind::Float, Device::Cpu));
     let labels = Tensor::arange(ROWS, (Kind::Int64, Device::Cpu)).remainder(10);
     let batch = Batch::new((0..k).map(input).collect::<Vec<_>>(), labels)
@@ -67,7 +70,7 @@ pub fn many(k: usize, phase: Phase) -> Result<Contestant> {
         let (backbone, init) = (Backbone::Compact, Initialisation::Tch);
         let net = UnimodalClassifier::new(&own, 1, 10, backbone, init)?;
         let live = net.into_teacher(name.clone(), &mut own);
-        builder = builder.teacher(CachedTeacher::record(&live, m, [batch.to_device(Device::Cpu)])?);
+        builder = builder.teacher(Cached::record(&live, m, [batch.to_device(Device::Cpu)])?);
     }
     if phase == Phase::Suppressed {
         builder = builder.scheduler(Sequential::new([1]));

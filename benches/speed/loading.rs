@@ -4,8 +4,10 @@ use std::{cell::RefCell, f32::consts::TAU, fs, path::Path, rc::Rc, time::Instant
 
 use anyhow::Result;
 use g2d::{
-    Batch, Precision, Student, SuppressedMode,
-    paper::data::{ClipLoader, Cremad, LoaderOptions, OnMissing, Order, Phase as Purpose},
+    Batch, Student,
+    data::Order,
+    paper::data::{ClipLoader, Cremad, LoaderOptions, OnMissing, Phase as Purpose},
+    trainer::{Precision, SuppressedMode},
 };
 use image::{Rgb, RgbImage};
 use rand::{SeedableRng, rngs::StdRng};

@@ -3,7 +3,7 @@
 use std::{cell::RefCell, fs, process::Command, rc::Rc, str::FromStr};
 
 use anyhow::{Context, Result, bail, ensure};
-use g2d::{Precision, SuppressedMode};
+use g2d::trainer::{Precision, SuppressedMode};
 
 use crate::{
     growth,

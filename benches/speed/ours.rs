@@ -3,7 +3,12 @@
 use std::{cell::RefCell, rc::Rc};
 
 use anyhow::Result;
-use g2d::{Classification, G2dTrainer, Precision, Sequential, Student, SuppressedMode, Teacher};
+use g2d::{
+    G2dTrainer, Student, Teacher,
+    loss::Classification,
+    schedule::Sequential,
+    trainer::{Precision, SuppressedMode},
+};
 use tch::Reduction;
 
 use crate::{

@@ -2,12 +2,13 @@
 
 use anyhow::Result;
 use g2d::{
-    Batch, CachedTeacher, Modality, Teacher,
-    optim::{Optimizer, Sgd},
+    Batch, Modality, Teacher,
+    optim::{Optimizer, SgdConfig},
     paper::networks::{
         Backbone, ClassifierConfig, FusionClassifier, FusionKind, Initialisation,
         UnimodalClassifier, UnimodalTeacher,
     },
+    teacher::Cached,
 };
 use tch::{Device, Kind, Tensor, nn::VarStore};
 
@@ -38,7 +39,7 @@ pub struct Setting {
     pub batches: Vec<Batch>,
     /// In which layout student and teachers are.
     channels_last: bool,
-    cached: Vec<CachedTeacher>,
+    cached: Vec<Cached>,
     next: usize,
 }
 
@@ -50,16 +51,16 @@ impl Setting {
         let config = ClassifierConfig::authors(FusionKind::Late);
         let student = FusionClassifier::new(&vs, &modalities, CLASSES, config)?;
         if channels_last {
-            g2d::channels_last(&vs)?;
+            g2d::weights::channels_last(&vs)?;
         }
-        let rule = Sgd { lr: 1e-3, momentum: 0.9, weight_decay: 1e-4, ..Default::default() };
+        let rule = SgdConfig { lr: 1e-3, momentum: 0.9, weight_decay: 1e-4, ..Default::default() };
         let optimizer = Optimizer::builder(&vs, rule).build()?;
         let teachers = [teacher(0, channels_last)?, teacher(1, channels_last)?];
         let batches = (0..BATCHES).map(|i| batch(shape, i, &teachers[0]));
         let batches = batches.collect::<Result<Vec<_>>>()?;
         let record = |(m, teacher): (usize, &UnimodalTeacher)| {
             let all = batches.iter().map(|batch| batch.to_device(Device::Cpu));
-            CachedTeacher::record(teacher, m, all)
+            Cached::record(teacher, m, all)
         };
         let cached = teachers.iter().enumerate().map(record).collect::<g2d::Result<_>>()?;
         Ok(Self { vs, student, optimizer, batches, channels_last, cached, next: 0 })
@@ -73,7 +74,7 @@ impl Setting {
 
     /// Teachers that have answered already.
     pub fn cached(&self) -> Vec<Box<dyn Teacher>> {
-        let share = |cached: &CachedTeacher| Box::new(cached.share()) as Box<dyn Teacher>;
+        let share = |cached: &Cached| Box::new(cached.share()) as Box<dyn Teacher>;
         self.cached.iter().map(share).collect()
     }
 
@@ -107,7 +108,7 @@ fn teacher(m: usize, channels_last: bool) -> Result<UnimodalTeacher> {
     let (backbone, init) = (Backbone::ResNet18, Initialisation::Authors);
     let net = UnimodalClassifier::new(&vs, CHANNELS[m], CLASSES, backbone, init)?;
     if channels_last {
-        g2d::channels_last(&vs)?;
+        g2d::weights::channels_last(&vs)?;
     }
     Ok(net.into_folded_teacher(NAMES[m], &mut vs))
 }

@@ -4,9 +4,11 @@ use std::time::Instant;
 
 use anyhow::Result;
 use g2d::{
-    Batch, CachedTeacher, Classification, G2dTrainer, Modality, ModalityParams, ModuleTeacher,
-    Sequential, Student, Teacher, TeacherOutput,
-    optim::{Optimizer, Sgd},
+    Batch, G2dTrainer, Modality, ModalityParams, Student, Teacher, TeacherOutput,
+    loss::Classification,
+    optim::{Optimizer, SgdConfig},
+    schedule::Sequential,
+    teacher::{Cached, FrozenModel},
 };
 use tch::{
     Device, Kind, Reduction, Tensor,
@@ -50,7 +52,7 @@ pub fn microseconds(k: usize, phase: Phase, steps: usize) -> Result<[f64; 2]> {
     let encoders = names.iter().map(|name| linear(name.name(), WIDTH, WIDTH)).collect();
     let student = Tiny { encoders, head: linear("head", WIDTH * k as i64, CLASSES), names };
     let mut optimizer =
-        Optimizer::builder(&vs, Sgd { momentum: 0.9, ..Default::default() }).build()?;
+        Optimizer::builder(&vs, SgdConfig { momentum: 0.9, ..Default::default() }).build()?;
     let options = (Kind::Float, Device::Cpu);
     let inputs: Vec<_> = (0..k).map(|_| Tensor::randn([ROWS, WIDTH], options)).collect();
     let labels = Tensor::arange(ROWS, (Kind::Int64, Device::Cpu)).remainder(CLASSES);
@@ -65,11 +67,11 @@ pub fn microseconds(k: usize, phase: Phase, steps: usize) -> Result<[f64; 2]> {
     for (m, name) in student.names.iter().enumerate() {
         let mut own = nn::VarStore::new(Device::Cpu);
         let head = nn::linear(own.root(), WIDTH, CLASSES, Default::default());
-        let live = ModuleTeacher::new(name.clone(), &mut own, move |input, _| {
+        let live = FrozenModel::new(name.clone(), &mut own, move |input, _| {
             (input.shallow_clone(), head.forward(input))
         });
         let all = [batch.to_device(Device::Cpu)];
-        let cached = CachedTeacher::record(&live, m, all)?;
+        let cached = Cached::record(&live, m, all)?;
         answers.push(cached.output(m, &batch)?);
         builder = builder.teacher(cached);
     }

@@ -4,7 +4,7 @@ use std::{path::Path, sync::Arc};
 
 use anyhow::Result;
 use g2d::{
-    Modality, UnimodalModel,
+    Modality,
     paper::{
         data::{
             AvMnist, Cache, ClipLoader, Clips, Cremad, GroupShares, LoaderOptions, OnMissing,
@@ -12,6 +12,7 @@ use g2d::{
         },
         networks::{ClassifierConfig, FusionClassifier, UnimodalClassifier},
     },
+    teacher::UnimodalModel,
 };
 use rand::{SeedableRng, rngs::StdRng};
 use tch::nn::VarStore;

@@ -4,9 +4,12 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 use g2d::{
-    Distillation, FeatureReduction, Keep, PerModality, Ranking,
-    optim::{LrSchedule, Sgd},
+    PerModality,
+    loss::{Distillation, FeatureReduction},
+    optim::{LrSchedule, SgdConfig},
     paper::networks::{Backbone, ClassifierConfig, FusionKind, Initialisation},
+    schedule::Ranking,
+    trainer::KeepWeights,
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -55,8 +58,8 @@ pub struct Overrides {
     #[arg(long, value_parser = named::<Initialisation>)]
     init: Option<Initialisation>,
     /// The epoch whose weights a teacher keeps: last, or best on validation data
-    #[arg(long, value_parser = named::<Keep>)]
-    teacher: Option<Keep>,
+    #[arg(long, value_parser = named::<KeepWeights>)]
+    teacher: Option<KeepWeights>,
     /// τ_1: epochs in which encoders are suppressed or modulated
     #[arg(long, value_name = "EPOCHS")]
     stage: Option<u64>,
@@ -106,7 +109,7 @@ pub struct Settings {
     backbone: Backbone,
     fusion: FusionKind,
     init: Initialisation,
-    teacher: Keep,
+    teacher: KeepWeights,
     stage: u64,
     suppression: HowSuppressed,
     partial_alpha: f64,
@@ -137,7 +140,7 @@ impl Overrides {
             backbone: Backbone::Compact,
             fusion: FusionKind::Late,
             init: Initialisation::Authors,
-            teacher: Keep::Last,
+            teacher: KeepWeights::Last,
             stage: epochs / 2,
             suppression: HowSuppressed::SkipBackward,
             partial_alpha: 1.0,
@@ -160,7 +163,7 @@ impl Overrides {
             backbone: Backbone::ResNet18,
             fusion: FusionKind::Late,
             init: Initialisation::Authors,
-            teacher: Keep::Best,
+            teacher: KeepWeights::Best,
             stage: 151, // modulation_starts 0 to modulation_ends 150, both included
             suppression: HowSuppressed::SkipBackward,
             partial_alpha: 1.0,
@@ -281,7 +284,7 @@ impl Settings {
         let recipe = Recipe {
             epochs: self.epochs,
             batch_size: self.batch_size,
-            rule: Sgd { lr, momentum, weight_decay, ..Default::default() },
+            rule: SgdConfig { lr, momentum, weight_decay, ..Default::default() },
             lr: LrSchedule::step(self.lr_step, self.lr_gamma),
             keep: self.teacher,
             schedule: Schedule {

@@ -1,6 +1,6 @@
 //! Makes the report of a recorded run, or of several side by side.
 //!
-//! `cargo run --example report -- RUN_DIR…` reads run folders, as `g2d::record::RunRecorder` writes
+//! `cargo run --example report -- RUN_DIR…` reads run folders, as `g2d::record::RunFolder` writes
 //! them, and writes `report.html` and `plots/` (SVG and PNG). With `--smoke` it first records a tiny
 //! run of its own.
 

@@ -4,11 +4,19 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
 use g2d::{
-    ConfidenceRatio, Diagnosis, Evidence, GradientNorm, Metric, Thresholds, evaluate,
+    diagnosis::{Diagnosis, Evidence, Metric, Thresholds},
+    evaluate,
     metrics::accuracy,
-    optim::{Optimizer, Sgd},
+    optim::{Optimizer, SgdConfig},
     prelude::*,
-    record::{CsvRecorder, Outcome, Recorders, RunInfo, RunRecorder, TensorBoard},
+    probe::{ConfidenceRatio, GradientNorm},
+    record::{Csv, Outcome, Recorders, RunFolder, RunInfo, TensorBoard},
+};
+use g2d::{
+    loss::Classification,
+    schedule::{Joint, Sequential},
+    teacher::FrozenModel,
+    trainer::UnimodalTrainer,
 };
 use tch::{Device, Kind, Tensor, nn, nn::Module};
 
@@ -62,7 +70,8 @@ pub fn record(folder: &Path) -> Result<Vec<PathBuf>> {
 fn run(folder: &Path, name: &str, stage: u64, train: &[Sample], val: &[Sample]) -> Result<PathBuf> {
     let vs = nn::VarStore::new(Device::Cpu);
     let model = Model::new(&vs);
-    let mut optimizer = Optimizer::builder(&vs, Sgd { lr: 0.05, ..Default::default() }).build()?;
+    let mut optimizer =
+        Optimizer::builder(&vs, SgdConfig { lr: 0.05, ..Default::default() }).build()?;
     let encoders = || ModalityParams::by_name(&vs, model.modalities());
     let mut info = RunInfo::new(name, model.modalities(), Device::Cpu)
         .config(&serde_json::json!({"epochs": EPOCHS, "stage": stage, "optimizer": {"name": "sgd", "lr": 0.05}}))?
@@ -84,8 +93,8 @@ fn run(folder: &Path, name: &str, stage: u64, train: &[Sample], val: &[Sample]) 
     let mut trainer = builder.build(&model)?;
 
     let mut recorders = Recorders::new()
-        .with(RunRecorder::create(folder)?)
-        .with(CsvRecorder::create(folder.join("epochs.csv"))?)
+        .with(RunFolder::create(folder)?)
+        .with(Csv::create(folder.join("epochs.csv"))?)
         .with(TensorBoard::create(folder.join("tensorboard"))?);
     recorders.begin(&info);
     let (mut last, mut reports) = (Vec::new(), Vec::new());
@@ -128,7 +137,7 @@ fn teacher(
     modality: &Modality,
     train: &[Sample],
     val: &[Sample],
-) -> Result<(ModuleTeacher, f64)> {
+) -> Result<(FrozenModel, f64)> {
     let mut vs = nn::VarStore::new(Device::Cpu);
     let encoder = nn::linear(vs.root() / "encoder", 16, 8, Default::default());
     let head = nn::linear(vs.root() / "head", 8, CLASSES, Default::default());
@@ -138,12 +147,12 @@ fn teacher(
         (features, logits)
     };
     let batches = |set: &[Sample]| set.iter().map(|(x, y)| Ok(batch(x, y))).collect::<Vec<_>>();
-    let rule = Sgd { lr: 0.1, ..Default::default() };
+    let rule = SgdConfig { lr: 0.1, ..Default::default() };
     let taught = UnimodalTrainer::new(modality.clone(), m, Classification::default(), rule)
         .epochs(5)
         .score(accuracy)
         .train(&model, &vs, |_epoch| batches(train), || batches(val))?;
-    Ok((ModuleTeacher::new(modality.clone(), &mut vs, model), 100.0 * taught.score))
+    Ok((FrozenModel::new(modality.clone(), &mut vs, model), 100.0 * taught.score))
 }
 
 type Sample = ([Tensor; 2], Tensor);

@@ -3,8 +3,12 @@
 use std::fmt;
 
 use g2d::{
-    Distillation, GradientModulation, GradientScope, Joint, Partial, PerBatch, Ranking, Sequential,
-    SmpScheduler, Suppression, paper::baselines::Ogm,
+    SmpScheduler,
+    loss::Distillation,
+    modulation::Modulate,
+    paper::baselines::Ogm,
+    schedule::{Joint, Partial, PerBatch, Ranking, Sequential},
+    trainer::{GradientScope, Suppression},
 };
 use serde::{Deserialize, Serialize};
 
@@ -137,7 +141,7 @@ impl Method {
     }
 
     /// What changes gradients after backward, if anything does.
-    pub fn modulation(self, schedule: &Schedule, seed: u64) -> Option<Box<dyn GradientModulation>> {
+    pub fn modulation(self, schedule: &Schedule, seed: u64) -> Option<Box<dyn Modulate>> {
         let last = schedule.stages.iter().sum::<u64>().checked_sub(1)?;
         let ogm = || Ogm::new(schedule.ogm_alpha, 0..=last);
         match self {

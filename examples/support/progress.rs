@@ -37,7 +37,7 @@ pub struct Bar {
 impl Bar {
     pub fn epoch(&mut self, report: &EpochReport, metrics: &[(String, f64)]) {
         self.bar.epoch(report, metrics);
-        self.line(report.total, metrics);
+        self.line(report.terms.total, metrics);
     }
 
     pub fn plain_epoch(&mut self, loss: f64, metrics: &[(String, f64)]) {

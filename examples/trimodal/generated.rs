@@ -11,7 +11,8 @@
 use anyhow::Result;
 use g2d::{
     Modality,
-    paper::data::{FeatureShape, Features, InMemory, Sequences},
+    data::InMemory,
+    paper::data::{FeatureShape, Features, Sequences},
 };
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use tch::Tensor;

@@ -18,8 +18,9 @@ use anyhow::{Context, Result};
 use clap::{CommandFactory, FromArgMatches, Parser};
 use g2d::{
     Modality,
+    data::InMemory,
     paper::{
-        data::{FeatureShape, Features, InMemory, TargetScale, TargetScaler},
+        data::{FeatureShape, Features, TargetScale, TargetScaler},
         networks::{EncoderConfig, MixedConfig, MixedFusion, MlpConfig, SequenceConfig},
     },
 };

@@ -2,7 +2,7 @@
 //!
 //! - [`Optimizer`]: steps the parameters of one or more `VarStore`s, in groups, with libtorch's fused
 //!   kernels.
-//! - [`SgdConfig`], [`AdamConfig`], [`AdamWConfig`]: the rules, as in PyTorch; [`OptimizerConfig`] is one of them, as a settings
+//! - [`SgdConfig`], [`AdamConfig`], [`AdamWConfig`]: the rules, as in PyTorch; [`Algorithm`] is one of them, as a settings
 //!   file names it.
 //! - [`LrSchedule`]: step, cosine, warm-up.
 //!
@@ -16,5 +16,5 @@ mod saved;
 mod schedule;
 
 pub use optimizer::{Builder, Optimizer};
-pub use rule::{AdamConfig, AdamWConfig, OptimizerConfig, SgdConfig};
+pub use rule::{AdamConfig, AdamWConfig, Algorithm, SgdConfig};
 pub use schedule::{Decay, LrSchedule};

@@ -2,7 +2,7 @@
 
 use tch::{Device, Kind, TchError, Tensor};
 
-use super::OptimizerConfig;
+use super::Algorithm;
 use crate::error::{Error, Result};
 
 /// A parameter, and what its rule remembers of it.
@@ -25,7 +25,7 @@ impl Parameter {
     }
 
     /// Makes what the rule will remember: zeros, and 0 steps.
-    pub fn begin(&mut self, rule: &OptimizerConfig) -> Result<()> {
+    pub fn begin(&mut self, rule: &Algorithm) -> Result<()> {
         let made = slots(rule).iter().map(|slot| self.zeros(slot));
         let made = made.collect::<std::result::Result<_, _>>();
         self.moments = made.map_err(|e| Error::torch("make an optimizer's moments", e))?;
@@ -61,15 +61,15 @@ impl Parameter {
 pub(super) const STEP: &str = "step";
 
 /// The names of what a rule remembers of each parameter; PyTorch's.
-pub(super) fn slots(rule: &OptimizerConfig) -> &'static [&'static str] {
+pub(super) fn slots(rule: &Algorithm) -> &'static [&'static str] {
     match rule {
-        OptimizerConfig::Sgd(sgd) if sgd.momentum == 0.0 => &[],
-        OptimizerConfig::Sgd(_) => &["momentum_buffer"],
-        OptimizerConfig::Adam(super::AdamConfig { amsgrad: false, .. })
-        | OptimizerConfig::AdamW(super::AdamWConfig { amsgrad: false, .. }) => {
+        Algorithm::Sgd(sgd) if sgd.momentum == 0.0 => &[],
+        Algorithm::Sgd(_) => &["momentum_buffer"],
+        Algorithm::Adam(super::AdamConfig { amsgrad: false, .. })
+        | Algorithm::AdamW(super::AdamWConfig { amsgrad: false, .. }) => {
             &["exp_avg", "exp_avg_sq", STEP]
         }
-        OptimizerConfig::Adam(_) | OptimizerConfig::AdamW(_) => {
+        Algorithm::Adam(_) | Algorithm::AdamW(_) => {
             &["exp_avg", "exp_avg_sq", STEP, "max_exp_avg_sq"]
         }
     }

@@ -5,7 +5,7 @@ use std::fmt;
 use tch::{Tensor, nn::VarStore};
 
 use super::{
-    AdamConfig, AdamWConfig, OptimizerConfig, SgdConfig,
+    AdamConfig, AdamWConfig, Algorithm, SgdConfig,
     moments::{Parameter, slots},
 };
 use crate::{
@@ -58,7 +58,7 @@ pub struct Optimizer {
 /// Parameters that one rule steps.
 pub(super) struct Group {
     pub name: String,
-    pub rule: OptimizerConfig,
+    pub rule: Algorithm,
     pub parameters: Vec<Parameter>,
 }
 
@@ -69,7 +69,7 @@ const REST: &str = "";
 #[must_use = "a builder does nothing until `build`"]
 pub struct Builder {
     variables: Variables,
-    groups: Vec<(String, OptimizerConfig)>,
+    groups: Vec<(String, Algorithm)>,
 }
 
 impl Optimizer {
@@ -77,7 +77,7 @@ impl Optimizer {
     ///
     /// Parameters are those that are there now: make the model first. Frozen ones are taken too, and
     /// step once they are unfrozen.
-    pub fn builder(vs: &VarStore, rule: impl Into<OptimizerConfig>) -> Builder {
+    pub fn builder(vs: &VarStore, rule: impl Into<Algorithm>) -> Builder {
         let groups = vec![(REST.to_owned(), rule.into())];
         Builder { variables: Variables::new(vs), groups }
     }
@@ -134,7 +134,7 @@ impl Optimizer {
 
 impl Builder {
     /// Steps the parameters under `path` (whole components, joined by '.') by a rule of their own.
-    pub fn group(mut self, path: impl Into<String>, rule: impl Into<OptimizerConfig>) -> Self {
+    pub fn group(mut self, path: impl Into<String>, rule: impl Into<Algorithm>) -> Self {
         self.groups.push((path.into(), rule.into()));
         self
     }
@@ -204,16 +204,16 @@ impl Group {
             }
         }
         match self.rule {
-            OptimizerConfig::Sgd(rule) => {
+            Algorithm::Sgd(rule) => {
                 sgd(&rule, factor, &fresh, true)?;
                 sgd(&rule, factor, &known, false)
             }
-            OptimizerConfig::Adam(AdamConfig { lr, betas, eps, weight_decay, amsgrad: _ }) => {
+            Algorithm::Adam(AdamConfig { lr, betas, eps, weight_decay, amsgrad: _ }) => {
                 fresh.append(&mut known);
                 let lr = lr * factor;
                 adam(&fresh, AdamNumbers { lr, betas, weight_decay, eps, decoupled: false })
             }
-            OptimizerConfig::AdamW(AdamWConfig { lr, betas, eps, weight_decay, amsgrad: _ }) => {
+            Algorithm::AdamW(AdamWConfig { lr, betas, eps, weight_decay, amsgrad: _ }) => {
                 fresh.append(&mut known);
                 let lr = lr * factor;
                 adam(&fresh, AdamNumbers { lr, betas, weight_decay, eps, decoupled: true })

@@ -95,7 +95,7 @@ impl Default for AdamWConfig {
 /// ```
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
-pub enum OptimizerConfig {
+pub enum Algorithm {
     /// [`SgdConfig`].
     Sgd(SgdConfig),
     /// [`AdamConfig`].
@@ -104,25 +104,25 @@ pub enum OptimizerConfig {
     AdamW(AdamWConfig),
 }
 
-impl From<SgdConfig> for OptimizerConfig {
+impl From<SgdConfig> for Algorithm {
     fn from(rule: SgdConfig) -> Self {
         Self::Sgd(rule)
     }
 }
 
-impl From<AdamConfig> for OptimizerConfig {
+impl From<AdamConfig> for Algorithm {
     fn from(rule: AdamConfig) -> Self {
         Self::Adam(rule)
     }
 }
 
-impl From<AdamWConfig> for OptimizerConfig {
+impl From<AdamWConfig> for Algorithm {
     fn from(rule: AdamWConfig) -> Self {
         Self::AdamW(rule)
     }
 }
 
-impl OptimizerConfig {
+impl Algorithm {
     /// Its name in files.
     pub(super) fn name(&self) -> &'static str {
         match self {

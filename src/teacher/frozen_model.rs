@@ -30,11 +30,20 @@ pub struct FrozenModel {
 }
 
 impl FrozenModel {
-    /// Freezes `vs`, which holds the parameters of `model`: a closure
-    /// `|input, train| (features, logits)`, or another [`UnimodalModel`].
+    /// Freezes `vs` and wraps `forward(input [B, …], train) -> (features [B, d], logits [B, C])`, whose
+    /// parameters `vs` holds.
     ///
     /// The teacher always passes `train = false`: pass it on to every `forward_t`.
     pub fn new(
+        modality: impl Into<Modality>,
+        vs: &mut VarStore,
+        forward: impl Fn(&Tensor, bool) -> (Tensor, Tensor) + Send + 'static,
+    ) -> Self {
+        Self::from_model(modality, vs, forward)
+    }
+
+    /// Freezes `vs` and wraps `model`, whose parameters `vs` holds.
+    pub fn from_model(
         modality: impl Into<Modality>,
         vs: &mut VarStore,
         model: impl UnimodalModel + Send + 'static,

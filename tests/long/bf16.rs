@@ -1,11 +1,16 @@
 //! bf16 trains to fp32's result on the demo's data.
 
 use g2d::{
-    CachedTeacher, Classification, G2dTrainer, Precision, Sequential, Teacher,
+    G2dTrainer, Teacher,
+    data::{InMemory, Order},
+    loss::Classification,
     paper::{
-        data::{AvMnist, InMemory, Order},
+        data::AvMnist,
         networks::{ClassifierConfig, FusionClassifier, UnimodalClassifier},
     },
+    schedule::Sequential,
+    teacher::Cached,
+    trainer::Precision,
 };
 use rand::{SeedableRng, rngs::StdRng};
 use tch::{Device, nn, nn::OptimizerConfig};
@@ -26,7 +31,7 @@ fn lr(epoch: u64) -> f64 {
     if epoch < EPOCHS * 2 / 3 { 0.01 } else { 0.001 }
 }
 
-fn teacher(set: &AvMnist, m: usize, seed: u64) -> CachedTeacher {
+fn teacher(set: &AvMnist, m: usize, seed: u64) -> Cached {
     tch::manual_seed(seed as i64 + 1000 * (m as i64 + 1));
     let mut vs = nn::VarStore::new(Device::Cpu);
     let config = ClassifierConfig::default();
@@ -43,11 +48,11 @@ fn teacher(set: &AvMnist, m: usize, seed: u64) -> CachedTeacher {
     }
     let teacher = net.into_teacher(set.train.modalities()[m].clone(), &mut vs);
     let stored = set.train.batches(BATCH, Order::Stored, Device::Cpu);
-    CachedTeacher::record(&teacher as &dyn Teacher, m, stored).unwrap()
+    Cached::record(&teacher as &dyn Teacher, m, stored).unwrap()
 }
 
 /// Test accuracy in percent of G²D with SMP.
-fn student(set: &AvMnist, teachers: &[CachedTeacher], seed: u64, precision: Precision) -> f64 {
+fn student(set: &AvMnist, teachers: &[Cached], seed: u64, precision: Precision) -> f64 {
     tch::manual_seed(seed as i64);
     let vs = nn::VarStore::new(Device::Cpu);
     let channels: Vec<_> = set.train.modalities().iter().map(|m| (m.clone(), 1)).collect();
@@ -55,7 +60,7 @@ fn student(set: &AvMnist, teachers: &[CachedTeacher], seed: u64, precision: Prec
     let student = FusionClassifier::new(&vs, &channels, AvMnist::CLASSES, config).unwrap();
     let builder = G2dTrainer::builder(Classification::default())
         .encoders(student.encoder_params(&vs).unwrap())
-        .scheduler(Sequential::stages([EPOCHS / 2]))
+        .scheduler(Sequential::new([EPOCHS / 2]))
         .precision(precision);
     let builder =
         teachers.iter().fold(builder, |builder, teacher| builder.teacher(teacher.share()));

@@ -9,14 +9,22 @@
 use std::{fs, path::Path};
 
 use g2d::{
-    Batch, CacheFile, CacheIdentity, CachedTeacher, Classification, ConfidenceRatio, Digest,
-    G2dTrainer, GradientCosine, GradientNorm, HeadAccuracy, LinearProbe, LossRatio, Modality,
-    ModalityGap, ModalityParams, ModuleTeacher, NonFinite, Precision, Result, Sequential, Shapley,
-    Storage, Student, StudentConfidence, TeacherCka, UpdateRatio, evaluate,
-    record::{
-        ConsoleProgress, CsvRecorder, JsonlRecorder, Outcome, Recorders, RunInfo, RunRecorder,
-        TensorBoard,
+    Batch, G2dTrainer, Modality, ModalityParams, Result, Student, evaluate,
+    loss::Classification,
+    probe::{
+        ConfidenceRatio, GradientCosine, GradientNorm, HeadAccuracy, LossRatio, ModalityGap,
+        StudentConfidence, TeacherCka, UpdateRatio,
+        held_out::{LinearProbe, Shapley},
     },
+    record::{
+        ConsoleProgress, Csv, JsonLines, Outcome, Recorders, RunFolder, RunInfo, TensorBoard,
+    },
+    schedule::Sequential,
+    teacher::{
+        Cached, FrozenModel,
+        cache::{self, Digest, Storage},
+    },
+    trainer::{NonFinite, Precision},
 };
 use tch::{Device, Kind, Tensor, nn, nn::ModuleT, nn::OptimizerConfig};
 
@@ -82,11 +90,11 @@ impl Student for Tiny {
     }
 }
 
-fn teacher(name: &str) -> ModuleTeacher {
+fn teacher(name: &str) -> FrozenModel {
     let mut vs = nn::VarStore::new(Device::Cpu);
     let net = nn::linear(vs.root() / "net", 25, WIDTH, Default::default());
     let head = nn::linear(vs.root() / "head", WIDTH, CLASSES, Default::default());
-    ModuleTeacher::new(name, &mut vs, move |input, _| {
+    FrozenModel::new(name, &mut vs, move |input, _| {
         let features = input.flatten(1, -1).apply(&net).relu();
         let logits = features.apply(&head);
         (features, logits)
@@ -138,9 +146,13 @@ impl Run {
         let vs = nn::VarStore::new(Device::Cpu);
         let student = Tiny::new(&vs);
         let all = || data.iter().map(|batch| Ok(copy(batch)));
-        let in_memory = CachedTeacher::record(&teacher("b"), 1, all()).unwrap();
-        let identity = CacheIdentity::new("c", Digest::of(["weights"]), Digest::of(["data"]));
-        let on_disk = CacheFile::new(folder.join("c.safetensors"), identity)
+        let in_memory = Cached::record(&teacher("b"), 1, all()).unwrap();
+        let identity = cache::Identity::new(
+            "c",
+            Digest::from_parts(["weights"]),
+            Digest::from_parts(["data"]),
+        );
+        let on_disk = cache::OutputFile::new(folder.join("c.safetensors"), identity)
             .storage(Storage::Half)
             .open_or_record(Device::Cpu, &teacher("c"), 2, all())
             .unwrap();
@@ -150,7 +162,7 @@ impl Run {
             .teacher(teacher("a"))
             .teacher(in_memory)
             .teacher(on_disk)
-            .scheduler(Sequential::stages([epochs / 4, epochs / 4]))
+            .scheduler(Sequential::new([epochs / 4, epochs / 4]))
             .precision(precision)
             .accumulate(2)
             .non_finite(NonFinite::Skip)
@@ -166,9 +178,9 @@ impl Run {
             .build(&student)
             .unwrap();
         let mut recorders = Recorders::new()
-            .with(CsvRecorder::create(folder.join("run.csv")).unwrap())
-            .with(JsonlRecorder::create(folder.join("run.jsonl")).unwrap())
-            .with(RunRecorder::create(folder.join("run")).unwrap())
+            .with(Csv::create(folder.join("run.csv")).unwrap())
+            .with(JsonLines::create(folder.join("run.jsonl")).unwrap())
+            .with(RunFolder::create(folder.join("run")).unwrap())
             .with(TensorBoard::create(folder.join("events")).unwrap())
             .with(ConsoleProgress::new("soak", epochs));
         recorders.begin(&RunInfo::new("soak", student.modalities(), Device::Cpu));

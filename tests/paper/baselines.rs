@@ -3,12 +3,16 @@
 use std::{cell::Cell, rc::Rc};
 
 use g2d::{
-    Batch, Candidates, Classification, Distillation, G2dTrainer, GradientModulation, GradientScope,
-    Modality, Plan, Progress, Result, SeenGradients, SmpScheduler, Student,
+    Batch, G2dTrainer, Modality, Result, SmpScheduler, Student,
+    loss::{Classification, Distillation},
+    modulation::Modulate,
     paper::{
         baselines::Ogm,
         networks::{ClassifierConfig, FusionClassifier, FusionKind},
     },
+    schedule::{Candidates, Plan, Progress},
+    step::Observation,
+    trainer::GradientScope,
 };
 use tch::{Device, Kind, Tensor, nn::VarStore};
 
@@ -44,7 +48,7 @@ fn setup(k: usize) -> Setup {
 impl Setup {
     fn trainer(
         &self,
-        configure: impl FnOnce(g2d::G2dTrainerBuilder) -> g2d::G2dTrainerBuilder,
+        configure: impl FnOnce(g2d::trainer::Builder) -> g2d::trainer::Builder,
     ) -> Result<G2dTrainer> {
         let params = self.student.encoder_params(&self.vs)?;
         let loss = Classification::new(Distillation::none());
@@ -54,7 +58,7 @@ impl Setup {
     /// κ of one step and every gradient after it, by name.
     fn step(
         &self,
-        configure: impl FnOnce(g2d::G2dTrainerBuilder) -> g2d::G2dTrainerBuilder,
+        configure: impl FnOnce(g2d::trainer::Builder) -> g2d::trainer::Builder,
     ) -> (Vec<f64>, Vec<(String, Tensor)>) {
         let report = self.trainer(configure).unwrap().step(&self.student, &self.batch).unwrap();
         let mut gradients: Vec<_> = self
@@ -207,12 +211,12 @@ impl SmpScheduler for Halves {
 /// Claims factors; counts its calls.
 struct Claims(Vec<f64>, Rc<Cell<u32>>);
 
-impl GradientModulation for Claims {
+impl Modulate for Claims {
     fn bind(&mut self, modalities: &[Modality]) -> Result<()> {
         assert_eq!(modalities.len(), 2);
         Ok(())
     }
-    fn modulate(&mut self, seen: &SeenGradients<'_>) -> Result<Option<Vec<f64>>> {
+    fn modulate(&mut self, seen: &Observation<'_>) -> Result<Option<Vec<f64>>> {
         self.1.set(self.1.get() + 1);
         assert_eq!(seen.plan.kappa(), [0.5, 0.5]);
         assert!(!seen.logits.requires_grad() && !seen.unimodal_logits(1)?.requires_grad());

@@ -1,6 +1,6 @@
 //! Flags of missing modalities that fit no batch.
 
-use g2d::{Batch, Classification, Error, evaluate};
+use g2d::{Batch, Error, evaluate, loss::Classification};
 
 use crate::support::{Tiny, assert_same, gradients, mismatch, values};
 
@@ -26,7 +26,7 @@ fn flags_are_one_a_sample() {
     refuses(&["flags of modality \"m0\"", "found 4"], |batch| batch.with_present(0, [true; 4]));
     let student = Tiny::linear(2);
     let batch = student.batch(3, 0.0).with_present(1, [true]);
-    let found = g2d::CachedTeacher::record(&student.teacher(1, 4).0, 1, [Ok(batch)]);
+    let found = g2d::teacher::Cached::record(&student.teacher(1, 4).0, 1, [Ok(batch)]);
     mismatch(found, &["flags", "3, one a sample", "found 1"]);
 }
 

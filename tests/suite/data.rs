@@ -1,7 +1,7 @@
 //! Samples in memory, cut into batches.
 
 use g2d::Modality;
-use g2d::paper::data::{InMemory, Order};
+use g2d::data::{InMemory, Order};
 use rand::{SeedableRng, rngs::StdRng};
 use tch::{Device, Kind, Tensor};
 

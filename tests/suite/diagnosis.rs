@@ -1,16 +1,17 @@
 //! What is made of the numbers: unit cases, and real runs with and without imbalance.
 
 use g2d::{
-    Advice, Batch, Better, Classification, Diagnosis, Distillation, EpochReport, Evidence,
-    FindingKind, G2dTrainer, Metric, Modality, ModalityParams, Result, Student, Thresholds,
+    Batch, EpochReport, G2dTrainer, Modality, ModalityParams, Result, Student,
+    diagnosis::{Advice, Better, Diagnosis, Evidence, FindingKind, Metric, Thresholds},
     evaluate,
+    loss::{Classification, Distillation},
 };
 use tch::{Device, Kind, Tensor, nn, nn::Module, nn::OptimizerConfig};
 
 use crate::support::{mismatch, wave};
 
 fn of(evidence: &Evidence) -> Diagnosis {
-    Diagnosis::of(evidence, &Thresholds::default()).unwrap()
+    Diagnosis::from_evidence(evidence, &Thresholds::default()).unwrap()
 }
 
 fn kinds(diagnosis: &Diagnosis) -> Vec<FindingKind> {
@@ -33,7 +34,7 @@ fn the_papers_case_in_words() {
     assert_eq!(
         found.to_string(),
         "video is suppressed: head accuracy 27.4 % against its teacher's 76.5 %; try \
-         Sequential::stages([150]) with video first\n\
+         Sequential::new([150]) with video first\n\
          the fused model ends below the video teacher alone: accuracy 67.5 % against 76.5 %; train \
          with L_G2D: give the trainer the teachers, with α and β above 0"
     );
@@ -147,15 +148,15 @@ fn without_a_teacher_little_contribution_asks_for_one() {
 #[test]
 fn thresholds_decide_and_bad_input_is_refused() {
     let strict = Thresholds { kept: 0.1, margin: 1.0, ..Thresholds::default() };
-    assert_eq!(Diagnosis::of(&cremad(), &strict).unwrap().findings, []);
+    assert_eq!(Diagnosis::from_evidence(&cremad(), &strict).unwrap().findings, []);
     let wrong = Thresholds { spread: -0.1, ..Thresholds::default() };
-    mismatch(Diagnosis::of(&cremad(), &wrong), &["\"spread\"", "[0, 1]"]);
+    mismatch(Diagnosis::from_evidence(&cremad(), &wrong), &["\"spread\"", "[0, 1]"]);
     let mut short = cremad();
     short.heads.pop();
-    mismatch(Diagnosis::of(&short, &Thresholds::default()), &["heads", "2 values"]);
+    mismatch(Diagnosis::from_evidence(&short, &Thresholds::default()), &["heads", "2 values"]);
     let mut nan = cremad();
     nan.fused = Some(f64::NAN);
-    mismatch(Diagnosis::of(&nan, &Thresholds::default()), &["fused", "NaN"]);
+    mismatch(Diagnosis::from_evidence(&nan, &Thresholds::default()), &["fused", "NaN"]);
 }
 
 /// Two linear encoders and one head over both.

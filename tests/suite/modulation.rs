@@ -1,8 +1,10 @@
-//! What a `GradientModulation` and `Student::distilled_features` may change in a step.
+//! What a `Modulate` and `Student::distilled_features` may change in a step.
 
 use g2d::{
-    Batch, Classification, Distillation, Error, G2dTrainer, GradientModulation, Modality, Result,
-    SeenGradients, Student,
+    Batch, Error, G2dTrainer, Modality, Result, Student,
+    loss::{Classification, Distillation},
+    modulation::Modulate,
+    step::Observation,
 };
 use tch::Tensor;
 
@@ -17,7 +19,7 @@ struct Scale {
     asks_heads: bool,
 }
 
-impl GradientModulation for Scale {
+impl Modulate for Scale {
     fn bind(&mut self, _modalities: &[Modality]) -> Result<()> {
         Ok(())
     }
@@ -26,10 +28,10 @@ impl GradientModulation for Scale {
         self.asks_heads
     }
 
-    fn modulate(&mut self, seen: &SeenGradients<'_>) -> Result<Option<Vec<f64>>> {
-        for m in 0..seen.modalities.len() {
+    fn modulate(&mut self, seen: &Observation<'_>) -> Result<Option<Vec<f64>>> {
+        for m in 0..seen.modalities().len() {
             if self.asks_heads {
-                assert_eq!(seen.unimodal_logits(m)?.size(), seen.logits.size());
+                assert_eq!(seen.unimodal_logits(m)?.unwrap().size(), seen.logits.size());
             }
             for mut gradient in seen.params.gradients(m) {
                 let _ = gradient.f_mul_(&Tensor::from(self.factor))?;
@@ -128,7 +130,7 @@ fn l_feat_compares_what_the_student_distils_into() {
         let teacher = g2d::Teacher::output(&teacher, m, &batch).unwrap().features;
         let distance = student.encode(m, &batch, true).unwrap() * 2.0 - teacher;
         let by_hand = distance.square().mean(None).double_value(&[]);
-        assert_number(report.feature[m].unwrap(), by_hand);
+        assert_number(report.terms.feature[m].unwrap(), by_hand);
     }
     student.optimizer().zero_grad();
     let one = Distils(&student, |features| vec![features[0].shallow_clone()]);

@@ -1,8 +1,9 @@
 //! Plots and the page. What a browser makes of the page is tests/browser.rs's.
 
 use g2d::{
-    Advice, Diagnosis, Finding, FindingKind, Metric, Modality,
-    record::{Outcome, Recorder, Run, RunRecorder},
+    Modality,
+    diagnosis::{Advice, Diagnosis, Finding, FindingKind, Metric},
+    record::{Outcome, Recorder, Run, RunFolder},
     report::{Chart, Colour, Level, Mark, Plot, Report, Row, RowChart, Theme, plots},
 };
 
@@ -101,7 +102,7 @@ fn the_page_shows_the_numbers_and_needs_nothing_else() {
     let shown = [
         "53.38",                                     // the result
         "Video is suppressed: head accuracy 27.0 %", // the diagnosis
-        "Try Sequential::stages([150]) with video first",
+        "Try Sequential::new([150]) with video first",
         "kept of what its teacher knows <b>17.3 %</b>", // one of its numbers
         "76.25",                                        // a teacher
         "optimizer.lr",
@@ -119,7 +120,7 @@ fn the_page_shows_the_numbers_and_needs_nothing_else() {
 fn what_comes_from_files_is_text() {
     let evil = "<img src=x onerror=alert(1)>&\"'";
     let folder = tempfile::tempdir().unwrap();
-    let mut run = RunRecorder::create(folder.path()).unwrap();
+    let mut run = RunFolder::create(folder.path()).unwrap();
     let config = serde_json::json!({ evil: evil });
     let info = info(evil).config(&config).unwrap().label("val_accuracy", evil, evil);
     run.begin(&info).unwrap();
@@ -176,7 +177,7 @@ fn several_runs_stand_side_by_side() {
 #[test]
 fn a_run_without_epochs_has_a_page_and_no_run_has_none() {
     let folder = tempfile::tempdir().unwrap();
-    RunRecorder::create(folder.path()).unwrap().begin(&info("young")).unwrap();
+    RunFolder::create(folder.path()).unwrap().begin(&info("young")).unwrap();
     let run = Run::read(folder.path()).unwrap();
     let path = folder.path().join("not/yet/there/report.html");
     Report::new(vec![run]).unwrap().write(&path).unwrap();

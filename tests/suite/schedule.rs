@@ -1,8 +1,8 @@
 //! Plans by hand, and what holds for any number of modalities.
 
 use g2d::{
-    Candidates, Joint, Modality, Partial, PerBatch, Plan, Progress, Ranking, Sequential,
-    SmpScheduler,
+    Modality, SmpScheduler,
+    schedule::{Candidates, Joint, Partial, PerBatch, Plan, Progress, Ranking, Sequential},
 };
 use proptest::prelude::*;
 
@@ -20,7 +20,11 @@ fn bound(mut scheduler: impl SmpScheduler + 'static, k: usize) -> Box<dyn SmpSch
 /// The plan for the first step of `epoch`, with ρ only where the schedule asks for it.
 fn kappa(scheduler: &mut dyn SmpScheduler, epoch: u64, rho: &[f64]) -> Vec<f64> {
     let reads = scheduler.reads_confidence(at(epoch, 0));
-    let given = if reads { Candidates::of(rho) } else { Candidates::unread(rho.len()) };
+    let given = if reads {
+        Candidates::from_confidence(rho)
+    } else {
+        Candidates::without_confidence(rho.len())
+    };
     scheduler.plan(at(epoch, 0), &given).unwrap().kappa().to_vec()
 }
 
@@ -38,7 +42,7 @@ fn fixed<const K: usize>(order: [&str; K]) -> Ranking {
 
 #[test]
 fn one_stage_of_two_modalities_is_half_open() {
-    let mut s = bound(Sequential::stages([150]), 2);
+    let mut s = bound(Sequential::new([150]), 2);
     let found = kappas(&mut *s, [0, 149, 150, 299], &[0.7, 0.4]);
     assert_eq!(found, [[0.0, 1.0], [0.0, 1.0], [1.0, 1.0], [1.0, 1.0]]);
     assert_eq!(kappa(&mut *s, 3, &[0.1, 0.4]), [1.0, 0.0], "each batch decides");
@@ -46,7 +50,7 @@ fn one_stage_of_two_modalities_is_half_open() {
 
 #[test]
 fn three_modalities_go_from_weakest_to_strongest() {
-    let mut s = bound(Sequential::stages([2, 3, 1]), 3);
+    let mut s = bound(Sequential::new([2, 3, 1]), 3);
     let found = kappas(&mut *s, [0, 1, 2, 4, 5, 6], &[0.5, 0.9, 0.2]);
     let (first, second, third) = ([0.0, 0.0, 1.0], [1.0, 0.0, 0.0], [0.0, 1.0, 0.0]);
     assert_eq!(found, [first, first, second, second, third, [1.0; 3]]);
@@ -54,24 +58,24 @@ fn three_modalities_go_from_weakest_to_strongest() {
 
 #[test]
 fn five_modalities_two_stages_then_all() {
-    let mut s = bound(Sequential::stages([1, 1]), 5);
+    let mut s = bound(Sequential::new([1, 1]), 5);
     let found = kappas(&mut *s, [0, 1, 2], &[0.5, 0.4, 0.3, 0.2, 0.1]);
     assert_eq!(found, [[0.0, 0.0, 0.0, 0.0, 1.0], [0.0, 0.0, 0.0, 1.0, 0.0], [1.0; 5]]);
 }
 
 #[test]
 fn stages_of_no_epochs_are_passed_over() {
-    let mut s = bound(Sequential::stages([0, 2]), 2);
+    let mut s = bound(Sequential::new([0, 2]), 2);
     assert_eq!(kappas(&mut *s, [0, 1, 2], &[0.1, 0.2]), [[0.0, 1.0], [0.0, 1.0], [1.0, 1.0]]);
-    let mut s = bound(Sequential::stages([]), 2);
+    let mut s = bound(Sequential::new([]), 2);
     assert_eq!(kappa(&mut *s, 0, &[0.5; 2]), [1.0, 1.0]);
-    let mut s = bound(Sequential::stages([u64::MAX, 5]), 2);
+    let mut s = bound(Sequential::new([u64::MAX, 5]), 2);
     assert_eq!(kappa(&mut *s, u64::MAX - 1, &[0.1, 0.2]), [1.0, 0.0], "the sum does not overflow");
 }
 
 #[test]
 fn equal_confidences_keep_the_modalities_order() {
-    let mut s = bound(Sequential::stages([1, 1, 1]), 3);
+    let mut s = bound(Sequential::new([1, 1, 1]), 3);
     let found = kappas(&mut *s, [0, 1, 2], &[0.5; 3]);
     assert_eq!(found, [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]);
     assert_eq!(kappa(&mut *s, 0, &[0.6, 0.5, 0.5]), [0.0, 1.0, 0.0]);
@@ -82,7 +86,7 @@ fn equal_confidences_keep_the_modalities_order() {
 
 #[test]
 fn fixed_order_needs_no_confidence() {
-    let s = Sequential::stages([1, 1, 1]).ranking(fixed(["m1", "m2", "m0"]));
+    let s = Sequential::new([1, 1, 1]).ranking(fixed(["m1", "m2", "m0"]));
     let mut s = bound(s, 3);
     assert!(!s.needs_confidence());
     let found = kappas(&mut *s, [0, 1, 2, 3], &[0.5; 3]);
@@ -91,16 +95,17 @@ fn fixed_order_needs_no_confidence() {
 
 #[test]
 fn previous_epoch_ranks_the_first_by_its_batches_so_far() {
-    let mut s = bound(Sequential::stages([3]).ranking(Ranking::PreviousEpoch), 2);
+    let mut s = bound(Sequential::new([3]).ranking(Ranking::PreviousEpoch), 2);
     assert!(s.reads_confidence(at(0, 0)));
-    let mut plan =
-        |step, rho: [f64; 2]| s.plan(at(0, step), &Candidates::of(rho)).unwrap().kappa().to_vec();
+    let mut plan = |step, rho: [f64; 2]| {
+        s.plan(at(0, step), &Candidates::from_confidence(rho)).unwrap().kappa().to_vec()
+    };
 
     assert_eq!(plan(0, [0.3, 0.2]), [0.0, 1.0]);
     assert_eq!(plan(1, [0.3, 0.35]), [0.0, 1.0], "means 0.3 and 0.275: one batch does not turn it");
     assert_eq!(plan(2, [0.1, 0.3]), [1.0, 0.0], "means 0.233 and 0.283");
     s.end_epoch(0, &[Some(0.9), Some(0.1)]).unwrap();
-    let unread = Candidates::unread(2);
+    let unread = Candidates::without_confidence(2);
     assert!(!s.reads_confidence(at(1, 0)), "a whole epoch is known: no more waits");
     assert_eq!(s.plan(at(1, 0), &unread).unwrap(), Plan::only(1, 2));
     s.end_epoch(1, &[Some(0.1), Some(0.9)]).unwrap();
@@ -146,8 +151,8 @@ fn partial_with_ties_and_zeros() {
 #[test]
 fn partial_by_the_previous_epoch() {
     let mut s = bound(Partial::new(0.5, 0..9).ranking(Ranking::PreviousEpoch), 2);
-    s.plan(at(0, 0), &Candidates::of([0.2, 0.2])).unwrap();
-    let found = s.plan(at(0, 1), &Candidates::of([0.4, 0.1])).unwrap(); // sums 0.6 and 0.3
+    s.plan(at(0, 0), &Candidates::from_confidence([0.2, 0.2])).unwrap();
+    let found = s.plan(at(0, 1), &Candidates::from_confidence([0.4, 0.1])).unwrap(); // sums 0.6 and 0.3
     assert_number(found.kappa()[0], 1.0 - (0.5 * (0.6_f64 / 0.3)).tanh());
     s.end_epoch(0, &[Some(0.2), Some(0.6)]).unwrap();
     assert_number(kappa(&mut *s, 1, &[0.5; 2])[1], 1.0 - (0.5 * (0.6_f64 / 0.2)).tanh());
@@ -178,7 +183,7 @@ proptest! {
     #[test]
     fn sequential_runs_every_stage_for_its_epochs((rho, stages) in settings()) {
         let k = rho.len();
-        let mut s = bound(Sequential::stages(stages.clone()), k);
+        let mut s = bound(Sequential::new(stages.clone()), k);
         let mut weakest_first: Vec<usize> = (0..k).collect();
         weakest_first.sort_by(|&a, &b| rho[a].partial_cmp(&rho[b]).unwrap());
         let mut expected = Vec::new();

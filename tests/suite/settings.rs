@@ -3,9 +3,12 @@
 use std::fmt::Debug;
 
 use g2d::{
-    Classification, Confidence, ConfidenceKind, Distillation, ExponentialError, FeatureReduction,
-    GradientScope, InverseError, Joint, Labels, Partial, PerBatch, Progress, Ranking, Regression,
-    Schedule, Sequential, Suppression, TrueClassProbability,
+    loss::{
+        Classification, Confidence, ConfidenceConfig, Distillation, ExponentialError,
+        FeatureReduction, InverseError, Labels, Regression, TrueClassProbability,
+    },
+    schedule::{Joint, Partial, PerBatch, Progress, Ranking, SchedulerConfig, Sequential},
+    trainer::{GradientScope, Suppression},
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tch::Tensor;
@@ -20,10 +23,10 @@ struct Settings {
     #[serde(default)]
     loss: Classification,
     #[serde(default)]
-    schedule: Schedule,
+    schedule: SchedulerConfig,
     #[serde(default)]
     suppression: Suppression,
-    confidence: Option<ConfidenceKind>,
+    confidence: Option<ConfidenceConfig>,
 }
 
 fn read<T: DeserializeOwned>(text: &str) -> Result<T, String> {
@@ -75,7 +78,7 @@ fn a_whole_file_is_read_and_trains() {
     let student = Tiny::linear(2);
     let mut trainer = student
         .taught(settings.loss)
-        .boxed_scheduler(settings.schedule.boxed())
+        .scheduler(settings.schedule)
         .confidence(settings.confidence.unwrap())
         .suppression(Suppression::default())
         .build(&student)
@@ -91,39 +94,42 @@ fn a_whole_file_is_read_and_trains() {
 fn schedules_are_read_and_written() {
     let previous = Ranking::PreviousEpoch;
     let cases = [
-        ("type = 'joint'", Schedule::Joint(Joint::default())),
-        ("type = 'sequential'\nstages = [3, 2]", Schedule::Sequential(Sequential::stages([3, 2]))),
+        ("type = 'joint'", SchedulerConfig::Joint(Joint::default())),
+        (
+            "type = 'sequential'\nstages = [3, 2]",
+            SchedulerConfig::Sequential(Sequential::new([3, 2])),
+        ),
         (
             "type = 'sequential'\nstages = [1]\nranking = 'previous_epoch'",
-            Schedule::Sequential(Sequential::stages([1]).ranking(previous.clone())),
+            SchedulerConfig::Sequential(Sequential::new([1]).ranking(previous.clone())),
         ),
         (
             "type = 'per_batch'\nwindow = { first = 1, last = 4 }",
-            Schedule::PerBatch(PerBatch::window(1..=4)),
+            SchedulerConfig::PerBatch(PerBatch::window(1..=4)),
         ),
         (
             "type = 'partial'\nalpha = 0.5\nepochs = { start = 0, end = 7 }\nranking = 'previous_epoch'",
-            Schedule::Partial(Partial::new(0.5, 0..7).ranking(previous)),
+            SchedulerConfig::Partial(Partial::new(0.5, 0..7).ranking(previous)),
         ),
     ];
     for (text, by_hand) in cases {
-        let schedule: Schedule = read(text).unwrap();
+        let schedule: SchedulerConfig = read(text).unwrap();
         let shown = format!("{by_hand:?}");
         assert_eq!(format!("{schedule:?}"), shown);
         assert_eq!(format!("{:?}", again(&schedule)), shown);
         let json = serde_json::to_string(&schedule).unwrap();
-        assert_eq!(format!("{:?}", serde_json::from_str::<Schedule>(&json).unwrap()), shown);
+        assert_eq!(format!("{:?}", serde_json::from_str::<SchedulerConfig>(&json).unwrap()), shown);
     }
 }
 
 /// A scheduler that has worked is written as it was configured.
 #[test]
 fn what_a_scheduler_has_learnt_is_not_in_its_settings() {
-    use g2d::{Candidates, SmpScheduler};
-    let fresh = Sequential::stages([5]).ranking(Ranking::PreviousEpoch);
+    use g2d::{SmpScheduler, schedule::Candidates};
+    let fresh = Sequential::new([5]).ranking(Ranking::PreviousEpoch);
     let mut used = fresh.clone();
     used.bind(&names(2)).unwrap();
-    used.plan(Progress::default(), &Candidates::of([0.1, 0.2])).unwrap();
+    used.plan(Progress::default(), &Candidates::from_confidence([0.1, 0.2])).unwrap();
     used.end_epoch(0, &[Some(0.1), Some(0.2)]).unwrap();
     assert_eq!(toml::to_string(&used).unwrap(), toml::to_string(&fresh).unwrap());
     assert_eq!(format!("{:?}", again(&used)), format!("{fresh:?}"));
@@ -147,7 +153,7 @@ fn typing_errors_are_named() {
         ("type = 'partial'\nalpha = 1.0\nepochs = { start = 0, last = 3 }", &["`last`", "`end`"]),
         ("type = 'partial'\nalhpa = 1.0\nepochs = { start = 0, end = 3 }", &["alhpa", "alpha"]),
     ] {
-        refused::<Schedule>(text, words);
+        refused::<SchedulerConfig>(text, words);
     }
     refused::<Distillation>("alhpa = 1.0", &["alhpa", "alpha"]);
     refused::<Regression>("[distilation]", &["distilation", "distillation"]);
@@ -162,8 +168,8 @@ fn wrong_values_are_named() {
         "temperature = 'hot'",
         &["temperature", "one value for all modalities, or a list with one for each"],
     );
-    refused::<Schedule>("type = 'sequential'\nstages = [-1]", &["-1", "u64"]);
-    refused::<Schedule>("type = 'sequential'\nstages = 150", &["150", "sequence"]);
+    refused::<SchedulerConfig>("type = 'sequential'\nstages = [-1]", &["-1", "u64"]);
+    refused::<SchedulerConfig>("type = 'sequential'\nstages = 150", &["150", "sequence"]);
 }
 
 /// Numbers that fit the type and not the method are found at build, as ever.
@@ -171,9 +177,9 @@ fn wrong_values_are_named() {
 fn values_out_of_range_are_found_at_build() {
     let student = Tiny::linear(2);
     let built = |text: &str| {
-        let schedule: Schedule = read(text).unwrap();
+        let schedule: SchedulerConfig = read(text).unwrap();
         let builder = student.taught(Classification::default());
-        builder.boxed_scheduler(schedule.boxed()).build(&student)
+        builder.scheduler(schedule).build(&student)
     };
     mismatch(built("type = 'sequential'\nstages = [1, 1, 1]"), &["stages of Sequential", "3"]);
     mismatch(
@@ -199,7 +205,7 @@ fn losses_and_choices_are_written_and_read() {
     #[derive(Serialize, Deserialize, Debug, PartialEq)]
     struct Choices {
         suppression: Vec<Suppression>,
-        confidence: Vec<ConfidenceKind>,
+        confidence: Vec<ConfidenceConfig>,
     }
     let choices = Choices {
         suppression: vec![
@@ -208,9 +214,9 @@ fn losses_and_choices_are_written_and_read() {
             Suppression::ZeroGradient(GradientScope::FourDimensional),
         ],
         confidence: vec![
-            ConfidenceKind::ExponentialError,
-            ConfidenceKind::InverseError,
-            ConfidenceKind::TrueClassProbability(TrueClassProbability { labels: Labels::Multi }),
+            ConfidenceConfig::ExponentialError,
+            ConfidenceConfig::InverseError,
+            ConfidenceConfig::TrueClassProbability(TrueClassProbability { labels: Labels::Multi }),
         ],
     };
     assert_eq!(again(&choices), choices);
@@ -219,14 +225,14 @@ fn losses_and_choices_are_written_and_read() {
 #[test]
 fn a_confidence_by_name_is_the_one_it_names() {
     let (predictions, targets) = (wave(0.0, &[5, 1]), wave(0.3, &[5]));
-    let same = |kind: ConfidenceKind, by_hand: &dyn Confidence, l: &Tensor, y: &Tensor| {
-        assert!(kind.of(l, y).unwrap().equal(&by_hand.of(l, y).unwrap()), "{kind:?}");
+    let same = |kind: ConfidenceConfig, by_hand: &dyn Confidence, l: &Tensor, y: &Tensor| {
+        assert!(kind.rho(l, y).unwrap().equal(&by_hand.rho(l, y).unwrap()), "{kind:?}");
     };
-    same(ConfidenceKind::ExponentialError, &ExponentialError, &predictions, &targets);
-    same(ConfidenceKind::InverseError, &InverseError, &predictions, &targets);
+    same(ConfidenceConfig::ExponentialError, &ExponentialError, &predictions, &targets);
+    same(ConfidenceConfig::InverseError, &InverseError, &predictions, &targets);
     let (logits, labels) = (wave(0.0, &[3, 4]), Tensor::from_slice(&[0_i64, 3, 1]));
     let probability = TrueClassProbability::default();
-    same(ConfidenceKind::TrueClassProbability(probability), &probability, &logits, &labels);
+    same(ConfidenceConfig::TrueClassProbability(probability), &probability, &logits, &labels);
 }
 
 #[cfg(feature = "paper")]

@@ -64,7 +64,7 @@ pub fn refused<T>(outcome: Result<T>, words: &[&str]) -> Error {
     error
 }
 
-/// The same for a [`Mismatch`](g2d::Mismatch): it also says what was expected and found, and a mend.
+/// The same for a [`Mismatch`](g2d::error::Mismatch): it also says what was expected and found, and a mend.
 #[track_caller]
 pub fn mismatch<T>(outcome: Result<T>, words: &[&str]) -> Error {
     let error = refused(outcome, words);
@@ -79,7 +79,7 @@ pub fn mismatch<T>(outcome: Result<T>, words: &[&str]) -> Error {
     else {
         panic!("an error without expected, found and mend: {error}")
     };
-    for part in [&parts.what, &parts.expected, &parts.found, &parts.mend] {
+    for part in [&parts.what, &parts.expected, &parts.found, &parts.hint] {
         assert!(!part.trim().is_empty(), "an empty part in {parts:?}");
         assert!(error.to_string().contains(part.as_str()), "{part:?} is missing in: {error}");
     }

@@ -3,8 +3,9 @@
 use std::{cell::RefCell, rc::Rc};
 
 use g2d::{
-    Batch, Classification, Distillation, G2dTrainerBuilder, Modality, Result, Student, Teacher,
-    TeacherOutput,
+    Batch, Modality, Result, Student, Teacher, TeacherOutput,
+    loss::{Classification, Distillation},
+    trainer::Builder,
 };
 use tch::{Device, Kind, Tensor};
 
@@ -38,7 +39,7 @@ fn first_logit(logits: &Tensor, _targets: &Tensor) -> Result<Tensor> {
 
 impl Tiny {
     /// A trainer's builder without distillation, whose schedule is told `rho`.
-    pub fn told(&self, rho: &Rho) -> G2dTrainerBuilder {
+    pub fn told(&self, rho: &Rho) -> Builder {
         let loss = Classification::new(Distillation::none());
         let teacher = |modality: &Modality| Told { modality: modality.clone(), rho: rho.clone() };
         let builder = self.builder(loss).confidence(first_logit);

@@ -1,8 +1,8 @@
 //! Students and teachers bent on the way out, and a scheduler that always says the same.
 
 use g2d::{
-    Batch, Candidates, Modality, Plan, Progress, Result, SmpScheduler, Student, Teacher,
-    TeacherOutput,
+    Batch, Modality, Result, SmpScheduler, Student, Teacher, TeacherOutput,
+    schedule::{Candidates, Plan, Progress},
 };
 use tch::Tensor;
 

@@ -6,6 +6,7 @@
 //! - `fuzz.rs`: how many cases a property is tried on, and how bytes are spoilt.
 //! - `asserts.rs`: snapshots, numbers, and errors with their words.
 //! - `data_set.rs`: tiny data sets in temporary folders.
+//! - `synchronisation.rs`: counts reads that synchronise with a device.
 //! - `python.rs`, `skip.rs`: what runs only where something is installed.
 #![allow(dead_code, unused_imports, reason = "each test binary uses a part")]
 
@@ -16,6 +17,7 @@ mod fuzz;
 mod misbehaving;
 mod python;
 mod skip;
+mod synchronisation;
 mod tiny;
 
 pub use asserts::{
@@ -28,4 +30,5 @@ pub use fuzz::{Spoil, fuzz, spoil};
 pub use misbehaving::{Bent, BentTeacher, Kappa};
 pub use python::{python, script, stdout};
 pub use skip::skipped;
+pub use synchronisation::count_synchronisations;
 pub use tiny::{CLASSES, INPUT, Tiny, WIDTH, answers, fill, names, wave};

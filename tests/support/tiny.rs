@@ -1,8 +1,8 @@
 //! Tiny students, teachers and batches, the same for the same seed whatever other tests do.
 
 use g2d::{
-    Batch, G2dLoss, G2dTrainer, G2dTrainerBuilder, Modality, ModalityParams, ModuleTeacher, Result,
-    Student, TeacherOutput,
+    Batch, G2dLoss, G2dTrainer, Modality, ModalityParams, Result, Student, TeacherOutput,
+    teacher::FrozenModel, trainer::Builder,
 };
 use tch::{Device, Kind, Tensor, nn, nn::ModuleT, nn::OptimizerConfig};
 
@@ -107,18 +107,18 @@ impl Tiny {
     }
 
     /// A trainer's builder that has this student's encoders.
-    pub fn builder(&self, loss: impl G2dLoss + 'static) -> G2dTrainerBuilder {
+    pub fn builder(&self, loss: impl G2dLoss + 'static) -> Builder {
         G2dTrainer::builder(loss).encoders(self.params())
     }
 
     /// The same with a teacher of the student's feature width for each modality.
-    pub fn taught(&self, loss: impl G2dLoss + 'static) -> G2dTrainerBuilder {
+    pub fn taught(&self, loss: impl G2dLoss + 'static) -> Builder {
         (0..self.names.len())
             .fold(self.builder(loss), |builder, m| builder.teacher(self.teacher(m, WIDTH).0))
     }
 
     /// A teacher of modality `m` for this student's inputs; the `VarStore` to watch it by.
-    pub fn teacher(&self, m: usize, width: i64) -> (ModuleTeacher, nn::VarStore) {
+    pub fn teacher(&self, m: usize, width: i64) -> (FrozenModel, nn::VarStore) {
         teacher(self.names[m].clone(), self.input.iter().product(), width, self.kind(), m as f64)
     }
 
@@ -169,14 +169,14 @@ fn teacher(
     width: i64,
     kind: Kind,
     seed: f64,
-) -> (ModuleTeacher, nn::VarStore) {
+) -> (FrozenModel, nn::VarStore) {
     let mut vs = nn::VarStore::new(Device::Cpu);
     let net = nn::linear(vs.root() / "net", inputs, width, Default::default());
     let norm = nn::batch_norm1d(vs.root() / "bn", width, Default::default());
     let head = nn::linear(vs.root() / "classifier", width, CLASSES, Default::default());
     vs.set_kind(kind);
     fill(&vs, 1.1 + seed);
-    let teacher = ModuleTeacher::new(modality, &mut vs, move |input, train| {
+    let teacher = FrozenModel::new(modality, &mut vs, move |input, train| {
         let features = input.flatten(1, -1).apply(&net).apply_t(&norm, train).relu();
         let features = features.dropout(0.5, train);
         let logits = features.apply(&head) * 3.0;

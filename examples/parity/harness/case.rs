@@ -4,8 +4,11 @@ use std::collections::BTreeMap;
 
 use anyhow::{Result, ensure};
 use g2d::{
-    Classification, Distillation, GradientModulation, Joint, PerBatch, SmpScheduler,
+    SmpScheduler,
+    loss::{Classification, Distillation},
+    modulation::Modulate,
     paper::{baselines::Ogm, networks::FusionKind},
+    schedule::{Joint, PerBatch},
 };
 use serde::Deserialize;
 
@@ -128,10 +131,10 @@ impl Case {
         }
     }
 
-    pub fn gradient_modulation(&self) -> Option<Box<dyn GradientModulation>> {
+    pub fn gradient_modulation(&self) -> Option<Box<dyn Modulate>> {
         let window = self.modulation_starts..=self.modulation_ends;
         (self.modulation == Modulation::Ogm && self.has_window())
-            .then(|| Box::new(Ogm::new(self.alpha, window)) as Box<dyn GradientModulation>)
+            .then(|| Box::new(Ogm::new(self.alpha, window)) as Box<dyn Modulate>)
     }
 }
 

@@ -1,57 +1,22 @@
 //! What the authors' code reports and the trainer, by design, does not: looked at from outside.
 
-use std::{
-    cell::{Cell, RefCell},
-    rc::Rc,
-};
+use std::{cell::RefCell, rc::Rc};
 
 use g2d::{
-    Candidates, Classification, G2dLoss, GradientModulation, LossInput, LossTerms, Modality, Plan,
-    Progress, Result, SeenGradients, SmpScheduler,
+    G2dLoss, Modality, Result,
+    loss::{self, Classification},
+    modulation::Modulate,
+    step::Observation,
 };
 use tch::Tensor;
 
-/// The epoch that a case's step says it is in; cases may leave epochs out.
-pub type Clock = Rc<Cell<u64>>;
-
-/// A schedule that takes the epoch from the case.
-pub struct Clocked {
-    pub inner: Box<dyn SmpScheduler>,
-    pub clock: Clock,
-}
-
-impl Clocked {
-    fn at(&self, at: Progress) -> Progress {
-        Progress { epoch: self.clock.get(), ..at }
-    }
-}
-
-impl SmpScheduler for Clocked {
-    fn bind(&mut self, modalities: &[Modality]) -> Result<()> {
-        self.inner.bind(modalities)
-    }
-
-    fn needs_confidence(&self) -> bool {
-        self.inner.needs_confidence()
-    }
-
-    fn reads_confidence(&self, at: Progress) -> bool {
-        self.inner.reads_confidence(self.at(at))
-    }
-
-    fn plan(&mut self, at: Progress, candidates: &Candidates) -> Result<Plan> {
-        self.inner.plan(self.at(at), candidates)
-    }
-}
-
 /// Keeps each step's unimodal logits, then lets the case's modulation work.
 pub struct Watched {
-    pub inner: Option<Box<dyn GradientModulation>>,
-    pub clock: Clock,
+    pub inner: Option<Box<dyn Modulate>>,
     pub unimodal_logits: Rc<RefCell<Vec<Tensor>>>,
 }
 
-impl GradientModulation for Watched {
+impl Modulate for Watched {
     fn bind(&mut self, modalities: &[Modality]) -> Result<()> {
         self.inner.as_mut().map_or(Ok(()), |inner| inner.bind(modalities))
     }
@@ -60,12 +25,11 @@ impl GradientModulation for Watched {
         true
     }
 
-    fn modulate(&mut self, seen: &SeenGradients<'_>) -> Result<Option<Vec<f64>>> {
-        let each = (0..seen.modalities.len()).map(|m| seen.unimodal_logits(m));
-        *self.unimodal_logits.borrow_mut() = each.collect::<Result<_>>()?;
-        let mut seen = *seen;
-        seen.at.epoch = self.clock.get();
-        self.inner.as_mut().map_or(Ok(None), |inner| inner.modulate(&seen))
+    fn modulate(&mut self, step: &Observation<'_>) -> Result<Option<Vec<f64>>> {
+        let logits = (0..step.modalities().len()).map(|m| step.unimodal_logits(m));
+        *self.unimodal_logits.borrow_mut() =
+            logits.flat_map(Result::transpose).collect::<Result<_>>()?;
+        self.inner.as_mut().map_or(Ok(None), |inner| inner.modulate(step))
     }
 }
 
@@ -84,7 +48,7 @@ impl G2dLoss for Reporting {
         self.weighted.check_targets(logits, targets)
     }
 
-    fn terms(&self, input: &LossInput<'_>) -> Result<LossTerms> {
+    fn terms(&self, input: &loss::Input<'_>) -> Result<loss::Terms> {
         let mut terms = self.weighted.terms(input)?;
         let plain = self.plain.terms(input)?;
         let fill = |own: &mut Vec<Option<Tensor>>, plain: Vec<Option<Tensor>>| {

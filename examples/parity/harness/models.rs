@@ -2,10 +2,11 @@
 
 use anyhow::Result;
 use g2d::{
-    CachedTeacher, Modality,
+    Modality,
     paper::networks::{
         Backbone, ClassifierConfig, FusionClassifier, Initialisation, UnimodalClassifier,
     },
+    teacher::Cached,
 };
 use tch::{Device, nn::VarStore};
 
@@ -24,7 +25,7 @@ pub fn student(case: &Case) -> Result<(VarStore, FusionClassifier)> {
 }
 
 /// What each teacher says of every step's batch.
-pub fn teachers(case: &Case) -> Result<Vec<CachedTeacher>> {
+pub fn teachers(case: &Case) -> Result<Vec<Cached>> {
     let teacher = |(m, shape): (usize, Vec<i64>)| {
         let mut vs = VarStore::new(Device::Cpu);
         let (classes, init) = (case.dataset.classes(), Initialisation::Authors);
@@ -34,7 +35,7 @@ pub fn teachers(case: &Case) -> Result<Vec<CachedTeacher>> {
         let teacher = net.into_teacher(MODALITIES[m], &mut vs);
         let batches = (0..case.steps.len()).map(|t| formula::batch(case, t));
         let batches = batches.collect::<Result<Vec<_>>>()?;
-        Ok(CachedTeacher::record(&teacher, m, batches.into_iter().map(Ok))?)
+        Ok(Cached::record(&teacher, m, batches.into_iter().map(Ok))?)
     };
     case.dataset.shapes().into_iter().enumerate().map(teacher).collect()
 }

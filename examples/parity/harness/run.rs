@@ -3,14 +3,18 @@
 use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 
 use anyhow::{Context, Result};
-use g2d::{Classification, G2dLoss, G2dTrainer, GradientScope, StepReport, Suppression};
+use g2d::{
+    G2dLoss, G2dTrainer, StepReport,
+    loss::Classification,
+    trainer::{GradientScope, Suppression},
+};
 use tch::{
     Tensor,
     nn::{self, OptimizerConfig, VarStore},
 };
 
 use super::case::{Case, MODALITIES};
-use super::compatibility::{Clock, Clocked, Reporting, Watched};
+use super::compatibility::{Reporting, Watched};
 use super::{formula, models};
 
 /// What was found, under the case's own keys.
@@ -35,15 +39,13 @@ pub fn run(case: &Case) -> Result<Observed> {
         nn::sgd(case.momentum, 0.0, case.weight_decay, false).build(&vs, case.lr)?;
 
     let [weighted, plain] = case.losses();
-    let clock = Clock::default();
     let unimodal_logits = Rc::<RefCell<Vec<Tensor>>>::default();
     let mut builder = G2dTrainer::builder(Reporting { weighted: weighted.clone(), plain })
         .encoders(student.encoder_params(&vs)?)
-        .scheduler(Clocked { inner: case.scheduler(), clock: clock.clone() })
+        .scheduler(case.scheduler())
         .suppression(Suppression::ZeroGradient(GradientScope::FourDimensional))
         .modulation(Watched {
             inner: case.gradient_modulation(),
-            clock: clock.clone(),
             unimodal_logits: unimodal_logits.clone(),
         });
     let mut free = G2dTrainer::builder(weighted).encoders(free_student.encoder_params(&free_vs)?);
@@ -60,7 +62,7 @@ pub fn run(case: &Case) -> Result<Observed> {
         zero_gradients(&free_vs);
         free.step(&free_student, &batch)?;
 
-        clock.set(step.epoch);
+        begin_epoch(&mut trainer, step.epoch)?;
         optimizer.zero_grad();
         let report = trainer.step(&student, &batch)?;
         let mut found = numbers(&report)?;
@@ -85,18 +87,25 @@ pub fn run(case: &Case) -> Result<Observed> {
     Ok(Observed { steps, final_abs_sum })
 }
 
+/// Moves the trainer to the epoch of a case's step; cases leave epochs out.
+fn begin_epoch(trainer: &mut G2dTrainer, epoch: u64) -> Result<()> {
+    let mut state = serde_json::to_value(trainer.state()?)?;
+    state["progress"]["epoch"] = epoch.into();
+    Ok(trainer.restore(&serde_json::from_value(state)?)?)
+}
+
 /// The report in the authors' words.
 fn numbers(report: &StepReport) -> Result<BTreeMap<String, Vec<f64>>> {
     let values = report.read()?;
     let mut found = BTreeMap::from([
-        ("loss".to_owned(), vec![values.total]),
-        ("task".to_owned(), vec![values.task]),
+        ("loss".to_owned(), vec![values.terms.total]),
+        ("task".to_owned(), vec![values.terms.task]),
         ("logits_row0".to_owned(), row(&report.logits.get(0))?),
     ]);
     for (m, name) in MODALITIES.into_iter().enumerate() {
         let term = |terms: &[Option<f64>]| terms[m].context("a term that was not computed");
-        found.insert(format!("feature_{name}"), vec![term(&values.feature)?]);
-        found.insert(format!("logit_{name}"), vec![term(&values.logit)?]);
+        found.insert(format!("feature_{name}"), vec![term(&values.terms.feature)?]);
+        found.insert(format!("logit_{name}"), vec![term(&values.terms.logit)?]);
         found.insert(format!("kappa_{name}"), vec![values.kappa[m]]);
         found.insert(format!("teacher_confidence_{name}"), vec![term(&values.confidence)?]);
     }

@@ -4,8 +4,10 @@ use std::path::PathBuf;
 
 use anyhow::{Result, ensure};
 use g2d::{
-    Distillation, Keep, Ranking,
-    optim::{LrSchedule, Sgd},
+    loss::Distillation,
+    optim::{LrSchedule, SgdConfig},
+    schedule::Ranking,
+    trainer::KeepWeights,
 };
 use serde::Serialize;
 use tch::Device;
@@ -162,11 +164,11 @@ impl Settings {
         let recipe = Recipe {
             epochs,
             batch_size,
-            rule: Sgd { lr, momentum, weight_decay, ..Default::default() },
+            rule: SgdConfig { lr, momentum, weight_decay, ..Default::default() },
             lr: LrSchedule::step(own.lr_step.unwrap_or((epochs * 2 / 3).max(1)), 0.1),
             keep: match own.teacher {
-                TeacherEpoch::Last => Keep::Last,
-                TeacherEpoch::Best => Keep::Best,
+                TeacherEpoch::Last => KeepWeights::Last,
+                TeacherEpoch::Best => KeepWeights::Best,
             },
             schedule: Schedule {
                 stages: own.stages.clone(),

@@ -22,8 +22,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use g2d::{
-    Distillation, Keep,
-    optim::{LrSchedule, Sgd},
+    loss::Distillation,
+    optim::{LrSchedule, SgdConfig},
+    trainer::KeepWeights,
 };
 use serde_json::{Value, json};
 use tch::{Device, nn::VarStore};
@@ -43,11 +44,11 @@ use super::{
 pub struct Recipe {
     pub epochs: u64,
     pub batch_size: usize,
-    pub rule: Sgd,
+    pub rule: SgdConfig,
     /// By epoch.
     pub lr: LrSchedule,
     /// Which epoch's weights a teacher keeps; a student keeps its best.
-    pub keep: Keep,
+    pub keep: KeepWeights,
     pub schedule: Schedule,
     /// α and β count where a method has the terms.
     pub distillation: Distillation,

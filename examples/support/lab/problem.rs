@@ -4,8 +4,9 @@ use std::{fmt, path::PathBuf, sync::Arc};
 
 use anyhow::{Result, ensure};
 use g2d::{
-    Modality, ModalityParams, Student, UnimodalModel,
+    Modality, ModalityParams, Student,
     paper::networks::{MixedConfig, MixedNetwork, UnimodalNetwork},
+    teacher::UnimodalModel,
 };
 use tch::nn::VarStore;
 
@@ -69,7 +70,7 @@ impl Networks for Mixed {
 impl Splits {
     /// All in memory.
     #[allow(dead_code, reason = "audio_visual has clips too")]
-    pub fn in_memory([train, val, test]: [g2d::paper::data::InMemory; 3]) -> Self {
+    pub fn in_memory([train, val, test]: [g2d::data::InMemory; 3]) -> Self {
         let [train, val, test] = [train, val, test].map(Source::Memory);
         Self { train, val, test }
     }

@@ -2,9 +2,11 @@
 
 use anyhow::Result;
 use g2d::{
-    Batch, Diagnosis, EpochReport, Evidence, LinearProbe, Measurement, Modality, Shapley, Student,
-    Thresholds,
-    record::{CsvRecorder, Outcome, Recorders, RunInfo, RunRecorder, TensorBoard},
+    Batch, EpochReport, Modality, Student,
+    diagnosis::{Diagnosis, Evidence, Thresholds},
+    probe::held_out::{LinearProbe, Shapley},
+    record::{Csv, Outcome, Recorders, RunFolder, RunInfo, TensorBoard},
+    step::Measurement,
 };
 
 use super::{Lab, named, problem::Problem, source::Source, task::Task, training::Measured};
@@ -52,8 +54,8 @@ impl Recording {
         info =
             info.label("shapley", &words, unit).label("linear_probe", "linear probe", first.unit);
         let mut recorders = Recorders::new()
-            .with(RunRecorder::resume(&folder, epoch)?)
-            .with(CsvRecorder::resume(folder.join("epochs.csv"), epoch)?)
+            .with(RunFolder::resume(&folder, epoch)?)
+            .with(Csv::resume(folder.join("epochs.csv"), epoch)?)
             .with(TensorBoard::resume(folder.join("tensorboard"), epoch)?);
         recorders.begin(&info);
         Ok(Self { recorders, info, teachers: teachers.to_vec(), untrained })

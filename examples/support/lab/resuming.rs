@@ -10,9 +10,9 @@ use std::{
 use anyhow::{Context, Result, bail};
 use g2d::{
     EpochReport, Error, G2dTrainer,
-    checkpoint::{Checkpoints, Parts},
+    checkpoint::{RunParts, SnapshotFolder},
     optim::Optimizer,
-    weights::{self, BestWeights},
+    weights::{self, BestEpoch},
 };
 use serde::{Serialize, de::DeserializeOwned};
 use serde_json::json;
@@ -99,7 +99,7 @@ impl Lab {
 
 /// A student's snapshots.
 pub struct Saving {
-    checkpoints: Checkpoints,
+    checkpoints: SnapshotFolder,
     every: Option<u64>,
 }
 
@@ -108,7 +108,7 @@ pub struct Saving {
 pub struct Standing {
     /// Of the epochs that are done.
     pub reports: Vec<EpochReport>,
-    pub best: BestWeights,
+    pub best: BestEpoch,
 }
 
 impl Saving {
@@ -120,7 +120,7 @@ impl Saving {
         vs: &mut VarStore,
         optimizer: &mut Optimizer,
     ) -> Result<(Self, Standing)> {
-        let checkpoints = Checkpoints::open(folder.join(CHECKPOINTS))?;
+        let checkpoints = SnapshotFolder::open(folder.join(CHECKPOINTS))?;
         let mut at = Standing::default();
         if let Some(best) = checkpoints.best() {
             best.load_weights(STUDENT, vs)?;
@@ -159,8 +159,8 @@ fn parts<'a>(
     trainer: &'a mut G2dTrainer,
     vs: &'a mut VarStore,
     optimizer: &'a mut Optimizer,
-) -> Parts<'a> {
-    Parts::new(trainer).weights(STUDENT, vs).optimizer("sgd", optimizer)
+) -> RunParts<'a> {
+    RunParts::new(trainer).weights(STUDENT, vs).optimizer("sgd", optimizer)
 }
 
 fn read<T: DeserializeOwned>(path: &Path) -> Result<T> {

@@ -2,7 +2,8 @@
 
 use g2d::{
     Batch,
-    paper::data::{ClipLoader, InMemory, Order},
+    data::{InMemory, Order},
+    paper::data::ClipLoader,
 };
 use rand::{SeedableRng, rngs::StdRng, seq::SliceRandom};
 use tch::{Device, Tensor};

@@ -1,8 +1,12 @@
 //! What is predicted, and what it is measured by.
 
 use g2d::{
-    Classification, Distillation, G2dLoss, G2dTrainer, G2dTrainerBuilder, Modality, Regression,
-    UnimodalTrainer, metrics, optim::Sgd, paper::data::TargetScaler,
+    G2dLoss, G2dTrainer, Modality,
+    loss::{Classification, Distillation, Regression},
+    metrics,
+    optim::SgdConfig,
+    paper::data::TargetScaler,
+    trainer::{Builder, UnimodalTrainer},
 };
 use tch::{Kind, Tensor};
 
@@ -77,7 +81,7 @@ impl Task {
     }
 
     /// A teacher's trainer.
-    pub fn teaching(&self, modality: &Modality, m: usize, rule: Sgd) -> UnimodalTrainer<'_> {
+    pub fn teaching(&self, modality: &Modality, m: usize, rule: SgdConfig) -> UnimodalTrainer<'_> {
         let modality = modality.clone();
         match self {
             Self::Classes(_) => UnimodalTrainer::new(modality, m, Classification::default(), rule),
@@ -86,7 +90,7 @@ impl Task {
     }
 
     /// A trainer with the student's loss.
-    pub fn trainer(&self, distillation: Distillation) -> G2dTrainerBuilder {
+    pub fn trainer(&self, distillation: Distillation) -> Builder {
         match self {
             Self::Classes(_) => G2dTrainer::builder(Classification::new(distillation)),
             Self::Value { .. } => G2dTrainer::builder(Regression::new(distillation)),
@@ -110,14 +114,16 @@ impl Task {
     }
 
     /// The metric that decides, as a diagnosis takes it, and the factor that turns its values into ours.
-    pub fn judged(&self, splits: &Splits) -> g2d::Result<(g2d::Metric, f64)> {
+    pub fn judged(&self, splits: &Splits) -> g2d::Result<(g2d::diagnosis::Metric, f64)> {
         match self {
-            Self::Classes(classes) => Ok((g2d::Metric::accuracy(*classes as u32), 100.0)),
+            Self::Classes(classes) => {
+                Ok((g2d::diagnosis::Metric::accuracy(*classes as u32), 100.0))
+            }
             Self::Value { .. } => {
                 let targets = splits.val.targets();
                 let mean = targets.map_or(Ok(None), |targets| self.baseline(targets))?;
                 let chance = mean.map_or(f64::NAN, |values| values[0]);
-                Ok((g2d::Metric::error(self.metrics()[0].name, chance), 1.0))
+                Ok((g2d::diagnosis::Metric::error(self.metrics()[0].name, chance), 1.0))
             }
         }
     }

@@ -3,7 +3,11 @@
 use std::sync::Arc;
 
 use anyhow::Result;
-use g2d::{CachedTeacher, Modality, ModuleTeacher, Teacher, UnimodalModel, evaluate_teacher};
+use g2d::{
+    Modality, Teacher,
+    teacher::{Cached, FrozenModel, UnimodalModel},
+    trainer::evaluate_teacher,
+};
 use tch::nn::VarStore;
 
 use super::{
@@ -21,7 +25,7 @@ pub struct Taught {
     vs: VarStore,
     networks: Arc<dyn Networks>,
     /// Its answers, where every epoch shows it the same samples.
-    cache: Option<CachedTeacher>,
+    cache: Option<Cached>,
 }
 
 impl Taught {
@@ -33,7 +37,7 @@ impl Taught {
         let mut vs = VarStore::new(self.vs.device());
         let model = self.networks.teacher(self.m, &vs)?;
         vs.copy(&self.vs)?;
-        Ok(Box::new(ModuleTeacher::boxed(self.modality.clone(), &mut vs, model)))
+        Ok(Box::new(FrozenModel::from_model(self.modality.clone(), &mut vs, model)))
     }
 }
 
@@ -64,7 +68,7 @@ impl Lab {
         if known.is_none() {
             self.train_teacher(m, &vs, &*model, problem, bars)?;
         }
-        let teacher = ModuleTeacher::boxed(modality.clone(), &mut vs, model);
+        let teacher = FrozenModel::from_model(modality.clone(), &mut vs, model);
         let summary = match known {
             Some(summary) => summary,
             None => {
@@ -74,7 +78,7 @@ impl Lab {
             }
         };
         let train = &problem.splits.train;
-        let cache = || CachedTeacher::record(&teacher, m, self.stored(train));
+        let cache = || Cached::record(&teacher, m, self.stored(train));
         let cache = train.steady().then(cache).transpose()?;
         Ok(Taught { summary, m, modality, vs, networks: Arc::clone(&problem.networks), cache })
     }

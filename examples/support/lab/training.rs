@@ -2,8 +2,9 @@
 
 use anyhow::Result;
 use g2d::{
-    ConfidenceRatio, G2dTrainer, GradientNorm, LossRatio, ModalityParams, Student, Teacher,
-    TeacherCka, UpdateRatio, evaluate, optim::Optimizer,
+    G2dTrainer, ModalityParams, Student, Teacher, evaluate,
+    optim::Optimizer,
+    probe::{ConfidenceRatio, GradientNorm, LossRatio, TeacherCka, UpdateRatio},
 };
 use tch::nn::VarStore;
 

@@ -17,7 +17,7 @@ use crate::{
     error::Result,
     loss::G2dLoss,
     modality::Modality,
-    optim::{LrSchedule, OptimizerConfig},
+    optim::{Algorithm, LrSchedule},
 };
 
 /// Which epoch's weights a teacher keeps.
@@ -83,7 +83,7 @@ pub struct UnimodalTrainer<'a> {
     modality: Modality,
     m: usize,
     loss: Box<dyn G2dLoss + 'a>,
-    rule: OptimizerConfig,
+    rule: Algorithm,
     schedule: LrSchedule,
     epochs: u64,
     keep: KeepWeights,
@@ -102,7 +102,7 @@ impl<'a> UnimodalTrainer<'a> {
         modality: impl Into<Modality>,
         m: usize,
         loss: impl G2dLoss + 'a,
-        rule: impl Into<OptimizerConfig>,
+        rule: impl Into<Algorithm>,
     ) -> Self {
         Self {
             modality: modality.into(),

@@ -2,8 +2,11 @@
 
 use std::{fs, path::Path};
 
-use g2d::paper::data::{AvMnist, InMemory, Order};
 use g2d::{Batch, Error, Modality, Result};
+use g2d::{
+    data::{InMemory, Order},
+    paper::data::AvMnist,
+};
 use ndarray::{Array, Array1, Array2, Array3};
 use ndarray_npy::{WritableElement, write_npy};
 use tch::{Device, Kind};

@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeSet, fs};
 
-use g2d::paper::data::{Clips, Cremad, GroupShares, OnMissing, Order, Phase, SkipReason, VggSound};
+use g2d::{
+    data::Order,
+    paper::data::{Clips, Cremad, GroupShares, OnMissing, Phase, SkipReason, VggSound},
+};
 use rand::{SeedableRng, rngs::StdRng};
 use tch::Device;
 

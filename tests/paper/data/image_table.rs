@@ -2,8 +2,11 @@
 
 use std::{fs, path::Path};
 
-use g2d::paper::data::{HouseModalities, ImageTable, InMemory, Order, Pictures, TargetScale};
 use g2d::{Modality, Result};
+use g2d::{
+    data::{InMemory, Order},
+    paper::data::{HouseModalities, ImageTable, Pictures, TargetScale},
+};
 use image::{Rgb, RgbImage};
 use tch::Device;
 

@@ -8,9 +8,10 @@ use std::{
 
 use g2d::{
     Batch,
+    data::Order,
     paper::data::{
         AudioRecipe, Cache, ClipLoader, Clips, Cremad, FrameRecipe, LoaderOptions, LogSpectrogram,
-        OnMissing, Order, Phase, Recipe, RgbPicture, Waveform,
+        OnMissing, Phase, Recipe, RgbPicture, Waveform,
     },
 };
 use rand::{SeedableRng, rngs::StdRng};

@@ -1,8 +1,9 @@
 //! Folded batch norm and channels-last weights: the same numbers.
 
 use g2d::{
-    Batch, Classification, G2dTrainer, Modality, Teacher,
-    optim::{AdamW, Optimizer, Rule, Sgd},
+    Batch, G2dTrainer, Modality, Teacher,
+    loss::Classification,
+    optim::{AdamWConfig, Algorithm, Optimizer, SgdConfig},
     paper::networks::{
         Backbone, ClassifierConfig, FusionClassifier, FusionKind, Initialisation,
         UnimodalClassifier,
@@ -57,7 +58,7 @@ fn a_folded_teacher_says_the_same() {
             let other = make(&copy);
             copy.copy(&vs).unwrap();
             if last {
-                g2d::channels_last(&copy).unwrap();
+                g2d::weights::channels_last(&copy).unwrap();
             }
             let plain = net.into_teacher("visual", &mut vs);
             let folded = other.into_folded_teacher("visual", &mut copy);
@@ -80,7 +81,7 @@ fn step(backbone: Backbone, batch: &Batch, last: bool, of: &mut VarStore) -> (f6
     let student = FusionClassifier::new(&vs, &names, 3, config).unwrap();
     vs.set_kind(Kind::Double);
     if last {
-        g2d::channels_last(&vs).unwrap();
+        g2d::weights::channels_last(&vs).unwrap();
     }
     if of.is_empty() {
         FusionClassifier::new(of, &names, 3, config).unwrap();
@@ -132,10 +133,10 @@ fn layout_survives_weights_from_a_file_and_keeps_other_variables() {
     let (saved, mut vs) = (VarStore::new(Device::Cpu), VarStore::new(Device::Cpu));
     make(&saved);
     make(&vs);
-    g2d::channels_last(&saved).unwrap();
+    g2d::weights::channels_last(&saved).unwrap();
     g2d::weights::save(&saved, &path).unwrap();
-    g2d::channels_last(&vs).unwrap();
-    g2d::channels_last(&vs).unwrap();
+    g2d::weights::channels_last(&vs).unwrap();
+    g2d::weights::channels_last(&vs).unwrap();
     g2d::weights::load(&mut vs, &path).unwrap();
     let (saved, vs) = (saved.variables(), vs.variables());
     assert_eq!(vs["net.conv1.weight"].stride(), [49, 1, 7, 1]);
@@ -151,7 +152,7 @@ fn convolution(like: Option<&VarStore>, last: bool) -> VarStore {
     let mut vs = VarStore::new(Device::Cpu);
     nn::conv2d(vs.root() / "conv", 3, 4, 3, Default::default());
     if last {
-        g2d::channels_last(&vs).unwrap();
+        g2d::weights::channels_last(&vs).unwrap();
     }
     if let Some(like) = like {
         vs.copy(like).unwrap();
@@ -173,9 +174,9 @@ fn learn(vs: &VarStore, optimizer: &mut Optimizer, steps: usize) {
 /// The fused kernels walk over weights, gradients and moments as flat memory.
 #[test]
 fn optimizers_step_channels_last_weights_alike_and_go_on_from_a_file() {
-    let sgd = Sgd { lr: 0.1, momentum: 0.9, ..Default::default() };
-    for rule in [Rule::from(sgd), AdamW { lr: 0.1, ..Default::default() }.into()] {
-        let build = |vs: &VarStore| Optimizer::of(vs, rule).build().unwrap();
+    let sgd = SgdConfig { lr: 0.1, momentum: 0.9, ..Default::default() };
+    for rule in [Algorithm::from(sgd), AdamWConfig { lr: 0.1, ..Default::default() }.into()] {
+        let build = |vs: &VarStore| Optimizer::builder(vs, rule).build().unwrap();
         let plain = convolution(None, false);
         let last = convolution(Some(&plain), true);
         let (mut on_plain, mut on_last) = (build(&plain), build(&last));

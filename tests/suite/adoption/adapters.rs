@@ -3,8 +3,10 @@
 use std::collections::BTreeSet;
 
 use g2d::{
-    Batch, Classification, G2dTrainer, GradientScope, Modality, ModalityParams, Result, Sequential,
-    Student, Suppression,
+    Batch, G2dTrainer, Modality, ModalityParams, Result, Student,
+    loss::Classification,
+    schedule::Sequential,
+    trainer::{GradientScope, Suppression},
 };
 use tch::{Device, Tensor, nn, nn::Module, nn::OptimizerConfig};
 
@@ -98,7 +100,7 @@ fn staged(model: &Model) -> G2dTrainer {
         .encoders(model.params())
         .teacher(teacher("a", 3.0, WIDTH))
         .teacher(teacher("b", 1.0, WIDTH))
-        .scheduler(Sequential::stages([1]))
+        .scheduler(Sequential::new([1]))
         .build(model)
         .unwrap()
 }

@@ -16,7 +16,7 @@ mod shared_parameters;
 
 use std::collections::BTreeSet;
 
-use g2d::{Batch, G2dTrainer, ModuleTeacher, Student};
+use g2d::{Batch, G2dTrainer, Student, teacher::FrozenModel};
 use tch::{Device, Kind, Tensor, nn};
 
 use crate::support::{CLASSES, values, wave};
@@ -27,9 +27,9 @@ fn labels(rows: i64) -> Tensor {
 }
 
 /// A teacher that knows the [`labels`], the better the larger `strength` is, with features [B, width].
-fn teacher(modality: &str, strength: f64, width: i64) -> ModuleTeacher {
+fn teacher(modality: &str, strength: f64, width: i64) -> FrozenModel {
     let mut vs = nn::VarStore::new(Device::Cpu);
-    ModuleTeacher::new(modality, &mut vs, move |input, _train| {
+    FrozenModel::new(modality, &mut vs, move |input, _train| {
         let rows = input.size()[0];
         let logits = labels(rows).one_hot(CLASSES).to_kind(Kind::Double) * strength;
         (wave(strength, &[rows, width]), logits)

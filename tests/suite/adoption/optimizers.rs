@@ -1,6 +1,6 @@
 //! Gradient clipping and several groups, beside a suppressed encoder.
 
-use g2d::{Batch, Classification, G2dTrainer, Modality, ModalityParams, Result, Student};
+use g2d::{Batch, G2dTrainer, Modality, ModalityParams, Result, Student, loss::Classification};
 use tch::{Device, Tensor, nn, nn::Module, nn::OptimizerConfig};
 
 use super::{labels, moved};

@@ -1,8 +1,10 @@
 //! Encoders that return sequences [B, T, d], padding masks, and a transformer across modalities.
 
 use g2d::{
-    Batch, Classification, Distillation, FeatureProjection, G2dTrainer, Modality, ModalityParams,
-    Ranking, Result, Sequential, Student,
+    Batch, G2dTrainer, Modality, ModalityParams, Result, Student,
+    loss::{Classification, Distillation},
+    schedule::{Ranking, Sequential},
+    trainer::FeatureProjection,
 };
 use tch::{Device, IndexOp, Kind, Reduction, Tensor, nn, nn::Module, nn::OptimizerConfig};
 
@@ -53,7 +55,7 @@ impl Transformer {
             .encoders(ModalityParams::by_name(&self.vs, &self.names).unwrap())
             .teacher(teacher("text", 3.0, WIDTH))
             .teacher(teacher("video", 1.0, WIDTH))
-            .scheduler(Sequential::stages([1]).ranking(ranking))
+            .scheduler(Sequential::new([1]).ranking(ranking))
             .build(self)
             .unwrap()
     }
@@ -149,7 +151,7 @@ fn distillation_of_sequences_comes_closer_to_the_teacher() {
     let mut distance = Vec::new();
     for _ in 0..30 {
         optimizer.zero_grad();
-        distance.push(trainer.step(&model, &batch()).unwrap().read().unwrap().feature);
+        distance.push(trainer.step(&model, &batch()).unwrap().read().unwrap().terms.feature);
         optimizer.step();
     }
     let [first, last] = [&distance[0], &distance[29]];
@@ -229,7 +231,7 @@ fn sequences_are_compared_token_by_token_with_a_teacher_of_sequences() {
     projections.double();
     let says = |modality: &str, tokens: i64| {
         let mut vs = nn::VarStore::new(Device::Cpu);
-        g2d::ModuleTeacher::new(modality, &mut vs, move |input, _| {
+        g2d::teacher::FrozenModel::new(modality, &mut vs, move |input, _| {
             let rows = input.size()[0];
             (wave(1.0, &[rows, tokens, TEACHER]), wave(2.0, &[rows, CLASSES]))
         })

@@ -2,8 +2,9 @@
 //! suppressed.
 
 use g2d::{
-    Batch, Classification, Distillation, G2dTrainer, Modality, ModalityParams, Result, Sequential,
-    Student,
+    Batch, G2dTrainer, Modality, ModalityParams, Result, Student,
+    loss::{Classification, Distillation},
+    schedule::Sequential,
 };
 use tch::{Device, IndexOp, Kind, Tensor, nn, nn::Module, nn::OptimizerConfig};
 
@@ -60,7 +61,7 @@ fn a_shared_trunk_learns_while_one_of_its_stems_waits() {
         .encoders(ModalityParams::by_name(&model.vs, &model.names).unwrap())
         .teacher(teacher("a", 3.0, WIDTH))
         .teacher(teacher("b", 1.0, WIDTH))
-        .scheduler(Sequential::stages([1, 1]))
+        .scheduler(Sequential::new([1, 1]))
         .build(&model)
         .unwrap();
     let batch = model.batch();
@@ -82,7 +83,7 @@ fn a_shared_trunk_is_taught_by_the_learning_modality_alone() {
         .encoders(ModalityParams::by_name(&model.vs, &model.names).unwrap())
         .teacher(teacher("a", 3.0, WIDTH))
         .teacher(teacher("b", 1.0, WIDTH))
-        .scheduler(Sequential::stages([1]))
+        .scheduler(Sequential::new([1]))
         .build(&model)
         .unwrap();
     trainer.step(&model, &batch).unwrap();
@@ -150,7 +151,7 @@ fn a_shared_embedding_learns_the_words_of_the_learning_modality() {
         .encoders(ModalityParams::by_name(&model.vs, &model.names).unwrap())
         .teacher(teacher("question", 3.0, WIDTH))
         .teacher(teacher("context", 1.0, WIDTH))
-        .scheduler(Sequential::stages([1]))
+        .scheduler(Sequential::new([1]))
         .build(&model)
         .unwrap();
     let question = Tensor::arange(6 * 5, (Kind::Int64, Device::Cpu)).remainder(5).view([6, 5]);

@@ -3,9 +3,13 @@
 use std::{fs, path::Path};
 
 use g2d::{
-    Classification, ConfidenceRatio, Error, Precision, Sequential, Student,
-    checkpoint::{Checkpoints, Parts, Snapshot},
-    optim::{Adam, Optimizer, Sgd},
+    Error, Student,
+    checkpoint::{RunParts, Snapshot, SnapshotFolder},
+    loss::Classification,
+    optim::{AdamConfig, Optimizer, SgdConfig},
+    probe::ConfidenceRatio,
+    schedule::Sequential,
+    trainer::Precision,
 };
 use tch::Kind;
 
@@ -16,7 +20,7 @@ use crate::support::{Tiny, WIDTH, assert_same, mismatch, refused, values};
 fn snapshot(folder: &Path) -> Snapshot {
     let mut run = Run::new(Setting::PreviousEpoch);
     run.go(&mut Loop::default(), Some(5), None);
-    let mut checkpoints = Checkpoints::open(folder).unwrap();
+    let mut checkpoints = SnapshotFolder::open(folder).unwrap();
     checkpoints.save(&mut run.parts(), &Loop::default(), Some(0.5)).unwrap().clone()
 }
 
@@ -70,18 +74,18 @@ fn every_byte_of_every_file_counts() {
 fn a_damaged_newest_snapshot_is_not_passed_over() {
     let folder = tempfile::tempdir().unwrap();
     let mut run = Run::new(Setting::Cached);
-    let mut checkpoints = Checkpoints::open(folder.path()).unwrap();
+    let mut checkpoints = SnapshotFolder::open(folder.path()).unwrap();
     run.go(&mut Loop::default(), Some(2), Some(&mut checkpoints));
     let newest = checkpoints.latest().unwrap().path().join("manifest.json");
     let text = fs::read_to_string(&newest).unwrap();
     fs::write(&newest, &text[..text.len() / 2]).unwrap();
-    let reopened = Checkpoints::open(folder.path()).unwrap();
+    let reopened = SnapshotFolder::open(folder.path()).unwrap();
     assert_eq!(reopened.snapshots().len(), 1);
     let mut other = Run::new(Setting::Cached);
     mismatch(reopened.resume::<Loop>(&mut other.parts()), &["manifest.json", "move this one"]);
     assert_eq!(other.trainer.progress().total_steps, 0);
     fs::remove_dir_all(newest.parent().unwrap()).unwrap();
-    let reopened = Checkpoints::open(folder.path()).unwrap();
+    let reopened = SnapshotFolder::open(folder.path()).unwrap();
     assert!(reopened.resume::<Loop>(&mut other.parts()).unwrap().is_some());
     assert_eq!(other.trainer.progress().total_steps, 1);
 }
@@ -95,14 +99,14 @@ fn a_snapshot_of_another_run_is_told() {
     refuse(&snapshot, &mut Run::new(Setting::Half), &["student.weights", "missing"]);
 
     // Other networks, trainers and parts under the same names.
-    let sgd = Sgd { lr: 0.05, momentum: 0.9, weight_decay: 1e-2, ..Default::default() };
+    let sgd = SgdConfig { lr: 0.05, momentum: 0.9, weight_decay: 1e-2, ..Default::default() };
     let like = |mut student: Tiny,
-                edit: &dyn Fn(g2d::G2dTrainerBuilder) -> g2d::G2dTrainerBuilder| {
+                edit: &dyn Fn(g2d::trainer::Builder) -> g2d::trainer::Builder| {
         let builder = edit(student.taught(Classification::default()));
         let mut trainer = builder.build(&student).unwrap();
-        let mut optimizer = Optimizer::of(&student.vs, sgd).build().unwrap();
+        let mut optimizer = Optimizer::builder(&student.vs, sgd).build().unwrap();
         let before = values(&student.vs);
-        let mut parts = Parts::new(&mut trainer)
+        let mut parts = RunParts::new(&mut trainer)
             .weights("student", &mut student.vs)
             .optimizer("main", &mut optimizer);
         let outcome = snapshot.load::<Loop>(&mut parts);
@@ -110,25 +114,25 @@ fn a_snapshot_of_another_run_is_told() {
         assert_eq!(trainer.progress().total_steps, 0);
         outcome
     };
-    let probes = |builder: g2d::G2dTrainerBuilder| {
+    let probes = |builder: g2d::trainer::Builder| {
         (0..4).fold(builder, |builder, _| builder.probe(ConfidenceRatio::default()))
     };
     mismatch(like(Tiny::conv(3), &|b| b), &["student.weights", "missing"]);
     let wide = Tiny::conv(2);
     mismatch(like(wide, &probes), &["state of a scheduler"]);
-    let stages = |b: g2d::G2dTrainerBuilder| {
-        b.scheduler(Sequential::stages([1, 1]).ranking(g2d::Ranking::PreviousEpoch))
+    let stages = |b: g2d::trainer::Builder| {
+        b.scheduler(Sequential::new([1, 1]).ranking(g2d::schedule::Ranking::PreviousEpoch))
     };
     mismatch(like(Tiny::conv(2), &|b| probes(stages(b))), &["state of", "probe"]);
-    let fp16 = |b: g2d::G2dTrainerBuilder| probes(stages(b)).precision(Precision::Fp16);
+    let fp16 = |b: g2d::trainer::Builder| probes(stages(b)).precision(Precision::Fp16);
     mismatch(like(Tiny::conv(2), &fp16), &["loss scale", "one", "none"]);
 
     let mut run = Run::new(Setting::PreviousEpoch);
     let Run { student, trainer, optimizer } = &mut run;
-    let more = Parts::new(trainer).weights("student", &mut student.vs);
+    let more = RunParts::new(trainer).weights("student", &mut student.vs);
     mismatch(snapshot.load::<Loop>(&mut { more }), &["optimizers", "main.optimizer"]);
     let renamed =
-        Parts::new(trainer).weights("network", &mut student.vs).optimizer("main", optimizer);
+        RunParts::new(trainer).weights("network", &mut student.vs).optimizer("main", optimizer);
     mismatch(snapshot.load::<Loop>(&mut { renamed }), &["network.weights", "student.weights"]);
     mismatch(snapshot.load::<Vec<u8>>(&mut run.parts()), &["the caller"]);
     assert_eq!(run.trainer.progress().total_steps, 0);
@@ -152,8 +156,8 @@ fn another_order_of_modalities_is_told() {
     let folder = tempfile::tempdir().unwrap();
     let mut student = Tiny::linear(2);
     let mut trainer = student.builder(Classification::default()).build(&student).unwrap();
-    let mut checkpoints = Checkpoints::open(folder.path()).unwrap();
-    let mut parts = Parts::new(&mut trainer).weights("student", &mut student.vs);
+    let mut checkpoints = SnapshotFolder::open(folder.path()).unwrap();
+    let mut parts = RunParts::new(&mut trainer).weights("student", &mut student.vs);
     checkpoints.save(&mut parts, &(), None).unwrap();
 
     let names = vec!["m1".into(), "m0".into()];
@@ -161,33 +165,33 @@ fn another_order_of_modalities_is_told() {
     let mut turned = Turned(student, names);
     let builder = g2d::G2dTrainer::builder(Classification::default()).encoders(params);
     let mut trainer = builder.build(&turned).unwrap();
-    let mut parts = Parts::new(&mut trainer).weights("student", &mut turned.0.vs);
+    let mut parts = RunParts::new(&mut trainer).weights("student", &mut turned.0.vs);
     mismatch(checkpoints.resume::<()>(&mut parts), &["modalities", "\"m1\", \"m0\""]);
 }
 
 #[test]
 fn names_and_moments_that_cannot_be_saved() {
     let folder = tempfile::tempdir().unwrap();
-    let mut checkpoints = Checkpoints::open(folder.path()).unwrap();
+    let mut checkpoints = SnapshotFolder::open(folder.path()).unwrap();
     let mut student = Tiny::of_widths(&[WIDTH; 2], Kind::Float);
     let builder = student.builder(Classification::default()).accumulate(2);
     let mut trainer = builder.build(&student).unwrap();
     for wrong in ["", "a/b", "..", "ö"] {
-        let mut parts = Parts::new(&mut trainer).weights(wrong, &mut student.vs);
+        let mut parts = RunParts::new(&mut trainer).weights(wrong, &mut student.vs);
         mismatch(checkpoints.save(&mut parts, &(), None), &["name of weights", wrong]);
     }
     let mut optimizers =
-        [0, 1].map(|_| Optimizer::of(&student.vs, Adam::default()).build().unwrap());
+        [0, 1].map(|_| Optimizer::builder(&student.vs, AdamConfig::default()).build().unwrap());
     let [a, b] = &mut optimizers;
-    let mut parts = Parts::new(&mut trainer).optimizer("x", a).optimizer("x", b);
+    let mut parts = RunParts::new(&mut trainer).optimizer("x", a).optimizer("x", b);
     mismatch(checkpoints.save(&mut parts, &(), None), &["name of optimizer", "once"]);
-    let mut parts = Parts::new(&mut trainer);
+    let mut parts = RunParts::new(&mut trainer);
     mismatch(checkpoints.save(&mut parts, &(), Some(f64::NAN)), &["score", "NaN"]);
     trainer.step(&student, &student.batch(3, 0.0)).unwrap();
-    let mut parts = Parts::new(&mut trainer).weights("student", &mut student.vs);
+    let mut parts = RunParts::new(&mut trainer).weights("student", &mut student.vs);
     mismatch(checkpoints.save(&mut parts, &(), None), &["window", "1 of 2", "finish_window"]);
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "nothing was left behind");
     trainer.step(&student, &student.batch(3, 0.0)).unwrap();
-    let mut parts = Parts::new(&mut trainer).weights("student", &mut student.vs);
+    let mut parts = RunParts::new(&mut trainer).weights("student", &mut student.vs);
     checkpoints.save(&mut parts, &(), None).unwrap();
 }

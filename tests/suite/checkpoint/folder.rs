@@ -4,7 +4,7 @@ use std::{fs, path::Path, process::Command};
 
 use g2d::{
     Error,
-    checkpoint::{Best, Checkpoints},
+    checkpoint::{Best, SnapshotFolder},
 };
 
 use super::{Loop, Run, Setting};
@@ -26,7 +26,7 @@ fn the_last_few_and_the_best_are_kept() {
         (Best::Lowest, [4.0, 5.0, 0.5, 5.0, 3.0, 1.0], [2, 4, 5]),
     ] {
         let folder = tempfile::tempdir().unwrap();
-        let open = || Checkpoints::open(folder.path()).unwrap().keep_last(2).best_is(best);
+        let open = || SnapshotFolder::open(folder.path()).unwrap().keep_last(2).best_is(best);
         let mut run = Run::new(Setting::Noise);
         let mut checkpoints = open();
         for (i, score) in scores.into_iter().enumerate() {
@@ -52,7 +52,7 @@ fn what_a_crash_left_is_removed_and_foreign_files_stay() {
     fs::write(unfinished.join("student.weights.safetensors"), b"half").unwrap();
     fs::write(folder.path().join("notes.txt"), b"mine").unwrap();
     fs::create_dir(folder.path().join("snapshot-mine")).unwrap();
-    let mut checkpoints = Checkpoints::open(folder.path()).unwrap();
+    let mut checkpoints = SnapshotFolder::open(folder.path()).unwrap();
     assert!(checkpoints.latest().is_none());
     let mut run = Run::new(Setting::Noise);
     assert!(checkpoints.resume::<Loop>(&mut run.parts()).unwrap().is_none());
@@ -79,7 +79,7 @@ fn a_full_disk_leaves_what_was_there() {
         }
     }
     let mounted = Mounted(folder.path());
-    let mut checkpoints = Checkpoints::open(mounted.0).unwrap();
+    let mut checkpoints = SnapshotFolder::open(mounted.0).unwrap();
     let (mut run, mut own) = (Run::new(Setting::PreviousEpoch), Loop::default());
     run.go(&mut own, Some(3), Some(&mut checkpoints));
     let before = names(mounted.0);
@@ -103,7 +103,7 @@ fn a_full_disk_leaves_what_was_there() {
     assert!(refusals > 3, "the disk was full {refusals} times only");
     let _ = fs::remove_file(mounted.0.join("ballast"));
     let mut other = Run::new(Setting::PreviousEpoch);
-    let reopened = Checkpoints::open(mounted.0).unwrap();
+    let reopened = SnapshotFolder::open(mounted.0).unwrap();
     assert_eq!(reopened.resume::<Loop>(&mut other.parts()).unwrap(), Some(own.clone()));
     run.go(&mut own, None, Some(&mut checkpoints)); // and with room again it goes on
 }

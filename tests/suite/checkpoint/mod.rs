@@ -9,11 +9,16 @@ mod folder;
 mod resume;
 
 use g2d::{
-    Batch, CachedTeacher, Classification, ConfidenceRatio, EpochReport, G2dTrainer, GradientNorm,
-    LossRatio, Partial, Precision, Ranking, Sequential, StepValues, UpdateRatio,
-    checkpoint::{Checkpoints, Parts},
-    optim::{AdamW, LrSchedule, Optimizer, Rule, Sgd},
+    Batch, EpochReport, G2dTrainer,
+    checkpoint::{RunParts, SnapshotFolder},
+    loss::Classification,
+    optim::{AdamWConfig, Algorithm, LrSchedule, Optimizer, SgdConfig},
     paper::baselines::Ogm,
+    probe::{ConfidenceRatio, GradientNorm, LossRatio, UpdateRatio},
+    schedule::{Partial, Ranking, Sequential},
+    step::StepValues,
+    teacher::Cached,
+    trainer::Precision,
 };
 use serde::{Deserialize, Serialize};
 use tch::Kind;
@@ -35,7 +40,7 @@ pub struct Loop {
 pub enum Setting {
     /// Live teachers, ranked by the previous epoch, momentum, probes.
     PreviousEpoch,
-    /// Cached teachers, partial suppression, AdamW.
+    /// Cached teachers, partial suppression, AdamWConfig.
     Cached,
     /// No teachers; OGM-GE with its noise.
     Noise,
@@ -57,11 +62,11 @@ impl Run {
             tiny = Tiny::of_widths(&[WIDTH; 2], Kind::Float);
         }
         let loss = Classification::default;
-        let sgd = Sgd { lr: 0.05, momentum: 0.9, weight_decay: 1e-2, ..Default::default() };
-        let (builder, rule): (_, Rule) = match setting {
+        let sgd = SgdConfig { lr: 0.05, momentum: 0.9, weight_decay: 1e-2, ..Default::default() };
+        let (builder, rule): (_, Algorithm) = match setting {
             Setting::PreviousEpoch => (
                 tiny.taught(loss())
-                    .scheduler(Sequential::stages([1, 1]).ranking(Ranking::PreviousEpoch))
+                    .scheduler(Sequential::new([1, 1]).ranking(Ranking::PreviousEpoch))
                     .probe(ConfidenceRatio::default())
                     .probe(GradientNorm::default())
                     .probe(LossRatio::default())
@@ -72,26 +77,26 @@ impl Run {
                 let batches = || (0..STEPS).map(|s| Ok(batch(&tiny, s)));
                 let cached = (0..2).fold(tiny.builder(loss()), |builder, m| {
                     let live = tiny.teacher(m, WIDTH).0;
-                    builder.teacher(CachedTeacher::record(&live, m, batches()).unwrap())
+                    builder.teacher(Cached::record(&live, m, batches()).unwrap())
                 });
                 let partial = Partial::new(0.5, 0..2).ranking(Ranking::PreviousEpoch);
-                (cached.scheduler(partial), AdamW { lr: 0.02, ..Default::default() }.into())
+                (cached.scheduler(partial), AdamWConfig { lr: 0.02, ..Default::default() }.into())
             }
             Setting::Noise => {
                 (tiny.builder(loss()).modulation(Ogm::new(0.5, 0..=9).with_noise(3)), sgd.into())
             }
             Setting::Half => (
-                tiny.taught(loss()).precision(Precision::Fp16).scheduler(Sequential::stages([1])),
+                tiny.taught(loss()).precision(Precision::Fp16).scheduler(Sequential::new([1])),
                 sgd.into(),
             ),
         };
         let trainer = builder.build(&tiny).unwrap();
-        let optimizer = Optimizer::of(&tiny.vs, rule).build().unwrap();
+        let optimizer = Optimizer::builder(&tiny.vs, rule).build().unwrap();
         Self { student: tiny, trainer, optimizer }
     }
 
-    pub fn parts(&mut self) -> Parts<'_> {
-        Parts::new(&mut self.trainer)
+    pub fn parts(&mut self) -> RunParts<'_> {
+        RunParts::new(&mut self.trainer)
             .weights("student", &mut self.student.vs)
             .optimizer("main", &mut self.optimizer)
     }
@@ -102,7 +107,7 @@ impl Run {
         &mut self,
         own: &mut Loop,
         stop: Option<u64>,
-        mut checkpoints: Option<&mut Checkpoints>,
+        mut checkpoints: Option<&mut SnapshotFolder>,
     ) -> Vec<StepValues> {
         let mut told = Vec::new();
         let schedule = LrSchedule::step(1, 0.5);
@@ -117,7 +122,7 @@ impl Run {
                 let report = self.trainer.step(&self.student, &batch).unwrap();
                 self.optimizer.step().unwrap();
                 let values = report.read().unwrap();
-                own.sum += values.total;
+                own.sum += values.terms.total;
                 told.push(values);
                 if let Some(checkpoints) = checkpoints.as_deref_mut() {
                     checkpoints.save(&mut self.parts(), own, None).unwrap();

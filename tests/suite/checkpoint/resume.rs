@@ -1,6 +1,6 @@
 //! A run that was stopped goes on bit by bit.
 
-use g2d::checkpoint::{Checkpoints, Snapshot};
+use g2d::checkpoint::{Snapshot, SnapshotFolder};
 use tch::{Kind, Tensor};
 
 use super::{EPOCHS, Loop, Run, STEPS, Setting};
@@ -17,12 +17,12 @@ fn stopped_anywhere_it_ends_as_if_it_had_not_been() {
         for stop in (0..=EPOCHS * STEPS).step_by(every) {
             let folder = tempfile::tempdir().unwrap();
             let (mut first, mut before) = (Run::new(setting), Loop::default());
-            let mut checkpoints = Checkpoints::open(folder.path()).unwrap();
+            let mut checkpoints = SnapshotFolder::open(folder.path()).unwrap();
             let mut said = first.go(&mut before, Some(stop), Some(&mut checkpoints));
             drop((first, checkpoints));
 
             let mut second = Run::new(setting);
-            let checkpoints = Checkpoints::open(folder.path()).unwrap();
+            let checkpoints = SnapshotFolder::open(folder.path()).unwrap();
             let resumed: Option<Loop> = checkpoints.resume(&mut second.parts()).unwrap();
             assert_eq!(resumed.is_some(), stop > 0);
             let mut after = resumed.unwrap_or_default();
@@ -41,7 +41,7 @@ fn stopped_anywhere_it_ends_as_if_it_had_not_been() {
 fn random_numbers_go_on() {
     let folder = tempfile::tempdir().unwrap();
     let mut run = Run::new(Setting::PreviousEpoch);
-    let mut checkpoints = Checkpoints::open(folder.path()).unwrap();
+    let mut checkpoints = SnapshotFolder::open(folder.path()).unwrap();
     let draw = || Tensor::rand([4], (Kind::Double, tch::Device::Cpu));
     let right = (0..200).any(|_| {
         checkpoints.save(&mut run.parts(), &Loop::default(), None).unwrap();
@@ -56,7 +56,7 @@ fn random_numbers_go_on() {
 fn weights_alone_are_loaded_for_a_test_of_the_best() {
     let folder = tempfile::tempdir().unwrap();
     let mut run = Run::new(Setting::Cached);
-    let mut checkpoints = Checkpoints::open(folder.path()).unwrap();
+    let mut checkpoints = SnapshotFolder::open(folder.path()).unwrap();
     run.go(&mut Loop::default(), None, Some(&mut checkpoints));
     let best: &Snapshot = checkpoints.best().unwrap();
     assert_eq!(best.score(), Some(EPOCHS as f64 - 1.0));

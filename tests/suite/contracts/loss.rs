@@ -1,8 +1,9 @@
 //! The contract of `G2dLoss`.
 
 use g2d::{
-    Classification, Distillation, Error, FeatureReduction, G2dLoss, LossInput, LossTerms, Modality,
-    PerModality, Regression, Rows, TeacherOutput,
+    Error, G2dLoss, Modality, PerModality, TeacherOutput,
+    batch::Rows,
+    loss::{self, Classification, Distillation, FeatureReduction, Regression},
 };
 use tch::{Kind, Tensor};
 
@@ -73,8 +74,8 @@ fn given(k: usize, kind: Kind) -> Given {
 }
 
 impl Given {
-    fn terms(&self, loss: &dyn G2dLoss, targets: &Tensor) -> g2d::Result<LossTerms> {
-        loss.terms(&LossInput {
+    fn terms(&self, loss: &dyn G2dLoss, targets: &Tensor) -> g2d::Result<loss::Terms> {
+        loss.terms(&loss::Input {
             modalities: &self.modalities,
             logits: &self.logits,
             features: &self.features,
@@ -120,8 +121,8 @@ fn total_is_the_weighted_sum_of_its_terms() {
                 let feature = number(terms.feature[m].as_ref().unwrap());
                 let logit = number(terms.logit[m].as_ref().unwrap());
                 assert!(feature > 0.0 && logit > 0.0, "distances of what differs");
-                sum += d.alpha * d.feature_weight.of(m) * feature;
-                sum += d.beta * d.logit_weight.of(m) * logit;
+                sum += d.alpha * d.feature_weight.get(m) * feature;
+                sum += d.beta * d.logit_weight.get(m) * logit;
             }
             assert_number(number(&terms.total), sum);
             let again = given.terms(&*loss, &subject.targets).unwrap();

@@ -3,8 +3,13 @@
 use std::collections::BTreeSet;
 
 use g2d::{
-    Classification, ConfidenceRatio, GradientCosine, GradientNorm, HeadAccuracy, ImbalanceProbe,
-    LossRatio, Measurement, ModalityGap, StudentConfidence, TeacherCka, UpdateRatio,
+    ImbalanceProbe,
+    loss::Classification,
+    probe::{
+        ConfidenceRatio, GradientCosine, GradientNorm, HeadAccuracy, LossRatio, ModalityGap,
+        StudentConfidence, TeacherCka, UpdateRatio,
+    },
+    step::Measurement,
 };
 use tch::nn;
 

@@ -1,7 +1,8 @@
 //! The contract of `SmpScheduler`.
 
 use g2d::{
-    Candidates, Error, Joint, Partial, PerBatch, Plan, Progress, Ranking, Sequential, SmpScheduler,
+    Error, SmpScheduler,
+    schedule::{Candidates, Joint, Partial, PerBatch, Plan, Progress, Ranking, Sequential},
 };
 
 use crate::support::{mismatch, names};
@@ -19,8 +20,11 @@ fn train(scheduler: &mut dyn SmpScheduler, k: usize) -> Vec<Plan> {
             let at = Progress { epoch, step, total_steps };
             let reads = scheduler.reads_confidence(at);
             assert!(!reads || scheduler.needs_confidence(), "reads what it said it never needs");
-            let given =
-                if reads { Candidates::of(rho(total_steps)) } else { Candidates::unread(k) };
+            let given = if reads {
+                Candidates::from_confidence(rho(total_steps))
+            } else {
+                Candidates::without_confidence(k)
+            };
             plans.push(scheduler.plan(at, &given).unwrap());
         }
         let known = scheduler.needs_confidence();
@@ -60,33 +64,37 @@ fn contract<S: SmpScheduler>(new: impl Fn() -> S) {
             let mut fresh = new();
             fresh.bind(&names(k)).unwrap();
             let last = format!("m{}", k - 1);
-            let error =
-                mismatch(fresh.plan(at, &Candidates::of(rho)), &[&last, "finite", "teacher"]);
+            let error = mismatch(
+                fresh.plan(at, &Candidates::from_confidence(rho)),
+                &[&last, "finite", "teacher"],
+            );
             assert!(matches!(error, Error::NonFinite(_)));
         }
         for wrong in [k - 1, k + 1] {
             let mut fresh = new();
             fresh.bind(&names(k)).unwrap();
-            let error =
-                mismatch(fresh.plan(at, &Candidates::of(vec![0.5; wrong])), &[&k.to_string()]);
+            let error = mismatch(
+                fresh.plan(at, &Candidates::from_confidence(vec![0.5; wrong])),
+                &[&k.to_string()],
+            );
             assert!(matches!(error, Error::Config(_)));
         }
         let mut tied = new();
         tied.bind(&names(k)).unwrap();
-        let plan = tied.plan(at, &Candidates::of(vec![0.5; k])).unwrap();
+        let plan = tied.plan(at, &Candidates::from_confidence(vec![0.5; k])).unwrap();
         assert_eq!(plan.kappa()[0], 1.0, "of equal modalities the first comes first");
     }
 }
 
 #[test]
 fn sequential_by_batch() {
-    contract(|| Sequential::stages([2, 1]));
+    contract(|| Sequential::new([2, 1]));
 }
 
 #[test]
 fn sequential_by_the_previous_epoch() {
-    contract(|| Sequential::stages([2, 2]).ranking(Ranking::PreviousEpoch));
-    let mut s = Sequential::stages([2]).ranking(Ranking::PreviousEpoch);
+    contract(|| Sequential::new([2, 2]).ranking(Ranking::PreviousEpoch));
+    let mut s = Sequential::new([2]).ranking(Ranking::PreviousEpoch);
     s.bind(&names(2)).unwrap();
     mismatch(s.end_epoch(0, &[Some(0.5), Some(f64::NAN)]), &["m1", "NaN", "epoch 0"]);
     mismatch(s.end_epoch(0, &[Some(0.5)]), &["2", "1"]);
@@ -95,7 +103,7 @@ fn sequential_by_the_previous_epoch() {
 #[test]
 fn sequential_in_a_fixed_order() {
     for k in [2, 3, 5] {
-        let mut s = Sequential::stages([1, 1]).ranking(Ranking::Fixed(names(k)));
+        let mut s = Sequential::new([1, 1]).ranking(Ranking::Fixed(names(k)));
         s.bind(&names(k)).unwrap();
         let plans = train(&mut s, k);
         assert_eq!(plans[0], Plan::only(0, k));

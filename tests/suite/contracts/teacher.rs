@@ -1,8 +1,11 @@
 //! The contract of `Teacher`.
 
 use g2d::{
-    Batch, CacheFile, CacheIdentity, CachedTeacher, Digest, ScriptOutput, Storage, Teacher,
-    TorchScriptTeacher,
+    Batch, Teacher,
+    teacher::{
+        Cached, ScriptOutput, TorchScript,
+        cache::{self, Digest, Storage},
+    },
 };
 use tch::{Device, Kind, Tensor};
 
@@ -90,8 +93,7 @@ fn cached_teacher() {
         let (live, _vs) = student.teacher(m, WIDTH);
         let batch = student.batch(ROWS, 0.4);
         let parts = [vec![3, 1], vec![0, 2, 5], vec![4]];
-        let cached =
-            CachedTeacher::record(&live, m, parts.iter().map(|p| Ok(rows(&batch, p)))).unwrap();
+        let cached = Cached::record(&live, m, parts.iter().map(|p| Ok(rows(&batch, p)))).unwrap();
         assert_eq!((cached.len(), cached.is_empty()), (ROWS as usize, false));
         contract(&cached, m, &batch);
         contract(&cached.share(), m, &batch);
@@ -107,10 +109,11 @@ fn cached_teacher_from_a_file() {
     let student = Tiny::linear(2);
     for (m, storage) in [(0, Storage::Full), (1, Storage::Half), (0, Storage::BFloat16)] {
         let (live, vs) = student.teacher(m, WIDTH);
-        let weights = Digest::of_weights(&vs).unwrap();
-        let identity = CacheIdentity::new(format!("m{m}"), weights, Digest::of(["batch"]));
+        let weights = Digest::from_weights(&vs).unwrap();
+        let identity =
+            cache::Identity::new(format!("m{m}"), weights, Digest::from_parts(["batch"]));
         let path = folder.path().join(format!("{m}-{storage:?}"));
-        let file = CacheFile::new(path, identity).storage(storage);
+        let file = cache::OutputFile::new(path, identity).storage(storage);
         let batch = student.batch(ROWS, 0.4);
         let parts = [vec![3, 1], vec![0, 2, 5], vec![4]];
         file.record(&live, m, parts.iter().map(|p| Ok(rows(&batch, p)))).unwrap();
@@ -134,7 +137,7 @@ fn torchscript_teacher() {
     ] {
         for m in 0..2 {
             let path = files.join(name).with_extension("pt");
-            let teacher = TorchScriptTeacher::load(format!("m{m}"), path, Device::Cpu).unwrap();
+            let teacher = TorchScript::load(format!("m{m}"), path, Device::Cpu).unwrap();
             contract(&teacher.output_form(form.clone()), m, &student.batch(ROWS, 0.4));
         }
     }

@@ -4,7 +4,10 @@
 
 use std::{fs, sync::OnceLock};
 
-use g2d::{CacheHeader, Result, Storage};
+use g2d::{
+    Result,
+    teacher::cache::{self, Storage},
+};
 use proptest::{collection::vec, prelude::*};
 use tch::Kind;
 
@@ -13,8 +16,8 @@ use crate::{
     teacher::cache::{batches, file},
 };
 
-fn read(bytes: &[u8]) -> Result<CacheHeader> {
-    CacheHeader::read(&mut &*bytes, bytes.len() as u64)
+fn read(bytes: &[u8]) -> Result<cache::Header> {
+    cache::Header::read(&mut &*bytes, bytes.len() as u64)
 }
 
 /// Two valid files.
@@ -121,7 +124,7 @@ proptest! {
     #[test]
     fn random_bytes(bytes in vec(any::<u8>(), 0..600), length in any::<u64>()) {
         prop_assert!(read(&bytes).is_err());
-        prop_assert!(CacheHeader::read(&mut &*bytes, length).is_err());
+        prop_assert!(cache::Header::read(&mut &*bytes, length).is_err());
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 use g2d::{
-    record::{CsvRecorder, JsonlRecorder, Recorder, Run, RunRecorder},
+    record::{Csv, JsonLines, Recorder, Run, RunFolder},
     report::{Report, Theme},
 };
 use proptest::prelude::*;
@@ -50,23 +50,23 @@ proptest! {
                 let _ = report.html();
             }
         }
-        if let Ok(mut resumed) = RunRecorder::resume(folder.path(), 2) {
+        if let Ok(mut resumed) = RunFolder::resume(folder.path(), 2) {
             resumed.epoch(&epoch(2), &metrics(2)).unwrap();
         }
-        let _ = JsonlRecorder::resume(folder.path().join(FILES[which]), 2);
+        let _ = JsonLines::resume(folder.path().join(FILES[which]), 2);
     }
 
     #[test]
     fn tables(changes in changes(), at in 0..6_u64) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("run.csv");
-        let mut csv = CsvRecorder::create(&path).unwrap();
+        let mut csv = Csv::create(&path).unwrap();
         (0..4).for_each(|e| csv.epoch(&epoch(e), &metrics(e)).unwrap());
         csv.flush().unwrap();
         let mut bytes = fs::read(&path).unwrap();
         changes.iter().for_each(|change| change.apply(&mut bytes));
         fs::write(&path, &bytes).unwrap();
-        if let Ok(mut resumed) = CsvRecorder::resume(&path, at) {
+        if let Ok(mut resumed) = Csv::resume(&path, at) {
             let _ = resumed.epoch(&epoch(at), &metrics(at));
         }
     }

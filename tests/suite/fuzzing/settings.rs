@@ -3,9 +3,15 @@
 use std::fmt::Debug;
 
 use g2d::{
-    Classification, ConfidenceKind, Distillation, EpochReport, G2dTrainerBuilder, GradientScope,
-    LossScale, LossScaling, NonFinite, Precision, Regression, Schedule, StepValues, SuppressedMode,
-    Suppression, Thresholds,
+    EpochReport,
+    diagnosis::Thresholds,
+    loss::{Classification, ConfidenceConfig, Distillation, Regression},
+    schedule::SchedulerConfig,
+    step::StepValues,
+    trainer::{
+        Builder, GradientScope, LossScale, LossScaling, NonFinite, Precision, SuppressedMode,
+        Suppression,
+    },
 };
 use proptest::prelude::*;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -25,8 +31,8 @@ struct Settings {
     scope: GradientScope,
     scaling: LossScaling,
     loss: Classification,
-    schedule: Schedule,
-    confidence: Option<ConfidenceKind>,
+    schedule: SchedulerConfig,
+    confidence: Option<ConfidenceConfig>,
 }
 
 /// Valid text: TOML first, then JSON.
@@ -96,7 +102,7 @@ fn read<T: Serialize + DeserializeOwned + Debug>(bytes: &[u8]) -> Option<T> {
 
 /// A trainer with these settings, or their refusal; and a few epochs of it.
 fn train(student: &Tiny, settings: Settings) {
-    let builder = |loss| -> G2dTrainerBuilder {
+    let builder = |loss| -> Builder {
         let builder = student.taught(loss).accumulate(settings.window);
         let builder = builder.suppression(settings.suppression).suppressed_mode(settings.mode);
         let builder = builder.precision(settings.precision).loss_scaling(settings.scaling);
@@ -104,7 +110,7 @@ fn train(student: &Tiny, settings: Settings) {
             Some(confidence) => builder.confidence(confidence),
             None => builder,
         };
-        builder.non_finite(settings.non_finite).boxed_scheduler(settings.schedule.boxed())
+        builder.non_finite(settings.non_finite).scheduler(settings.schedule)
     };
     let Ok(mut trainer) = builder(settings.loss).build(student) else { return };
     for step in 0..3 {
@@ -126,12 +132,12 @@ proptest! {
             STUDENT.with(|student| train(student, settings));
         }
         // What is one part's text is another's typing error.
-        read::<Schedule>(&bytes);
+        read::<SchedulerConfig>(&bytes);
         read::<Distillation>(&bytes);
         read::<Regression>(&bytes);
         read::<LossScaling>(&bytes);
         read::<LossScale>(&bytes);
-        read::<ConfidenceKind>(&bytes);
+        read::<ConfidenceConfig>(&bytes);
         read::<Thresholds>(&bytes);
     }
 

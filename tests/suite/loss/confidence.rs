@@ -1,8 +1,12 @@
 //! ρ: every formula by hand, and another one in place of the loss's own.
 
 use g2d::{
-    Classification, Confidence, Error, ExponentialError, G2dLoss, InverseError, Labels, PerBatch,
-    Regression, TrueClassProbability,
+    Error, G2dLoss,
+    loss::{
+        Classification, Confidence, ExponentialError, InverseError, Labels, Regression,
+        TrueClassProbability,
+    },
+    schedule::PerBatch,
 };
 use tch::{Kind, Tensor};
 
@@ -97,7 +101,7 @@ fn another_confidence_takes_the_place_of_the_loss_s() {
         let builder = student.taught(Regression::default()).scheduler(PerBatch::window(0..=0));
         let builder = match negated {
             false => builder.confidence(InverseError),
-            true => builder.confidence(|l: &Tensor, y: &Tensor| Ok(-InverseError.of(l, y)?)),
+            true => builder.confidence(|l: &Tensor, y: &Tensor| Ok(-InverseError.rho(l, y)?)),
         };
         let mut trainer = builder.build(&student).unwrap();
         trainer.step(&student, &batch).unwrap().read().unwrap()
@@ -114,7 +118,7 @@ fn another_confidence_takes_the_place_of_the_loss_s() {
     assert_eq!(plain.kappa[weakest.0], 1.0);
     assert_eq!(plain.kappa.iter().sum::<f64>(), 1.0);
     assert_eq!(negated.kappa[weakest.0], 0.0, "turned round, the weakest is the strongest");
-    assert_eq!(plain.total, negated.total, "ρ is no part of the loss");
+    assert_eq!(plain.terms.total, negated.terms.total, "ρ is no part of the loss");
 }
 
 #[test]

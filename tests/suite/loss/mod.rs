@@ -3,8 +3,9 @@
 mod confidence;
 
 use g2d::{
-    Classification, Distillation, FeatureReduction, G2dLoss, LossInput, Modality, Regression, Rows,
-    TeacherOutput,
+    G2dLoss, Modality, TeacherOutput,
+    batch::Rows,
+    loss::{self, Classification, Distillation, FeatureReduction, Regression},
 };
 use tch::{Kind, Tensor};
 
@@ -63,7 +64,7 @@ fn distillation(feature_reduction: FeatureReduction) -> Distillation {
 fn expect(loss: &dyn G2dLoss, targets: &Tensor, terms: [f64; 6], rho: [f64; 2]) {
     let Case { modalities, logits, features, teachers } = case();
     let found = loss
-        .terms(&LossInput {
+        .terms(&loss::Input {
             modalities: &modalities,
             logits: &logits,
             features: &features,
@@ -177,7 +178,7 @@ fn regression_of_one_value_takes_flat_targets() {
     let loss = Regression::default();
     loss.check_targets(&predictions.size(), &targets).unwrap();
     let task = |targets: &Tensor| {
-        let input = LossInput {
+        let input = loss::Input {
             modalities: &names(2),
             logits: &predictions,
             features: &[],
@@ -230,7 +231,7 @@ fn kl_is_of_the_teacher_against_the_student() {
         let features = [wave(0.0, &[1, 2])];
         let teachers =
             [TeacherOutput { features: wave(0.0, &[1, 2]), logits: row(teacher), host: None }];
-        let input = LossInput {
+        let input = loss::Input {
             modalities: &names(1),
             logits: &row(student),
             features: &features,

@@ -1,6 +1,6 @@
 //! Learning rates, against PyTorch, and their form in files.
 
-use g2d::optim::{AdamW, LrSchedule, Rule};
+use g2d::optim::{AdamWConfig, Algorithm, LrSchedule};
 use proptest::prelude::*;
 
 #[test]
@@ -38,9 +38,9 @@ fn schedules_are_pytorch_s() {
     assert_eq!(read, LrSchedule::cosine(10, 0.0).warmup(3));
     let wrong = toml::from_str::<LrSchedule>(&text.replace("floor", "flor")).unwrap_err();
     assert!(wrong.to_string().contains("flor"));
-    let rule: Rule = toml::from_str("type = \"adamw\"\nlr = 0.5").unwrap();
-    assert_eq!(rule, AdamW { lr: 0.5, ..Default::default() }.into());
-    let wrong = toml::from_str::<Rule>("type = \"sgd\"\nmomentun = 0.9").unwrap_err();
+    let rule: Algorithm = toml::from_str("type = \"adamw\"\nlr = 0.5").unwrap();
+    assert_eq!(rule, AdamWConfig { lr: 0.5, ..Default::default() }.into());
+    let wrong = toml::from_str::<Algorithm>("type = \"sgd\"\nmomentun = 0.9").unwrap_err();
     assert!(wrong.to_string().contains("momentun"));
 }
 

@@ -9,8 +9,9 @@ mod reference_values;
 mod saved_state;
 
 use g2d::{
-    Classification, Sequential,
-    optim::{Adam, AdamW, LrSchedule, Optimizer, Rule, Sgd},
+    loss::Classification,
+    optim::{AdamConfig, AdamWConfig, Algorithm, LrSchedule, Optimizer, SgdConfig},
+    schedule::Sequential,
 };
 use tch::{Device, Kind, Tensor, nn};
 
@@ -65,9 +66,11 @@ fn tensor(values: &[f64], shape: &[i64], kind: Kind) -> Tensor {
 #[test]
 fn groups_have_their_own_rules() {
     let small = Small::new(Kind::Double);
-    let rule = Sgd { lr: 0.5, ..Default::default() };
-    let mut optimizer =
-        Optimizer::of(&small.vs, rule).group("other", Sgd { lr: 0.0, ..rule }).build().unwrap();
+    let rule = SgdConfig { lr: 0.5, ..Default::default() };
+    let mut optimizer = Optimizer::builder(&small.vs, rule)
+        .group("other", SgdConfig { lr: 0.0, ..rule })
+        .build()
+        .unwrap();
     let before = small.numbers();
     optimizer.set_lr_factor(0.5);
     assert_eq!(optimizer.lr().collect::<Vec<_>>(), [("", 0.25), ("other", 0.0)]);
@@ -80,18 +83,21 @@ fn groups_have_their_own_rules() {
     }
     assert_eq!(after[6..], before[6..]);
 
-    let of = || Optimizer::of(&small.vs, rule);
+    let of = || Optimizer::builder(&small.vs, rule);
     mismatch(of().group("othe", rule).build(), &["\"othe\"", "whole components"]);
     mismatch(of().group("other", rule).group("other.b", rule).build(), &["other.b", "one group"]);
-    mismatch(Optimizer::of(&nn::VarStore::new(Device::Cpu), rule).build(), &["parameters", "none"]);
+    mismatch(
+        Optimizer::builder(&nn::VarStore::new(Device::Cpu), rule).build(),
+        &["parameters", "none"],
+    );
     for (wrong, word) in [
-        (Rule::from(Sgd { lr: f64::NAN, ..rule }), "lr"),
-        (Sgd { momentum: -0.1, ..rule }.into(), "momentum"),
-        (Sgd { nesterov: true, ..rule }.into(), "nesterov"),
-        (Adam { betas: [1.0, 0.9], ..Default::default() }.into(), "β₁"),
-        (AdamW { weight_decay: f64::INFINITY, ..Default::default() }.into(), "weight_decay"),
+        (Algorithm::from(SgdConfig { lr: f64::NAN, ..rule }), "lr"),
+        (SgdConfig { momentum: -0.1, ..rule }.into(), "momentum"),
+        (SgdConfig { nesterov: true, ..rule }.into(), "nesterov"),
+        (AdamConfig { betas: [1.0, 0.9], ..Default::default() }.into(), "β₁"),
+        (AdamWConfig { weight_decay: f64::INFINITY, ..Default::default() }.into(), "weight_decay"),
     ] {
-        mismatch(Optimizer::of(&small.vs, wrong).build(), &[word]);
+        mismatch(Optimizer::builder(&small.vs, wrong).build(), &[word]);
     }
 }
 
@@ -99,11 +105,16 @@ fn groups_have_their_own_rules() {
 #[test]
 fn what_is_frozen_or_has_no_gradient_stays() {
     for rule in [
-        Rule::from(Sgd { lr: 0.1, momentum: 0.9, weight_decay: 0.1, ..Default::default() }),
-        AdamW::default().into(),
+        Algorithm::from(SgdConfig {
+            lr: 0.1,
+            momentum: 0.9,
+            weight_decay: 0.1,
+            ..Default::default()
+        }),
+        AdamWConfig::default().into(),
     ] {
         let small = Small::new(Kind::Float);
-        let mut optimizer = Optimizer::of(&small.vs, rule).build().unwrap();
+        let mut optimizer = Optimizer::builder(&small.vs, rule).build().unwrap();
         small.run(&mut optimizer, 1..2);
         let before = values(&small.vs);
         let _ = small.w.set_requires_grad(false);
@@ -123,7 +134,7 @@ fn what_is_frozen_or_has_no_gradient_stays() {
 #[test]
 fn clipping_is_pytorch_s() {
     let small = Small::new(Kind::Double);
-    let optimizer = Optimizer::of(&small.vs, Sgd::default()).build().unwrap();
+    let optimizer = Optimizer::builder(&small.vs, SgdConfig::default()).build().unwrap();
     assert!(optimizer.clip_grad_norm(1.0).unwrap().is_none(), "no gradient yet");
     small.backward(1);
     let square = |t: &Tensor| t.grad().square().sum(Kind::Double).double_value(&[]);
@@ -144,9 +155,9 @@ fn a_suppressed_encoder_is_not_moved_and_tch_s_optimizer_agrees() {
     let run = |ours: bool| {
         let student = Tiny::conv(2);
         let builder = student.taught(Classification::default());
-        let mut trainer = builder.scheduler(Sequential::stages([1])).build(&student).unwrap();
-        let rule = Sgd { lr: 0.05, momentum: 0.9, weight_decay: 1e-3, ..Default::default() };
-        let mut own = Optimizer::of(&student.vs, rule).build().unwrap();
+        let mut trainer = builder.scheduler(Sequential::new([1])).build(&student).unwrap();
+        let rule = SgdConfig { lr: 0.05, momentum: 0.9, weight_decay: 1e-3, ..Default::default() };
+        let mut own = Optimizer::builder(&student.vs, rule).build().unwrap();
         let mut tch =
             nn::OptimizerConfig::build(nn::sgd(0.9, 0.0, 1e-3, false), &student.vs, 0.05).unwrap();
         for epoch in 0..3 {
@@ -168,8 +179,8 @@ fn a_suppressed_encoder_is_not_moved_and_tch_s_optimizer_agrees() {
     let student = Tiny::conv(2);
     let builder = student.taught(Classification::default());
     let mut trainer = builder.scheduler(Kappa(vec![0.0, 1.0])).build(&student).unwrap();
-    let rule = AdamW { lr: 0.1, weight_decay: 0.1, ..Default::default() };
-    let mut optimizer = Optimizer::of(&student.vs, rule).build().unwrap();
+    let rule = AdamWConfig { lr: 0.1, weight_decay: 0.1, ..Default::default() };
+    let mut optimizer = Optimizer::builder(&student.vs, rule).build().unwrap();
     let parameters = |prefix: &str| {
         let all = student.vs.variables().into_iter();
         let own = all.filter(|(n, t)| n.starts_with(prefix) && t.requires_grad());
@@ -187,7 +198,7 @@ fn a_suppressed_encoder_is_not_moved_and_tch_s_optimizer_agrees() {
 fn what_lies_with_gaps_or_has_sparse_gradients_is_refused() {
     let vs = nn::VarStore::new(Device::Cpu);
     let mut wide = vs.root().zeros("wide", &[4, 4]);
-    let mut optimizer = Optimizer::of(&vs, Sgd::default()).build().unwrap();
+    let mut optimizer = Optimizer::builder(&vs, SgdConfig::default()).build().unwrap();
     let gaps = Tensor::zeros([4, 8], (Kind::Float, Device::Cpu)).slice(1, 0, 8, 2);
     wide.set_data(&gaps);
     wide.sum(Kind::Float).backward();
@@ -196,8 +207,8 @@ fn what_lies_with_gaps_or_has_sparse_gradients_is_refused() {
     let vs = nn::VarStore::new(Device::Cpu);
     let config = nn::EmbeddingConfig { sparse: true, ..Default::default() };
     let table = nn::embedding(vs.root() / "table", 5, 3, config);
-    let mut optimizer = Optimizer::of(&vs, AdamW::default()).build().unwrap();
+    let mut optimizer = Optimizer::builder(&vs, AdamWConfig::default()).build().unwrap();
     let rows = Tensor::from_slice(&[1_i64, 3]);
     rows.apply(&table).sum(Kind::Float).backward();
-    crate::support::refused(optimizer.step(), &["step Adam", "sparse"]);
+    crate::support::refused(optimizer.step(), &["step AdamConfig", "sparse"]);
 }

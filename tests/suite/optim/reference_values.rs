@@ -1,32 +1,35 @@
 //! A hundred steps of every rule, against PyTorch.
 
-use g2d::optim::{Adam, AdamW, Optimizer, Rule, Sgd};
+use g2d::optim::{AdamConfig, AdamWConfig, Algorithm, Optimizer, SgdConfig};
 use tch::Kind;
 
 use super::Small;
 
 /// tests/python/optimizers.py prints the numbers; the rules in PyTorch stand above them.
-pub fn expected() -> Vec<(Rule, [f64; 9])> {
-    let momentum = Sgd { lr: 0.01, momentum: 0.9, weight_decay: 0.01, ..Default::default() };
+pub fn expected() -> Vec<(Algorithm, [f64; 9])> {
+    let momentum = SgdConfig { lr: 0.01, momentum: 0.9, weight_decay: 0.01, ..Default::default() };
     vec![
         // SGD(p, lr=0.05)
-        (Sgd { lr: 0.05, ..Default::default() }.into(), SGD),
+        (SgdConfig { lr: 0.05, ..Default::default() }.into(), SGD),
         // SGD(p, lr=0.01, momentum=0.9, weight_decay=0.01)
         (momentum.into(), MOMENTUM),
         // SGD(p, lr=0.01, momentum=0.9, weight_decay=0.01, nesterov=True)
-        (Sgd { nesterov: true, ..momentum }.into(), NESTEROV),
+        (SgdConfig { nesterov: true, ..momentum }.into(), NESTEROV),
         // SGD(p, lr=0.02, momentum=0.8, dampening=0.3)
-        (Sgd { lr: 0.02, momentum: 0.8, dampening: 0.3, ..Default::default() }.into(), DAMPENING),
+        (
+            SgdConfig { lr: 0.02, momentum: 0.8, dampening: 0.3, ..Default::default() }.into(),
+            DAMPENING,
+        ),
         // Adam(p, lr=0.02, weight_decay=0.1)
-        (Adam { lr: 0.02, weight_decay: 0.1, ..Default::default() }.into(), ADAM),
+        (AdamConfig { lr: 0.02, weight_decay: 0.1, ..Default::default() }.into(), ADAM),
         // Adam(p, lr=0.02, betas=(0.5, 0.9), eps=1e-6, amsgrad=True)
         (
-            Adam { lr: 0.02, betas: [0.5, 0.9], eps: 1e-6, amsgrad: true, weight_decay: 0.0 }
+            AdamConfig { lr: 0.02, betas: [0.5, 0.9], eps: 1e-6, amsgrad: true, weight_decay: 0.0 }
                 .into(),
             AMSGRAD,
         ),
         // AdamW(p, lr=0.02, weight_decay=0.1)
-        (AdamW { lr: 0.02, weight_decay: 0.1, ..Default::default() }.into(), ADAMW),
+        (AdamWConfig { lr: 0.02, weight_decay: 0.1, ..Default::default() }.into(), ADAMW),
     ]
 }
 
@@ -113,7 +116,7 @@ fn a_hundred_steps_are_pytorch_s() {
     for (rule, numbers) in expected() {
         for (kind, tolerance) in [(Kind::Double, 1e-12), (Kind::Float, 1e-6)] {
             let small = Small::new(kind);
-            let mut optimizer = Optimizer::of(&small.vs, rule).build().unwrap();
+            let mut optimizer = Optimizer::builder(&small.vs, rule).build().unwrap();
             small.run(&mut optimizer, 0..100);
             for (found, expected) in small.numbers().into_iter().zip(numbers) {
                 let right = (found - expected).abs() <= tolerance * expected.abs().max(1.0);

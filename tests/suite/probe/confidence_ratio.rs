@@ -1,6 +1,6 @@
 //! The teachers' confidence, by hand.
 
-use g2d::{Classification, ConfidenceRatio};
+use g2d::{loss::Classification, probe::ConfidenceRatio};
 
 use super::value;
 use crate::support::{Tiny, assert_number};

@@ -1,6 +1,9 @@
 //! The terms' gradients, against backwards run by hand.
 
-use g2d::{Classification, Distillation, GradientCosine};
+use g2d::{
+    loss::{Classification, Distillation},
+    probe::GradientCosine,
+};
 
 use super::{sum, value};
 use crate::support::{Kappa, Snapshot, Tiny, assert_number, below, gradients};

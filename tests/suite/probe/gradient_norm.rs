@@ -1,6 +1,6 @@
 //! Gradient norms, by hand.
 
-use g2d::{Classification, GradientNorm, Suppression};
+use g2d::{loss::Classification, probe::GradientNorm, trainer::Suppression};
 use tch::Kind;
 
 use super::value;

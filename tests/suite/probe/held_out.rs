@@ -1,6 +1,9 @@
 //! Shapley and the linear probe, against NumPy.
 
-use g2d::{Absence, Batch, LinearProbe, Shapley, metrics};
+use g2d::{
+    Batch, metrics,
+    probe::held_out::{Baseline, LinearProbe, Shapley},
+};
 use tch::{Device, Kind, Reduction, Tensor};
 
 use super::{alone, identity_student::IdentityStudent, value};
@@ -27,10 +30,10 @@ fn likelihood(logits: &Tensor, labels: &Tensor) -> g2d::Result<f64> {
 fn shapley_is_numpys() {
     let student = IdentityStudent::new(3);
     let batches = [student.batch(6, 0.0)];
-    let mean = Absence::mean_of(&batches).unwrap();
+    let mean = Baseline::from_mean(&batches).unwrap();
     for (absence, phi, none) in [
         (
-            Absence::ZeroInput,
+            Baseline::ZeroInput,
             [-0.07718364926336503, 0.05711363251478011, -0.17841634894718467],
             -1.119272651001789,
         ),
@@ -40,7 +43,7 @@ fn shapley_is_numpys() {
             -1.122274792909981,
         ),
     ] {
-        let shapley = Shapley::default().worth(likelihood).absence(absence);
+        let shapley = Shapley::default().value_function(likelihood).baseline(absence);
         let found = shapley.measure(&student, &batches).unwrap();
         let close = |a: f64, b: f64| assert!((a - b).abs() < 1e-12, "{a} against {b}");
         for (m, phi) in phi.into_iter().enumerate() {
@@ -61,8 +64,8 @@ fn contributions_add_up_for_any_number_of_modalities() {
         let student = Tiny::linear(k);
         let before = values(&student.vs);
         let batches = [student.batch(9, 0.3), student.batch(4, 7.0)];
-        for absence in [Absence::ZeroInput, Absence::ZeroFeatures] {
-            let shapley = Shapley::default().absence(absence);
+        for absence in [Baseline::ZeroInput, Baseline::ZeroFeatures] {
+            let shapley = Shapley::default().baseline(absence);
             let found = shapley.measure(&student, &batches).unwrap();
             let sum: f64 = (0..k).map(|m| value(&found, "shapley", &format!("m{m}"))).sum();
             let spread = alone(&found, "worth_all") - alone(&found, "worth_none");
@@ -76,7 +79,7 @@ fn contributions_add_up_for_any_number_of_modalities() {
 fn utilisation_is_what_is_lost_without_the_modality() {
     let student = IdentityStudent::new(2);
     let batch = student.batch(9, 0.3);
-    let shapley = Shapley::default().absence(Absence::ZeroFeatures);
+    let shapley = Shapley::default().baseline(Baseline::ZeroFeatures);
     let found = shapley.measure(&student, &[batch]).unwrap();
     let batch = student.batch(9, 0.3);
     let accuracy = |keep: [f64; 2]| {
@@ -104,15 +107,15 @@ fn incomplete_samples_do_not_count_for_shapley() {
         .with_ids([1, 2, 3, 4, 5, 6])
         .with_present(0, [true, true, true, true, false, true])
         .with_present(1, [true, true, true, true, true, false]);
-    let shapley = Shapley::default().worth(likelihood);
+    let shapley = Shapley::default().value_function(likelihood);
     let found = shapley.measure(&student, &[lacking]).unwrap();
     assert_eq!(found, shapley.measure(&student, &[cut]).unwrap());
     mismatch(shapley.measure(&student, &[]), &["held-out batches", "every modality"]);
-    let wrong = Shapley::default().absence(Absence::Input(vec![wave(0.0, &[4])]));
-    mismatch(wrong.measure(&student, &[student.batch(6, 0.0)]), &["Absence::Input"]);
+    let wrong = Shapley::default().baseline(Baseline::Input(vec![wave(0.0, &[4])]));
+    mismatch(wrong.measure(&student, &[student.batch(6, 0.0)]), &["Baseline::Input"]);
     let wide = vec![wave(0.0, &[4]), wave(0.0, &[5])];
-    let wrong = Shapley::default().absence(Absence::Input(wide));
-    mismatch(wrong.measure(&student, &[student.batch(6, 0.0)]), &["Absence::Input", "[5]"]);
+    let wrong = Shapley::default().baseline(Baseline::Input(wide));
+    mismatch(wrong.measure(&student, &[student.batch(6, 0.0)]), &["Baseline::Input", "[5]"]);
 }
 
 // mu = X.mean(0); sd = X.std(0); Z = (X-mu)/sd; Y = np.eye(3)[y]; yb = Y.mean(0)
@@ -130,7 +133,7 @@ fn linear_probe_is_numpys() {
         (9, [-0.23559212429064055, -0.23562262455775498]),
         (3, [-0.5034782772553992, -0.5032964505089863]),
     ] {
-        let probe = LinearProbe::default().worth(brier);
+        let probe = LinearProbe::default().value_function(brier);
         let found = probe.measure(&student, &[student.batch(n, 0.0)], &test).unwrap();
         for (m, expected) in expected.into_iter().enumerate() {
             let found = value(&found, "linear_probe", &format!("m{m}"));
@@ -152,7 +155,7 @@ fn linear_probe_fits_values_and_ignores_constant_columns() {
         Tensor::cat(&[x.narrow(1, 0, 3), Tensor::ones([8, 1], (Kind::Double, Device::Cpu))], 1);
     let y = x.narrow(1, 0, 3).matmul(&wave(1.0, &[3, 1])).squeeze_dim(1) + 4.0;
     let batch = || [Batch::new([still.copy(), x.copy()], y.copy())];
-    let probe = LinearProbe::ridge(1e-9).unwrap().worth(metrics::r2);
+    let probe = LinearProbe::ridge(1e-9).unwrap().value_function(metrics::r2);
     let found = probe.measure(&student, &batch(), &batch()).unwrap();
     for m in ["m0", "m1"] {
         assert!((value(&found, "linear_probe", m) - 1.0).abs() < 1e-6);

@@ -1,8 +1,8 @@
 //! A student whose features are its inputs, so that NumPy's lines stay short.
 
 use g2d::{
-    Batch, Classification, G2dTrainer, G2dTrainerBuilder, ImbalanceProbe, Measurement, Modality,
-    ModalityParams, Result, Student, Teacher, TeacherOutput,
+    Batch, G2dTrainer, ImbalanceProbe, Modality, ModalityParams, Result, Student, Teacher,
+    TeacherOutput, loss::Classification, step::Measurement, trainer::Builder,
 };
 use tch::{Device, Kind, Tensor, nn};
 
@@ -36,9 +36,9 @@ impl IdentityStudent {
 
     /// A trainer's builder with teachers whose features are X wave(0.5, 4×3) + ½ wave(seed + 20 m)²,
     /// where X is the input and `seed` the batch's.
-    pub fn builder(&self) -> G2dTrainerBuilder {
+    pub fn builder(&self) -> Builder {
         let params = ModalityParams::by_name(&self.vs, &self.names).unwrap();
-        let loss = Classification::new(g2d::Distillation::none());
+        let loss = Classification::new(g2d::loss::Distillation::none());
         let builder = G2dTrainer::builder(loss).encoders(params);
         self.names.iter().fold(builder, |builder, m| builder.teacher(Bent(m.clone())))
     }

@@ -16,7 +16,7 @@ mod teacher_cka;
 mod unimodal_heads;
 mod update_ratio;
 
-use g2d::Measurement;
+use g2d::step::Measurement;
 use tch::{Kind, Tensor};
 
 use crate::support::Snapshot;

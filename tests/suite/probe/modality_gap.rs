@@ -1,6 +1,6 @@
 //! The modality gap, against NumPy.
 
-use g2d::{Batch, Classification, ModalityGap};
+use g2d::{Batch, loss::Classification, probe::ModalityGap};
 
 use super::{
     identity_student::{IdentityStudent, measured},

@@ -1,14 +1,18 @@
 //! A probe that is stopped in the middle of an epoch and restored measures the same bits.
 
 use g2d::{
-    Batch, ConfidenceRatio, GradientCosine, GradientNorm, HeadAccuracy, ImbalanceProbe, LossRatio,
-    Measurement, ModalityGap, Observation, Result, SeenTerms, State, StudentConfidence, TeacherCka,
-    UpdateRatio,
+    Batch, ImbalanceProbe, Result,
+    checkpoint::State,
+    probe::{
+        ConfidenceRatio, GradientCosine, GradientNorm, HeadAccuracy, LossRatio, ModalityGap,
+        StudentConfidence, TeacherCka, UpdateRatio,
+    },
+    step::{Measurement, Observation},
 };
 use tch::nn;
 
 use crate::support::{Tiny, mismatch, refused};
-use g2d::Classification;
+use g2d::loss::Classification;
 
 /// After two steps another probe takes over, with the state that went through text.
 struct Handed {
@@ -18,7 +22,7 @@ struct Handed {
 }
 
 impl ImbalanceProbe for Handed {
-    fn observe_terms(&mut self, seen: &SeenTerms<'_>) -> Result<()> {
+    fn observe_terms(&mut self, seen: &Observation<'_>) -> Result<()> {
         if self.seen == 2
             && let Some(mut next) = self.next.take()
         {
@@ -60,7 +64,7 @@ fn same<P: ImbalanceProbe + 'static>(new: impl Fn() -> P) {
     assert!(!whole.is_empty());
     let handed = Handed { now: Box::new(new()), next: Some(Box::new(new())), seen: 0 };
     assert_eq!(measured(handed), whole);
-    mismatch(new().restore(&State::of(&"another's").unwrap()), &["state"]);
+    mismatch(new().restore(&State::new(&"another's").unwrap()), &["state"]);
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! CKA, against NumPy.
 
-use g2d::TeacherCka;
+use g2d::probe::TeacherCka;
 
 use super::{
     identity_student::{IdentityStudent, measured},

@@ -1,6 +1,10 @@
 //! What unimodal logits show, by hand in plain numbers.
 
-use g2d::{Batch, Classification, HeadAccuracy, LossRatio, StudentConfidence};
+use g2d::{
+    Batch,
+    loss::Classification,
+    probe::{HeadAccuracy, LossRatio, StudentConfidence},
+};
 use tch::{Kind, Tensor};
 
 use super::{alone, identity_student::IdentityStudent, value};

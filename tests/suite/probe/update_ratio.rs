@@ -1,6 +1,6 @@
 //! Updates, against optimizers run by hand.
 
-use g2d::{Classification, Suppression, UpdateRatio};
+use g2d::{loss::Classification, probe::UpdateRatio, trainer::Suppression};
 
 use super::{sum, value};
 use crate::support::{Kappa, Tiny, assert_number, below, values};

@@ -1,9 +1,10 @@
 //! What is generated: a trainer's configuration and the steps that it makes.
 
 use g2d::{
-    Classification, Distillation, FeatureReduction, GradientScope, Joint, LossScaling, Modality,
-    NonFinite, Partial, PerBatch, PerModality, Precision, Ranking, Regression, Sequential,
-    SmpScheduler, SuppressedMode, Suppression,
+    Modality, PerModality, SmpScheduler,
+    loss::{Classification, Distillation, FeatureReduction, Regression},
+    schedule::{Joint, Partial, PerBatch, Ranking, Sequential},
+    trainer::{GradientScope, LossScaling, NonFinite, Precision, SuppressedMode, Suppression},
 };
 use proptest::{collection::vec, prelude::*};
 use tch::Kind;
@@ -101,7 +102,7 @@ impl Case {
         match self.schedule.clone() {
             Schedule::Joint => Box::new(Joint::default()),
             Schedule::Sequential(stages, ranking) => {
-                Box::new(Sequential::stages(stages).ranking(ranking))
+                Box::new(Sequential::new(stages).ranking(ranking))
             }
             Schedule::PerBatch(first, last) => Box::new(PerBatch::window(first..=last)),
             Schedule::Partial(alpha, end, ranking) => {

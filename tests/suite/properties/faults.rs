@@ -124,8 +124,8 @@ impl Wrong {
         let cached =
             (0..case.teachers.len()).any(|m| case.teachers[m] == Taught::Cached && here(m));
         let (alpha, beta) = (&case.distillation.alpha, &case.distillation.beta);
-        let compares_features = |m| alpha * case.distillation.feature_weight.of(m) != 0.0;
-        let compares_logits = |m| beta * case.distillation.logit_weight.of(m) != 0.0;
+        let compares_features = |m| alpha * case.distillation.feature_weight.get(m) != 0.0;
+        let compares_logits = |m| beta * case.distillation.logit_weight.get(m) != 0.0;
         match *self {
             InputNan(m) | FeatureNan(m) if here(m) => Expected::NotFinite(vec![named(m)]),
             InputRows(m) => says_of("input of modality", m),

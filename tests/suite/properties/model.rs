@@ -3,8 +3,8 @@
 use std::{cell::RefCell, rc::Rc};
 
 use g2d::{
-    Batch, FeatureProjection, HostView, Modality, ModalityParams, Result, Student, Teacher,
-    TeacherOutput,
+    Batch, Modality, ModalityParams, Result, Student, Teacher, TeacherOutput, teacher::HostCopy,
+    trainer::FeatureProjection,
 };
 use tch::{Device, Kind, Tensor, nn, nn::ModuleT, nn::OptimizerConfig};
 
@@ -200,7 +200,7 @@ impl Teacher for Told {
 
     fn output(&self, m: usize, batch: &Batch) -> Result<TeacherOutput> {
         let TeacherOutput { mut features, mut logits, mut host } = self.0.output(m, batch)?;
-        let mut on_host = |change: fn(&mut HostView)| host.iter_mut().for_each(change);
+        let mut on_host = |change: fn(&mut HostCopy)| host.iter_mut().for_each(change);
         match *self.1.borrow() {
             Some(Wrong::TeacherClasses(wrong)) if wrong == m => {
                 logits = Tensor::cat(&[&logits, &logits], 1);

@@ -1,6 +1,9 @@
 //! What must hold of a step that was made: its gradients, its report, its plan, its loss.
 
-use g2d::{GradientScope, StepReport, SuppressedMode, Suppression};
+use g2d::{
+    StepReport,
+    trainer::{GradientScope, SuppressedMode, Suppression},
+};
 use proptest::prelude::*;
 use tch::Kind;
 
@@ -61,7 +64,7 @@ impl Run<'_> {
         prop_assert_eq!(&report.present, &present);
         prop_assert_eq!(report.batch_size, step.rows as i64);
         prop_assert_eq!(
-            (report.window.place, report.window.length),
+            (report.micro_batch.index, report.micro_batch.count),
             (self.open.place, case.window)
         );
         prop_assert_eq!(report.logits.size(), [step.rows as i64, case.columns]);
@@ -73,8 +76,8 @@ impl Run<'_> {
             prop_assert!((0.0..=1.0).contains(&kappa[m]) && (present[m] > 0 || kappa[m] == 0.0));
             let taught = !case.teachers.is_empty() && present[m] > 0;
             let distillation = &case.distillation;
-            let alpha = distillation.alpha * distillation.feature_weight.of(m);
-            let beta = distillation.beta * distillation.logit_weight.of(m);
+            let alpha = distillation.alpha * distillation.feature_weight.get(m);
+            let beta = distillation.beta * distillation.logit_weight.get(m);
             prop_assert_eq!(report.confidence[m].is_some(), taught);
             prop_assert_eq!(report.terms.feature[m].is_some(), taught && alpha != 0.0);
             prop_assert_eq!(report.terms.logit[m].is_some(), taught && beta != 0.0);
@@ -106,15 +109,16 @@ impl Run<'_> {
     fn total(&self, report: &StepReport) -> Holds {
         let seen = report.read().map_err(failed)?;
         let distillation = &self.case.distillation;
-        let mut sum = distillation.task_weight * seen.task;
+        let mut sum = distillation.task_weight * seen.terms.task;
         for m in 0..self.case.k() {
-            let alpha = distillation.alpha * distillation.feature_weight.of(m);
-            let beta = distillation.beta * distillation.logit_weight.of(m);
-            sum += alpha * seen.feature[m].unwrap_or(0.0) + beta * seen.logit[m].unwrap_or(0.0);
+            let alpha = distillation.alpha * distillation.feature_weight.get(m);
+            let beta = distillation.beta * distillation.logit_weight.get(m);
+            sum += alpha * seen.terms.feature[m].unwrap_or(0.0)
+                + beta * seen.terms.logit[m].unwrap_or(0.0);
         }
         let close = if self.case.kind == Kind::Double { 1e-9 } else { 1e-3 };
-        let error = (seen.total - sum).abs();
-        prop_assert!(error <= close * (1.0 + sum.abs()), "{} against {}", seen.total, sum);
+        let error = (seen.terms.total - sum).abs();
+        prop_assert!(error <= close * (1.0 + sum.abs()), "{} against {}", seen.terms.total, sum);
         Ok(())
     }
 }

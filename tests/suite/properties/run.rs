@@ -1,9 +1,14 @@
 //! A case as a user's loop, and what must hold when a step ends in an error or is skipped.
 
 use g2d::{
-    Batch, CachedTeacher, ConfidenceRatio, Error, G2dLoss, G2dTrainer, GradientCosine,
-    GradientNorm, HeadAccuracy, LossInput, LossRatio, LossTerms, Modality, ModalityGap, NonFinite,
-    Precision, Skipped, StepOutcome, StepReport, StudentConfidence, TeacherCka, UpdateRatio,
+    Batch, Error, G2dLoss, G2dTrainer, Modality, StepOutcome, StepReport, loss,
+    probe::{
+        ConfidenceRatio, GradientCosine, GradientNorm, HeadAccuracy, LossRatio, ModalityGap,
+        StudentConfidence, TeacherCka, UpdateRatio,
+    },
+    step::SkipCause,
+    teacher::Cached,
+    trainer::{NonFinite, Precision},
 };
 use proptest::{prelude::*, test_runner::TestCaseError};
 use tch::{Tensor, nn};
@@ -25,7 +30,7 @@ pub fn run(case: &Case) -> Holds {
     let mut builder = G2dTrainer::builder(Boxed(case.loss()))
         .encoders(model.params())
         .projection(projection)
-        .boxed_scheduler(case.scheduler())
+        .scheduler(case.scheduler())
         .suppression(case.suppression)
         .suppressed_mode(case.mode)
         .accumulate(case.window)
@@ -47,7 +52,7 @@ pub fn run(case: &Case) -> Holds {
             Taught::Live => Box::new(live),
             Taught::Cached => {
                 let all = (0..case.steps.len()).map(|i| Ok(model.batch(case.steps[i].rows, id(i))));
-                Box::new(CachedTeacher::record(&live, m, all).unwrap())
+                Box::new(Cached::record(&live, m, all).unwrap())
             }
         };
         builder = builder.teacher(Told(inner, now.clone()));
@@ -194,18 +199,18 @@ impl Run<'_> {
         match &report.outcome {
             StepOutcome::Skipped(why) => {
                 match (why, expected) {
-                    (Skipped::Overflow { .. }, _) => {
+                    (SkipCause::Overflow { .. }, _) => {
                         prop_assert_eq!(self.case.precision, Precision::Fp16);
                     }
                     (
-                        Skipped::NonFinite(source),
+                        SkipCause::NonFinite(source),
                         Expected::NotFinite(words) | Expected::MayBeNotFinite(words),
                     ) => {
                         prop_assert!(self.case.skips() || may_be_steep);
                         let source = source.to_string();
                         prop_assert!(source.contains(&words[0]), "{:?}: {}", words, source);
                     }
-                    (Skipped::NonFinite(source), _) => {
+                    (SkipCause::NonFinite(source), _) => {
                         prop_assert!(self.open.steep, "skipped for nothing: {}", source);
                     }
                 }
@@ -312,7 +317,7 @@ impl G2dLoss for Boxed {
     fn check_targets(&self, logits: &[i64], targets: &Tensor) -> g2d::Result<()> {
         self.0.check_targets(logits, targets)
     }
-    fn terms(&self, input: &LossInput<'_>) -> g2d::Result<LossTerms> {
+    fn terms(&self, input: &loss::Input<'_>) -> g2d::Result<loss::Terms> {
         self.0.terms(input)
     }
     fn confidence(&self, logits: &Tensor, targets: &Tensor) -> g2d::Result<Tensor> {

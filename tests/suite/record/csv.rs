@@ -1,7 +1,10 @@
 //! What is written to files, read back.
 
-use g2d::record::{ConsoleProgress, CsvRecorder};
-use g2d::{Classification, ConfidenceRatio, EpochReport, Error, Measurement, Modality};
+use g2d::record::{ConsoleProgress, Csv};
+use g2d::{
+    EpochReport, Error, Modality, loss::Classification, loss::Terms, probe::ConfidenceRatio,
+    step::Measurement,
+};
 
 use crate::support::{Tiny, refused};
 
@@ -12,14 +15,16 @@ fn report(epoch: u64) -> EpochReport {
         skipped: 0,
         unfinished: 0,
         modalities: Modality::list(["a", "b"]),
-        total: 1.5,
-        task: 0.25,
-        feature: vec![Some(0.5), None],
-        logit: vec![None, Some(f64::INFINITY)],
+        terms: Terms {
+            total: 1.5,
+            task: 0.25,
+            feature: vec![Some(0.5), None],
+            logit: vec![None, Some(f64::INFINITY)],
+        },
         confidence: vec![Some(0.75), Some(0.125)],
         kappa: vec![0.0, 1.0],
         measurements: vec![
-            Measurement::of("gradient_norm", &"a".into(), 3.0),
+            Measurement::new("gradient_norm", &"a".into(), 3.0),
             Measurement { metric: "gap".into(), modality: None, value: 4.0 },
         ],
     }
@@ -33,7 +38,7 @@ fn metric(name: &str, value: f64) -> (String, f64) {
 fn csv_holds_a_header_and_a_row_an_epoch() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("not/yet/there/run.csv");
-    let mut csv = CsvRecorder::create(&path).unwrap();
+    let mut csv = Csv::create(&path).unwrap();
     csv.epoch(&report(0), &[metric("accuracy", 61.25), metric("best", f64::NAN)]).unwrap();
     let mut second = report(1);
     second.measurements.clear();
@@ -55,7 +60,7 @@ fn csv_holds_a_header_and_a_row_an_epoch() {
 fn csv_grows_by_a_column_that_the_header_lacks() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("run.csv");
-    let mut csv = CsvRecorder::create(&path).unwrap();
+    let mut csv = Csv::create(&path).unwrap();
     csv.epoch(&report(0), &[]).unwrap();
     csv.epoch(&report(1), &[metric("accuracy, %", 61.5)]).unwrap();
     // What is there when `epoch` returns: a crash now loses none of it.
@@ -72,7 +77,7 @@ fn csv_grows_by_a_column_that_the_header_lacks() {
     assert_eq!([&found[1][0], found[1].last().unwrap()], ["1", "61.5"]);
     csv.epoch(&report(2), &[]).unwrap();
     drop(csv);
-    let mut csv = CsvRecorder::resume(&path, 2).unwrap();
+    let mut csv = Csv::resume(&path, 2).unwrap();
     csv.epoch(&report(2), &[metric("late", 1.0), metric("accuracy, %", 62.0)]).unwrap();
     let (names, found) = rows();
     assert_eq!(names[names.len() - 2..], ["accuracy, %", "late"]);
@@ -86,11 +91,11 @@ fn csv_names_the_path_that_it_cannot_write() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("a_file");
     std::fs::write(&file, "").unwrap();
-    let error = refused(CsvRecorder::create(file.join("run.csv")), &["a_file", "folder"]);
+    let error = refused(Csv::create(file.join("run.csv")), &["a_file", "folder"]);
     assert!(matches!(error, Error::Io { .. }));
     let a_folder = folder.path().join("run.csv");
     std::fs::create_dir(&a_folder).unwrap();
-    let error = refused(CsvRecorder::create(&a_folder), &["run.csv", "create the file"]);
+    let error = refused(Csv::create(&a_folder), &["run.csv", "create the file"]);
     assert!(matches!(error, Error::Io { .. }));
 }
 
@@ -99,7 +104,7 @@ fn csv_replaces_an_older_file() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("run.csv");
     std::fs::write(&path, "old").unwrap();
-    CsvRecorder::create(&path).unwrap().epoch(&report(0), &[]).unwrap();
+    Csv::create(&path).unwrap().epoch(&report(0), &[]).unwrap();
     assert!(std::fs::read_to_string(&path).unwrap().starts_with("epoch,"), "and dropping flushes");
 }
 
@@ -108,7 +113,7 @@ fn csv_replaces_an_older_file() {
 fn a_training_is_recorded() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("run.csv");
-    let mut csv = CsvRecorder::create(&path).unwrap();
+    let mut csv = Csv::create(&path).unwrap();
     let bar = ConsoleProgress::new("test", 2);
     let student = Tiny::linear(3);
     let builder = student.taught(Classification::default()).probe(ConfidenceRatio::default());
@@ -119,7 +124,7 @@ fn a_training_is_recorded() {
         let report = trainer.end_epoch().unwrap();
         csv.epoch(&report, &[metric("accuracy", 50.0)]).unwrap();
         bar.epoch(&report, &[metric("accuracy", 50.0)]);
-        totals.push(report.total);
+        totals.push(report.terms.total);
     }
     bar.finish();
     csv.flush().unwrap();

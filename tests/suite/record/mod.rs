@@ -9,8 +9,11 @@ mod run_folder;
 mod tensorboard;
 
 use g2d::{
-    Diagnosis, EpochReport, Evidence, Measurement, Metric, Modality, Thresholds,
-    record::{Environment, Outcome, Recorder, RunInfo, RunRecorder},
+    EpochReport, Modality,
+    diagnosis::{Diagnosis, Evidence, Metric, Thresholds},
+    loss::Terms,
+    record::{Environment, Outcome, Recorder, RunFolder, RunInfo},
+    step::Measurement,
 };
 use tch::Device;
 
@@ -23,16 +26,18 @@ pub fn epoch(epoch: u64) -> EpochReport {
         skipped: 0,
         unfinished: 0,
         modalities: Modality::list(["audio", "video"]),
-        total: 2.0 / (e + 1.0),
-        task: 1.0 / (e + 1.0),
-        feature: vec![Some(0.5), None],
-        logit: vec![None, Some(0.25 + e)],
+        terms: Terms {
+            total: 2.0 / (e + 1.0),
+            task: 1.0 / (e + 1.0),
+            feature: vec![Some(0.5), None],
+            logit: vec![None, Some(0.25 + e)],
+        },
         confidence: vec![Some(0.75), Some(0.125)],
         kappa: vec![1.0, if epoch < 2 { 0.0 } else { 1.0 }],
         measurements: vec![
-            Measurement::of("gradient_norm", &"audio".into(), 3.0 + e),
-            Measurement::of("shapley", &"audio".into(), 41.5),
-            Measurement::of("shapley", &"video".into(), 12.25),
+            Measurement::new("gradient_norm", &"audio".into(), 3.0 + e),
+            Measurement::new("shapley", &"audio".into(), 41.5),
+            Measurement::new("shapley", &"video".into(), 12.25),
         ],
     }
 }
@@ -64,14 +69,14 @@ pub fn outcome() -> Outcome {
     seen.epochs = Some(300);
     Outcome {
         scores: vec![("test_accuracy".to_owned(), 53.375)],
-        measurements: vec![Measurement::of("linear_probe", &"audio".into(), 57.25)],
-        diagnosis: Some(Diagnosis::of(&seen, &Thresholds::default()).unwrap()),
+        measurements: vec![Measurement::new("linear_probe", &"audio".into(), 57.25)],
+        diagnosis: Some(Diagnosis::from_evidence(&seen, &Thresholds::default()).unwrap()),
     }
 }
 
 /// A whole run of four epochs.
 pub fn recorded(folder: &std::path::Path, name: &str) {
-    let mut run = RunRecorder::create(folder).unwrap();
+    let mut run = RunFolder::create(folder).unwrap();
     run.begin(&info(name)).unwrap();
     for e in 0..4 {
         run.epoch(&epoch(e), &metrics(e)).unwrap();

@@ -4,7 +4,7 @@ use std::fs;
 
 use g2d::{
     Error,
-    record::{Recorder, Run, RunRecorder},
+    record::{Recorder, Run, RunFolder},
 };
 
 use super::{epoch, info, metrics, outcome, recorded};
@@ -29,13 +29,13 @@ fn what_was_recorded_is_read() {
 #[test]
 fn what_is_not_finite_comes_back_as_it_was() {
     let folder = tempfile::tempdir().unwrap();
-    let mut run = RunRecorder::create(folder.path()).unwrap();
+    let mut run = RunFolder::create(folder.path()).unwrap();
     run.begin(&info("diverged")).unwrap();
     let mut report = epoch(0);
-    report.total = f64::NAN;
+    report.terms.total = f64::NAN;
     run.epoch(&report, &[("best".to_owned(), f64::INFINITY)]).unwrap();
     let run = Run::read(folder.path()).unwrap();
-    assert!(run.epochs[0].report.total.is_nan());
+    assert!(run.epochs[0].report.terms.total.is_nan());
     assert_eq!(run.epochs[0].metrics[0].1, f64::INFINITY);
 }
 
@@ -60,7 +60,7 @@ fn a_resumed_run_goes_on() {
     let created = "2001-02-03T04:05:06Z";
     let old = Run::read(folder.path()).unwrap().info.created;
     fs::write(&path, fs::read_to_string(&path).unwrap().replace(&old, created)).unwrap();
-    let mut resumed = RunRecorder::resume(folder.path(), 2).unwrap();
+    let mut resumed = RunFolder::resume(folder.path(), 2).unwrap();
     resumed.begin(&info("a run")).unwrap();
     resumed.epoch(&epoch(2), &[("val_accuracy".to_owned(), 99.0)]).unwrap();
     let run = Run::read(folder.path()).unwrap();
@@ -74,7 +74,7 @@ fn a_resumed_run_goes_on() {
 fn what_is_no_run_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
-    mismatch(Run::read(at("nowhere")), &["nowhere", "no such folder", "RunRecorder"]);
+    mismatch(Run::read(at("nowhere")), &["nowhere", "no such folder", "RunFolder"]);
     mismatch(Run::read(folder.path()), &["run.json", "a folder without them"]);
 
     recorded(folder.path(), "a run");

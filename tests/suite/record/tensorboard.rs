@@ -6,7 +6,8 @@ use std::{
 };
 
 use g2d::{
-    Classification, ModalityParams,
+    ModalityParams,
+    loss::Classification,
     record::{Recorder, TensorBoard},
 };
 use serde_json::Value;
@@ -137,7 +138,7 @@ fn a_resumed_run_replaces_the_epochs_from_there_on() {
     drop(board);
     let mut board = TensorBoard::resume(folder.path(), 1).unwrap();
     let mut changed = epoch(1);
-    changed.total = 7.5;
+    changed.terms.total = 7.5;
     board.epoch(&changed, &[]).unwrap();
     let found = read(python, folder.path());
     assert_eq!(found["scalars"]["loss/total"], serde_json::json!([[0, 2.0], [1, 7.5]]));

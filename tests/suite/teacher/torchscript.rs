@@ -7,7 +7,10 @@ use std::{
     sync::OnceLock,
 };
 
-use g2d::{Batch, Digest, Error, ScriptOutput, Teacher, TorchScriptTeacher};
+use g2d::{
+    Batch, Error, Teacher,
+    teacher::{ScriptOutput, TorchScript, cache::Digest},
+};
 use tch::{Device, Kind, Tensor};
 
 use crate::support::{mismatch, python, refused, script, stdout};
@@ -29,9 +32,9 @@ pub fn files() -> Option<&'static Path> {
     made.as_deref()
 }
 
-fn load(name: &str) -> TorchScriptTeacher {
+fn load(name: &str) -> TorchScript {
     let path = files().unwrap().join(name).with_extension("pt");
-    TorchScriptTeacher::load("m0", path, Device::Cpu).unwrap()
+    TorchScript::load("m0", path, Device::Cpu).unwrap()
 }
 
 fn tensors(name: &str) -> HashMap<String, Tensor> {
@@ -55,7 +58,7 @@ fn method() -> ScriptOutput {
 }
 
 /// The largest difference from what PyTorch said, as a share of the largest answer.
-fn difference(teacher: &TorchScriptTeacher, name: &str, input: &str) -> f64 {
+fn difference(teacher: &TorchScript, name: &str, input: &str) -> f64 {
     let (said, expected) = (teacher.output(0, &batch(input)).unwrap(), tensors("answers"));
     let parts = [("features", said.features), ("logits", said.logits)];
     let apart = parts.map(|(part, found)| {
@@ -171,7 +174,7 @@ fn trying_finds_a_module_in_training_mode_and_flat_logits() {
 #[test]
 fn files_that_are_no_torchscript() {
     let folder = tempfile::tempdir().unwrap();
-    let load = |path: PathBuf, device| TorchScriptTeacher::load("m0", path, device);
+    let load = |path: PathBuf, device| TorchScript::load("m0", path, device);
     let error = refused(load(folder.path().join("absent.pt"), Device::Cpu), &["absent.pt", "read"]);
     assert!(matches!(error, Error::Io { .. }));
     let words = ["a TorchScript archive", "torch.jit.trace"];
@@ -193,7 +196,7 @@ fn files_that_are_no_torchscript() {
     fs::write(&cut, &whole[..whole.len() / 2]).unwrap();
     mismatch(load(cut, Device::Cpu), &words);
     assert_ne!(
-        Digest::of_file(files.join("pair.pt")).unwrap(),
-        Digest::of_file(files.join("traced.pt")).unwrap()
+        Digest::from_file(files.join("pair.pt")).unwrap(),
+        Digest::from_file(files.join("traced.pt")).unwrap()
     );
 }

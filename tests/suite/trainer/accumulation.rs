@@ -1,9 +1,12 @@
 //! Several micro-batches in one step of the optimizer, against one big batch and sums by hand.
 
 use g2d::{
-    Batch, Classification, Distillation, GradientCosine, GradientModulation, GradientNorm,
-    GradientScope, Modality, Result, SeenGradients, StepOutcome, Suppression, TeacherCka,
-    UpdateRatio,
+    Batch, Modality, Result, StepOutcome,
+    loss::{Classification, Distillation},
+    modulation::Modulate,
+    probe::{GradientCosine, GradientNorm, TeacherCka, UpdateRatio},
+    step::Observation,
+    trainer::{GradientScope, Suppression},
 };
 use tch::Tensor;
 
@@ -30,17 +33,17 @@ fn micro_batches_equal_one_big_batch() {
     let mut total = 0.0;
     for i in 0..3 {
         let report = trainer.step(&ours, &part(&whole, 4 * i, 4 * i + 4)).unwrap();
-        assert_eq!((report.window.place, report.window.length), (i as u64, 3));
+        assert_eq!((report.micro_batch.index, report.micro_batch.count), (i as u64, 3));
         assert_eq!(report.outcome.is_ready(), i == 2);
         assert_eq!(report.outcome == StepOutcome::Accumulating, i < 2);
-        total += report.read().unwrap().total / 3.0;
+        total += report.read().unwrap().terms.total / 3.0;
     }
-    assert_number(total, expected.read().unwrap().total);
+    assert_number(total, expected.read().unwrap().terms.total);
     let (found, expected) = (gradients(&ours.vs), gradients(&theirs.vs));
     assert!(found.keys().eq(expected.keys()));
     found.iter().for_each(|(name, gradient)| assert_close(gradient, &expected[name]));
     // The next window begins anew.
-    assert!(trainer.step(&ours, &part(&whole, 0, 4)).unwrap().window.is_first());
+    assert!(trainer.step(&ours, &part(&whole, 0, 4)).unwrap().micro_batch.is_first());
 }
 
 /// Σ κ_i g_i / n, where each g_i is the gradient of a step of its own; a stale gradient of an encoder
@@ -97,8 +100,12 @@ impl g2d::SmpScheduler for Turns {
     fn needs_confidence(&self) -> bool {
         false
     }
-    fn plan(&mut self, at: g2d::Progress, _candidates: &g2d::Candidates) -> Result<g2d::Plan> {
-        g2d::Plan::new(self.0[at.step as usize % self.0.len()].clone())
+    fn plan(
+        &mut self,
+        at: g2d::schedule::Progress,
+        _candidates: &g2d::schedule::Candidates,
+    ) -> Result<g2d::schedule::Plan> {
+        g2d::schedule::Plan::new(self.0[at.step as usize % self.0.len()].clone())
     }
 }
 
@@ -122,7 +129,7 @@ fn a_window_is_finished_early_or_dropped_with_its_epoch() {
     trainer.step(&ours, &whole).unwrap();
     assert_eq!(trainer.end_epoch().unwrap().unfinished, 1);
     assert!(gradients(&ours.vs).is_empty());
-    assert!(trainer.step(&ours, &whole).unwrap().window.is_first());
+    assert!(trainer.step(&ours, &whole).unwrap().micro_batch.is_first());
 }
 
 /// A micro-batch that fails before backward leaves the window where it was.
@@ -147,11 +154,11 @@ fn a_failed_micro_batch_can_be_replaced() {
 
 struct Nothing;
 
-impl GradientModulation for Nothing {
+impl Modulate for Nothing {
     fn bind(&mut self, _modalities: &[Modality]) -> Result<()> {
         Ok(())
     }
-    fn modulate(&mut self, _seen: &SeenGradients<'_>) -> Result<Option<Vec<f64>>> {
+    fn modulate(&mut self, _seen: &Observation<'_>) -> Result<Option<Vec<f64>>> {
         Ok(None)
     }
 }

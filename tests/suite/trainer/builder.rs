@@ -1,8 +1,10 @@
 //! Every mistake of configuration: found at build, named, with the mend.
 
 use g2d::{
-    Batch, Classification, Distillation, FeatureProjection, G2dTrainer, Modality, ModalityParams,
-    Partial, PerBatch, Ranking, Regression, Result, Sequential, SmpScheduler, Student,
+    Batch, G2dTrainer, Modality, ModalityParams, Result, SmpScheduler, Student,
+    loss::{Classification, Distillation, Regression},
+    schedule::{Partial, PerBatch, Ranking, Sequential},
+    trainer::FeatureProjection,
 };
 use tch::{Device, Tensor, nn};
 
@@ -70,7 +72,7 @@ fn encoders_are_the_students_in_its_order() {
 fn teachers_are_one_a_modality_in_order_or_none() {
     let student = Tiny::linear(3);
     let with = |teachers: &[usize]| {
-        let add = |b: g2d::G2dTrainerBuilder, &m: &usize| b.teacher(student.teacher(m, WIDTH).0);
+        let add = |b: g2d::trainer::Builder, &m: &usize| b.teacher(student.teacher(m, WIDTH).0);
         teachers.iter().fold(student.builder(Classification::default()), add).build(&student)
     };
     let words = ["modalities of the teachers", "[\"m0\", \"m1\", \"m2\"]", "order"];
@@ -100,11 +102,11 @@ fn numbers_of_the_loss_are_checked_at_build() {
 fn schedules_are_checked_at_build() {
     let student = Tiny::linear(2);
     let build = |scheduler: Box<dyn SmpScheduler>| {
-        student.taught(Classification::default()).boxed_scheduler(scheduler).build(&student)
+        student.taught(Classification::default()).scheduler(scheduler).build(&student)
     };
     let fixed = |order: &[&str]| Ranking::Fixed(Modality::list(order));
-    config(build(Box::new(Sequential::stages([1, 1, 1]))), &["stages", "at most 2", "3", "drop"]);
-    build(Box::new(Sequential::stages([1, 1]))).unwrap();
+    config(build(Box::new(Sequential::new([1, 1, 1]))), &["stages", "at most 2", "3", "drop"]);
+    build(Box::new(Sequential::new([1, 1]))).unwrap();
     for alpha in [0.0, -0.5, f64::NAN, f64::INFINITY] {
         let found = format!("found {alpha}");
         config(build(Box::new(Partial::new(alpha, 0..1))), &["alpha of Partial", &found, "Joint"]);
@@ -115,7 +117,7 @@ fn schedules_are_checked_at_build() {
     let window = PerBatch::window(3..=2);
     config(build(Box::new(window)), &["window of PerBatch", "3..=2", "Joint"]);
     for wrong in [&["m0"][..], &["m0", "m0"], &["m0", "m2"], &["m0", "m1", "m1"], &[]] {
-        let scheduler = Sequential::stages([1]).ranking(fixed(wrong));
+        let scheduler = Sequential::new([1]).ranking(fixed(wrong));
         let found = format!("{:?}", Modality::list(wrong));
         config(build(Box::new(scheduler)), &["Ranking::Fixed", "[\"m0\", \"m1\"]", &found]);
     }
@@ -125,17 +127,17 @@ fn schedules_are_checked_at_build() {
 fn a_ranking_by_confidence_needs_teachers() {
     let student = Tiny::linear(2);
     let schedulers: [Box<dyn SmpScheduler>; 4] = [
-        Box::new(Sequential::stages([1])),
-        Box::new(Sequential::stages([1]).ranking(Ranking::PreviousEpoch)),
+        Box::new(Sequential::new([1])),
+        Box::new(Sequential::new([1]).ranking(Ranking::PreviousEpoch)),
         Box::new(PerBatch::window(0..=1)),
         Box::new(Partial::new(0.5, 0..1)),
     ];
     for scheduler in schedulers {
-        let builder = student.builder(Classification::default()).boxed_scheduler(scheduler);
+        let builder = student.builder(Classification::default()).scheduler(scheduler);
         let words = ["scheduler", "teachers", "found none", "Ranking::Fixed"];
         config(builder.build(&student), &words);
     }
-    let fixed = Sequential::stages([1]).ranking(Ranking::Fixed(names(2)));
+    let fixed = Sequential::new([1]).ranking(Ranking::Fixed(names(2)));
     student.builder(Classification::default()).scheduler(fixed).build(&student).unwrap();
 }
 

@@ -1,6 +1,6 @@
 //! Evaluation: what it computes, and which batches it refuses.
 
-use g2d::{Batch, Student, evaluate, evaluate_teacher};
+use g2d::{Batch, Student, evaluate, trainer::evaluate_teacher};
 use tch::{Device, Kind, Tensor};
 
 use crate::support::{

@@ -1,8 +1,12 @@
 //! Steps that are not finite: skipped without a trace, named, and stopped after.
 
 use g2d::{
-    Batch, Classification, Distillation, G2dTrainer, G2dTrainerBuilder, GradientNorm, NonFinite,
-    NonFiniteSource as Source, Sequential, Skipped, StepOutcome, StepReport, TeacherOutput,
+    Batch, G2dTrainer, StepOutcome, StepReport, TeacherOutput,
+    loss::{Classification, Distillation},
+    probe::GradientNorm,
+    schedule::Sequential,
+    step::{NonFiniteSource as Source, SkipCause},
+    trainer::{Builder, NonFinite},
 };
 use tch::{Kind, Tensor};
 
@@ -10,7 +14,7 @@ use crate::support::{
     Bent, BentTeacher, Tiny, WIDTH, assert_number, assert_same, gradients, mismatch, names, values,
 };
 
-fn skipping(builder: G2dTrainerBuilder, student: &Tiny) -> G2dTrainer {
+fn skipping(builder: Builder, student: &Tiny) -> G2dTrainer {
     builder.non_finite(NonFinite::Skip).build(student).unwrap()
 }
 
@@ -23,7 +27,7 @@ fn spoilt(batch: &Batch, m: usize) -> Batch {
 
 fn source(report: &StepReport) -> &Source {
     match report.outcome.skipped() {
-        Some(Skipped::NonFinite(source)) => source,
+        Some(SkipCause::NonFinite(source)) => source,
         other => panic!("{other:?}"),
     }
 }
@@ -68,7 +72,7 @@ fn a_skipped_step_leaves_no_trace() {
     assert_same(&ours, &theirs);
     assert_eq!((with.steps, with.skipped), (9, 6));
     assert_eq!((without.steps, without.skipped), (3, 0));
-    assert_number(with.total, without.total);
+    assert_number(with.terms.total, without.terms.total);
     assert_eq!(with.kappa, without.kappa);
     assert_eq!(with.measurements, without.measurements);
 }
@@ -77,7 +81,7 @@ fn a_skipped_step_leaves_no_trace() {
 fn the_first_that_is_not_finite_is_named() {
     let student = Tiny::linear(2);
     let [m0, m1] = [names(2)[0].clone(), names(2)[1].clone()];
-    let step = |builder: G2dTrainerBuilder, batch: &Batch| {
+    let step = |builder: Builder, batch: &Batch| {
         let report = skipping(builder, &student).step(&student, batch).unwrap();
         source(&report).clone()
     };
@@ -100,7 +104,7 @@ fn the_first_that_is_not_finite_is_named() {
     assert_eq!(step(bent(logits, all()), &batch), Source::TeacherLogits(m1.clone()));
     // It only ranks, and the loss is finite.
     assert_eq!(step(bent(logits, Distillation::none()), &batch), Source::TeacherLogits(m1.clone()));
-    let ranked = bent(logits, all()).scheduler(Sequential::stages([1]));
+    let ranked = bent(logits, all()).scheduler(Sequential::new([1]));
     assert_eq!(step(ranked, &batch), Source::TeacherLogits(m1.clone()));
     let far: fn(TeacherOutput) -> TeacherOutput =
         |t| TeacherOutput { features: t.features + 1e200, ..t };
@@ -125,7 +129,7 @@ fn the_first_that_is_not_finite_is_named() {
 
     let targets = batch.targets().unsqueeze(1).repeat([1, 3]).to_kind(Kind::Double) / 0.0;
     let inputs: Vec<_> = batch.inputs().iter().map(Tensor::shallow_clone).collect();
-    let builder = student.builder(g2d::Regression::default());
+    let builder = student.builder(g2d::loss::Regression::default());
     assert_eq!(step(builder, &Batch::new(inputs, targets)), Source::Targets);
 }
 
@@ -142,7 +146,7 @@ fn a_bad_micro_batch_undoes_its_window() {
     assert!(report.outcome.skipped().is_some());
     assert!(gradients(&student.vs).is_empty());
     assert_same(&values(&student.vs), &before);
-    assert!(trainer.step(&student, &good).unwrap().window.is_first());
+    assert!(trainer.step(&student, &good).unwrap().micro_batch.is_first());
     assert!(trainer.step(&student, &good).unwrap().outcome.is_ready());
 }
 

@@ -8,9 +8,13 @@ use std::{
 };
 
 use g2d::{
-    Batch, Candidates, Classification, G2dLoss, G2dTrainer, GradientModulation, ImbalanceProbe,
-    LossInput, LossTerms, Measurement, Modality, NonFinite, Observation, Plan, Precision, Progress,
-    Result, SeenGradients, SeenTerms, SmpScheduler, Student, Teacher, TeacherOutput, evaluate,
+    Batch, G2dLoss, G2dTrainer, ImbalanceProbe, Modality, Result, SmpScheduler, Student, Teacher,
+    TeacherOutput, evaluate,
+    loss::{self, Classification},
+    modulation::Modulate,
+    schedule::{Candidates, Plan, Progress},
+    step::{Measurement, Observation},
+    trainer::{NonFinite, Precision},
 };
 use tch::{Kind, Tensor};
 
@@ -84,7 +88,7 @@ impl G2dLoss for Panics<Classification> {
     fn check_targets(&self, logits: &[i64], targets: &Tensor) -> Result<()> {
         self.0.check_targets(logits, targets)
     }
-    fn terms(&self, input: &LossInput<'_>) -> Result<LossTerms> {
+    fn terms(&self, input: &loss::Input<'_>) -> Result<loss::Terms> {
         self.here(Place::Loss).terms(input)
     }
     fn confidence(&self, logits: &Tensor, targets: &Tensor) -> Result<Tensor> {
@@ -101,18 +105,18 @@ impl SmpScheduler for Panics<Plan> {
     }
 }
 
-impl GradientModulation for Panics<()> {
+impl Modulate for Panics<()> {
     fn bind(&mut self, _modalities: &[Modality]) -> Result<()> {
         Ok(())
     }
-    fn modulate(&mut self, _seen: &SeenGradients<'_>) -> Result<Option<Vec<f64>>> {
+    fn modulate(&mut self, _seen: &Observation<'_>) -> Result<Option<Vec<f64>>> {
         self.here(Place::Modulation);
         Ok(None)
     }
 }
 
 impl ImbalanceProbe for Panics<()> {
-    fn observe_terms(&mut self, _seen: &SeenTerms<'_>) -> Result<()> {
+    fn observe_terms(&mut self, _seen: &Observation<'_>) -> Result<()> {
         self.here(Place::Terms);
         Ok(())
     }
@@ -208,7 +212,7 @@ fn a_panic_within_a_window() {
         assert!(catch_unwind(AssertUnwindSafe(step)).is_err(), "{place:?}");
         fuse.set(Place::Nowhere);
         let next = trainer.step(&user, &batch).unwrap();
-        assert_eq!(next.window.is_first(), place == Place::Probe, "{place:?}");
+        assert_eq!(next.micro_batch.is_first(), place == Place::Probe, "{place:?}");
     }
 }
 

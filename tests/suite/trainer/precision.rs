@@ -6,8 +6,10 @@ use std::{
 };
 
 use g2d::{
-    Batch, Classification, G2dTrainer, LossScale, LossScaling, Modality, Precision, Result,
-    Skipped, StepOutcome, Student, SuppressedMode,
+    Batch, G2dTrainer, Modality, Result, StepOutcome, Student,
+    loss::Classification,
+    step::SkipCause,
+    trainer::{LossScale, LossScaling, Precision, SuppressedMode},
 };
 use tch::{Kind, Tensor, nn};
 
@@ -174,7 +176,7 @@ fn an_overflow_is_skipped_and_the_scale_follows() {
     let before = values(&student.vs);
     let batch = student.batch(4, 0.0);
     let report = trainer.step(&student, &batch).unwrap();
-    let skipped = Skipped::Overflow { scale: 2f64.powi(100) };
+    let skipped = SkipCause::Overflow { scale: 2f64.powi(100) };
     assert_eq!(report.outcome, StepOutcome::Skipped(skipped.clone()));
     assert_eq!(report.read().unwrap().outcome.skipped(), Some(&skipped));
     assert!(gradients(&student.vs).is_empty());
@@ -213,7 +215,7 @@ fn a_gradient_that_no_scale_mends_is_an_error() {
     let bent = Bent::encode(&student, slope);
     let batch = student.batch(4, 0.0);
     let first = trainer.step(&bent, &batch).unwrap();
-    assert_eq!(first.outcome, StepOutcome::Skipped(Skipped::Overflow { scale: 2.0 }));
+    assert_eq!(first.outcome, StepOutcome::Skipped(SkipCause::Overflow { scale: 2.0 }));
     let words = ["gradient of \"m0.", "encoder of modality \"m0\"", "bf16"];
     mismatch(trainer.step(&bent, &batch), &words);
     assert!(gradients(&student.vs).is_empty());

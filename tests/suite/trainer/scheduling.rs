@@ -3,7 +3,10 @@
 
 use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 
-use g2d::{Modality, Ranking, Sequential};
+use g2d::{
+    Modality,
+    schedule::{Ranking, Sequential},
+};
 use proptest::prelude::*;
 use tch::Tensor;
 
@@ -71,7 +74,7 @@ fn epoch<const N: usize>(steps: &[[f64; N]]) -> Vec<(i64, Vec<f64>)> {
 fn three_modalities_ranked_by_each_batch() {
     let plan = train(
         &Tiny::linear(3),
-        Sequential::stages([1, 2]),
+        Sequential::new([1, 2]),
         &[
             // stage 1: the weakest of each batch
             epoch(&[[0.5, 0.9, 0.2], [0.1, 0.9, 0.2], [0.5, 0.1, 0.2]]),
@@ -89,7 +92,7 @@ fn three_modalities_ranked_by_each_batch() {
 fn five_modalities_through_all_their_stages() {
     let rho = [0.4, 0.1, 0.5, 0.2, 0.3]; // weakest first: 1 3 4 0 2
     let epochs = vec![epoch(&[rho, rho]); 7];
-    let plan = train(&Tiny::linear(5), Sequential::stages([1, 1, 0, 2, 1]), &epochs);
+    let plan = train(&Tiny::linear(5), Sequential::new([1, 1, 0, 2, 1]), &epochs);
     // stage 3 has no epochs: modality 4 waits for the joint phase
     assert_eq!(plan, [[1; 2], [3; 2], [0; 2], [0; 2], [2; 2], [ALL; 2], [ALL; 2]]);
 }
@@ -98,7 +101,7 @@ fn five_modalities_through_all_their_stages() {
 fn three_modalities_ranked_by_the_epoch_before() {
     let plan = train(
         &Tiny::linear(3),
-        Sequential::stages([2, 2]).ranking(Ranking::PreviousEpoch),
+        Sequential::new([2, 2]).ranking(Ranking::PreviousEpoch),
         &[
             // the first epoch, by its batches so far: means 0.3 0.2 0.4, then 0.3 0.35 0.25
             epoch(&[[0.3, 0.2, 0.4], [0.3, 0.5, 0.1]]),
@@ -119,7 +122,7 @@ fn five_modalities_in_a_fixed_order() {
     let order = Modality::list(["m4", "m0", "m3", "m1", "m2"]);
     let plan = train(
         &Tiny::linear(5),
-        Sequential::stages([1, 1, 1, 1, 1]).ranking(Ranking::Fixed(order)),
+        Sequential::new([1, 1, 1, 1, 1]).ranking(Ranking::Fixed(order)),
         &vec![epoch(&[[0.1, 0.2, 0.3, 0.4, 0.5]]); 6],
     );
     assert_eq!(plan, [[4], [0], [3], [1], [2], [ALL]]);
@@ -131,7 +134,7 @@ fn five_modalities_in_a_fixed_order() {
 fn convolutions_and_batch_norm_of_a_waiting_encoder_stand_still() {
     let student = Tiny::conv(3);
     let rho: Rho = Rc::new(RefCell::new(vec![0.2, 0.1, 0.3]));
-    let schedule = Sequential::stages([1]);
+    let schedule = Sequential::new([1]);
     let mut trainer = student.told(&rho).scheduler(schedule).build(&student).unwrap();
     let mut optimizer = student.optimizer();
     for step in 0..3 {
@@ -200,7 +203,7 @@ proptest! {
     #[test]
     fn exactly_the_planned_encoders_learn((stages, ranking, table) in training()) {
         let student = Tiny::linear(table[0][0].len());
-        let schedule = Sequential::stages(stages.clone()).ranking(ranking.clone());
+        let schedule = Sequential::new(stages.clone()).ranking(ranking.clone());
         let four_rows = |steps: &Vec<Vec<f64>>| steps.iter().map(|rho| (4, rho.clone())).collect();
         let epochs: Vec<Vec<_>> = table.iter().map(four_rows).collect();
         let found = train(&student, schedule, &epochs);

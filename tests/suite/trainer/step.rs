@@ -3,8 +3,11 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use g2d::{
-    CachedTeacher, Classification, FeatureProjection, G2dTrainer, Progress, Regression, Sequential,
-    Student,
+    G2dTrainer, Student,
+    loss::{Classification, Regression},
+    schedule::{Progress, Sequential},
+    teacher::Cached,
+    trainer::FeatureProjection,
 };
 use tch::{Kind, Tensor};
 
@@ -47,7 +50,7 @@ fn teachers_never_change() {
     let (b, vs_b) = student.teacher(1, WIDTH);
     let before = [values(&vs_a), values(&vs_b)];
     let builder = student.builder(Classification::default()).teacher(a).teacher(b);
-    let mut trainer = builder.scheduler(Sequential::stages([1])).build(&student).unwrap();
+    let mut trainer = builder.scheduler(Sequential::new([1])).build(&student).unwrap();
     let mut optimizer = student.optimizer();
     for _epoch in 0..2 {
         for step in 0..3 {
@@ -74,11 +77,11 @@ fn cached_teachers_give_the_same_steps() {
                 false => builder.teacher(live),
                 true => {
                     let all = [Ok(student.batch(6, 0.0))];
-                    builder.teacher(CachedTeacher::record(&live, m, all).unwrap())
+                    builder.teacher(Cached::record(&live, m, all).unwrap())
                 }
             }
         });
-        let scheduler = Sequential::stages([1]);
+        let scheduler = Sequential::new([1]);
         let mut trainer = builder.scheduler(scheduler).build(&student).unwrap();
         let mut optimizer = student.optimizer();
         let mut told = Vec::new();
@@ -119,7 +122,7 @@ fn a_projection_bridges_widths_and_learns() {
         + &vs.variables()["projection.m1.bias"];
     let teacher = g2d::Teacher::output(&student.teacher(1, 7).0, 1, &batch).unwrap();
     let by_hand = (mapped - teacher.features).square().mean(None).double_value(&[]);
-    assert_number(report.read().unwrap().feature[1].unwrap(), by_hand);
+    assert_number(report.read().unwrap().terms.feature[1].unwrap(), by_hand);
 
     let found = gradients(&vs);
     assert!(found.keys().eq(["projection.m1.bias", "projection.m1.weight"]), "{:?}", found.keys());
@@ -131,7 +134,7 @@ fn regression_trains_too() {
     let student = Tiny::linear(3);
     let mut trainer = student
         .taught(Regression::default())
-        .scheduler(Sequential::stages([1, 1]))
+        .scheduler(Sequential::new([1, 1]))
         .build(&student)
         .unwrap();
     let batch = student.batch(6, 0.0);
@@ -144,7 +147,7 @@ fn regression_trains_too() {
             optimizer.zero_grad();
             let report = trainer.step(&student, &batch).unwrap();
             optimizer.step();
-            report.read().unwrap().total
+            report.read().unwrap().terms.total
         })
         .collect();
     assert!(losses[19] < losses[0], "{losses:?}");

@@ -4,31 +4,30 @@
 use std::{cell::Cell, rc::Rc};
 
 use g2d::{
-    CachedTeacher, Classification, Confidence, G2dTrainerBuilder, NonFinite, Precision, Ranking,
-    Sequential, TrueClassProbability, device_reads,
+    loss::{Classification, Confidence, TrueClassProbability},
+    schedule::{Ranking, Sequential},
+    teacher::Cached,
+    trainer::{Builder, NonFinite, Precision},
 };
 use tch::Tensor;
 
-use crate::support::{Tiny, WIDTH, names};
+use crate::support::{Tiny, WIDTH, count_synchronisations, names};
 
 /// Reads in each of three steps of the second epoch.
-fn reads(student: &Tiny, builder: G2dTrainerBuilder) -> Vec<u64> {
+fn reads(student: &Tiny, builder: Builder) -> Vec<u64> {
     let mut trainer = builder.build(student).unwrap();
     trainer.step(student, &student.batch(6, 0.0)).unwrap();
     trainer.end_epoch().unwrap();
-    let step = |_| {
-        let before = device_reads();
-        trainer.step(student, &student.batch(6, 0.0)).unwrap();
-        device_reads() - before
-    };
+    let step =
+        |_| count_synchronisations(|| trainer.step(student, &student.batch(6, 0.0)).unwrap()).1;
     (0..3).map(step).collect()
 }
 
-fn cached(student: &Tiny) -> G2dTrainerBuilder {
+fn cached(student: &Tiny) -> Builder {
     (0..2).fold(student.builder(Classification::default()), |builder, m| {
         let live = student.teacher(m, WIDTH).0;
         let all = [Ok(student.batch(6, 0.0))];
-        builder.teacher(CachedTeacher::record(&live, m, all).unwrap())
+        builder.teacher(Cached::record(&live, m, all).unwrap())
     })
 }
 
@@ -36,7 +35,7 @@ fn cached(student: &Tiny) -> G2dTrainerBuilder {
 fn a_step_waits_for_the_device_once_at_most() {
     let student = Tiny::linear(2);
     let live = || student.taught(Classification::default());
-    let stages = || Sequential::stages([9]);
+    let stages = || Sequential::new([9]);
     assert_eq!(reads(&student, live().scheduler(stages())), [1, 1, 1]);
     assert_eq!(reads(&student, cached(&student).scheduler(stages())), [0, 0, 0]);
     let fixed = Ranking::Fixed(names(2));
@@ -50,7 +49,7 @@ fn a_step_waits_for_the_device_once_at_most() {
 #[test]
 fn looking_at_gradients_costs_a_wait_a_window() {
     let student = Tiny::linear(2);
-    let skip = |builder: G2dTrainerBuilder| builder.non_finite(NonFinite::Skip);
+    let skip = |builder: Builder| builder.non_finite(NonFinite::Skip);
     assert_eq!(reads(&student, skip(cached(&student))), [1, 1, 1]);
     assert_eq!(reads(&student, cached(&student).precision(Precision::Fp16)), [1, 1, 1]);
     assert_eq!(reads(&student, cached(&student).precision(Precision::Bf16)), [0, 0, 0]);
@@ -66,9 +65,9 @@ fn confidence_is_computed_once_a_teacher() {
         let counted = Rc::clone(&calls);
         let rho = move |logits: &Tensor, targets: &Tensor| {
             counted.set(counted.get() + 1);
-            TrueClassProbability::default().of(logits, targets)
+            TrueClassProbability::default().rho(logits, targets)
         };
-        let builder = builder.scheduler(Sequential::stages([9])).confidence(rho);
+        let builder = builder.scheduler(Sequential::new([9])).confidence(rho);
         let mut trainer = builder.build(&student).unwrap();
         trainer.step(&student, &student.batch(6, 0.0)).unwrap();
         assert_eq!(calls.get(), 2);

@@ -3,13 +3,16 @@
 use std::cell::{Cell, RefCell};
 
 use g2d::{
-    Batch, Classification, Keep, ModuleTeacher, Regression, Teacher, UnimodalTrainer, device_reads,
+    Batch, Teacher,
+    loss::{Classification, Regression},
     metrics,
-    optim::{LrSchedule, Sgd},
+    optim::{LrSchedule, SgdConfig},
+    teacher::FrozenModel,
+    trainer::{KeepWeights, UnimodalTrainer},
 };
 use tch::{Device, Kind, Tensor, nn, nn::Module};
 
-use crate::support::{refused, wave};
+use crate::support::{count_synchronisations, refused, wave};
 
 type Model = Box<dyn Fn(&Tensor, bool) -> (Tensor, Tensor) + Send>;
 
@@ -45,8 +48,8 @@ fn val() -> Vec<g2d::Result<Batch>> {
     vec![Ok(batch(100.0, 6)), Ok(batch(200.0, 4))]
 }
 
-const RULE: Sgd =
-    Sgd { lr: 0.2, momentum: 0.9, dampening: 0.0, weight_decay: 0.01, nesterov: false };
+const RULE: SgdConfig =
+    SgdConfig { lr: 0.2, momentum: 0.9, dampening: 0.0, weight_decay: 0.01, nesterov: false };
 
 fn trainer<'a>() -> UnimodalTrainer<'a> {
     UnimodalTrainer::new("video", 1, Classification::default(), RULE)
@@ -113,7 +116,7 @@ fn it_is_the_plain_loop() {
     // Ready to teach.
     let mut vs = vs;
     let expected = net(&batch(1.0, 5).input(1).shallow_clone(), false).1;
-    let teacher = ModuleTeacher::new("video", &mut vs, net);
+    let teacher = FrozenModel::new("video", &mut vs, net);
     let answer = teacher.output(1, &batch(1.0, 5)).unwrap();
     assert_eq!(answer.logits, expected);
 }
@@ -125,7 +128,7 @@ fn weights_live(vs: &nn::VarStore) -> Vec<(String, Tensor)> {
 }
 
 /// Trains with these scores, epoch by epoch; what was kept, and the weights after every epoch.
-fn scored(keep: Keep, patience: u64, scores: &[f64]) -> (g2d::Taught, f64) {
+fn scored(keep: KeepWeights, patience: u64, scores: &[f64]) -> (g2d::trainer::TrainedTeacher, f64) {
     let (vs, net) = model(3);
     let epoch = Cell::new(0);
     let seen = RefCell::new(Vec::new());
@@ -145,12 +148,12 @@ fn scored(keep: Keep, patience: u64, scores: &[f64]) -> (g2d::Taught, f64) {
 #[test]
 fn last_or_best_with_patience() {
     let scores = [0.2, 0.6, 0.5, 0.6, 0.3, 0.9];
-    let (taught, off) = scored(Keep::Best, 3, &scores);
+    let (taught, off) = scored(KeepWeights::Best, 3, &scores);
     assert_eq!((taught.kept, taught.epochs.len(), off), (1, 5, 0.0), "equals are not better");
     assert_eq!((taught.score, taught.stopped_early), (0.6, true));
-    let (taught, off) = scored(Keep::Last, 3, &scores);
+    let (taught, off) = scored(KeepWeights::Last, 3, &scores);
     assert_eq!((taught.kept, taught.score, off), (4, 0.3, 0.0));
-    let (taught, off) = scored(Keep::Best, 4, &scores);
+    let (taught, off) = scored(KeepWeights::Best, 4, &scores);
     assert_eq!((taught.kept, taught.stopped_early, off), (5, false, 0.0));
 }
 
@@ -158,9 +161,9 @@ fn last_or_best_with_patience() {
 fn the_same_seeds_train_the_same_teacher_with_one_read_an_epoch() {
     let run = || {
         let (vs, net) = model(3);
-        let before = device_reads();
-        trainer().epochs(4).score(metrics::accuracy).train(&net, &vs, batches, val).unwrap();
-        assert_eq!(device_reads() - before, 4);
+        let trainer = trainer().epochs(4).score(metrics::accuracy);
+        let train = || trainer.train(&net, &vs, batches, val).unwrap();
+        assert_eq!(count_synchronisations(train).1, 4);
         weights(&vs)
     };
     assert_eq!(distance(&run(), &run()), 0.0);
@@ -183,7 +186,7 @@ fn values_and_samples_without_the_modality() {
             }
             all
         };
-        let rule = Sgd { lr: 0.05, ..Sgd::default() };
+        let rule = SgdConfig { lr: 0.05, ..SgdConfig::default() };
         let taught = UnimodalTrainer::new("a", 0, Regression::default(), rule)
             .epochs(60)
             .score(|p, y| Ok(-metrics::rmse(p, y)?))
@@ -206,7 +209,7 @@ fn mistakes_say_what_and_where() {
     refused(trainer().patience(0).train(&net, &vs, batches, val), &["at least 1"]);
     let poor = UnimodalTrainer::new("x", 2, Classification::default(), RULE);
     refused(poor.train(&net, &vs, batches, val), &["index of a modality", "below 2"]);
-    let bad = Sgd { lr: f64::NAN, ..RULE };
+    let bad = SgdConfig { lr: f64::NAN, ..RULE };
     let bad = UnimodalTrainer::new("x", 1, Classification::default(), bad);
     refused(bad.train(&net, &vs, batches, val), &["lr", "NaN"]);
     let empty = nn::VarStore::new(Device::Cpu);

@@ -3,8 +3,9 @@
 use std::fs;
 
 use g2d::{
-    Batch, CacheFile, CacheHeader, CacheIdentity, Digest, Error, Modality, Result, Storage,
-    Teacher, TeacherOutput, evaluate_teacher,
+    Batch, Error, Modality, Result, Teacher, TeacherOutput,
+    teacher::cache::{self, Digest, Storage},
+    trainer::evaluate_teacher,
 };
 use tch::{Device, Kind, Tensor};
 
@@ -17,34 +18,36 @@ fn what_does_not_belong() {
     let path = folder.path().join("m0.safetensors");
     let student = Tiny::linear(2);
     file(&path).record(&student.teacher(0, WIDTH).0, 0, batches(&student)).unwrap();
-    let digest = |text: &str| Digest::of([text]);
-    let (weights, data) = (Digest::of(["weights", "a"]), digest("data"));
-    let refuses = |identity: CacheIdentity, words: &[&str]| {
-        let error = mismatch(CacheFile::new(&path, identity).open(Device::Cpu), words);
+    let digest = |text: &str| Digest::from_parts([text]);
+    let (weights, data) = (Digest::from_parts(["weights", "a"]), digest("data"));
+    let refuses = |identity: cache::Identity, words: &[&str]| {
+        let error = mismatch(cache::OutputFile::new(&path, identity).open(Device::Cpu), words);
         assert!(matches!(error, Error::Data { .. }), "{error}");
         assert!(error.to_string().contains("m0.safetensors"), "{error}");
     };
-    let modality = CacheIdentity::new("m1", weights, data);
+    let modality = cache::Identity::new("m1", weights, data);
     refuses(modality, &["modality \"m1\"", "modality \"m0\"", "record anew"]);
     let others = identity("b");
-    let theirs = Digest::of(["weights", "b"]).to_string();
+    let theirs = Digest::from_parts(["weights", "b"]).to_string();
     refuses(others, &["teacher weights", &theirs, &weights.to_string()]);
-    let other_data = CacheIdentity::new("m0", weights, digest("other"));
+    let other_data = cache::Identity::new("m0", weights, digest("other"));
     refuses(other_data, &["data", &digest("other").to_string(), &data.to_string()]);
     refuses(identity("a").view("flipped"), &["view \"flipped\"", "found view none"]);
     refuses(identity("a").feature_shape([5]), &["feature shape [5]", "feature shape [4]"]);
     refuses(identity("a").classes(4), &["classes 4", "classes 3"]);
     refuses(
-        CacheIdentity::new("m1", weights, digest("other")).classes(9),
+        cache::Identity::new("m1", weights, digest("other")).classes(9),
         &["modality \"m1\", data ", ", classes 9, found modality \"m0\", data ", ", classes 3;"],
     );
     let half = file(&path).storage(Storage::Half).open(Device::Cpu);
     mismatch(half, &["storage Half", "storage Full"]);
     // Foreign to the identity: it is never replaced.
     let live = student.teacher(0, WIDTH).0;
-    let other = CacheFile::new(&path, identity("b"));
+    let other = cache::OutputFile::new(&path, identity("b"));
     mismatch(other.open_or_record(Device::Cpu, &live, 0, []), &["teacher weights"]);
-    CacheFile::new(&path, CacheIdentity::new("m0", weights, data)).open(Device::Cpu).unwrap();
+    cache::OutputFile::new(&path, cache::Identity::new("m0", weights, data))
+        .open(Device::Cpu)
+        .unwrap();
 }
 
 /// Every byte of the file, changed alone, and every length that is too short or too long.
@@ -55,7 +58,7 @@ fn every_byte_and_every_length_counts() {
     let student = Tiny::of_widths(&[WIDTH, WIDTH], Kind::Float);
     file(&path).record(&student.teacher(0, WIDTH).0, 0, batches(&student)).unwrap();
     let whole = fs::read(&path).unwrap();
-    let read = |bytes: &[u8]| CacheHeader::read(&mut &*bytes, bytes.len() as u64);
+    let read = |bytes: &[u8]| cache::Header::read(&mut &*bytes, bytes.len() as u64);
     read(&whole).unwrap();
     for at in 0..whole.len() {
         for bit in [1, 32, 128] {
@@ -94,7 +97,7 @@ fn foreign_and_newer_files() {
     mismatch(file(folder.path()).open(Device::Cpu), &["no file"]);
     g2d::weights::save(&student.vs, &path).unwrap();
     mismatch(file(&path).open(Device::Cpu), &["a whole g2d teacher cache", "__metadata__"]);
-    mismatch(CacheHeader::of_file(&path), &["a whole g2d teacher cache", "m0.safetensors"]);
+    mismatch(cache::Header::from_file(&path), &["a whole g2d teacher cache", "m0.safetensors"]);
 
     file(&path).record(&student.teacher(0, WIDTH).0, 0, batches(&student)).unwrap();
     let whole = fs::read(&path).unwrap();
@@ -168,10 +171,14 @@ fn what_cannot_be_recorded() {
     mismatch(file(&path).record(&live(), 2, batches(&student)), &["below 2", "found 2"]);
     mismatch(live().output(2, &student.batch(4, 0.0)), &["below 2", "found 2"]);
     let trusting = Trusting(Modality::new("m0"));
-    mismatch(g2d::CachedTeacher::record(&trusting, 2, batches(&student)), &["below 2", "found 2"]);
+    mismatch(
+        g2d::teacher::Cached::record(&trusting, 2, batches(&student)),
+        &["below 2", "found 2"],
+    );
     mismatch(evaluate_teacher(&trusting, 2, batches(&student)), &["below 2", "found 2"]);
     let long = identity("a").view("v".repeat(2 << 20));
-    let long = CacheFile::new(&path, long.classes(CLASSES)).record(&live(), 0, batches(&student));
+    let long =
+        cache::OutputFile::new(&path, long.classes(CLASSES)).record(&live(), 0, batches(&student));
     mismatch(long, &["names of modality and view", "shorter"]);
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "nothing is left");
 }

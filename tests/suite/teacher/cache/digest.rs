@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use g2d::Digest;
+use g2d::teacher::cache::Digest;
 use tch::{Device, Kind, Tensor, nn};
 
 use crate::support::{Tiny, refused};
@@ -14,7 +14,7 @@ fn of_a_file() {
     fs::write(&path, "abc").unwrap();
     // python: hashlib.sha256(b"abc").hexdigest()
     let expected = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
-    let digest = Digest::of_file(&path).unwrap();
+    let digest = Digest::from_file(&path).unwrap();
     assert_eq!(digest.to_string(), expected);
     assert_eq!(expected.parse::<Digest>().unwrap(), digest);
     assert_eq!(serde_json::to_string(&digest).unwrap(), format!("{expected:?}"));
@@ -22,12 +22,12 @@ fn of_a_file() {
     for wrong in ["", "ba78", &expected.to_uppercase(), &format!("{expected}0"), "é"] {
         refused(wrong.parse::<Digest>(), &["64 hexadecimal digits"]);
     }
-    refused(Digest::of_file(folder.path().join("absent")), &["absent"]);
+    refused(Digest::from_file(folder.path().join("absent")), &["absent"]);
 }
 
 #[test]
 fn of_weights() {
-    let digest = |vs: &nn::VarStore| Digest::of_weights(vs).unwrap();
+    let digest = |vs: &nn::VarStore| Digest::from_weights(vs).unwrap();
     let (a, b) = (Tiny::conv(2), Tiny::conv(2));
     assert_eq!(digest(&a.vs), digest(&b.vs), "the same weights");
     for (name, variable) in b.vs.variables() {
@@ -53,14 +53,14 @@ fn of_weights() {
 #[test]
 fn of_samples_and_parts() {
     let samples = |ids: &[i64], targets: &[i64]| {
-        Digest::of_samples(ids, &Tensor::from_slice(targets)).unwrap()
+        Digest::from_samples(ids, &Tensor::from_slice(targets)).unwrap()
     };
     let first = samples(&[1, 2], &[0, 1]);
     assert_eq!(first, samples(&[1, 2], &[0, 1]));
     assert_ne!(first, samples(&[2, 1], &[0, 1]));
     assert_ne!(first, samples(&[1, 2], &[1, 1]));
     assert_ne!(first, samples(&[1], &[2, 0, 1]));
-    assert_ne!(Digest::of(["ab", "c"]), Digest::of(["a", "bc"]));
-    assert_ne!(Digest::of(["ab"]), Digest::of(["ab", ""]));
-    assert_eq!(Digest::of([first, first]), Digest::of(vec![first; 2]));
+    assert_ne!(Digest::from_parts(["ab", "c"]), Digest::from_parts(["a", "bc"]));
+    assert_ne!(Digest::from_parts(["ab"]), Digest::from_parts(["ab", ""]));
+    assert_eq!(Digest::from_parts([first, first]), Digest::from_parts(vec![first; 2]));
 }

@@ -10,19 +10,22 @@ mod output_file;
 
 use std::path::Path;
 
-use g2d::{Batch, CacheFile, CacheIdentity, Digest, Result, Teacher, TeacherOutput};
+use g2d::{
+    Batch, Result, Teacher, TeacherOutput,
+    teacher::cache::{self, Digest},
+};
 use tch::{Kind, Tensor};
 
 use crate::support::{CLASSES, Tiny, WIDTH};
 
-pub fn identity(name: &str) -> CacheIdentity {
-    CacheIdentity::new("m0", Digest::of(["weights", name]), Digest::of(["data"]))
+pub fn identity(name: &str) -> cache::Identity {
+    cache::Identity::new("m0", Digest::from_parts(["weights", name]), Digest::from_parts(["data"]))
         .feature_shape([WIDTH])
         .classes(CLASSES)
 }
 
-pub fn file(path: &Path) -> CacheFile {
-    CacheFile::new(path, identity("a"))
+pub fn file(path: &Path) -> cache::OutputFile {
+    cache::OutputFile::new(path, identity("a"))
 }
 
 /// Two batches of 4 and 3 samples with the ids 100 to 106.

@@ -3,7 +3,13 @@
 use std::{cell::Cell, fs};
 
 use g2d::{
-    CacheHeader, CachedTeacher, Classification, Error, G2dTrainer, PerBatch, Storage, Teacher,
+    Error, G2dTrainer, Teacher,
+    loss::Classification,
+    schedule::PerBatch,
+    teacher::{
+        Cached,
+        cache::{self, Storage},
+    },
 };
 use tch::{Device, Kind, Tensor};
 
@@ -33,7 +39,7 @@ fn a_file_says_what_the_teacher_said() {
         let host = b.host.expect("ρ is known without asking the device");
         assert!(host.logits.equal(&a.logits) && host.targets.equal(batch.targets()));
     }
-    let header = CacheHeader::of_file(&path).unwrap();
+    let header = cache::Header::from_file(&path).unwrap();
     assert_eq!((header.modality().name(), header.samples()), ("m0", 7));
     assert_eq!((header.feature_shape(), header.classes()), (&[WIDTH][..], 3));
     assert_eq!((header.view(), header.storage()), (None, Storage::Full));
@@ -50,12 +56,13 @@ fn training_from_files_makes_the_same_steps() {
             if !from_file {
                 return builder.teacher(live);
             }
-            let identity = g2d::CacheIdentity::new(
+            let identity = g2d::teacher::cache::Identity::new(
                 format!("m{m}"),
-                g2d::Digest::of(["w"]),
-                g2d::Digest::of(["d"]),
+                g2d::teacher::cache::Digest::from_parts(["w"]),
+                g2d::teacher::cache::Digest::from_parts(["d"]),
             );
-            let file = g2d::CacheFile::new(folder.path().join(format!("{m}")), identity);
+            let file =
+                g2d::teacher::cache::OutputFile::new(folder.path().join(format!("{m}")), identity);
             let opened = file.open_or_record(Device::Cpu, &live, m, batches(&student)).unwrap();
             let shared = opened.share();
             drop(opened);
@@ -105,7 +112,7 @@ fn sixteen_bits_are_given_back_as_float_and_logits_stay_exact() {
     let (found, said) = (kept.output(0, &whole).unwrap(), half.output(0, &whole).unwrap());
     assert!(found.features.equal(&said.features.to_kind(Kind::Float)));
     assert!(found.logits.equal(&said.logits.to_kind(Kind::Float)));
-    let in_memory = CachedTeacher::record(&half, 0, batches(&student)).unwrap();
+    let in_memory = Cached::record(&half, 0, batches(&student)).unwrap();
     assert_eq!(in_memory.output(0, &whole).unwrap().features.kind(), Kind::Half, "as it was given");
 }
 
@@ -119,10 +126,14 @@ fn features_of_any_shape() {
         said
     };
     let teacher = BentTeacher(student.teacher(0, WIDTH).0, sequence);
-    let file = g2d::CacheFile::new(
+    let file = g2d::teacher::cache::OutputFile::new(
         folder.path().join("sequence"),
-        g2d::CacheIdentity::new("m0", g2d::Digest::of(["w"]), g2d::Digest::of(["d"]))
-            .feature_shape([1, 3]),
+        g2d::teacher::cache::Identity::new(
+            "m0",
+            g2d::teacher::cache::Digest::from_parts(["w"]),
+            g2d::teacher::cache::Digest::from_parts(["d"]),
+        )
+        .feature_shape([1, 3]),
     );
     let file = file.storage(Storage::Half);
     let opened = file.open_or_record(Device::Cpu, &teacher, 0, batches(&student)).unwrap();
@@ -142,16 +153,17 @@ fn augmented_views() {
     let seen = |view: i64| student.batch(4, view as f64).with_ids(ids.clone());
 
     let path = |view: i64| folder.path().join(format!("view-{view}"));
-    let bound = |view: i64| g2d::CacheFile::new(path(view), identity("a").view(view));
+    let bound =
+        |view: i64| g2d::teacher::cache::OutputFile::new(path(view), identity("a").view(view));
     for view in 0..2 {
         bound(view).record(&live, 0, [Ok(seen(view))]).unwrap();
         let opened = bound(view).open(Device::Cpu).unwrap();
         let said = live.output(0, &seen(view)).unwrap();
         assert!(opened.output(0, &seen(view)).unwrap().features.equal(&said.features));
     }
-    let other = g2d::CacheFile::new(path(0), identity("a").view(1));
+    let other = g2d::teacher::cache::OutputFile::new(path(0), identity("a").view(1));
     mismatch(other.open(Device::Cpu), &["view \"1\"", "view \"0\""]);
-    let none = g2d::CacheFile::new(path(0), identity("a"));
+    let none = g2d::teacher::cache::OutputFile::new(path(0), identity("a"));
     mismatch(none.open(Device::Cpu), &["view none", "view \"0\""]);
 
     let numbered = |view: i64| {

@@ -1,6 +1,9 @@
 //! Inputs, ids and targets.
 
-use g2d::{Batch, Classification, Distillation, Error, Regression};
+use g2d::{
+    Batch, Error,
+    loss::{Classification, Distillation, Regression},
+};
 use tch::{Device, Kind, Tensor};
 
 use super::refuses;

@@ -1,6 +1,6 @@
 //! Samples that a cached teacher lacks, and batches that cannot be recorded.
 
-use g2d::{Batch, CachedTeacher, Classification, Error, evaluate};
+use g2d::{Batch, Error, evaluate, loss::Classification, teacher::Cached};
 use tch::Tensor;
 
 use super::refuses;
@@ -10,7 +10,7 @@ use crate::support::{Tiny, WIDTH, mismatch};
 fn caches_say_which_samples_they_lack() {
     let student = Tiny::linear(2);
     let (live, _vs) = student.teacher(0, WIDTH);
-    let record = |batches: Vec<Batch>| CachedTeacher::record(&live, 0, batches.into_iter().map(Ok));
+    let record = |batches: Vec<Batch>| Cached::record(&live, 0, batches.into_iter().map(Ok));
     let cached = record(vec![student.batch(4, 0.0)]).unwrap();
     let trainer = || {
         let builder = student.builder(Classification::default()).teacher(cached.share());
@@ -38,7 +38,7 @@ fn caches_say_which_samples_they_lack() {
     let short = vec![student.batch(4, 0.0).with_ids([1, 2, 3])];
     mismatch(record(short), &["teacher \"m0\"", "[3, ", "[4, 4]"]);
     let failed = [Ok(student.batch(2, 0.0)), evaluate(&student, []).map(|_| unreachable!())];
-    mismatch(CachedTeacher::record(&live, 0, failed), &["evaluation"]);
+    mismatch(Cached::record(&live, 0, failed), &["evaluation"]);
 }
 
 /// Else the targets of all later samples would stand beside the wrong logits.
@@ -49,5 +49,5 @@ fn caches_refuse_a_batch_with_other_targets() {
     let batch = student.batch(4, 0.0);
     let inputs: Vec<_> = batch.inputs().iter().map(Tensor::shallow_clone).collect();
     let batch = Batch::new(inputs, batch.targets().slice(0, 0, 3, 1)).with_ids([1, 2, 3, 4]);
-    mismatch(CachedTeacher::record(&live, 0, [Ok(batch)]), &["targets", "4", "3"]);
+    mismatch(Cached::record(&live, 0, [Ok(batch)]), &["targets", "4", "3"]);
 }

@@ -8,7 +8,11 @@ mod batch;
 mod cache;
 mod models;
 
-use g2d::{Classification, Error, G2dTrainer, Ranking, Result, Sequential};
+use g2d::{
+    Error, G2dTrainer, Result,
+    loss::Classification,
+    schedule::{Ranking, Sequential},
+};
 
 use crate::support::{Bent, Tiny, assert_same, gradients, mismatch, values};
 
@@ -42,7 +46,7 @@ fn an_epoch_has_a_step() {
 fn a_failed_step_leaves_no_trace_in_the_ranking() {
     let student = Tiny::linear(2);
     let weakest = |failures: usize, failing: f64, seed: f64| {
-        let scheduler = Sequential::stages([9]).ranking(Ranking::PreviousEpoch);
+        let scheduler = Sequential::new([9]).ranking(Ranking::PreviousEpoch);
         let builder = student.taught(Classification::default()).scheduler(scheduler);
         let mut trainer = builder.build(&student).unwrap();
         let fails = Bent::fuse(&student, |logits| logits * f64::NAN);

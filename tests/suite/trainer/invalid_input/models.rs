@@ -1,7 +1,10 @@
 //! What student, teachers and loss answer.
 
 use g2d::{
-    Batch, Classification, Distillation, Error, FeatureProjection, Sequential, TeacherOutput,
+    Batch, Error, TeacherOutput,
+    loss::{Classification, Distillation},
+    schedule::Sequential,
+    trainer::FeatureProjection,
 };
 use tch::{Device, Kind, Tensor, nn};
 
@@ -46,7 +49,7 @@ fn a_loss_that_is_not_finite_names_its_term() {
 }
 
 /// The teacher of m1 answers as `bend` makes it.
-fn bent_teacher(student: &Tiny, bend: Bend) -> g2d::G2dTrainerBuilder {
+fn bent_teacher(student: &Tiny, bend: Bend) -> g2d::trainer::Builder {
     let builder = student.builder(Classification::default()).teacher(student.teacher(0, WIDTH).0);
     builder.teacher(BentTeacher(student.teacher(1, WIDTH).0, bend))
 }
@@ -55,7 +58,7 @@ fn bent_teacher(student: &Tiny, bend: Bend) -> g2d::G2dTrainerBuilder {
 fn a_teacher_that_ranks_with_nan_is_named() {
     let student = Tiny::linear(2);
     let bend = |said: TeacherOutput| TeacherOutput { logits: said.logits * f64::NAN, ..said };
-    let builder = bent_teacher(&student, bend).scheduler(Sequential::stages([1]));
+    let builder = bent_teacher(&student, bend).scheduler(Sequential::new([1]));
     let trainer = builder.build(&student).unwrap();
     let batch = student.batch(4, 0.0);
     let words = ["confidence", "\"m1\"", "NaN", "teacher"];

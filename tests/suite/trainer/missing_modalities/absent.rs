@@ -3,8 +3,10 @@
 use std::{cell::RefCell, rc::Rc};
 
 use g2d::{
-    Batch, Classification, G2dTrainer, GradientScope, Modality, PerBatch, Result, Student,
-    Suppression, Teacher, TeacherOutput,
+    Batch, G2dTrainer, Modality, Result, Student, Teacher, TeacherOutput,
+    loss::Classification,
+    schedule::PerBatch,
+    trainer::{GradientScope, Suppression},
 };
 use tch::Tensor;
 

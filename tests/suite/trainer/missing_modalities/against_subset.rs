@@ -1,7 +1,9 @@
 //! A step against the same computed on the subsets by hand, in float64 to 1e-12.
 
 use g2d::{
-    Batch, Classification, Distillation, FeatureProjection, G2dLoss, Regression, Student, Teacher,
+    Batch, G2dLoss, Student, Teacher,
+    loss::{Classification, Distillation, Regression},
+    trainer::FeatureProjection,
 };
 use proptest::prelude::*;
 use tch::{Kind, Reduction, Tensor, nn};
@@ -136,9 +138,9 @@ fn agrees(task: Task, present: &[Vec<bool>], seed: f64) {
     student.optimizer().zero_grad();
     let expected = by_hand(&student, &batch, present, task);
     expected.total.backward();
-    assert_number(read.total, expected.total.double_value(&[]));
+    assert_number(read.terms.total, expected.total.double_value(&[]));
     for (m, each) in expected.each.iter().enumerate() {
-        let own = [read.feature[m], read.logit[m], read.confidence[m]];
+        let own = [read.terms.feature[m], read.terms.logit[m], read.confidence[m]];
         match each {
             None => assert_eq!((own, read.kappa[m]), ([None; 3], 0.0)),
             Some((feature, logit, rho)) => {
@@ -172,7 +174,7 @@ impl G2dLoss for Boxed {
     fn check_targets(&self, logits: &[i64], targets: &Tensor) -> g2d::Result<()> {
         self.0.check_targets(logits, targets)
     }
-    fn terms(&self, input: &g2d::LossInput<'_>) -> g2d::Result<g2d::LossTerms> {
+    fn terms(&self, input: &g2d::loss::Input<'_>) -> g2d::Result<g2d::loss::Terms> {
         self.0.terms(input)
     }
     fn confidence(&self, logits: &Tensor, targets: &Tensor) -> g2d::Result<Tensor> {
@@ -315,5 +317,5 @@ fn projections_take_the_present_rows() {
         + &vs.variables()["m1.bias"];
     let teacher = student.teacher(1, 7).0.output(1, &part).unwrap();
     let by_hand = (mapped - teacher.features).square().mean(None::<Kind>).double_value(&[]);
-    assert_number(report.read().unwrap().feature[1].unwrap(), by_hand);
+    assert_number(report.read().unwrap().terms.feature[1].unwrap(), by_hand);
 }

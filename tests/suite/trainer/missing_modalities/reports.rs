@@ -3,8 +3,13 @@
 use std::{cell::RefCell, rc::Rc};
 
 use g2d::{
-    Batch, CachedTeacher, Classification, ConfidenceRatio, GradientNorm, Measurement, PerBatch,
-    Sequential, Student, Teacher, evaluate, evaluate_teacher,
+    Batch, Student, Teacher, evaluate,
+    loss::Classification,
+    probe::{ConfidenceRatio, GradientNorm},
+    schedule::{PerBatch, Sequential},
+    step::Measurement,
+    teacher::Cached,
+    trainer::evaluate_teacher,
 };
 use tch::{Kind, Tensor};
 
@@ -45,8 +50,8 @@ fn epoch_means_are_over_the_samples_that_have_it() {
     }
     assert_eq!([&told[0].0[..], &told[1].0], [[3, 2, 2], [4, 0, 4]]);
     let epoch = trainer.end_epoch().unwrap();
-    assert_number(epoch.total, (told[0].1.total + told[1].1.total) / 2.0);
-    let mean = |m: usize, pick: &dyn Fn(&g2d::StepValues) -> Option<f64>| {
+    assert_number(epoch.terms.total, (told[0].1.terms.total + told[1].1.terms.total) / 2.0);
+    let mean = |m: usize, pick: &dyn Fn(&g2d::step::StepValues) -> Option<f64>| {
         let own = told.iter().filter_map(|(counts, v)| Some((counts[m] as f64, pick(v)?)));
         let (rows, sum) = own.fold((0.0, 0.0), |(n, s), (rows, v)| (n + rows, s + rows * v));
         sum / rows
@@ -56,8 +61,8 @@ fn epoch_means_are_over_the_samples_that_have_it() {
         *rho = mean(m, &|v| v.confidence[m]);
         assert_number(epoch.confidence[m].unwrap(), *rho);
         assert_number(value(&epoch.measurements, "confidence", m).unwrap(), *rho);
-        assert_number(epoch.feature[m].unwrap(), mean(m, &|v| v.feature[m]));
-        assert_number(epoch.logit[m].unwrap(), mean(m, &|v| v.logit[m]));
+        assert_number(epoch.terms.feature[m].unwrap(), mean(m, &|v| v.terms.feature[m]));
+        assert_number(epoch.terms.logit[m].unwrap(), mean(m, &|v| v.terms.logit[m]));
     }
     assert_eq!(told[1].1.confidence[1], None);
     assert_eq!(epoch.kappa, [1.0, 0.5, 1.0]);
@@ -70,14 +75,14 @@ fn epoch_means_are_over_the_samples_that_have_it() {
 #[test]
 fn an_epoch_without_a_modality() {
     let student = Tiny::linear(3);
-    let schedule = Sequential::stages([9]).ranking(g2d::Ranking::PreviousEpoch);
+    let schedule = Sequential::new([9]).ranking(g2d::schedule::Ranking::PreviousEpoch);
     let probes = student.taught(Classification::default()).probe(ConfidenceRatio::default());
     let probes = probes.probe(GradientNorm::default()).scheduler(schedule);
     let mut trainer = probes.build(&student).unwrap();
     let lacking = vec![vec![true; 3], vec![false; 3], vec![true; 3]];
     trainer.step(&student, &masked(&student, 0.0, &lacking)).unwrap();
     let epoch = trainer.end_epoch().unwrap();
-    assert_eq!([epoch.confidence[1], epoch.feature[1], epoch.logit[1]], [None; 3]);
+    assert_eq!([epoch.confidence[1], epoch.terms.feature[1], epoch.terms.logit[1]], [None; 3]);
     for metric in ["confidence", "confidence_ratio", "gradient_norm"] {
         assert_eq!(value(&epoch.measurements, metric, 1), None);
         assert!(value(&epoch.measurements, metric, 0).unwrap().is_finite());
@@ -97,7 +102,7 @@ fn cached_teachers_know_the_present_samples_alone() {
             if !cached {
                 return builder.teacher(live);
             }
-            let recorded = CachedTeacher::record(&live, m, batches().map(Ok)).unwrap();
+            let recorded = Cached::record(&live, m, batches().map(Ok)).unwrap();
             assert_eq!(recorded.len(), rows(&holes()[m]).len());
             builder.teacher(recorded)
         });
@@ -118,13 +123,13 @@ fn cached_teachers_know_the_present_samples_alone() {
     // A sample whose row was missing is not known.
     let student = Tiny::linear(3);
     let (live, _vs) = student.teacher(1, WIDTH);
-    let recorded = CachedTeacher::record(&live, 1, [Ok(masked(&student, 0.0, &holes()))]).unwrap();
+    let recorded = Cached::record(&live, 1, [Ok(masked(&student, 0.0, &holes()))]).unwrap();
     refused(recorded.output(1, &student.batch(4, 0.0)), &["2 unknown: 100, 103"]);
     let nobody = vec![vec![true; 2], vec![false; 2], vec![true; 2]];
-    let found = CachedTeacher::record(&live, 1, [Ok(masked(&student, 0.0, &nobody))]);
+    let found = Cached::record(&live, 1, [Ok(masked(&student, 0.0, &nobody))]);
     refused(found, &["samples that have its modality", "none"]);
     let whole = [Ok(masked(&student, 0.0, &nobody)), Ok(student.batch(2, 0.0))];
-    assert_eq!(CachedTeacher::record(&live, 1, whole).unwrap().len(), 2);
+    assert_eq!(Cached::record(&live, 1, whole).unwrap().len(), 2);
 }
 
 #[test]

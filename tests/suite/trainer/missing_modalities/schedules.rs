@@ -3,7 +3,8 @@
 use std::{cell::RefCell, rc::Rc};
 
 use g2d::{
-    Candidates, Joint, Modality, Partial, PerBatch, Progress, Ranking, Sequential, SmpScheduler,
+    Modality, SmpScheduler,
+    schedule::{Candidates, Joint, Partial, PerBatch, Progress, Ranking, Sequential},
 };
 use proptest::prelude::*;
 
@@ -22,7 +23,11 @@ fn at(epoch: u64, step: u64) -> Progress {
 /// κ in `epoch` for a batch that lacks `missing`.
 fn kappa(s: &mut dyn SmpScheduler, epoch: u64, rho: &[f64], missing: &[usize]) -> Vec<f64> {
     let reads = s.reads_confidence(at(epoch, 0));
-    let all = if reads { Candidates::of(rho) } else { Candidates::unread(rho.len()) };
+    let all = if reads {
+        Candidates::from_confidence(rho)
+    } else {
+        Candidates::without_confidence(rho.len())
+    };
     let given = missing.iter().copied().fold(all, Candidates::without);
     s.plan(at(epoch, 0), &given).unwrap().kappa().to_vec()
 }
@@ -34,7 +39,7 @@ fn only(m: usize, k: usize) -> Vec<f64> {
 #[test]
 fn by_batch_the_stage_counts_among_those_that_are_there() {
     let rho = [0.4, 0.1, 0.5, 0.2, 0.3]; // weakest first: 1 3 4 0 2
-    let mut s = bound(Sequential::stages([1, 1, 1, 1, 1]), 5);
+    let mut s = bound(Sequential::new([1, 1, 1, 1, 1]), 5);
     for (epoch, learner) in [1, 3, 4, 0, 2].into_iter().enumerate() {
         assert_eq!(kappa(&mut *s, epoch as u64, &rho, &[]), only(learner, 5));
     }
@@ -55,8 +60,8 @@ fn by_batch_the_stage_counts_among_those_that_are_there() {
 #[test]
 fn in_a_known_order_the_next_stronger_one_stands_in() {
     let order = Modality::list(["m2", "m0", "m1"]);
-    let fixed = Sequential::stages([1, 1, 1]).ranking(Ranking::Fixed(order));
-    let mut previous = bound(Sequential::stages([2, 1, 1]).ranking(Ranking::PreviousEpoch), 3);
+    let fixed = Sequential::new([1, 1, 1]).ranking(Ranking::Fixed(order));
+    let mut previous = bound(Sequential::new([2, 1, 1]).ranking(Ranking::PreviousEpoch), 3);
     kappa(&mut *previous, 0, &[0.1, 0.1, 0.1], &[]);
     previous.end_epoch(0, &[Some(0.5), Some(0.6), Some(0.4)]).unwrap(); // weakest first: 2 0 1
     let rho = [0.9; 3];
@@ -76,12 +81,12 @@ fn in_a_known_order_the_next_stronger_one_stands_in() {
 #[test]
 fn the_epoch_before_may_have_lacked_a_modality() {
     let ranking = Ranking::PreviousEpoch;
-    let mut s = bound(Sequential::stages([9]).ranking(ranking), 3);
+    let mut s = bound(Sequential::new([9]).ranking(ranking), 3);
     assert_eq!(kappa(&mut *s, 0, &[0.5, 0.4, 0.1], &[2]), only(1, 3));
     s.end_epoch(0, &[Some(0.5), Some(0.4), None]).unwrap();
     assert!(s.reads_confidence(at(1, 0)), "nothing is known of m2 yet");
     assert_eq!(kappa(&mut *s, 1, &[0.9, 0.9, 0.45], &[]), only(1, 3), "0.5 0.4 against 0.45");
-    let of = |rho: [f64; 3]| Candidates::of(rho);
+    let of = |rho: [f64; 3]| Candidates::from_confidence(rho);
     assert_eq!(s.plan(at(1, 1), &of([0.9, 0.9, 0.25])).unwrap().kappa(), only(2, 3), "mean 0.35");
     // Planned again at the same point, as after a failed step: counted once.
     assert_eq!(s.plan(at(1, 1), &of([0.9, 0.9, 0.37])).unwrap().kappa(), only(1, 3), "mean 0.41");
@@ -93,11 +98,11 @@ fn the_epoch_before_may_have_lacked_a_modality() {
 /// Means, not sums: a modality that is seldom there is not weak for it.
 #[test]
 fn batches_so_far_are_averaged_over_those_that_had_it() {
-    let mut s = bound(Sequential::stages([1]).ranking(Ranking::PreviousEpoch), 2);
+    let mut s = bound(Sequential::new([1]).ranking(Ranking::PreviousEpoch), 2);
     let mut plan = |step, given: Candidates| s.plan(at(0, step), &given).unwrap().kappa().to_vec();
-    assert_eq!(plan(0, Candidates::of([0.5, 0.0]).without(1)), only(0, 2));
-    assert_eq!(plan(1, Candidates::of([0.5, 0.0]).without(1)), only(0, 2));
-    assert_eq!(plan(2, Candidates::of([0.5, 0.9])), only(0, 2));
+    assert_eq!(plan(0, Candidates::from_confidence([0.5, 0.0]).without(1)), only(0, 2));
+    assert_eq!(plan(1, Candidates::from_confidence([0.5, 0.0]).without(1)), only(0, 2));
+    assert_eq!(plan(2, Candidates::from_confidence([0.5, 0.9])), only(0, 2));
 }
 
 #[test]
@@ -115,18 +120,18 @@ fn windows_and_ratios_are_of_those_that_are_there() {
 
 #[test]
 fn candidates_tell_what_they_know() {
-    let given = Candidates::of([0.1, 0.2]).without(0);
+    let given = Candidates::from_confidence([0.1, 0.2]).without(0);
     assert_eq!((given.len(), given.is_empty()), (2, false));
     assert_eq!([given.is_present(0), given.is_present(1)], [false, true]);
     assert_eq!([given.confidence(0), given.confidence(1)], [None, Some(0.2)]);
-    assert_eq!(Candidates::unread(2).confidence(1), None);
-    let mut s = bound(Sequential::stages([1]), 2);
-    let found = s.plan(at(0, 0), &Candidates::unread(2));
+    assert_eq!(Candidates::without_confidence(2).confidence(1), None);
+    let mut s = bound(Sequential::new([1]), 2);
+    let found = s.plan(at(0, 0), &Candidates::without_confidence(2));
     crate::support::mismatch(found, &["\"m0\"", "reads_confidence"]);
 }
 
 fn schedules(k: usize) -> Vec<(&'static str, Box<dyn SmpScheduler>)> {
-    let stages = || Sequential::stages(vec![1; k]);
+    let stages = || Sequential::new(vec![1; k]);
     vec![
         ("by batch", Box::new(stages())),
         ("by the epoch before", Box::new(stages().ranking(Ranking::PreviousEpoch))),
@@ -155,7 +160,7 @@ proptest! {
         for (name, schedule) in schedules(k) {
             let student = Tiny::linear(k);
             let rho: Rho = Rc::new(RefCell::new(vec![]));
-            let builder = student.told(&rho).boxed_scheduler(schedule);
+            let builder = student.told(&rho).scheduler(schedule);
             let mut trainer = builder.build(&student).unwrap();
             let mut optimizer = student.optimizer();
             for (step, (told, flags, sure)) in batches.iter().enumerate() {

@@ -1,6 +1,11 @@
 //! `SkipBackward`: a suppressed encoder stands still, one between learns in proportion.
 
-use g2d::{Classification, G2dTrainer, PerBatch, Sequential, Suppression};
+use g2d::{
+    G2dTrainer,
+    loss::Classification,
+    schedule::{PerBatch, Sequential},
+    trainer::Suppression,
+};
 use proptest::prelude::*;
 use tch::{Kind, Tensor};
 
@@ -153,9 +158,9 @@ fn all_encoders_may_stand_still() {
 fn the_stronger_teacher_s_encoder_is_suppressed() {
     let student = Tiny::linear(2);
     let schedules: [Box<dyn g2d::SmpScheduler>; 2] =
-        [Box::new(Sequential::stages([1])), Box::new(PerBatch::window(0..=0))];
+        [Box::new(Sequential::new([1])), Box::new(PerBatch::window(0..=0))];
     for schedule in schedules {
-        let builder = student.taught(Classification::default()).boxed_scheduler(schedule);
+        let builder = student.taught(Classification::default()).scheduler(schedule);
         let mut trainer = builder.build(&student).unwrap();
         for seed in 0..4 {
             student.optimizer().zero_grad();

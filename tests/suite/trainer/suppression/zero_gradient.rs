@@ -1,6 +1,10 @@
 //! `ZeroGradient`, the authors' way: a zero gradient is still a gradient.
 
-use g2d::{Classification, G2dTrainer, GradientScope, Suppression};
+use g2d::{
+    G2dTrainer,
+    loss::Classification,
+    trainer::{GradientScope, Suppression},
+};
 use tch::Tensor;
 
 use crate::support::{Kappa, Tiny, assert_close, assert_same, below, gradients, values};
@@ -101,7 +105,7 @@ fn it_differs_from_skip_backward_as_documented() {
         for step in 1..4 {
             optimizer.zero_grad();
             let report = stage.step(&student, &student.batch(4, f64::from(step))).unwrap();
-            losses.push(report.read().unwrap().total);
+            losses.push(report.read().unwrap().terms.total);
             optimizer.step();
         }
         (before, values(&student.vs), losses)
