@@ -6,9 +6,11 @@
 //! - `fuzz.rs`: how many cases a property is tried on, and how bytes are spoilt.
 //! - `asserts.rs`: snapshots, numbers, and errors with their words.
 //! - `data_set.rs`: tiny data sets in temporary folders.
+//! - `alone.rs`: a test in a process of its own.
 //! - `python.rs`, `skip.rs`: what runs only where something is installed.
 #![allow(dead_code, unused_imports, reason = "each test binary uses a part")]
 
+mod alone;
 mod asserts;
 mod data_set;
 mod fixed_confidence;
@@ -18,6 +20,7 @@ mod python;
 mod skip;
 mod tiny;
 
+pub use alone::alone;
 pub use asserts::{
     Snapshot, assert_close, assert_close_to, assert_near, assert_number, assert_same,
     assert_same_batch, below, config, gradients, message, mismatch, numbers, refused, same, values,
