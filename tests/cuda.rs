@@ -1,9 +1,8 @@
 //! The main paths on a GPU; without one a line says that they were skipped.
 
-#[path = "support/skip.rs"]
-mod skip;
+mod support;
 
-use std::sync::Once;
+use std::{path::Path, sync::Once};
 
 use g2d::{
     Batch, Error, G2dTrainer, Modality, ModalityParams, Result, Student, Teacher,
@@ -19,6 +18,8 @@ use g2d::{
     trainer::{Builder, NonFinite, Precision},
 };
 use tch::{Device, Kind, Tensor, nn, nn::Module, nn::OptimizerConfig};
+
+use support::{alone, fill};
 
 static SKIPPED: Once = Once::new();
 
@@ -82,17 +83,7 @@ impl Student for TwoLinear {
 }
 
 fn wave(phase: f64, shape: &[i64]) -> Tensor {
-    let n: i64 = shape.iter().product();
-    (Tensor::arange(n, (Kind::Float, Device::Cpu)) + phase).sin().reshape(shape)
-}
-
-fn fill(vs: &nn::VarStore, seed: f64) {
-    let _no_grad = tch::no_grad_guard();
-    let mut variables: Vec<_> = vs.variables().into_iter().collect();
-    variables.sort_by(|a, b| a.0.cmp(&b.0));
-    for (i, (_, mut tensor)) in variables.into_iter().enumerate() {
-        tensor.copy_(&wave(seed + i as f64, &tensor.size()));
-    }
+    support::wave(phase, shape).to_kind(Kind::Float)
 }
 
 fn teacher(m: usize, device: Device) -> FrozenModel {
@@ -120,7 +111,7 @@ fn gpu() -> Option<Device> {
     if tch::Cuda::is_available() {
         return Some(Device::Cuda(0));
     }
-    SKIPPED.call_once(|| skip::skipped("no CUDA device"));
+    SKIPPED.call_once(|| support::skipped("no CUDA device"));
     None
 }
 
@@ -325,49 +316,64 @@ fn missing_modalities_and_cached_confidence_are_the_processor_s() {
     }
 }
 
-/// Momentum, the trainer's state and the generator of the device come back; a snapshot of one device
-/// goes on on another.
-#[test]
-fn a_run_goes_on_from_its_snapshot() {
+/// A run of `steps` from its beginning or from a snapshot: what it saved, the head's weights, and what
+/// the device's generator then gives.
+fn resumed(
+    device: Device,
+    from: Option<&Snapshot>,
+    folder: &Path,
+    steps: u64,
+) -> (Snapshot, Tensor, Tensor) {
     let rule = SgdConfig { lr: 0.05, momentum: 0.9, weight_decay: 0.01, ..Default::default() };
-    let run = |device: Device, from: Option<&Snapshot>, folder: &std::path::Path, steps: u64| {
-        let mut student = TwoLinear::new(device);
-        let mut trainer = student.trainer(false);
-        let mut optimizer = Optimizer::builder(&student.vs, rule).build().unwrap();
-        if let Some(snapshot) = from {
-            let mut parts = RunParts::new(&mut trainer)
-                .weights("student", &mut student.vs)
-                .optimizer("sgd", &mut optimizer);
-            snapshot.load::<()>(&mut parts).unwrap();
-        }
-        for _ in 0..steps {
-            optimizer.zero_grad().unwrap();
-            trainer.step(&student, &batch(device, 0)).unwrap();
-            optimizer.clip_grad_norm(1.0).unwrap();
-            optimizer.step().unwrap();
-        }
-        let mut checkpoints = SnapshotFolder::open(folder).unwrap();
+    let mut student = TwoLinear::new(device);
+    let mut trainer = student.trainer(false);
+    let mut optimizer = Optimizer::builder(&student.vs, rule).build().unwrap();
+    if let Some(snapshot) = from {
         let mut parts = RunParts::new(&mut trainer)
             .weights("student", &mut student.vs)
             .optimizer("sgd", &mut optimizer);
-        let snapshot = checkpoints.save(&mut parts, &(), None).unwrap().clone();
-        let weights = student.head.ws.detach().to_device(Device::Cpu).copy();
-        (snapshot, weights, Tensor::rand([4], (Kind::Float, device)).to_device(Device::Cpu))
-    };
+        snapshot.load::<()>(&mut parts).unwrap();
+    }
+    for _ in 0..steps {
+        optimizer.zero_grad().unwrap();
+        trainer.step(&student, &batch(device, 0)).unwrap();
+        optimizer.clip_grad_norm(1.0).unwrap();
+        optimizer.step().unwrap();
+    }
+    let mut checkpoints = SnapshotFolder::open(folder).unwrap();
+    let mut parts = RunParts::new(&mut trainer)
+        .weights("student", &mut student.vs)
+        .optimizer("sgd", &mut optimizer);
+    let snapshot = checkpoints.save(&mut parts, &(), None).unwrap().clone();
+    let weights = student.head.ws.detach().to_device(Device::Cpu).copy();
+    (snapshot, weights, Tensor::rand([4], (Kind::Float, device)).to_device(Device::Cpu))
+}
+
+/// Momentum and the trainer's state come back; a snapshot of one device goes on on another.
+#[test]
+fn a_run_goes_on_from_its_snapshot() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
     let devices: Vec<Device> = std::iter::once(Device::Cpu).chain(gpu()).collect();
-    let (_, expected, _) = run(Device::Cpu, None, &at("whole"), 8);
+    let (_, expected, _) = resumed(Device::Cpu, None, &at("whole"), 8);
     for (i, &first) in devices.iter().enumerate() {
         for (j, &second) in devices.iter().enumerate() {
-            let (half, ..) = run(first, None, &at(&format!("{i}{j}a")), 4);
-            let (_, found, _) = run(second, Some(&half), &at(&format!("{i}{j}b")), 4);
+            let (half, ..) = resumed(first, None, &at(&format!("{i}{j}a")), 4);
+            let (_, found, _) = resumed(second, Some(&half), &at(&format!("{i}{j}b")), 4);
             assert!(found.allclose(&expected, 1e-4, 1e-6, false), "{first:?} to {second:?}");
         }
     }
-    if let Some(device) = gpu() {
-        let (snapshot, _, drawn) = run(device, None, &at("random"), 1);
-        let (_, _, again) = run(device, Some(&snapshot), &at("again"), 0);
-        assert!(drawn.equal(&again), "the device's generator is not restored");
+}
+
+#[test]
+fn the_generator_of_the_device_goes_on_from_a_snapshot() {
+    let Some(device) = gpu() else { return };
+    if !alone("the_generator_of_the_device_goes_on_from_a_snapshot") {
+        return;
     }
+    let folder = tempfile::tempdir().unwrap();
+    let at = |name: &str| folder.path().join(name);
+    let (snapshot, _, drawn) = resumed(device, None, &at("random"), 1);
+    let (_, _, again) = resumed(device, Some(&snapshot), &at("again"), 0);
+    assert!(drawn.equal(&again), "the device's generator is not restored");
 }

@@ -85,6 +85,10 @@ fn killed_twenty_times_it_ends_with_the_same_bits() {
     while kills < KILLS {
         let killed = folder.path().join(format!("killed{runs}"));
         runs += 1;
+        assert!(
+            runs <= 10 * KILLS,
+            "{kills} kills in {runs} runs: runs end before they are killed"
+        );
         loop {
             let mut child = start(&example, &killed, true);
             if kills < KILLS {

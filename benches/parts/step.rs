@@ -52,7 +52,7 @@ pub fn loss(c: &mut Criterion) {
 pub fn confidence(c: &mut Criterion) {
     let (logits, labels) = (noise(CLASSES), labels());
     let rho = TrueClassProbability::default();
-    c.bench_function("confidence", |b| b.iter(|| rho.of(black_box(&logits), &labels).unwrap()));
+    c.bench_function("confidence", |b| b.iter(|| rho.rho(black_box(&logits), &labels).unwrap()));
 }
 
 pub fn plan(c: &mut Criterion) {

@@ -219,7 +219,7 @@ impl Modulate for Claims {
     fn modulate(&mut self, seen: &Observation<'_>) -> Result<Option<Vec<f64>>> {
         self.1.set(self.1.get() + 1);
         assert_eq!(seen.plan.kappa(), [0.5, 0.5]);
-        assert!(!seen.logits.requires_grad() && !seen.unimodal_logits(1)?.requires_grad());
+        assert!(!seen.logits.requires_grad() && !seen.unimodal_logits(1)?.unwrap().requires_grad());
         assert!(seen.params.gradients(0).count() > 0);
         Ok(Some(self.0.clone()))
     }

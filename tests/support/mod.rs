@@ -7,9 +7,11 @@
 //! - `asserts.rs`: snapshots, numbers, and errors with their words.
 //! - `data_set.rs`: tiny data sets in temporary folders.
 //! - `synchronisation.rs`: counts reads that synchronise with a device.
+//! - `alone.rs`: a test in a process of its own.
 //! - `python.rs`, `skip.rs`: what runs only where something is installed.
 #![allow(dead_code, unused_imports, reason = "each test binary uses a part")]
 
+mod alone;
 mod asserts;
 mod data_set;
 mod fixed_confidence;
@@ -20,6 +22,7 @@ mod skip;
 mod synchronisation;
 mod tiny;
 
+pub use alone::alone;
 pub use asserts::{
     Snapshot, assert_close, assert_close_to, assert_near, assert_number, assert_same,
     assert_same_batch, below, config, gradients, message, mismatch, numbers, refused, same, values,

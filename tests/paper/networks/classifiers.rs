@@ -9,6 +9,8 @@ use g2d::{
 };
 use tch::{Device, Kind, Tensor, nn::VarStore};
 
+use crate::support::alone;
+
 const FUSIONS: [FusionKind; 5] =
     [FusionKind::Sum, FusionKind::Concat, FusionKind::Late, FusionKind::Film, FusionKind::Gated];
 
@@ -121,6 +123,9 @@ fn parameters_have_the_authors_names() {
 
 #[test]
 fn the_authors_initialisation_has_its_spreads() {
+    if !alone("networks::classifiers::the_authors_initialisation_has_its_spreads") {
+        return;
+    }
     tch::manual_seed(3);
     let vs = VarStore::new(Device::Cpu);
     UnimodalClassifier::new(&vs, 3, 100, Backbone::ResNet18, Initialisation::Authors).unwrap();

@@ -11,7 +11,7 @@ use g2d::{
 use tch::{Device, Tensor, nn, nn::Module, nn::OptimizerConfig};
 
 use super::{labels, moved, teacher};
-use crate::support::{CLASSES, INPUT, Kappa, WIDTH, gradients, values, wave};
+use crate::support::{CLASSES, INPUT, Kappa, WIDTH, fill, gradients, values, wave};
 
 const RANK: i64 = 2;
 
@@ -32,7 +32,6 @@ struct Model {
 impl Model {
     /// Everything learns until [`Model::learns`] says otherwise.
     fn new() -> Self {
-        tch::manual_seed(8);
         let mut vs = nn::VarStore::new(Device::Cpu);
         let root = vs.root();
         let linear = |path, from, to| nn::linear(path, from, to, Default::default());
@@ -43,6 +42,7 @@ impl Model {
         });
         let head = linear(&root / "head", 2 * WIDTH, CLASSES);
         vs.double();
+        fill(&vs, 0.8);
         Self { vs, names: Modality::list(["a", "b"]), encoders, head }
     }
 

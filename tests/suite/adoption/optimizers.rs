@@ -5,7 +5,8 @@ use tch::{Device, Tensor, nn, nn::Module, nn::OptimizerConfig};
 
 use super::{labels, moved};
 use crate::support::{
-    CLASSES, INPUT, Kappa, Tiny, WIDTH, assert_close, assert_same, below, gradients, values, wave,
+    CLASSES, INPUT, Kappa, Tiny, WIDTH, assert_close, assert_same, below, fill, gradients, values,
+    wave,
 };
 
 /// A trainer whose m0 waits.
@@ -65,7 +66,6 @@ struct Grouped {
 
 impl Grouped {
     fn new() -> Self {
-        tch::manual_seed(9);
         let mut vs = nn::VarStore::new(Device::Cpu);
         let root = vs.root();
         let encoder = |name: &str, group| {
@@ -74,6 +74,7 @@ impl Grouped {
         let encoders = [encoder("a", 1), encoder("b", 2)];
         let head = nn::linear(&root / "head", 2 * WIDTH, CLASSES, Default::default());
         vs.double();
+        fill(&vs, 0.9);
         Self { vs, names: Modality::list(["a", "b"]), encoders, head }
     }
 

@@ -9,7 +9,7 @@ use g2d::{
 use tch::{Device, IndexOp, Kind, Reduction, Tensor, nn, nn::Module, nn::OptimizerConfig};
 
 use super::{labels, moved, teacher, under};
-use crate::support::{CLASSES, INPUT, WIDTH, assert_close, mismatch, wave};
+use crate::support::{CLASSES, INPUT, WIDTH, assert_close, fill, mismatch, wave};
 
 /// A word that is not there.
 const PADDING: i64 = 0;
@@ -31,7 +31,6 @@ struct Transformer {
 
 impl Transformer {
     fn new() -> Self {
-        tch::manual_seed(7);
         let mut vs = nn::VarStore::new(Device::Cpu);
         let root = vs.root();
         let fusion = &root / "fusion";
@@ -47,6 +46,7 @@ impl Transformer {
             vs: nn::VarStore::new(Device::Cpu),
         };
         vs.double();
+        fill(&vs, 0.7);
         Self { vs, ..model }
     }
 

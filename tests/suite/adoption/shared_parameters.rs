@@ -9,7 +9,7 @@ use g2d::{
 use tch::{Device, IndexOp, Kind, Tensor, nn, nn::Module, nn::OptimizerConfig};
 
 use super::{labels, moved, teacher, under};
-use crate::support::{CLASSES, INPUT, WIDTH, assert_close, below, gradients, values, wave};
+use crate::support::{CLASSES, INPUT, WIDTH, assert_close, below, fill, gradients, values, wave};
 
 /// An own stem a modality, then one trunk for both.
 struct Trunk {
@@ -22,7 +22,6 @@ struct Trunk {
 
 impl Trunk {
     fn new() -> Self {
-        tch::manual_seed(5);
         let mut vs = nn::VarStore::new(Device::Cpu);
         let root = vs.root();
         let stems =
@@ -30,6 +29,7 @@ impl Trunk {
         let trunk = nn::linear(&root / "trunk", WIDTH, WIDTH, Default::default());
         let head = nn::linear(&root / "head", 2 * WIDTH, CLASSES, Default::default());
         vs.double();
+        fill(&vs, 0.5);
         Self { vs, names: Modality::list(["a", "b"]), stems, trunk, head }
     }
 
@@ -115,7 +115,6 @@ struct Texts {
 
 impl Texts {
     fn new() -> Self {
-        tch::manual_seed(6);
         let mut vs = nn::VarStore::new(Device::Cpu);
         let root = vs.root();
         let words = nn::embedding(&root / "words", WORDS, WIDTH, Default::default());
@@ -123,6 +122,7 @@ impl Texts {
             .map(|name| nn::linear(&root / name, WIDTH, WIDTH, Default::default()));
         let head = nn::linear(&root / "head", 2 * WIDTH, CLASSES, Default::default());
         vs.double();
+        fill(&vs, 0.6);
         Self { vs, names: Modality::list(["question", "context"]), words, layers, head }
     }
 }

@@ -17,7 +17,7 @@ fn column(values: &[f64]) -> Tensor {
 }
 
 fn of(confidence: &dyn Confidence, predictions: &Tensor, targets: &Tensor) -> f64 {
-    let rho = confidence.of(predictions, targets).unwrap();
+    let rho = confidence.rho(predictions, targets).unwrap();
     assert_eq!(rho.dim(), 0);
     rho.double_value(&[])
 }

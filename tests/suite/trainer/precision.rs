@@ -13,7 +13,7 @@ use g2d::{
 };
 use tch::{Kind, Tensor, nn};
 
-use crate::support::{Bent, Kappa, Tiny, WIDTH, below, gradients, mismatch, values, wave};
+use crate::support::{Bent, Kappa, Tiny, WIDTH, below, fill, gradients, mismatch, values, wave};
 
 fn single(k: usize) -> Tiny {
     Tiny::of_widths(&vec![WIDTH; k], Kind::Float)
@@ -111,8 +111,8 @@ impl Sharing {
     fn new() -> Self {
         let vs = nn::VarStore::new(tch::Device::Cpu);
         let linear = |name: &str| nn::linear(vs.root() / name, 5, 5, Default::default());
-        tch::manual_seed(3);
         let (own, shared) = (vec![linear("m0"), linear("m1")], linear("shared"));
+        fill(&vs, 0.3);
         Self { names: Modality::list(["m0", "m1"]), own, shared, vs }
     }
 }

@@ -10,7 +10,7 @@ use g2d::{
 use proptest::prelude::*;
 use tch::Tensor;
 
-use crate::support::{Rho, Tiny, below, names, values};
+use crate::support::{Rho, Tiny, below, fuzz, names, values};
 
 const ALL: usize = usize::MAX;
 
@@ -199,7 +199,7 @@ fn training() -> impl Strategy<Value = (Vec<u64>, Ranking, Vec<Vec<Vec<f64>>>)> 
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(40))]
+    #![proptest_config(fuzz(40))]
     #[test]
     fn exactly_the_planned_encoders_learn((stages, ranking, table) in training()) {
         let student = Tiny::linear(table[0][0].len());

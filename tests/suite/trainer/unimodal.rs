@@ -12,7 +12,7 @@ use g2d::{
 };
 use tch::{Device, Kind, Tensor, nn, nn::Module};
 
-use crate::support::{count_synchronisations, refused, wave};
+use crate::support::{Snapshot, count_synchronisations, fill, refused, values, wave};
 
 type Model = Box<dyn Fn(&Tensor, bool) -> (Tensor, Tensor) + Send>;
 
@@ -22,11 +22,7 @@ fn model(outputs: i64) -> (nn::VarStore, Model) {
     let encoder = nn::linear(vs.root() / "encoder", 4, 3, Default::default());
     let head = nn::linear(vs.root() / "head", 3, outputs, Default::default());
     vs.set_kind(Kind::Double);
-    let mut all: Vec<_> = vs.variables().into_iter().collect();
-    all.sort_by(|a, b| a.0.cmp(&b.0));
-    for (i, (_, mut tensor)) in all.into_iter().enumerate() {
-        tch::no_grad(|| tensor.copy_(&(wave(i as f64, &tensor.size()) * 0.4)));
-    }
+    fill(&vs, 0.0);
     let forward = move |input: &Tensor, _train: bool| {
         let features = encoder.forward(input).tanh();
         let logits = head.forward(&features);
@@ -55,13 +51,7 @@ fn trainer<'a>() -> UnimodalTrainer<'a> {
     UnimodalTrainer::new("video", 1, Classification::default(), RULE)
 }
 
-fn weights(vs: &nn::VarStore) -> Vec<(String, Tensor)> {
-    let mut all: Vec<_> = vs.variables().into_iter().map(|(n, t)| (n, t.detach().copy())).collect();
-    all.sort_by(|a, b| a.0.cmp(&b.0));
-    all
-}
-
-fn distance(a: &[(String, Tensor)], b: &[(String, Tensor)]) -> f64 {
+fn distance(a: &Snapshot, b: &Snapshot) -> f64 {
     let each = a.iter().zip(b).map(|((_, a), (_, b))| (a - b).abs().max().double_value(&[]));
     each.fold(0.0, f64::max)
 }
@@ -84,8 +74,7 @@ fn it_is_the_plain_loop() {
         let mut sum = 0.0;
         for batch in batches(epoch) {
             let batch = batch.unwrap();
-            let parameters: Vec<Tensor> =
-                weights_live(&theirs).into_iter().map(|(_, t)| t).collect();
+            let parameters = theirs.trainable_variables();
             let loss = cross_entropy(&plain(batch.input(1), true).1, batch.targets());
             sum += loss.double_value(&[]) / 3.0;
             let gradients = Tensor::run_backward(&[&loss], &parameters, false, false);
@@ -105,7 +94,7 @@ fn it_is_the_plain_loop() {
         .schedule(LrSchedule::step(2, 0.1))
         .train(&net, &vs, batches, val)
         .unwrap();
-    assert!(distance(&weights(&vs), &weights(&theirs)) < 1e-12);
+    assert!(distance(&values(&vs), &values(&theirs)) < 1e-12);
     assert!((taught.epochs[2].loss - loss_of_last).abs() < 1e-12, "{taught:?}");
     assert_eq!((taught.kept, taught.stopped_early, taught.epochs.len()), (2, false, 3));
     // The score is −L_S over all validation samples, 6 and 4.
@@ -121,12 +110,6 @@ fn it_is_the_plain_loop() {
     assert_eq!(answer.logits, expected);
 }
 
-fn weights_live(vs: &nn::VarStore) -> Vec<(String, Tensor)> {
-    let mut all: Vec<_> = vs.variables().into_iter().collect();
-    all.sort_by(|a, b| a.0.cmp(&b.0));
-    all
-}
-
 /// Trains with these scores, epoch by epoch; what was kept, and the weights after every epoch.
 fn scored(keep: KeepWeights, patience: u64, scores: &[f64]) -> (g2d::trainer::TrainedTeacher, f64) {
     let (vs, net) = model(3);
@@ -137,10 +120,10 @@ fn scored(keep: KeepWeights, patience: u64, scores: &[f64]) -> (g2d::trainer::Tr
         .keep(keep)
         .patience(patience)
         .score(|_, _| Ok(scores[epoch.replace(epoch.get() + 1)]))
-        .on_epoch(|_| seen.borrow_mut().push(weights(&vs)))
+        .on_epoch(|_| seen.borrow_mut().push(values(&vs)))
         .train(&net, &vs, batches, val)
         .unwrap();
-    let kept = distance(&weights(&vs), &seen.borrow()[taught.kept as usize]);
+    let kept = distance(&values(&vs), &seen.borrow()[taught.kept as usize]);
     assert_eq!(seen.borrow().len(), taught.epochs.len());
     (taught, kept)
 }
@@ -164,7 +147,7 @@ fn the_same_seeds_train_the_same_teacher_with_one_read_an_epoch() {
         let trainer = trainer().epochs(4).score(metrics::accuracy);
         let train = || trainer.train(&net, &vs, batches, val).unwrap();
         assert_eq!(count_synchronisations(train).1, 4);
-        weights(&vs)
+        values(&vs)
     };
     assert_eq!(distance(&run(), &run()), 0.0);
 }
@@ -192,7 +175,7 @@ fn values_and_samples_without_the_modality() {
             .score(|p, y| Ok(-metrics::rmse(p, y)?))
             .train(&net, &vs, batches, || vec![Ok(regression(6))])
             .unwrap();
-        (weights(&vs), taught)
+        (values(&vs), taught)
     };
     let (plain, taught) = train(false);
     assert!(taught.score > taught.epochs[0].score, "it learns: {taught:?}");
@@ -233,10 +216,10 @@ fn mistakes_say_what_and_where() {
         }
         all
     };
-    let before = weights(&vs);
+    let before = values(&vs);
     let found = trainer().train(&net, &vs, nan, val);
     refused(found, &["loss of the teacher of \"video\" in epoch 1, step 2", "NaN"]);
-    assert!(distance(&weights(&vs), &before).is_finite(), "no step was made with it");
+    assert!(distance(&values(&vs), &before).is_finite(), "no step was made with it");
     let score = trainer().score(|_, _| Ok(f64::NAN));
     refused(score.train(&net, &vs, batches, val), &["score", "epoch 0", "NaN"]);
 

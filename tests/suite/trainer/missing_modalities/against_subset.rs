@@ -10,7 +10,7 @@ use tch::{Kind, Reduction, Tensor, nn};
 
 use super::{masked, rows, subset};
 use crate::support::{
-    CLASSES, Kappa, Tiny, WIDTH, assert_close, assert_number, assert_same, below, gradients,
+    CLASSES, Kappa, Tiny, WIDTH, assert_close, assert_number, assert_same, below, fuzz, gradients,
     values, wave,
 };
 
@@ -226,7 +226,7 @@ fn flags() -> impl Strategy<Value = Vec<Vec<bool>>> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(32))]
+    #![proptest_config(fuzz(32))]
     #[test]
     fn any_flags(
         present in flags(), seed in 0.0..10.0_f64,

@@ -9,7 +9,7 @@ use g2d::{
 use proptest::prelude::*;
 
 use super::masked;
-use crate::support::{Rho, Tiny, assert_number, below, names, values};
+use crate::support::{Rho, Tiny, assert_number, below, fuzz, names, values};
 
 fn bound(mut scheduler: impl SmpScheduler + 'static, k: usize) -> Box<dyn SmpScheduler> {
     scheduler.bind(&names(k)).unwrap();
@@ -146,7 +146,7 @@ fn schedules(k: usize) -> Vec<(&'static str, Box<dyn SmpScheduler>)> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(8))]
+    #![proptest_config(fuzz(8))]
     /// Through the trainer, with rows and whole batches missing: an encoder moves if and only if its κ
     /// is not 0; a missing one's is 0, somebody present learns, and the fusion always.
     #[test]

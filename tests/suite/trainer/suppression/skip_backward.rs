@@ -9,7 +9,7 @@ use g2d::{
 use proptest::prelude::*;
 use tch::{Kind, Tensor};
 
-use crate::support::{Kappa, Tiny, assert_close, assert_same, below, gradients, values};
+use crate::support::{Kappa, Tiny, assert_close, assert_same, below, fuzz, gradients, values};
 
 fn trainer(student: &Tiny, kappa: &[f64]) -> G2dTrainer {
     let builder = student.taught(Classification::default()).scheduler(Kappa(kappa.to_vec()));
@@ -178,7 +178,7 @@ fn the_stronger_teacher_s_encoder_is_suppressed() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(24))]
+    #![proptest_config(fuzz(24))]
     #[test]
     fn any_plan_acts_on_each_encoder_alone(
         kappa in prop::collection::vec(prop_oneof![Just(0.0), Just(1.0), 0.0..1.0_f64], 2..5),
