@@ -8,6 +8,7 @@
 //!
 //! What is recorded: [`RunInfo`] at the start, [`EpochRow`] an epoch, [`Outcome`] at the end.
 
+#[cfg(feature = "progress")]
 mod console;
 mod csv;
 mod environment;
@@ -19,9 +20,11 @@ mod recorder;
 mod recorders;
 mod run;
 mod run_recorder;
+#[cfg(feature = "tensorboard")]
 mod tensorboard;
 
 pub use self::csv::Csv;
+#[cfg(feature = "progress")]
 pub use console::ConsoleProgress;
 pub use environment::Environment;
 pub use info::{MetricLabel, RunInfo, TeacherScores};
@@ -31,6 +34,7 @@ pub use recorder::Recorder;
 pub use recorders::Recorders;
 pub use run::Run;
 pub use run_recorder::RunFolder;
+#[cfg(feature = "tensorboard")]
 pub use tensorboard::TensorBoard;
 
 /// So that the guide's code compiles.

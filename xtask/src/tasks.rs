@@ -17,9 +17,9 @@ use crate::{
 };
 
 /// What tests and examples are built with.
-const FEATURES: &str = "paper,report";
+const FEATURES: &str = "paper,progress,report,tensorboard";
 /// The same, without libtorch.
-const DOC_ONLY: &str = "paper,report,doc-only";
+const DOC_ONLY: &str = "paper,progress,report,tensorboard,doc-only";
 
 /// The libtorch to build with, found or installed; says which.
 fn libtorch() -> Result<Libtorch> {
