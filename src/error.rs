@@ -1,112 +1,130 @@
-//! One error type for the crate: what was expected, what came, what to do.
+//! The error type of the crate.
+//!
+//! [`Error`] names the kind of mistake; its [`Mismatch`] names the value that is wrong, what was
+//! expected, what was found, and a hint.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fmt::{Debug, Display},
+    path::{Path, PathBuf},
+};
 
-use tch::TchError;
+use tch::{Device, Kind, TchError};
 
-/// The crate's result.
+/// A result with the crate's [`Error`].
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// Everything that can go wrong in g2d.
+/// An error of the crate.
 ///
-/// A message names the thing, says what was expected and what came, and a hint. An error
-/// leaves parameters, optimizer and files as they were: inputs are checked before any layer runs,
-/// and the loss before `backward`.
+/// The message names the value that is wrong, what was expected, what was found, and how to correct
+/// it. Unless a method's documentation states otherwise, an error leaves parameters, optimizer and files
+/// unchanged: inputs are checked before a layer runs, and the loss before backward.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// A trainer, loss, scheduler or teacher was configured wrongly; found at `build`.
+    /// Invalid configuration of a trainer, loss, scheduler, teacher or other part.
     #[error("configuration: {0}")]
     Config(Mismatch),
     /// A tensor has the wrong shape.
     #[error("shape of {0}")]
     Shape(Mismatch),
-    /// A tensor has the wrong element kind.
-    #[error("kind of {0}")]
+    /// A tensor has the wrong dtype.
+    #[error("dtype of {0}")]
     Kind(Mismatch),
     /// A tensor is on the wrong device.
     #[error("device of {0}")]
     Device(Mismatch),
-    /// A label lies outside `0..C`, or a target is not a value that the loss knows.
+    /// A target is not valid for the loss, for example a label outside `0..C`.
     #[error("target of {0}")]
     Target(Mismatch),
     /// A value that must be finite is NaN or infinite.
     #[error("value of {0}")]
     NonFinite(Mismatch),
-    /// A cached teacher was asked for samples that it has not recorded, or cannot be recorded.
+    /// A cached teacher has no output for a sample, or an output cannot be recorded.
     #[error("cache of {0}")]
     Cache(Mismatch),
-    /// A file's content is not what its format promises.
+    /// The content of a file is not valid in its format.
     #[error("{path}: {mismatch}", path = path.display())]
     Data {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// What is wrong with the content.
         mismatch: Mismatch,
     },
     /// A file could not be read or written.
     #[error("{path}: could not {doing}: {source}", path = path.display())]
     Io {
-        /// What was being done.
+        /// The operation that failed, as an infinitive.
         doing: &'static str,
         /// The file or folder.
         path: PathBuf,
-        /// The system's reason.
+        /// The error of the operating system.
         source: std::io::Error,
     },
-    /// libtorch refused an operation whose inputs had passed our checks.
+    /// libtorch failed in an operation whose inputs had passed the checks of this crate.
     #[error("libtorch failed to {doing}: {}", first_line(source))]
     Torch {
-        /// What was being done.
+        /// The operation that failed, as an infinitive.
         doing: String,
-        /// libtorch's error, with its C++ backtrace.
+        /// The error of libtorch, with its C++ backtrace.
         source: TchError,
     },
 }
 
-/// The three parts of a useful message.
+/// The parts of a message about a wrong value.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{what}: expected {expected}, found {found}; {hint}")]
 pub struct Mismatch {
-    /// The thing that is wrong.
+    /// The value that is wrong.
     pub what: String,
-    /// What it should have been.
+    /// What the value should be.
     pub expected: String,
-    /// What it was.
+    /// What the value is.
     pub found: String,
-    /// What the caller can do.
+    /// How to correct it.
     pub hint: String,
 }
 
 impl Mismatch {
-    /// Builds one from anything that turns into text.
+    /// A mismatch from any displayable parts.
     pub fn new(
-        what: impl Into<String>,
-        expected: impl Into<String>,
-        found: impl Into<String>,
-        hint: impl Into<String>,
+        what: impl Display,
+        expected: impl Display,
+        found: impl Display,
+        hint: impl Display,
     ) -> Self {
         Self {
-            what: what.into(),
-            expected: expected.into(),
-            found: found.into(),
-            hint: hint.into(),
+            what: what.to_string(),
+            expected: expected.to_string(),
+            found: found.to_string(),
+            hint: hint.to_string(),
         }
     }
 }
 
 impl Error {
-    /// Wraps libtorch's error with what was being done.
+    /// An error of libtorch in an operation, given as an infinitive.
     pub(crate) fn torch(doing: impl Into<String>, source: TchError) -> Self {
         Self::Torch { doing: doing.into(), source }
     }
 
-    /// Wraps a system error with the path it is about.
+    /// An error of the operating system about `path`.
     pub(crate) fn io(doing: &'static str, path: &Path, source: std::io::Error) -> Self {
         Self::Io { doing, path: path.to_path_buf(), source }
     }
 
-    /// The same, but said of the thing beside another one, where either may be wrong.
+    /// The content of the file at `path` is not valid.
+    pub(crate) fn data(
+        path: &Path,
+        what: impl Display,
+        expected: impl Display,
+        found: impl Display,
+        hint: impl Display,
+    ) -> Self {
+        let mismatch = Mismatch::new(what, expected, found, hint);
+        Self::Data { path: path.to_path_buf(), mismatch }
+    }
+
+    /// The same error, whose cause may be either the value or `other`.
     pub(crate) fn beside(mut self, other: &str) -> Self {
         if let Self::Config(mismatch)
         | Self::Shape(mismatch)
@@ -117,42 +135,28 @@ impl Error {
         }
         self
     }
-
-    /// A file whose content is not what was promised.
-    pub(crate) fn data(
-        path: &Path,
-        what: impl Into<String>,
-        expected: impl Into<String>,
-        found: impl Into<String>,
-        hint: impl Into<String>,
-    ) -> Self {
-        Self::Data {
-            path: path.to_path_buf(),
-            mismatch: Mismatch::new(what, expected, found, hint),
-        }
-    }
 }
 
-/// So that a student's or a teacher's fallible tch calls can use `?`.
+/// Lets `?` convert the errors of fallible tch calls in a student or a teacher.
 impl From<TchError> for Error {
     fn from(source: TchError) -> Self {
         Self::torch("run a tensor operation", source)
     }
 }
 
-/// libtorch appends up to 25 lines of C++ backtrace; the first says what happened.
+/// The message of a libtorch error without its C++ backtrace of up to 25 lines.
 fn first_line(source: &TchError) -> String {
     source.to_string().lines().next().unwrap_or_default().to_owned()
 }
 
-/// Shorthands `config(…)`, `shape(…)`, … for building each kind of [`Mismatch`] error.
+/// A constructor `(what, expected, found, hint)` for each variant that holds a [`Mismatch`].
 macro_rules! mismatch_constructors {
     ($($name:ident => $variant:ident),* $(,)?) => {$(
         pub(crate) fn $name(
-            what: impl Into<String>,
-            expected: impl Into<String>,
-            found: impl Into<String>,
-            hint: impl Into<String>,
+            what: impl Display,
+            expected: impl Display,
+            found: impl Display,
+            hint: impl Display,
         ) -> Error {
             Error::$variant(Mismatch::new(what, expected, found, hint))
         }
@@ -167,4 +171,61 @@ mismatch_constructors! {
     target => Target,
     non_finite => NonFinite,
     cache => Cache,
+}
+
+/// A tensor of shape `found` where another shape is required.
+pub(crate) fn wrong_shape(
+    what: impl Display,
+    expected: impl Display,
+    found: &[i64],
+    hint: impl Display,
+) -> Error {
+    shape(what, expected, format_args!("{found:?}"), hint)
+}
+
+/// A tensor of dtype `found` where another dtype is required.
+pub(crate) fn wrong_kind(
+    what: impl Display,
+    expected: impl Display,
+    found: Kind,
+    hint: impl Display,
+) -> Error {
+    kind(what, expected, format_args!("{found:?}"), hint)
+}
+
+/// A tensor on another device than `expected`, the device of `owner`.
+pub(crate) fn wrong_device(
+    what: impl Display,
+    expected: Device,
+    owner: &str,
+    found: Device,
+    hint: impl Display,
+) -> Error {
+    let expected = format_args!("{expected:?}, the device of the {owner}");
+    device(what, expected, format_args!("{found:?}"), hint)
+}
+
+/// A list that should have one element per modality.
+pub(crate) fn one_per_modality(
+    what: impl Display,
+    modalities: &[impl Debug],
+    found: usize,
+    hint: impl Display,
+) -> Error {
+    let expected = format_args!("{}, one for each of {modalities:?}", modalities.len());
+    config(what, expected, found, hint)
+}
+
+/// A hyper-parameter outside its range.
+pub(crate) fn out_of_range(
+    what: impl Display,
+    expected: impl Display,
+    found: impl Display,
+) -> Error {
+    config(what, expected, found, "choose a value in this range")
+}
+
+/// The state of a part that is configured differently here than in the run that saved it.
+pub(crate) fn foreign_state(what: impl Display, here: impl Display, there: impl Display) -> Error {
+    config(what, here, there, "resume with the configuration that the run was started with")
 }

@@ -1,5 +1,6 @@
 //! The CSV files that say which clips there are.
 
+use std::fmt::Display;
 use std::{fs::File, io::BufReader, path::Path, sync::Arc};
 
 use crate::error::{Error, Result};
@@ -68,7 +69,7 @@ impl Columns {
         }
     }
 
-    fn wrong(self, path: &Path, what: impl Into<String>, found: String) -> Error {
+    fn wrong(self, path: &Path, what: impl Display, found: String) -> Error {
         let expected = format!("`{}` without a header", self.example);
         Error::data(path, what, expected, found, "correct the line")
     }
