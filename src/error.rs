@@ -103,17 +103,17 @@ impl Mismatch {
 
 impl Error {
     /// An error of libtorch in an operation, given as an infinitive.
-    pub(crate) fn torch(doing: impl Into<String>, source: TchError) -> Self {
+    pub fn torch(doing: impl Into<String>, source: TchError) -> Self {
         Self::Torch { doing: doing.into(), source }
     }
 
     /// An error of the operating system about `path`.
-    pub(crate) fn io(doing: &'static str, path: &Path, source: std::io::Error) -> Self {
+    pub fn io(doing: &'static str, path: &Path, source: std::io::Error) -> Self {
         Self::Io { doing, path: path.to_path_buf(), source }
     }
 
     /// The content of the file at `path` is not valid.
-    pub(crate) fn data(
+    pub fn data(
         path: &Path,
         what: impl Display,
         expected: impl Display,
@@ -152,7 +152,8 @@ fn first_line(source: &TchError) -> String {
 /// A constructor `(what, expected, found, hint)` for each variant that holds a [`Mismatch`].
 macro_rules! mismatch_constructors {
     ($($name:ident => $variant:ident),* $(,)?) => {$(
-        pub(crate) fn $name(
+        #[doc = concat!("An [`Error::", stringify!($variant), "`].")]
+        pub fn $name(
             what: impl Display,
             expected: impl Display,
             found: impl Display,
@@ -174,7 +175,7 @@ mismatch_constructors! {
 }
 
 /// A tensor of shape `found` where another shape is required.
-pub(crate) fn wrong_shape(
+pub fn wrong_shape(
     what: impl Display,
     expected: impl Display,
     found: &[i64],
@@ -184,7 +185,7 @@ pub(crate) fn wrong_shape(
 }
 
 /// A tensor of dtype `found` where another dtype is required.
-pub(crate) fn wrong_kind(
+pub fn wrong_kind(
     what: impl Display,
     expected: impl Display,
     found: Kind,
@@ -194,7 +195,7 @@ pub(crate) fn wrong_kind(
 }
 
 /// A tensor on another device than `expected`, the device of `owner`.
-pub(crate) fn wrong_device(
+pub fn wrong_device(
     what: impl Display,
     expected: Device,
     owner: &str,
@@ -206,7 +207,7 @@ pub(crate) fn wrong_device(
 }
 
 /// A list that should have one element per modality.
-pub(crate) fn one_per_modality(
+pub fn one_per_modality(
     what: impl Display,
     modalities: &[impl Debug],
     found: usize,
@@ -217,15 +218,11 @@ pub(crate) fn one_per_modality(
 }
 
 /// A hyper-parameter outside its range.
-pub(crate) fn out_of_range(
-    what: impl Display,
-    expected: impl Display,
-    found: impl Display,
-) -> Error {
+pub fn out_of_range(what: impl Display, expected: impl Display, found: impl Display) -> Error {
     config(what, expected, found, "choose a value in this range")
 }
 
 /// The state of a part that is configured differently here than in the run that saved it.
-pub(crate) fn foreign_state(what: impl Display, here: impl Display, there: impl Display) -> Error {
+pub fn foreign_state(what: impl Display, here: impl Display, there: impl Display) -> Error {
     config(what, here, there, "resume with the configuration that the run was started with")
 }
