@@ -2,11 +2,14 @@
 
 use std::{
     fs::{self, File},
-    io::{ErrorKind, Write as _},
-    path::{Path, PathBuf},
+    io::ErrorKind,
+    path::Path,
 };
 
-use crate::error::{Error, Result};
+use crate::{
+    error::{Error, Result},
+    file::atomic,
+};
 
 /// Creates (or replaces) a file, and the folders it lies in.
 pub(super) fn create(path: &Path) -> Result<File> {
@@ -17,17 +20,7 @@ pub(super) fn create(path: &Path) -> Result<File> {
 /// Writes a file whole or not at all, in the folders it lies in.
 pub(super) fn replace(path: &Path, content: &[u8]) -> Result<()> {
     create_folder_of(path)?;
-    let partial = partial(path);
-    let write = || -> std::io::Result<()> {
-        let mut file = File::create(&partial)?;
-        file.write_all(content)?;
-        file.sync_all()?;
-        fs::rename(&partial, path)
-    };
-    write().map_err(|e| {
-        let _ = fs::remove_file(&partial);
-        Error::io("write the file", path, e)
-    })
+    atomic::write_bytes(path, content)
 }
 
 /// Opens a file of lines to add to it, without the lines that `keep` does not want and without a
@@ -65,10 +58,4 @@ pub(super) fn remove(path: &Path) -> Result<()> {
 fn create_folder_of(path: &Path) -> Result<()> {
     let Some(folder) = path.parent() else { return Ok(()) };
     fs::create_dir_all(folder).map_err(|e| Error::io("create the folder", folder, e))
-}
-
-fn partial(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".partial");
-    name.into()
 }

@@ -20,14 +20,14 @@ fn refuses(words: &[&str], spoil: fn(Batch) -> Batch) -> Error {
 
 #[test]
 fn flags_are_one_a_sample() {
-    let words = ["flags of modality \"m1\"", "3, one a sample", "found 2"];
+    let words = ["flags of modality \"m1\"", "3, one per sample", "found 2"];
     let error = refuses(&words, |batch| batch.with_present(1, [true, false]));
     assert!(matches!(error, Error::Shape(_)));
     refuses(&["flags of modality \"m0\"", "found 4"], |batch| batch.with_present(0, [true; 4]));
     let student = Tiny::linear(2);
     let batch = student.batch(3, 0.0).with_present(1, [true]);
     let found = g2d::teacher::Cached::record(&student.teacher(1, 4).0, 1, [Ok(batch)]);
-    mismatch(found, &["flags", "3, one a sample", "found 1"]);
+    mismatch(found, &["flags", "3, one per sample", "found 1"]);
 }
 
 #[test]

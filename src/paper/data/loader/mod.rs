@@ -113,7 +113,11 @@ impl ClipLoader {
         let make = move |i: usize, stopped: &dyn Fn() -> bool| {
             let batch = work.batch(&chunks[i], epoch, stopped)?;
             // Page-locked by the worker, so that the caller's copy to the GPU waits for nothing.
-            if device.is_cuda() { batch.map(|batch| batch.pinned()).transpose() } else { Ok(batch) }
+            if device.is_cuda() {
+                batch.map(|batch| batch.pin_memory()).transpose()
+            } else {
+                Ok(batch)
+            }
         };
         ClipBatches::start(count, workers, ahead, device, Arc::new(make))
     }
