@@ -1,8 +1,11 @@
-//! A model of two modalities, their teachers, and the loop. Copy this folder, put your own in.
+//! A model of two modalities, its teachers and its training loop. Copy this folder and replace model
+//! and data with your own.
 //!
-//! The data are made up: `video` carries the answer plainly, `audio` under noise.
+//! The data are generated: `video` encodes the label without noise, `audio` with noise.
 
 use g2d::prelude::*;
+
+use g2d::{loss::Classification, schedule::Sequential, teacher::FrozenModel};
 use tch::{Device, Kind, Tensor, nn, nn::ModuleT, nn::OptimizerConfig};
 
 const CLASSES: i64 = 4;
@@ -48,8 +51,8 @@ fn encoder(path: nn::Path<'_>) -> nn::SequentialT {
 fn train(
     model: &dyn Student,
     vs: &nn::VarStore,
-    audio_teacher: ModuleTeacher,
-    video_teacher: ModuleTeacher,
+    audio_teacher: FrozenModel,
+    video_teacher: FrozenModel,
     mut optimizer: nn::Optimizer,
     loader: impl Fn() -> Vec<Batch>,
 ) -> g2d::Result<()> {
@@ -57,8 +60,8 @@ fn train(
         .encoders(ModalityParams::by_prefix(vs, [("audio", "audio_net"), ("video", "video_net")])?)
         .teacher(audio_teacher)
         .teacher(video_teacher)
-        .scheduler(Sequential::stages([150])) // for 150 epochs the weaker encoder learns alone
-        .build(model)?; // every mistake of configuration is found here
+        .scheduler(Sequential::new([150])) // for 150 epochs only the weaker encoder learns
+        .build(model)?; // checks the whole configuration
     for _epoch in 0..300 {
         for batch in loader() {
             optimizer.zero_grad();
@@ -70,8 +73,8 @@ fn train(
     Ok(())
 }
 
-/// A model of modality `m` alone, trained as ever; your own come from a file.
-fn teacher(name: &str, m: usize, data: &[Batch]) -> g2d::Result<ModuleTeacher> {
+/// Trains a model on modality `m` alone. In your program, load the teachers from files.
+fn teacher(name: &str, m: usize, data: &[Batch]) -> g2d::Result<FrozenModel> {
     let mut vs = nn::VarStore::new(Device::Cpu);
     let net = encoder(vs.root() / "net");
     let head = nn::linear(vs.root() / "head", WIDTH, CLASSES, Default::default());
@@ -80,14 +83,14 @@ fn teacher(name: &str, m: usize, data: &[Batch]) -> g2d::Result<ModuleTeacher> {
         let logits = net.forward_t(batch.input(m), true).apply(&head);
         optimizer.backward_step(&logits.cross_entropy_for_logits(batch.targets()));
     }
-    Ok(ModuleTeacher::new(name, &mut vs, move |input, train| {
+    Ok(FrozenModel::new(name, &mut vs, move |input, train| {
         let features = net.forward_t(input, train);
         let logits = features.apply(&head);
         (features, logits)
     }))
 }
 
-/// 32 samples, the same for the same `seed`.
+/// Generates 32 samples; equal seeds give equal samples.
 fn sample(seed: i64) -> Batch {
     tch::manual_seed(seed);
     let labels = Tensor::randint(CLASSES, [32], (Kind::Int64, Device::Cpu));
