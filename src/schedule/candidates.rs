@@ -1,10 +1,10 @@
-//! What a plan may rest on.
+//! The input of a plan.
 
 use serde::{Deserialize, Serialize};
 
-/// The modalities of a batch, and their ρ where the schedule asked for it.
+/// The modalities of a batch, with their confidences ρ where the scheduler reads them.
 ///
-/// A modality that the whole batch lacks is missing: it is not ranked and will not learn. One that
+/// A modality that the whole batch lacks is missing: it has no ρ and does not learn. A modality that
 /// some samples have is present, with the ρ of those samples.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -15,18 +15,18 @@ pub struct Candidates {
 }
 
 impl Candidates {
-    /// `k` modalities, all present, their ρ not read.
+    /// `k` present modalities without ρ.
     pub fn without_confidence(k: usize) -> Self {
         Self { present: vec![true; k], confidence: None }
     }
 
-    /// Modalities of these ρ, in the student's order, all present.
+    /// Present modalities with these ρ, in the student's order.
     pub fn from_confidence(confidence: impl Into<Vec<f64>>) -> Self {
         let confidence = confidence.into();
         Self { present: vec![true; confidence.len()], confidence: Some(confidence) }
     }
 
-    /// The same, but the batch lacks modality `m`.
+    /// Marks modality `m` as missing.
     ///
     /// # Panics
     /// If `m` is not below the number of modalities.
@@ -35,17 +35,17 @@ impl Candidates {
         self
     }
 
-    /// The number of modalities, missing ones included.
+    /// Number of modalities, missing ones included.
     pub fn len(&self) -> usize {
         self.present.len()
     }
 
-    /// Never, inside a step: a student has modalities.
+    /// Returns whether there are no modalities; never true inside a step.
     pub fn is_empty(&self) -> bool {
         self.present.is_empty()
     }
 
-    /// Does the batch have modality `m`?
+    /// Returns whether the batch has modality `m`.
     ///
     /// # Panics
     /// If `m` is not below the number of modalities.
@@ -53,7 +53,7 @@ impl Candidates {
         self.present[m]
     }
 
-    /// ρ of modality `m`; `None` where it is missing or was not read.
+    /// ρ of modality `m`; `None` if the modality is missing or ρ was not read.
     ///
     /// # Panics
     /// If `m` is not below the number of modalities.
