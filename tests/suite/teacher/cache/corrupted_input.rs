@@ -156,7 +156,7 @@ fn what_cannot_be_recorded() {
         said.features = said.features.to_kind(Kind::Int64);
         said
     });
-    mismatch(record(&whole_numbers, Storage::Full), &["features", "float kind", "Int64"]);
+    mismatch(record(&whole_numbers, Storage::Full), &["features", "floating-point", "Int64"]);
     let growing = bent(|mut said| {
         if said.logits.size()[0] == 3 {
             said.features = Tensor::cat(&[&said.features, &said.features], 1);
