@@ -33,12 +33,10 @@ pub(super) fn features(
             let size: Vec<i64> = std::iter::once(rows).chain(shape).collect();
             Tensor::f_zeros(&size, like).map_err(|e| Error::torch("make empty features", e))
         }
-        (None, ..) => Err(error::config(
-            "batch",
-            format!("samples that have one of {modalities:?}"),
-            "none",
-            "leave out samples that have no modality",
-        )),
+        (None, ..) => {
+            let expected = format_args!("samples that have one of {modalities:?}");
+            Err(error::config("batch", expected, "none", "leave out samples without a modality"))
+        }
     });
     each.collect()
 }
@@ -47,7 +45,7 @@ pub(super) fn features(
 fn shape(student: &dyn Student, modality: &Modality, m: usize) -> Result<Vec<i64>> {
     student.feature_shape(m).ok_or_else(|| {
         error::config(
-            format!("batch without modality {modality:?}"),
+            format_args!("batch without modality {modality:?}"),
             "a student with a feature shape",
             "`Student::feature_shape` returns None",
             "implement it, or put a sample that has the modality into every batch",
