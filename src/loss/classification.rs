@@ -59,14 +59,10 @@ impl Classification {
     fn task(&self, logits: &Tensor, targets: &Tensor) -> Result<Tensor> {
         match self.labels {
             Labels::Multi => {
-                let none = None::<Tensor>;
+                let (none, targets) = (None::<&Tensor>, targets.f_to_kind(logits.kind()));
+                let targets = targets.map_err(torch)?;
                 logits
-                    .f_binary_cross_entropy_with_logits(
-                        &targets.f_to_kind(logits.kind()).map_err(torch)?,
-                        none.as_ref(),
-                        none.as_ref(),
-                        Reduction::Mean,
-                    )
+                    .f_binary_cross_entropy_with_logits(&targets, none, none, Reduction::Mean)
                     .map_err(torch)
             }
             Labels::Single if targets.device() == Device::Cpu => cross_entropy(logits, targets),
@@ -84,24 +80,17 @@ impl Classification {
 
     /// L_logit for one teacher: `KL(σ(teacher/T) ‖ σ(student/T))·T²`, batch mean.
     fn divergence(&self, teacher: &Tensor, student: &Tensor, temperature: f64) -> Result<Tensor> {
-        let (teacher, student) = (teacher / temperature, student / temperature);
-        let summed = match self.labels {
-            Labels::Single => {
-                let log_t = teacher.f_log_softmax(-1, None).map_err(torch)?;
-                let log_s = student.f_log_softmax(-1, None).map_err(torch)?;
-                log_s.f_kl_div(&log_t, Reduction::Sum, true).map_err(torch)?
-            }
+        let (t, s) = (teacher / temperature, student / temperature);
+        let kl = |log_t: Tensor, log_s: Tensor| log_s.f_kl_div(&log_t, Reduction::Sum, true);
+        let sum = || match self.labels {
+            Labels::Single => kl(t.f_log_softmax(-1, None)?, s.f_log_softmax(-1, None)?),
             Labels::Multi => {
-                let bernoulli = |t: &Tensor, s: &Tensor| {
-                    let (log_t, log_s) = (t.f_log_sigmoid()?, s.f_log_sigmoid()?);
-                    log_s.f_kl_div(&log_t, Reduction::Sum, true)
-                };
-                let yes = bernoulli(&teacher, &student).map_err(torch)?;
-                let no = bernoulli(&-&teacher, &-&student).map_err(torch)?;
-                yes + no
+                let ones = kl(t.f_log_sigmoid()?, s.f_log_sigmoid()?)?;
+                ones.f_add(&kl((-&t).f_log_sigmoid()?, (-&s).f_log_sigmoid()?)?)
             }
         };
-        Ok(summed * (temperature * temperature / student.size()[0] as f64))
+        let scale = temperature * temperature / student.size()[0] as f64;
+        Ok(sum().map_err(torch)? * scale)
     }
 }
 
@@ -144,14 +133,14 @@ fn check_classes(rows: i64, classes: i64, targets: &Tensor) -> Result<()> {
         return Err(error::wrong_kind("targets", "Int64 class labels", targets.kind(), hint));
     }
     if targets.size() != [rows] {
-        let expected = format_args!("[{rows}], one class per sample");
+        let expected = format!("[{rows}], one class per sample");
         let hint = "pass class labels, not one-hot rows";
         return Err(error::wrong_shape("targets", expected, &targets.size(), hint));
     }
     if targets.device() == Device::Cpu {
         let labels: Vec<i64> = targets.try_into().map_err(torch)?;
         if let Some(label) = labels.iter().find(|label| !(0..classes).contains(*label)) {
-            let expected = format_args!("classes 0..{classes}, the width of the logits");
+            let expected = format!("classes 0..{classes}, the width of the logits");
             let hint = "check the labels and the width of the last layer";
             return Err(error::target("targets", expected, label, hint));
         }
@@ -167,7 +156,7 @@ fn check_labels(rows: i64, classes: i64, targets: &Tensor) -> Result<()> {
         return Err(error::wrong_kind("targets", expected, targets.kind(), hint));
     }
     if targets.size() != [rows, classes] {
-        let expected = format_args!("[{rows}, {classes}] like the logits");
+        let expected = format!("[{rows}, {classes}] like the logits");
         let hint = "pass one 0 or 1 for every label of every sample";
         return Err(error::wrong_shape("targets", expected, &targets.size(), hint));
     }

@@ -75,16 +75,18 @@ impl Distillation {
     /// Checks all values against the modalities.
     pub(super) fn check(&self, modalities: &[Modality]) -> Result<()> {
         let weight = |w: f64| w.is_finite() && w >= 0.0;
-        let scalars =
-            [("task_weight", self.task_weight), ("alpha", self.alpha), ("beta", self.beta)];
-        for (name, value) in scalars {
-            PerModality::All(value).check(name, modalities, "a finite weight ≥ 0", weight)?;
+        let weights = [
+            ("task_weight", &self.task_weight.into()),
+            ("alpha", &self.alpha.into()),
+            ("beta", &self.beta.into()),
+            ("feature_weight", &self.feature_weight),
+            ("logit_weight", &self.logit_weight),
+        ];
+        for (name, value) in weights {
+            value.check(name, modalities, "a finite weight ≥ 0", weight)?;
         }
-        self.feature_weight.check("feature_weight", modalities, "finite weights ≥ 0", weight)?;
-        self.logit_weight.check("logit_weight", modalities, "finite weights ≥ 0", weight)?;
-        self.temperature.check("temperature", modalities, "finite temperatures > 0", |t| {
-            t.is_finite() && t > 0.0
-        })
+        let temperature = |t: f64| t.is_finite() && t > 0.0;
+        self.temperature.check("temperature", modalities, "a finite value > 0", temperature)
     }
 
     /// Adds the distillation terms to `task_weight · task`; `compare(teacher, student, T)` is
@@ -142,15 +144,15 @@ fn feature_distance(student: &Tensor, teacher: &Tensor, how: FeatureReduction) -
 /// Refuses tensors of different shapes, devices or dtypes, which libtorch would broadcast or promote
 /// without an error.
 fn check_match(what: &str, modality: &Modality, student: &Tensor, teacher: &Tensor) -> Result<()> {
-    let what = format_args!("{what} of student and teacher {modality:?}");
+    let what = format!("{what} of student and teacher {modality:?}");
     if student.size() != teacher.size() {
         let hint = if student.dim() == teacher.dim() {
             "pass a FeatureProjection to the trainer if widths differ; class counts must be equal"
         } else {
             "pool or flatten the student's features in `Student::distilled_features`"
         };
-        let expected = format_args!("the teacher's {:?}", teacher.size());
-        let found = format_args!("the student's {:?}", student.size());
+        let expected = format!("the teacher's {:?}", teacher.size());
+        let found = format!("the student's {:?}", student.size());
         return Err(error::shape(what, expected, found, hint));
     }
     let (device, kind) = (student.device(), student.kind());
@@ -160,7 +162,7 @@ fn check_match(what: &str, modality: &Modality, student: &Tensor, teacher: &Tens
     }
     if kind != teacher.kind() {
         let hint = "convert the teacher's output or its parameters";
-        let expected = format_args!("{kind:?}, the student's");
+        let expected = format!("{kind:?}, the student's");
         return Err(error::wrong_kind(what, expected, teacher.kind(), hint));
     }
     Ok(())

@@ -51,7 +51,7 @@ impl G2dLoss for Regression {
         let (rows, width) = (logits[0], logits[1]);
         let size = targets.size();
         if size != [rows, width] && !(width == 1 && size == [rows]) {
-            let expected = format_args!("[{rows}, {width}] like the predictions");
+            let expected = format!("[{rows}, {width}] like the predictions");
             let hint = "reshape the targets, which are not broadcast";
             return Err(error::wrong_shape("targets", expected, &size, hint));
         }

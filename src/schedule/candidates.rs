@@ -5,7 +5,8 @@ use serde::{Deserialize, Serialize};
 /// The modalities of a batch, with their confidences ρ where the scheduler reads them.
 ///
 /// A modality that the whole batch lacks is missing: it has no ρ and does not learn. A modality that
-/// some samples have is present, with the ρ of those samples.
+/// some samples have is present, with the ρ of those samples. Methods panic for an index `m` that is not
+/// below the number of modalities.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Candidates {
@@ -27,9 +28,6 @@ impl Candidates {
     }
 
     /// Marks modality `m` as missing.
-    ///
-    /// # Panics
-    /// If `m` is not below the number of modalities.
     pub fn without(mut self, m: usize) -> Self {
         self.present[m] = false;
         self
@@ -46,17 +44,11 @@ impl Candidates {
     }
 
     /// Returns whether the batch has modality `m`.
-    ///
-    /// # Panics
-    /// If `m` is not below the number of modalities.
     pub fn is_present(&self, m: usize) -> bool {
         self.present[m]
     }
 
     /// ρ of modality `m`; `None` if the modality is missing or ρ was not read.
-    ///
-    /// # Panics
-    /// If `m` is not below the number of modalities.
     pub fn confidence(&self, m: usize) -> Option<f64> {
         let rho = self.confidence.as_ref()?;
         self.present[m].then(|| rho[m])

@@ -86,7 +86,7 @@ impl TryFrom<Form> for SchedulerConfig {
             Form::PerBatch(PerBatch { window: Window { first, last } }) => {
                 let Some(more) = last.checked_sub(first) else {
                     let (expected, hint) = ("first ≤ last", "use type `joint` for no suppression");
-                    let found = format_args!("{first}..={last}");
+                    let found = format!("{first}..={last}");
                     return Err(error::config("window of per_batch", expected, found, hint));
                 };
                 Self::Sequential(Sequential::new([more.saturating_add(1)]).starting_at(first))

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{self, Error, Result};
 
 /// The learning factor κ^m in [0, 1] of every modality in one step: 1 trains its encoder fully, 0 not
-/// at all.
+/// at all. Methods panic for an index `m` that is not below the number of modalities.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Vec<f64>", into = "Vec<f64>")]
 pub struct Plan {
@@ -48,9 +48,6 @@ impl Plan {
     }
 
     /// Only modality `m` of `k` learns.
-    ///
-    /// # Panics
-    /// If `m` is not below `k`.
     pub fn only(m: usize, k: usize) -> Self {
         let mut plan = Self::none(k);
         plan.kappa[m] = 1.0;
@@ -73,9 +70,6 @@ impl Plan {
     }
 
     /// Returns whether κ of modality `m` is 0.
-    ///
-    /// # Panics
-    /// If `m` is not below the number of modalities.
     pub fn suppresses(&self, m: usize) -> bool {
         self.kappa[m] == 0.0
     }

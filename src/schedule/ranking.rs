@@ -92,8 +92,8 @@ impl Ranker {
             distinct.sort_unstable();
             distinct.dedup();
             if distinct.len() != k || order.len() != k {
-                let expected = format_args!("each of {modalities:?} once, weakest first");
-                let (found, hint) = (format_args!("{order:?}"), "name every modality once");
+                let expected = format!("each of {modalities:?} once, weakest first");
+                let (found, hint) = (format!("{order:?}"), "name every modality once");
                 return Err(error::config("Ranking::Fixed", expected, found, hint));
             }
         }
@@ -210,7 +210,7 @@ impl Ranker {
         present.try_for_each(|m| match candidates.confidence(m) {
             Some(rho) => self.check_finite(epoch, m, rho),
             None => Err(error::config(
-                format_args!("confidence ρ of modality {:?}", self.modalities[m]),
+                format!("confidence ρ of modality {:?}", self.modalities[m]),
                 "a number, since `reads_confidence` returned true",
                 "none",
                 "pass candidates with ρ to `plan`",
@@ -230,8 +230,7 @@ impl Ranker {
         if rho.is_finite() {
             return Ok(());
         }
-        let what =
-            format_args!("confidence ρ of modality {:?} in epoch {epoch}", self.modalities[m]);
+        let what = format!("confidence ρ of modality {:?} in epoch {epoch}", self.modalities[m]);
         let hint = "check the teacher's weights and its inputs for NaN";
         Err(error::non_finite(what, "a finite number", rho, hint))
     }

@@ -26,13 +26,9 @@ use crate::{
 ///
 /// # Example
 /// ```
-/// use g2d::{Modality, schedule::{Ranking, Sequential}};
-///
+/// # use g2d::schedule::Sequential;
 /// // The authors' window of epochs 20 to 150: the weakest modality of each batch learns.
 /// let authors = Sequential::new([150 - 20 + 1]).starting_at(20);
-/// // Fifty epochs each, in a given order.
-/// let order = Modality::list(["visual", "audio"]);
-/// let fixed = Sequential::new([50, 50]).ranking(Ranking::Fixed(order));
 /// ```
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -84,7 +80,7 @@ impl SmpScheduler for Sequential {
         if self.stages.len() > modalities.len() {
             return Err(error::config(
                 "stages of Sequential",
-                format_args!("at most {}, one for each of {modalities:?}", modalities.len()),
+                format!("at most {}, one for each of {modalities:?}", modalities.len()),
                 self.stages.len(),
                 "drop the stages that have no modality",
             ));

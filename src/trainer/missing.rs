@@ -34,7 +34,7 @@ pub(super) fn features(
             Tensor::f_zeros(&size, like).map_err(|e| Error::torch("make empty features", e))
         }
         (None, ..) => {
-            let expected = format_args!("samples that have one of {modalities:?}");
+            let expected = format!("samples that have one of {modalities:?}");
             Err(error::config("batch", expected, "none", "leave out samples without a modality"))
         }
     });
@@ -45,7 +45,7 @@ pub(super) fn features(
 fn shape(student: &dyn Student, modality: &Modality, m: usize) -> Result<Vec<i64>> {
     student.feature_shape(m).ok_or_else(|| {
         error::config(
-            format_args!("batch without modality {modality:?}"),
+            format!("batch without modality {modality:?}"),
             "a student with a feature shape",
             "`Student::feature_shape` returns None",
             "implement it, or put a sample that has the modality into every batch",

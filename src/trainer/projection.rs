@@ -31,9 +31,9 @@ impl FeatureProjection {
             let modality = modality.into();
             if student < 1 || teacher < 1 || maps.iter().any(|(other, _)| *other == modality) {
                 return Err(error::config(
-                    format_args!("feature projection of modality {modality:?}"),
+                    format!("feature projection of modality {modality:?}"),
                     "one per modality, with widths of at least 1",
-                    format_args!("{student} → {teacher} after {} others", maps.len()),
+                    format!("{student} → {teacher} after {} others", maps.len()),
                     "pass the last dimension of the student's and the teacher's features",
                 ));
             }
@@ -64,9 +64,9 @@ impl FeatureProjection {
         };
         let width = map.ws.size()[1];
         if features.size().last() != Some(&width) {
-            let what = format_args!("student features of modality {modality:?}");
+            let what = format!("student features of modality {modality:?}");
             let expected =
-                format_args!("[B, {width}] or [B, …, {width}], the width of its FeatureProjection");
+                format!("[B, {width}] or [B, …, {width}], the width of its FeatureProjection");
             let hint = "create the projection with the width of the encoder";
             return Err(error::wrong_shape(what, expected, &features.size(), hint));
         }

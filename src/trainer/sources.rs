@@ -90,8 +90,8 @@ pub(super) fn first_gradient(params: &ModalityParams) -> Result<Source> {
 
 /// The error of a loss whose `term` has `value`, because of `first`.
 pub(super) fn loss_error(at: Progress, term: &Source, value: f64, first: &Source) -> Error {
-    let what = format_args!("loss in epoch {}, step {}: its {term}", at.epoch, at.step);
-    not_finite(what, format_args!("{value}, first in the {first}"))
+    let what = format!("loss in epoch {}, step {}: its {term}", at.epoch, at.step);
+    not_finite(what, format!("{value}, first in the {first}"))
 }
 
 /// The error of the loss `what` that is not finite.

@@ -154,7 +154,7 @@ impl Modulate for Ogm {
             return Err(error::config(
                 "window of Ogm",
                 "first epoch ≤ last epoch",
-                format_args!("{first}..={last}"),
+                format!("{first}..={last}"),
                 "leave the modulation out for no suppression at all",
             ));
         }

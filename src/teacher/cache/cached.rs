@@ -119,8 +119,8 @@ impl Cached {
             if unknown.len() > 8 { (&unknown[..8], ", …") } else { (&unknown[..], "") };
         Err(error::cache(
             what,
-            format_args!("ids among the {} recorded", self.len()),
-            format_args!("{} unknown: {}{more}", unknown.len(), shown.join(", ")),
+            format!("ids among the {} recorded", self.len()),
+            format!("{} unknown: {}{more}", unknown.len(), shown.join(", ")),
             "record the teacher over every training sample",
         ))
     }

@@ -104,7 +104,7 @@ impl Header {
         read_exact(reader, &mut raw)?;
         let prefix = raw.iter().rev().fold(0, |number, &byte| number << 8 | u64::from(byte));
         if prefix > LONGEST || prefix + 8 > length {
-            return Err(foreign(format_args!("a header of {prefix} bytes in a file of {length}")));
+            return Err(foreign(format!("a header of {prefix} bytes in a file of {length}")));
         }
         let start = prefix + 8;
         raw.resize(start as usize, 0);
@@ -113,17 +113,17 @@ impl Header {
         let Marked { metadata: Marks { format, version } } =
             serde_json::from_str(text).map_err(foreign)?;
         if format != FORMAT {
-            return Err(foreign(format_args!("{format:?}")));
+            return Err(foreign(format!("{format:?}")));
         }
         match version.parse::<u64>() {
             Ok(VERSION) => {}
             Ok(newer) if newer > VERSION => {
                 let (what, expected) =
-                    ("format version of the teacher cache", format_args!("at most {VERSION}"));
+                    ("format version of the teacher cache", format!("at most {VERSION}"));
                 let hint = "a newer g2d wrote the file: use that version, or record it again";
                 return Err(error::cache(what, expected, version, hint));
             }
-            _ => return Err(altered(format_args!("format version {version:?}"))),
+            _ => return Err(altered(format!("format version {version:?}"))),
         }
         let json: Json = serde_json::from_str(text).map_err(altered)?;
         json.check(length - start)?;
@@ -144,7 +144,7 @@ impl Header {
         let checksum = self.json.metadata.checksum;
         hasher.update(&zero_checksum(raw, checksum).ok_or_else(|| altered("no plain checksum"))?);
         let found = hasher.finish();
-        if found == checksum { Ok(()) } else { Err(altered(format_args!("checksum {found}"))) }
+        if found == checksum { Ok(()) } else { Err(altered(format!("checksum {found}"))) }
     }
 }
 
@@ -173,7 +173,7 @@ fn read_exact(reader: &mut impl Read, into: &mut [u8]) -> Result<()> {
     let missing = into.len();
     reader.read_exact(into).map_err(|reason| {
         let (expected, found) =
-            (format_args!("{missing} more bytes"), format_args!("the end of the file ({reason})"));
+            (format!("{missing} more bytes"), format!("the end of the file ({reason})"));
         error::cache("teacher cache", expected, found, "record it again")
     })
 }
@@ -181,7 +181,7 @@ fn read_exact(reader: &mut impl Read, into: &mut [u8]) -> Result<()> {
 /// The error of a file of another format.
 fn foreign(found: impl Display) -> Error {
     let hint = "check the path, or record it again";
-    error::cache("file", format_args!("a whole {FORMAT} (safetensors)"), found, hint)
+    error::cache("file", format!("a whole {FORMAT} (safetensors)"), found, hint)
 }
 
 /// An [`Error::Cache`] as an [`Error::Data`] about the file at `path`.

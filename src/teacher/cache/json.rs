@@ -120,7 +120,7 @@ impl Json {
             return Ok(room);
         }
         let what = "names of modality and view in the teacher cache";
-        let expected = format_args!("a header of at most {LONGEST} bytes");
+        let expected = format!("a header of at most {LONGEST} bytes");
         Err(error::config(what, expected, room, "use shorter names"))
     }
 
@@ -151,7 +151,7 @@ impl Json {
             let Part { dtype, shape, data_offsets: [from, to] } = part;
             let rows = shape.first() == Some(&samples) && shape.iter().all(|&n| n > 0);
             if !rows || *from != at || to < from || part.bytes() != Some(to - from) {
-                return Err(altered(format_args!("{name} {dtype:?} {shape:?} at {from} to {to}")));
+                return Err(altered(format!("{name} {dtype:?} {shape:?} at {from} to {to}")));
             }
             at = *to;
         }
@@ -175,7 +175,7 @@ impl Json {
         if at == payload {
             return Ok(());
         }
-        let expected = format_args!("{at} bytes after the header");
+        let expected = format!("{at} bytes after the header");
         let hint = "bytes are missing or were added: record it again";
         Err(error::cache("teacher cache", expected, payload, hint))
     }

@@ -48,7 +48,7 @@ pub(super) fn for_each(
         check_same(first.get_or_insert_with(|| forms.clone()), &forms, &what)?;
         for &id in &outputs.ids {
             if rows.insert(id, rows.len() as i64).is_some() {
-                let found = format_args!("id {id} twice");
+                let found = format!("id {id} twice");
                 let hint = "record one pass over the samples, each with its own id";
                 return Err(error::cache(what, "every sample once", found, hint));
             }
@@ -114,8 +114,8 @@ fn check_same(first: &Forms, forms: &Forms, teacher: &str) -> Result<()> {
         None => Ok(()),
         Some((part, (first, form))) => Err(error::shape(
             cached(part, teacher),
-            format_args!("rows of {:?} {:?}, as in the first batch", first.0, first.1),
-            format_args!("{:?} {:?}", form.0, form.1),
+            format!("rows of {:?} {:?}, as in the first batch", first.0, first.1),
+            format!("{:?} {:?}", form.0, form.1),
             "record samples of one shape and dtype",
         )),
     }

@@ -155,9 +155,7 @@ fn convert(name: &str, tensor: &Tensor, kind: Kind) -> Result<Tensor> {
     } else {
         ("NaN or infinity", "check the teacher's weights and the inputs")
     };
-    let (what, expected) = (
-        format_args!("{name} of the teacher to record"),
-        format_args!("finite numbers in {kind:?}"),
-    );
+    let (what, expected) =
+        (format!("{name} of the teacher to record"), format!("finite numbers in {kind:?}"));
     Err(error::non_finite(what, expected, found, hint))
 }

@@ -59,9 +59,8 @@ impl TorchScript {
         let modality = modality.into();
         let devices = Cuda::device_count();
         if matches!(device, Device::Cuda(n) if n as i64 >= devices) {
-            let expected =
-                format_args!("one of {devices} CUDA devices, or a device of another type");
-            let (what, found) = (format!("teacher {modality:?}"), format_args!("{device:?}"));
+            let expected = format!("one of {devices} CUDA devices, or a device of another type");
+            let (what, found) = (format!("teacher {modality:?}"), format!("{device:?}"));
             return Err(error::device(what, expected, found, "check that libtorch finds the GPU"));
         }
         let mut module = read_archive(path.as_ref(), device)?;
@@ -98,7 +97,7 @@ impl TorchScript {
             let size = tensor.size();
             let valid = size.first() == Some(&rows) && rows >= 2 && size.len() >= 2;
             if !valid || (name == "logits" && size.len() != 2) {
-                let expected = format_args!("[{rows}, …], one row per sample, at least two rows");
+                let expected = format!("[{rows}, …], one row per sample, at least two rows");
                 let hint = "correct the module, and pass two samples or more";
                 return Err(error::wrong_shape(self.part(name), expected, &size, hint));
             }
@@ -144,7 +143,7 @@ impl TorchScript {
         if error_cause(source).contains(&format!("Method '{method}' is not defined")) {
             return error::config(
                 self.part("module"),
-                format_args!("a method {method:?}"),
+                format!("a method {method:?}"),
                 "none of this name",
                 "mark it with `@torch.jit.export`, pass it to `torch.jit.trace_module`, or keep it \
                  with `torch.jit.freeze(…, preserved_attrs=[…])`",

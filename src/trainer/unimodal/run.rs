@@ -56,7 +56,7 @@ impl Run<'_> {
             let loss = self.task.forward(self.model, &batch, true)?.loss;
             if !loss.requires_grad() {
                 return Err(error::config(
-                    format_args!("model of {:?}", self.task.modality()),
+                    format!("model of {:?}", self.task.modality()),
                     "logits that depend on a parameter that learns",
                     "logits without gradient",
                     "unfreeze its VarStore, and train with gradients enabled",
@@ -111,7 +111,7 @@ impl Run<'_> {
         };
         if score.is_nan() {
             let modality = self.task.modality();
-            let what = format_args!("score of the teacher of {modality:?} in epoch {epoch}");
+            let what = format!("score of the teacher of {modality:?} in epoch {epoch}");
             let hint = "check the validation data: constant targets have no R², for example";
             return Err(error::non_finite(what, "a number", "NaN", hint));
         }

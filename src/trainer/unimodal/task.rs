@@ -39,15 +39,15 @@ impl<'a> Task<'a> {
         let (input, targets) = (batch.checked_input(self.m)?, batch.targets());
         let (rows, modality) = (batch.size(), &self.modality);
         if rows == 0 || input.size().first() != Some(&rows) {
-            let what = format_args!("input of modality {modality:?}");
+            let what = format!("input of modality {modality:?}");
             let expected =
-                format_args!("[{rows}, …] like the targets {:?}, at least 1 row", targets.size());
+                format!("[{rows}, …] like the targets {:?}, at least 1 row", targets.size());
             let hint = "pass one row and one target per sample, and leave out empty batches";
             return Err(error::wrong_shape(what, expected, &input.size(), hint));
         }
         for (name, tensor) in [("input", input), ("targets", targets)] {
             if tensor.device() != device {
-                let what = format_args!("{name} of modality {modality:?}");
+                let what = format!("{name} of modality {modality:?}");
                 let hint = "move the batch with `Batch::to_device`";
                 return Err(error::wrong_device(what, device, "model", tensor.device(), hint));
             }
@@ -66,9 +66,9 @@ impl<'a> Task<'a> {
         let rows = batch.size();
         if logits.dim() != 2 || logits.size()[0] != rows || features.size().first() != Some(&rows) {
             return Err(error::shape(
-                format_args!("features and logits of the model of {:?}", self.modality),
-                format_args!("[{rows}, …] and [{rows}, C]"),
-                format_args!("{:?} and {:?}", features.size(), logits.size()),
+                format!("features and logits of the model of {:?}", self.modality),
+                format!("[{rows}, …] and [{rows}, C]"),
+                format!("{:?} and {:?}", features.size(), logits.size()),
                 "return (features, logits), in this order, with one row per sample",
             ));
         }
@@ -90,14 +90,13 @@ impl<'a> Task<'a> {
             return Ok(());
         }
         let modality = &self.modality;
-        let what =
-            format_args!("loss of the teacher of {modality:?} in epoch {epoch}, step {step}");
+        let what = format!("loss of the teacher of {modality:?} in epoch {epoch}, step {step}");
         Err(sources::not_finite(what, loss))
     }
 
     /// The error of an epoch without a batch that has the modality.
     pub(super) fn no_batch(&self, of: &str, epoch: u64) -> Error {
-        let what = format_args!("{of} batches of {:?} in epoch {epoch}", self.modality);
+        let what = format!("{of} batches of {:?} in epoch {epoch}", self.modality);
         let expected = "at least one with samples that have the modality";
         error::config(what, expected, "none", "check the loader: it must yield batches every epoch")
     }

@@ -160,8 +160,8 @@ impl<'a> UnimodalTrainer<'a> {
         V: IntoIterator<Item = Result<Batch>>,
     {
         if self.epochs == 0 || self.patience == Some(0) {
-            let what = format_args!("epochs and patience for {:?}", self.task.modality());
-            let found = format_args!("{} and {:?}", self.epochs, self.patience);
+            let what = format!("epochs and patience for {:?}", self.task.modality());
+            let found = format!("{} and {:?}", self.epochs, self.patience);
             return Err(error::out_of_range(what, "at least 1", found));
         }
         let mut optimizer = Optimizer::builder(vs, self.algorithm).build()?;
