@@ -35,7 +35,7 @@ pub(super) fn features(
         }
         (None, ..) => {
             let expected = format!("samples that have one of {modalities:?}");
-            Err(error::config("batch", expected, "none", "leave out samples without a modality"))
+            Err(error::config("batch", expected, "none", "leave out samples that have no modality"))
         }
     });
     each.collect()
