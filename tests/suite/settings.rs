@@ -7,7 +7,7 @@ use g2d::{
         Classification, Confidence, ConfidenceConfig, Distillation, ExponentialError,
         FeatureReduction, InverseError, Labels, Regression, TrueClassProbability,
     },
-    schedule::{Joint, Partial, PerBatch, Progress, Ranking, SchedulerConfig, Sequential},
+    schedule::{Joint, Partial, Progress, Ranking, SchedulerConfig, Sequential},
     trainer::{GradientScope, Suppression},
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -104,8 +104,12 @@ fn schedules_are_read_and_written() {
             SchedulerConfig::Sequential(Sequential::new([1]).ranking(previous.clone())),
         ),
         (
+            "type = 'sequential'\nstages = [2]\nstart = 5",
+            SchedulerConfig::Sequential(Sequential::new([2]).starting_at(5)),
+        ),
+        (
             "type = 'per_batch'\nwindow = { first = 1, last = 4 }",
-            SchedulerConfig::PerBatch(PerBatch::window(1..=4)),
+            SchedulerConfig::Sequential(Sequential::new([4]).starting_at(1)),
         ),
         (
             "type = 'partial'\nalpha = 0.5\nepochs = { start = 0, end = 7 }\nranking = 'previous_epoch'",
@@ -170,6 +174,10 @@ fn wrong_values_are_named() {
     );
     refused::<SchedulerConfig>("type = 'sequential'\nstages = [-1]", &["-1", "u64"]);
     refused::<SchedulerConfig>("type = 'sequential'\nstages = 150", &["150", "sequence"]);
+    refused::<SchedulerConfig>(
+        "type = 'per_batch'\nwindow = { first = 3, last = 2 }",
+        &["window of per_batch", "3..=2", "joint"],
+    );
 }
 
 /// Numbers that fit the type and not the method are found at build, as ever.
@@ -182,10 +190,6 @@ fn values_out_of_range_are_found_at_build() {
         builder.scheduler(schedule).build(&student)
     };
     mismatch(built("type = 'sequential'\nstages = [1, 1, 1]"), &["stages of Sequential", "3"]);
-    mismatch(
-        built("type = 'per_batch'\nwindow = { first = 3, last = 2 }"),
-        &["window of PerBatch"],
-    );
     mismatch(built("type = 'partial'\nalpha = -1.0\nepochs = { start = 0, end = 3 }"), &["alpha"]);
     let cold: Classification = read("[distillation]\ntemperature = 0.0").unwrap();
     mismatch(student.taught(cold).build(&student), &["temperature", "> 0"]);

@@ -43,12 +43,19 @@ use crate::{
 #[serde(deny_unknown_fields)]
 pub struct Ogm {
     alpha: f64,
-    #[serde(with = "crate::schedule::window")]
-    window: RangeInclusive<u64>,
+    window: Window,
     #[serde(default = "authors_scope")]
     scope: GradientScope,
     #[serde(rename = "noise_seed", default, skip_serializing_if = "Option::is_none")]
     noise: Option<Noise>,
+}
+
+/// A range of epochs that includes both ends.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Window {
+    first: u64,
+    last: u64,
 }
 
 /// What the authors' code changes.
@@ -59,6 +66,7 @@ fn authors_scope() -> GradientScope {
 impl Ogm {
     /// Strength α > 0 (1 in the authors' code) in the epochs of `window`, both ends included.
     pub fn new(alpha: f64, window: RangeInclusive<u64>) -> Self {
+        let window = Window { first: *window.start(), last: *window.end() };
         Self { alpha, window, scope: authors_scope(), noise: None }
     }
 
@@ -141,11 +149,12 @@ impl Modulate for Ogm {
                 "leave the modulation out for no suppression at all",
             ));
         }
-        if self.window.is_empty() {
+        let Window { first, last } = self.window;
+        if first > last {
             return Err(error::config(
                 "window of Ogm",
                 "first epoch ≤ last epoch",
-                format!("{:?}", self.window),
+                format!("{first}..={last}"),
                 "leave the modulation out for no suppression at all",
             ));
         }
@@ -157,7 +166,7 @@ impl Modulate for Ogm {
     }
 
     fn modulate(&mut self, step: &Observation<'_>) -> Result<Option<Vec<f64>>> {
-        if !self.window.contains(&step.at.epoch) {
+        if !(self.window.first..=self.window.last).contains(&step.at.epoch) {
             return Ok(None);
         }
         let all = 0..step.modalities().len();

@@ -2,7 +2,7 @@
 
 use g2d::{
     Error, SmpScheduler,
-    schedule::{Candidates, Joint, Partial, PerBatch, Plan, Progress, Ranking, Sequential},
+    schedule::{Candidates, Joint, Partial, Plan, Progress, Ranking, Sequential},
 };
 
 use crate::support::{mismatch, names};
@@ -113,8 +113,8 @@ fn sequential_in_a_fixed_order() {
 }
 
 #[test]
-fn per_batch() {
-    contract(|| PerBatch::window(1..=3));
+fn sequential_that_starts_later() {
+    contract(|| Sequential::new([3]).starting_at(1));
 }
 
 #[test]

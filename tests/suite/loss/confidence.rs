@@ -6,7 +6,7 @@ use g2d::{
         Classification, Confidence, ExponentialError, InverseError, Labels, Regression,
         TrueClassProbability,
     },
-    schedule::PerBatch,
+    schedule::Sequential,
 };
 use tch::{Kind, Tensor};
 
@@ -61,7 +61,7 @@ fn a_batch_of_one_target_value_trains() {
     let batch = student.batch(4, 0.0);
     let inputs: Vec<_> = batch.inputs().iter().map(Tensor::shallow_clone).collect();
     let batch = g2d::Batch::new(inputs, wave(0.0, &[4, 3]) * 0.0 + 2.0);
-    let schedule = PerBatch::window(0..=0);
+    let schedule = Sequential::new([1]);
     let builder = student.taught(Regression::default()).scheduler(schedule);
     let mut trainer = builder.build(&student).unwrap();
     let read = trainer.step(&student, &batch).unwrap().read().unwrap();
@@ -98,7 +98,7 @@ fn another_confidence_takes_the_place_of_the_loss_s() {
     let targets = wave(0.9, &[5, 3]);
     let batch = g2d::Batch::new(inputs, targets.copy());
     let read = |negated: bool| {
-        let builder = student.taught(Regression::default()).scheduler(PerBatch::window(0..=0));
+        let builder = student.taught(Regression::default()).scheduler(Sequential::new([1]));
         let builder = match negated {
             false => builder.confidence(InverseError),
             true => builder.confidence(|l: &Tensor, y: &Tensor| Ok(-InverseError.rho(l, y)?)),

@@ -165,7 +165,7 @@ fn trying_finds_a_module_in_training_mode_and_flat_logits() {
     }
     let input = batch("double").input(0).shallow_clone();
     refused(load("traced_in_training").tried_on(&input), &[]);
-    let words = ["features", "the same of half the samples", ".eval()"];
+    let words = ["features", "the same values for half of the samples", ".eval()"];
     mismatch(load("dropout_in_training").tried_on(&input.repeat([50, 1])), &words);
     mismatch(load("flat").tried_on(&input), &["logits", "[6, …]", "[6]"]);
     mismatch(load("pair").tried_on(&input.narrow(0, 0, 1)), &["at least two", "[1, 4]"]);

@@ -26,7 +26,7 @@ fn what_does_not_belong() {
         assert!(error.to_string().contains("m0.safetensors"), "{error}");
     };
     let modality = cache::Identity::new("m1", weights, data);
-    refuses(modality, &["modality \"m1\"", "modality \"m0\"", "record anew"]);
+    refuses(modality, &["modality \"m1\"", "modality \"m0\"", "record again"]);
     let others = identity("b");
     let theirs = Digest::from_parts(["weights", "b"]).to_string();
     refuses(others, &["teacher weights", &theirs, &weights.to_string()]);
@@ -76,9 +76,9 @@ fn every_byte_and_every_length_counts() {
     changed[middle] ^= 1;
     let cases: [(&[u8], &str); 5] = [
         (&changed, "as it was written"),
-        (&whole[..middle], "it is cut"),
+        (&whole[..middle], "bytes are missing"),
         (&whole[..100], "a whole g2d teacher cache"),
-        (&whole[..4], "bytes more"),
+        (&whole[..4], "more bytes"),
         (b"", "empty"),
     ];
     for (bytes, word) in cases {
@@ -156,7 +156,7 @@ fn what_cannot_be_recorded() {
         said.features = said.features.to_kind(Kind::Int64);
         said
     });
-    mismatch(record(&whole_numbers, Storage::Full), &["features", "float kind", "Int64"]);
+    mismatch(record(&whole_numbers, Storage::Full), &["features", "floating-point", "Int64"]);
     let growing = bent(|mut said| {
         if said.logits.size()[0] == 3 {
             said.features = Tensor::cat(&[&said.features, &said.features], 1);

@@ -5,7 +5,7 @@ use std::{cell::Cell, fs};
 use g2d::{
     Error, G2dTrainer, Teacher,
     loss::Classification,
-    schedule::PerBatch,
+    schedule::Sequential,
     teacher::{
         Cached,
         cache::{self, Storage},
@@ -69,7 +69,7 @@ fn training_from_files_makes_the_same_steps() {
             builder.teacher(std::thread::spawn(move || shared).join().unwrap())
         });
         let mut trainer: G2dTrainer =
-            builder.scheduler(PerBatch::window(0..=9)).build(&student).unwrap();
+            builder.scheduler(Sequential::new([10])).build(&student).unwrap();
         let mut optimizer = student.optimizer();
         let mut told = Vec::new();
         for batch in batches(&student) {

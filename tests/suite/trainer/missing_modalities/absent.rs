@@ -5,7 +5,7 @@ use std::{cell::RefCell, rc::Rc};
 use g2d::{
     Batch, G2dTrainer, Modality, Result, Student, Teacher, TeacherOutput,
     loss::Classification,
-    schedule::PerBatch,
+    schedule::Sequential,
     trainer::{GradientScope, Suppression},
 };
 use tch::Tensor;
@@ -63,7 +63,7 @@ fn neither_its_encoder_nor_its_teacher_runs() {
     let builder = (0..3).fold(student.builder(Classification::default()), |builder, m| {
         builder.teacher(Asked(student.teacher(m, WIDTH).0, log.clone()))
     });
-    let mut trainer = builder.scheduler(PerBatch::window(0..=9)).build(&student).unwrap();
+    let mut trainer = builder.scheduler(Sequential::new([10])).build(&student).unwrap();
     let watched = Watched { inner: &student, log: log.clone(), seen: RefCell::default() };
     trainer.step(&watched, &masked(&student, 0.0, &present())).unwrap();
     let expected = [("teacher", 0, 4), ("teacher", 2, 3), ("student", 0, 4), ("student", 2, 3)];

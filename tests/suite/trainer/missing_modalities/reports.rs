@@ -6,7 +6,7 @@ use g2d::{
     Batch, Student, Teacher, evaluate,
     loss::Classification,
     probe::{ConfidenceRatio, GradientNorm},
-    schedule::{PerBatch, Sequential},
+    schedule::Sequential,
     step::Measurement,
     teacher::Cached,
     trainer::evaluate_teacher,
@@ -106,7 +106,7 @@ fn cached_teachers_know_the_present_samples_alone() {
             assert_eq!(recorded.len(), rows(&holes()[m]).len());
             builder.teacher(recorded)
         });
-        let mut trainer = builder.scheduler(PerBatch::window(0..=9)).build(&student).unwrap();
+        let mut trainer = builder.scheduler(Sequential::new([10])).build(&student).unwrap();
         let mut optimizer = student.optimizer();
         let mut told = Vec::new();
         for batch in batches().iter().chain(&batches()) {
@@ -193,7 +193,7 @@ fn masks_travel_with_the_batch() {
 fn schedules_read_the_present_teachers() {
     let student = Tiny::linear(3);
     let rho: Rho = Rc::new(RefCell::new(vec![0.1, 0.3, 0.2]));
-    let builder = student.told(&rho).scheduler(PerBatch::window(0..=9));
+    let builder = student.told(&rho).scheduler(Sequential::new([10]));
     let mut trainer = builder.build(&student).unwrap();
     let lacking = vec![vec![false; 3], vec![true; 3], vec![true, false, false]];
     let read = trainer.step(&student, &masked(&student, 0.0, &lacking)).unwrap().read().unwrap();
