@@ -78,7 +78,8 @@ pub(super) fn read_info(folder: &Path) -> Result<RunInfo> {
         return Ok(file.info);
     }
     let hint = "read it with the version of g2d that wrote it";
-    Err(Error::data(&path, "format", FORMAT, file.format, hint))
+    let found = format!("{:?}", file.format);
+    Err(Error::data(&path, "format", format_args!("{FORMAT:?}"), found, hint))
 }
 
 fn read_epochs(path: &Path, info: &RunInfo, notes: &mut Vec<String>) -> Result<Vec<EpochRow>> {

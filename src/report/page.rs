@@ -69,7 +69,8 @@ impl Report {
         let rendered = environment
             .add_template("page.html", include_str!("page.html"))
             .and_then(|()| environment.get_template("page.html")?.render(page));
-        rendered.map_err(|e| error::config("report", "a page", e, "report this error to g2d"))
+        rendered
+            .map_err(|e| error::config("report", "a page", e, "report this error as a bug of g2d"))
     }
 
     /// Writes the page to `path`, and creates its parent directories.

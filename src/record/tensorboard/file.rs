@@ -9,7 +9,7 @@ use std::{
 
 use prost::Message as _;
 
-use super::message::{Event, EventData, SessionLog, SessionLogStatus, Summary, Value};
+use super::message::{Event, EventData, SessionLog, Summary, Value};
 use crate::error::{Error, Result};
 
 /// An open event file.
@@ -48,8 +48,7 @@ impl EventFile {
 
     /// Tells TensorBoard to ignore the values of older files from `step` on.
     pub(super) fn purge_from(&mut self, step: i64) -> Result<()> {
-        let log = SessionLog { status: SessionLogStatus::Start.into() };
-        self.write(step, EventData::SessionLog(log))
+        self.write(step, EventData::SessionLog(SessionLog { status: 1 }))
     }
 
     /// Writes an event and flushes it to the file.

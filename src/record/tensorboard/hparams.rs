@@ -5,10 +5,7 @@ use serde_json::Value as Json;
 
 use super::{
     file::now,
-    message::{
-        HParam, HParamValue, HParamsData, Plugin, Session, SessionEnd, SessionStart, SessionStatus,
-        Value,
-    },
+    message::{HParam, HParamValue, HParamsData, Plugin, Session, SessionEnd, SessionStart, Value},
 };
 use crate::record::RunInfo;
 
@@ -32,9 +29,9 @@ pub(super) fn start(info: &RunInfo) -> Value {
     value("_hparams_/session_start_info", Session::Start(session))
 }
 
-/// The end of a run.
-pub(super) fn end(status: SessionStatus) -> Value {
-    let session = SessionEnd { status: status.into(), end_time_secs: now() };
+/// The end of a successful run.
+pub(super) fn end() -> Value {
+    let session = SessionEnd { status: 1, end_time_secs: now() };
     value("_hparams_/session_end_info", Session::End(session))
 }
 

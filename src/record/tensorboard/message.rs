@@ -24,15 +24,9 @@ pub(super) enum EventData {
 
 #[derive(Clone, PartialEq, prost::Message)]
 pub(super) struct SessionLog {
-    #[prost(enumeration = "SessionLogStatus", tag = "1")]
+    /// An enumeration; 1 is START.
+    #[prost(int32, tag = "1")]
     pub status: i32,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, prost::Enumeration)]
-#[repr(i32)]
-pub(super) enum SessionLogStatus {
-    Unspecified = 0,
-    Start = 1,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -138,17 +132,11 @@ pub(super) struct SessionStart {
 
 #[derive(Clone, PartialEq, prost::Message)]
 pub(super) struct SessionEnd {
-    #[prost(enumeration = "SessionStatus", tag = "1")]
+    /// An enumeration; 1 is STATUS_SUCCESS.
+    #[prost(int32, tag = "1")]
     pub status: i32,
     #[prost(double, tag = "2")]
     pub end_time_secs: f64,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, prost::Enumeration)]
-#[repr(i32)]
-pub(super) enum SessionStatus {
-    Unknown = 0,
-    Success = 1,
 }
 
 /// google.protobuf.Value.

@@ -12,7 +12,7 @@ mod message;
 use std::path::Path;
 
 use file::EventFile;
-use message::{SessionStatus, Value};
+use message::Value;
 
 use super::{Outcome, Recorder, RunInfo};
 use crate::{
@@ -124,7 +124,7 @@ impl Recorder for TensorBoard {
             let lines = diagnosis.to_string().lines().map(|line| format!("- {line}\n")).collect();
             values.push(Value::text("diagnosis", lines));
         }
-        values.push(hparams::end(SessionStatus::Success));
+        values.push(hparams::end());
         self.file.summary(self.step, values)
     }
 }
