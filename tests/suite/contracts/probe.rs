@@ -74,8 +74,8 @@ fn confidence_ratio() {
 #[test]
 fn gradient_norm() {
     contract(GradientNorm::default);
-    contract(|| GradientNorm::every(2));
-    contract(|| GradientNorm::every(0));
+    contract(|| GradientNorm::with_interval(2));
+    contract(|| GradientNorm::with_interval(0));
 }
 
 #[test]
@@ -87,18 +87,18 @@ fn heads() {
 
 #[test]
 fn update_ratio() {
-    contract(|| UpdateRatio::every(1));
-    contract(|| UpdateRatio::every(2));
+    contract(|| UpdateRatio::with_interval(1));
+    contract(|| UpdateRatio::with_interval(2));
 }
 
 #[test]
 fn gradient_cosine() {
-    contract(|| GradientCosine::every(1));
-    contract(|| GradientCosine::every(2));
+    contract(|| GradientCosine::with_interval(1));
+    contract(|| GradientCosine::with_interval(2));
 }
 
 #[test]
 fn features() {
-    contract(|| TeacherCka::every(1));
+    contract(|| TeacherCka::with_interval(1));
     contract(ModalityGap::default);
 }

@@ -23,7 +23,7 @@ fn cosines_are_of_each_term_alone() {
     let student = Tiny::linear(2);
     // The weights do not matter: terms are compared before them.
     let loss = Distillation { alpha: 0.3, beta: 7.0, ..Distillation::default() };
-    let builder = student.taught(Classification::new(loss)).probe(GradientCosine::every(1));
+    let builder = student.taught(Classification::new(loss)).probe(GradientCosine::with_interval(1));
     let mut trainer = builder.build(&student).unwrap();
     trainer.step(&student, &student.batch(5, 1.0)).unwrap();
     let found = trainer.end_epoch().unwrap().measurements;
@@ -42,13 +42,14 @@ fn cosines_are_of_each_term_alone() {
 #[test]
 fn without_teachers_or_gradients_there_is_no_cosine() {
     let student = Tiny::linear(2);
-    let builder = student.builder(Classification::default()).probe(GradientCosine::every(1));
+    let builder =
+        student.builder(Classification::default()).probe(GradientCosine::with_interval(1));
     let mut trainer = builder.build(&student).unwrap();
     trainer.step(&student, &student.batch(4, 0.0)).unwrap();
     assert_eq!(trainer.end_epoch().unwrap().measurements, []);
 
     let builder = student.taught(Classification::default()).scheduler(Kappa(vec![0.0, 1.0]));
-    let mut trainer = builder.probe(GradientCosine::every(1)).build(&student).unwrap();
+    let mut trainer = builder.probe(GradientCosine::with_interval(1)).build(&student).unwrap();
     trainer.step(&student, &student.batch(4, 0.0)).unwrap();
     let found = trainer.end_epoch().unwrap().measurements;
     assert_eq!(found.len(), 3);

@@ -73,11 +73,11 @@ fn every_probe_goes_on_as_if_never_stopped() {
     same(StudentConfidence::default);
     same(HeadAccuracy::default);
     same(LossRatio::default);
-    same(|| GradientNorm::every(2));
-    same(|| GradientCosine::every(1));
-    same(|| UpdateRatio::every(1));
-    same(|| UpdateRatio::every(3));
-    same(|| TeacherCka::every(1));
+    same(|| GradientNorm::with_interval(2));
+    same(|| GradientCosine::with_interval(1));
+    same(|| UpdateRatio::with_interval(1));
+    same(|| UpdateRatio::with_interval(3));
+    same(|| TeacherCka::with_interval(1));
     same(ModalityGap::default);
 }
 

@@ -13,7 +13,7 @@ fn update_ratio_is_what_the_optimizer_did() {
         .builder(Classification::default())
         .scheduler(Kappa(vec![0.0, 1.0]))
         .suppression(Suppression::ZeroGradient(Default::default()))
-        .probe(UpdateRatio::every(2))
+        .probe(UpdateRatio::with_interval(2))
         .build(&student)
         .unwrap();
     let mut optimizer = student.optimizer();
@@ -41,7 +41,7 @@ fn update_ratio_is_what_the_optimizer_did() {
 fn a_suppressed_encoder_has_update_ratio_zero() {
     let student = Tiny::linear(2);
     let builder = student.builder(Classification::default()).scheduler(Kappa(vec![0.0, 1.0]));
-    let mut trainer = builder.probe(UpdateRatio::every(1)).build(&student).unwrap();
+    let mut trainer = builder.probe(UpdateRatio::with_interval(1)).build(&student).unwrap();
     let mut optimizer = student.optimizer();
     trainer.step(&student, &student.batch(4, 0.0)).unwrap();
     optimizer.step();

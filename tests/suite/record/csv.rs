@@ -1,6 +1,6 @@
 //! What is written to files, read back.
 
-use g2d::record::{ConsoleProgress, Csv};
+use g2d::record::{ConsoleProgress, Csv, Recorder};
 use g2d::{
     EpochReport, Error, Modality, loss::Classification, loss::Terms, probe::ConfidenceRatio,
     step::Measurement,
@@ -43,7 +43,6 @@ fn csv_holds_a_header_and_a_row_an_epoch() {
     let mut second = report(1);
     second.measurements.clear();
     csv.epoch(&second, &[metric("accuracy", 62.0)]).unwrap();
-    csv.flush().unwrap();
     let lines = std::fs::read_to_string(&path).unwrap();
     let lines: Vec<&str> = lines.lines().collect();
     let expected = [
@@ -114,7 +113,7 @@ fn a_training_is_recorded() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("run.csv");
     let mut csv = Csv::create(&path).unwrap();
-    let bar = ConsoleProgress::new("test", 2);
+    let mut bar = ConsoleProgress::new("test", 2);
     let student = Tiny::linear(3);
     let builder = student.taught(Classification::default()).probe(ConfidenceRatio::default());
     let mut trainer = builder.build(&student).unwrap();
@@ -123,11 +122,10 @@ fn a_training_is_recorded() {
         trainer.step(&student, &student.batch(4, f64::from(epoch))).unwrap();
         let report = trainer.end_epoch().unwrap();
         csv.epoch(&report, &[metric("accuracy", 50.0)]).unwrap();
-        bar.epoch(&report, &[metric("accuracy", 50.0)]);
+        bar.epoch(&report, &[metric("accuracy", 50.0)]).unwrap();
         totals.push(report.terms.total);
     }
     bar.finish();
-    csv.flush().unwrap();
     let mut reader = csv::Reader::from_path(&path).unwrap();
     let column = reader.headers().unwrap().iter().position(|name| name == "loss_total").unwrap();
     let ratio = "probe_confidence_ratio_m2";

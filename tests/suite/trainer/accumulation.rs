@@ -181,8 +181,9 @@ fn what_multiplies_gradients_cannot_accumulate() {
 fn probes_look_at_complete_gradients() {
     let (ours, theirs) = (Tiny::linear(2), Tiny::linear(2));
     let whole = ours.batch(8, 0.0);
-    let builder =
-        |student: &Tiny| student.builder(Classification::default()).probe(GradientNorm::every(2));
+    let builder = |student: &Tiny| {
+        student.builder(Classification::default()).probe(GradientNorm::with_interval(2))
+    };
     let mut big = builder(&theirs).build(&theirs).unwrap();
     big.step(&theirs, &whole).unwrap();
     let mut small = builder(&ours).accumulate(2).build(&ours).unwrap();
@@ -202,9 +203,9 @@ fn every_second_window_is_looked_at() {
     let student = Tiny::linear(2);
     let builder = student.taught(Classification::default()).accumulate(2);
     let mut trainer = builder
-        .probe(GradientCosine::every(2))
-        .probe(TeacherCka::every(2))
-        .probe(UpdateRatio::every(2))
+        .probe(GradientCosine::with_interval(2))
+        .probe(TeacherCka::with_interval(2))
+        .probe(UpdateRatio::with_interval(2))
         .build(&student)
         .unwrap();
     let mut optimizer = student.optimizer();
