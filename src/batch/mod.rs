@@ -10,10 +10,9 @@ use tch::{Device, Tensor};
 pub use rows::Rows;
 pub(crate) use split::SplitBatch;
 
-#[cfg(feature = "paper")]
-use crate::libtorch;
 use crate::{
     error::{self, Result},
+    libtorch,
     modality::Modality,
     transfer,
 };
@@ -119,9 +118,11 @@ impl Batch {
         self.map(|tensor| transfer::send(tensor, device))
     }
 
-    /// The same batch, of host memory, in page-locked memory.
-    #[cfg(feature = "paper")]
-    pub(crate) fn pinned(&self) -> Result<Self> {
+    /// The same batch, of host memory, in pinned memory.
+    ///
+    /// # Errors
+    /// [`Error::Torch`](crate::Error::Torch) if libtorch cannot pin memory.
+    pub fn pin_memory(&self) -> Result<Self> {
         self.map(libtorch::pin)
     }
 
