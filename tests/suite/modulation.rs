@@ -134,7 +134,7 @@ fn l_feat_compares_what_the_student_distils_into() {
     }
     student.optimizer().zero_grad();
     let one = Distils(&student, |features| vec![features[0].shallow_clone()]);
-    let words = ["distilled features", "2 tensors", "found 1", "Student::distilled_features"];
+    let words = ["distilled features", "2, one for each", "found 1", "Student::distilled_features"];
     mismatch(trainer.step(&one, &batch), &words);
     let short = Distils(&student, |f| f.iter().map(|f| f.slice(0, 0, 1, 1)).collect());
     let words = ["distilled features of modality \"m0\"", "[4, ", "[1, 4]"];

@@ -162,7 +162,7 @@ impl Wrong {
             }
             Steep(m) if here(m) => Expected::MayBeNotFinite(vec!["gradient".into()]),
             LogitRows | LogitFlat | LogitKind => says(&["logits of the student"]),
-            LogitDetached => says(&["loss", "nothing could learn"]),
+            LogitDetached => says(&["loss", "nothing can learn"]),
             DistilledCount if !case.teachers.is_empty() => says(&["distilled features"]),
             _ => Expected::Fine,
         }
