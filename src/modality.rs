@@ -25,6 +25,15 @@ impl Modality {
         &self.0
     }
 
+    /// Checks that `modalities` are at least two, with distinct names of ASCII letters, digits, `_` and
+    /// `-`, as a student needs them.
+    ///
+    /// # Errors
+    /// [`Error::Config`](crate::Error::Config), naming the modality.
+    pub fn check_names(modalities: &[Self]) -> Result<()> {
+        check_names(modalities)
+    }
+
     /// Modalities in the order of `names`.
     pub fn list<S: AsRef<str>>(names: impl IntoIterator<Item = S>) -> Vec<Self> {
         names.into_iter().map(Self::new).collect()
