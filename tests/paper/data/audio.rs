@@ -4,12 +4,12 @@ use std::f64::consts::TAU;
 
 use g2d::paper::data::{LogSpectrogram, Waveform};
 
-use crate::support::{Set, assert_near, refused};
+use crate::support::{TempDataSet, assert_near, assert_error};
 
 #[test]
 fn channels_are_averaged_and_integers_scaled() {
-    let set = Set::new();
-    let path = set.wav_of("two.wav", 8_000, 2, &[16384, 0, -32768, -32768, 100, -100]);
+    let set = TempDataSet::new();
+    let path = set.wav_from_samples("two.wav", 8_000, 2, &[16384, 0, -32768, -32768, 100, -100]);
     let wave = Waveform::read(path).unwrap();
     assert_eq!(wave.samples(), [0.25, -1.0, 0.0]);
     assert_eq!(wave.rate(), 8_000);
@@ -17,7 +17,7 @@ fn channels_are_averaged_and_integers_scaled() {
 
 #[test]
 fn bits_of_all_widths_mean_the_same() {
-    let set = Set::new();
+    let set = TempDataSet::new();
     for (bits, format, value) in [
         (8, hound::SampleFormat::Int, 64),
         (16, hound::SampleFormat::Int, 1 << 14),
@@ -54,7 +54,7 @@ fn mp3_is_librosas() {
 /// Nyquist frequency does not come out.
 #[test]
 fn resampling_keeps_what_fits_and_drops_the_rest() {
-    let set = Set::new();
+    let set = TempDataSet::new();
     let tone = |hertz: f64, rate: f64, i: usize| 0.5 * (TAU * hertz * i as f64 / rate).sin();
     for (from, to) in
         [(16_000_u32, 22_050_u32), (44_100, 16_000), (48_000, 22_050), (8_000, 16_000)]
@@ -63,7 +63,7 @@ fn resampling_keeps_what_fits_and_drops_the_rest() {
             let at = |i| (tone(hertz, f64::from(from), i) * 32768.0).round() as i16;
             (0..from as usize).map(at).collect()
         };
-        let path = set.wav_of("low.wav", from, 1, &samples(1_234.5));
+        let path = set.wav_from_samples("low.wav", from, 1, &samples(1_234.5));
         let low = Waveform::read(path).unwrap().resampled(to).unwrap();
         assert_eq!(low.samples().len(), to as usize);
         for i in to as usize / 4..to as usize * 3 / 4 {
@@ -71,7 +71,7 @@ fn resampling_keeps_what_fits_and_drops_the_rest() {
             assert!(gap < 5e-5, "{from} to {to}: sample {i} is off by {gap}");
         }
         if to < from {
-            let path = set.wav_of("high.wav", from, 1, &samples(f64::from(to) * 0.55));
+            let path = set.wav_from_samples("high.wav", from, 1, &samples(f64::from(to) * 0.55));
             let high = Waveform::read(path).unwrap().resampled(to).unwrap();
             let middle = &high.samples()[to as usize / 4..to as usize * 3 / 4];
             let loudest = middle.iter().fold(0.0_f32, |a, x| a.max(x.abs()));
@@ -97,23 +97,23 @@ fn spectrogram_of_a_constant() {
 
 #[test]
 fn damaged_sound_is_an_error_with_its_path() {
-    let set = Set::new();
+    let set = TempDataSet::new();
     set.wav("whole.wav", 8_000, 0.2, 1);
     let bytes = std::fs::read(set.path().join("whole.wav")).unwrap();
     let cut = set.write("cut.wav", &bytes[..bytes.len() / 2]);
-    refused(Waveform::read(&cut), &["cut.wav", "whole WAV"]);
+    assert_error(Waveform::read(&cut), &["cut.wav", "whole WAV"]);
     let text = set.write("text.wav", "not a sound");
-    refused(Waveform::read(&text), &["text.wav", "whole WAV"]);
+    assert_error(Waveform::read(&text), &["text.wav", "whole WAV"]);
     let text = set.write("text.mp3", "not a sound either");
-    refused(Waveform::read(&text), &["text.mp3", "whole MP3"]);
-    let none = set.wav_of("none.wav", 8_000, 1, &[]);
-    refused(Waveform::read(&none), &["none.wav", "at least one sample"]);
-    let slow = set.wav_of("slow.wav", 10, 1, &[1, 2, 3]);
-    refused(Waveform::read(&slow), &["slow.wav", "sampling rate", "found 10"]);
-    refused(Waveform::read(set.path().join("a.flac")), &["a.flac", ".wav or .mp3"]);
-    refused(Waveform::read(set.path().join("gone.wav")), &["gone.wav", "open the file"]);
-    refused(LogSpectrogram::new(7, 3), &["n_fft 7"]);
-    refused(LogSpectrogram::new(8, 0), &["hop 0"]);
+    assert_error(Waveform::read(&text), &["text.mp3", "whole MP3"]);
+    let none = set.wav_from_samples("none.wav", 8_000, 1, &[]);
+    assert_error(Waveform::read(&none), &["none.wav", "at least one sample"]);
+    let slow = set.wav_from_samples("slow.wav", 10, 1, &[1, 2, 3]);
+    assert_error(Waveform::read(&slow), &["slow.wav", "sampling rate", "found 10"]);
+    assert_error(Waveform::read(set.path().join("a.flac")), &["a.flac", ".wav or .mp3"]);
+    assert_error(Waveform::read(set.path().join("gone.wav")), &["gone.wav", "open the file"]);
+    assert_error(LogSpectrogram::new(7, 3), &["n_fft 7"]);
+    assert_error(LogSpectrogram::new(8, 0), &["hop 0"]);
     let whole = Waveform::read(set.path().join("whole.wav")).unwrap();
-    refused(whole.resampled(0), &["sampling rate", "found 0"]);
+    assert_error(whole.resampled(0), &["sampling rate", "found 0"]);
 }

@@ -11,7 +11,7 @@ use ndarray::{Array, Array1, Array2, Array3};
 use ndarray_npy::{WritableElement, write_npy};
 use tch::{Device, Kind};
 
-use crate::support::{mismatch, refused};
+use crate::support::{assert_mismatch, assert_error};
 
 const SIDE: usize = 3;
 
@@ -82,7 +82,7 @@ fn floats_and_small_labels_are_read_too() {
 #[test]
 fn a_missing_file_is_named() {
     for name in ["audio/train_data.npy", "image/test_data.npy", "train_labels.npy"] {
-        let error = refused(read(|f| fs::remove_file(f.join(name)).unwrap()), &[name, "open"]);
+        let error = assert_error(read(|f| fs::remove_file(f.join(name)).unwrap()), &[name, "open"]);
         assert!(matches!(error, Error::Io { .. }));
     }
     // Part of a validation split is a split with files missing.
@@ -90,8 +90,8 @@ fn a_missing_file_is_named() {
         write_split(folder, "val", 2);
         fs::remove_file(folder.join("audio/val_data.npy")).unwrap();
     });
-    refused(partial, &["audio/val_data.npy"]);
-    refused(AvMnist::from_folder("no/such/folder"), &["no/such/folder"]);
+    assert_error(partial, &["audio/val_data.npy"]);
+    assert_error(AvMnist::from_folder("no/such/folder"), &["no/such/folder"]);
 }
 
 #[test]
@@ -105,7 +105,7 @@ fn a_damaged_file_is_named() {
     let keep: [fn(usize) -> usize; 3] = [|n| n - 1, |_| 20, |_| 0];
     for keep in keep {
         for name in ["audio/train_data.npy", "train_labels.npy"] {
-            let error = refused(cut(name, keep), &[name]);
+            let error = assert_error(cut(name, keep), &[name]);
             assert!(
                 matches!(error, Error::Data { .. }),
                 "documented for a file that is cut: {error}"
@@ -113,7 +113,7 @@ fn a_damaged_file_is_named() {
         }
     }
     let text = read(|folder| fs::write(folder.join("image/test_data.npy"), "not numpy").unwrap());
-    assert!(matches!(refused(text, &["image/test_data.npy"]), Error::Data { .. }));
+    assert!(matches!(assert_error(text, &["image/test_data.npy"]), Error::Data { .. }));
 }
 
 #[test]
@@ -124,23 +124,23 @@ fn content_that_does_not_fit_is_named() {
         })
     };
     let name = "image/train_data.npy";
-    let error = mismatch(images(5, 783), &[name, "[5, H, W]", "[5, 784]", "[5, 783]"]);
+    let error = assert_mismatch(images(5, 783), &[name, "[5, H, W]", "[5, 784]", "[5, 783]"]);
     assert!(matches!(error, Error::Data { .. }));
-    mismatch(images(4, 784), &[name, "one a label", "[4, 784]", "belong together"]);
+    assert_mismatch(images(4, 784), &[name, "one a label", "[4, 784]", "belong together"]);
     let labels = |labels: Vec<i64>| {
         read(move |folder| {
             write(folder, "train_labels", &Array1::from_vec(labels));
         })
     };
-    mismatch(labels(vec![0, 1, 10, 2, 3]), &["train_labels.npy", "0..=9", "0..=10"]);
-    mismatch(labels(vec![0, 1, -1, 2, 3]), &["train_labels.npy", "0..=9", "-1..=3"]);
-    mismatch(labels(vec![]), &["train_labels.npy", "at least one"]);
+    assert_mismatch(labels(vec![0, 1, 10, 2, 3]), &["train_labels.npy", "0..=9", "0..=10"]);
+    assert_mismatch(labels(vec![0, 1, -1, 2, 3]), &["train_labels.npy", "0..=9", "-1..=3"]);
+    assert_mismatch(labels(vec![]), &["train_labels.npy", "at least one"]);
     let square = read(|folder| write(folder, "train_labels", &Array2::<i64>::zeros((5, 1))));
-    mismatch(square, &["train_labels.npy", "[N]", "[5, 1]"]);
+    assert_mismatch(square, &["train_labels.npy", "[N]", "[5, 1]"]);
     let foreign = read(|folder| write(folder, "train_labels", &Array1::<f32>::zeros(5)));
-    mismatch(foreign, &["train_labels.npy", "int64", "another element type", "convert"]);
+    assert_mismatch(foreign, &["train_labels.npy", "int64", "another element type", "convert"]);
     let foreign = read(|folder| {
         write(folder, name.trim_end_matches(".npy"), &Array2::<i64>::zeros((5, 784)))
     });
-    mismatch(foreign, &[name, "uint8", "another element type"]);
+    assert_mismatch(foreign, &[name, "uint8", "another element type"]);
 }

@@ -10,7 +10,7 @@ use rand::{SeedableRng, rngs::StdRng};
 use tch::Device;
 
 use super::loader::{loader, options};
-use crate::support::{Set, refused};
+use crate::support::{TempDataSet, assert_error};
 
 fn ids(clips: &Clips) -> Vec<i64> {
     clips.clips().iter().map(|clip| clip.id).collect()
@@ -22,7 +22,7 @@ fn actors(clips: &Clips) -> BTreeSet<String> {
 
 #[test]
 fn cremad_as_the_authors_split_it() {
-    let set = Set::cremad(2, 4);
+    let set = TempDataSet::cremad(2, 4);
     let cremad = Cremad::new(set.path(), OnMissing::Error);
     let splits = cremad.authors_split().unwrap();
     assert!(splits.val.is_none());
@@ -46,7 +46,7 @@ fn cremad_as_the_authors_split_it() {
 
 #[test]
 fn cremad_speakers_are_apart() {
-    let set = Set::cremad(10, 2);
+    let set = TempDataSet::cremad(10, 2);
     let cremad = Cremad::new(set.path(), OnMissing::Error);
     let shares = GroupShares { val: 0.2, test: 0.3 };
     let splits = cremad.speaker_split(shares, 5).unwrap();
@@ -64,13 +64,13 @@ fn cremad_speakers_are_apart() {
     let other = (6..12)
         .any(|seed| ids(&cremad.speaker_split(shares, seed).unwrap().train) != ids(&splits.train));
     assert!(other, "the seed has no influence");
-    refused(cremad.speaker_split(GroupShares { val: 0.5, test: 0.5 }, 1), &["10 speakers"]);
-    refused(cremad.speaker_split(GroupShares { val: 0.0, test: 0.5 }, 1), &["above 0"]);
+    assert_error(cremad.speaker_split(GroupShares { val: 0.5, test: 0.5 }, 1), &["10 speakers"]);
+    assert_error(cremad.speaker_split(GroupShares { val: 0.0, test: 0.5 }, 1), &["above 0"]);
 }
 
 #[test]
 fn a_missing_clip_moves_no_speaker_and_no_id() {
-    let set = Set::cremad(6, 2);
+    let set = TempDataSet::cremad(6, 2);
     let whole = Cremad::new(set.path(), OnMissing::Skip);
     let before = whole.speaker_split(GroupShares::default(), 3).unwrap().train;
     let gone = &before.clips()[2];
@@ -83,7 +83,7 @@ fn a_missing_clip_moves_no_speaker_and_no_id() {
 
 #[test]
 fn what_is_missing_is_refused_or_counted() {
-    let set = Set::cremad(2, 6);
+    let set = TempDataSet::cremad(2, 6);
     let clip = |take: usize| {
         let label = ["NEU", "HAP", "SAD", "FEA", "DIS"][take];
         format!("1001_T{take:02}_{label}_XX")
@@ -100,7 +100,7 @@ fn what_is_missing_is_refused_or_counted() {
 
     let strict = Cremad::new(set.path(), OnMissing::Error);
     let path = format!("AudioWAV/{}.wav", clip(0));
-    refused(strict.authors_split(), &[&path, "a sound file", "OnMissing::Skip"]);
+    assert_error(strict.authors_split(), &[&path, "a sound file", "OnMissing::Skip"]);
 
     let splits = Cremad::new(set.path(), OnMissing::Skip).authors_split().unwrap();
     let skipped = splits.train.skipped();
@@ -118,12 +118,12 @@ fn what_is_missing_is_refused_or_counted() {
     // Two frames a sample are there, four are not.
     assert!(strict.clone().with_frames(4).authors_split().is_err());
     let none = Cremad::new(set.path(), OnMissing::Skip).with_frames(4).authors_split();
-    refused(none, &["at least one with its files", "none of 10"]);
+    assert_error(none, &["at least one with its files", "none of 10"]);
 }
 
 #[test]
 fn examples_are_few_and_the_count_is_whole() {
-    let set = Set::cremad(1, 8);
+    let set = TempDataSet::cremad(1, 8);
     fs::remove_dir_all(set.path().join("Image-01-FPS")).unwrap();
     set.jpg("Image-01-FPS/1001_T06_NEU_XX/0.jpg", [20, 20], 0, 0);
     set.jpg("Image-01-FPS/1001_T07_HAP_XX/0.jpg", [20, 20], 0, 0);
@@ -135,30 +135,30 @@ fn examples_are_few_and_the_count_is_whole() {
 
 #[test]
 fn listings_are_checked() {
-    let set = Set::cremad(2, 2);
+    let set = TempDataSet::cremad(2, 2);
     let split = || Cremad::new(set.path(), OnMissing::Skip).authors_split();
     set.write("test.csv", "1001_T01_HAP_XX,JOY\n");
-    refused(split(), &["test.csv", "1001_T01_HAP_XX", "JOY", "NEU"]);
+    assert_error(split(), &["test.csv", "1001_T01_HAP_XX", "JOY", "NEU"]);
     set.write("test.csv", "1001_T01_HAP_XX\n");
-    refused(split(), &["test.csv", "line 1", "clip,label"]);
+    assert_error(split(), &["test.csv", "line 1", "clip,label"]);
     set.write("test.csv", "clip,Label\n1001_T01_HAP_XX,HAP\n");
-    refused(split(), &["test.csv", "line 1", "without a header"]);
+    assert_error(split(), &["test.csv", "line 1", "without a header"]);
     set.write("test.csv", "\n");
-    refused(split(), &["test.csv", "rows", "none"]);
+    assert_error(split(), &["test.csv", "rows", "none"]);
     set.write("test.csv", "1001_T00_NEU_XX,NEU\n");
-    refused(split(), &["test.csv", "1001_T00_NEU_XX", "train.csv too"]);
+    assert_error(split(), &["test.csv", "1001_T00_NEU_XX", "train.csv too"]);
     fs::remove_file(set.path().join("test.csv")).unwrap();
-    refused(split(), &["test.csv", "open the file"]);
+    assert_error(split(), &["test.csv", "open the file"]);
     set.write("test.csv", "noactor,NEU\n");
     let shares = GroupShares::default();
     let split = Cremad::new(set.path(), OnMissing::Skip).speaker_split(shares, 1);
-    refused(split, &["test.csv", "noactor", "speaker"]);
+    assert_error(split, &["test.csv", "noactor", "speaker"]);
 }
 
 /// MP3 where there is no WAV, and frames in the order of their numbers.
 #[test]
 fn mp3_and_the_order_of_frames() {
-    let set = Set::cremad(1, 2);
+    let set = TempDataSet::cremad(1, 2);
     let clip = "1001_T00_NEU_XX";
     fs::remove_file(set.path().join(format!("AudioWAV/{clip}.wav"))).unwrap();
     let tone = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/paper/fixtures/tone.mp3");
@@ -178,7 +178,7 @@ fn mp3_and_the_order_of_frames() {
 
 #[test]
 fn vggsound_in_both_listings() {
-    let set = Set::new();
+    let set = TempDataSet::new();
     let clips = ["a-_b_000030", "ccc_000007", "d,d_000120"];
     for (i, clip) in clips.iter().enumerate() {
         set.wav(&format!("audio/{clip}.wav"), 44_100, 1.5, i);
@@ -212,14 +212,14 @@ fn vggsound_in_both_listings() {
     }
 
     set.write("vggsound.csv", "a-_b,soon,zebra,train\n");
-    refused(vgg.split(), &["vggsound.csv", "a-_b", "soon"]);
+    assert_error(vgg.split(), &["vggsound.csv", "a-_b", "soon"]);
     set.write("vggsound.csv", "a-_b,30,zebra,dev\n");
-    refused(vgg.split(), &["vggsound.csv", "dev"]);
+    assert_error(vgg.split(), &["vggsound.csv", "dev"]);
 }
 
 #[test]
 fn parts_of_an_index() {
-    let set = Set::cremad(2, 6);
+    let set = TempDataSet::cremad(2, 6);
     let train = Cremad::new(set.path(), OnMissing::Error).authors_split().unwrap().train;
     let mut rng = StdRng::seed_from_u64(1);
     let (rest, held) = train.clone().hold_out(0.3, &mut rng).unwrap();
@@ -229,6 +229,6 @@ fn parts_of_an_index() {
     all.sort_unstable();
     assert_eq!(all, ids(&train));
     assert_eq!(ids(&train.clone().first(2).unwrap()), [0, 1]);
-    refused(train.clone().first(0), &["at least 1"]);
-    refused(train.hold_out(0.0, &mut rng), &["both sides"]);
+    assert_error(train.clone().first(0), &["at least 1"]);
+    assert_error(train.hold_out(0.0, &mut rng), &["both sides"]);
 }

@@ -8,7 +8,7 @@ use ndarray::{Array1, Array2, Array3, array};
 use ndarray_npy::{NpzWriter, WritableElement, write_npy};
 use tch::{Kind, Tensor};
 
-use crate::support::{assert_close_to, message, numbers};
+use crate::support::{assert_elements, error_message, elements};
 
 fn write<T: WritableElement, D: ndarray::Dimension>(
     split: &Path,
@@ -49,7 +49,7 @@ fn vectors_and_sequences_are_told_by_their_shape() {
     assert_eq!(features.train.targets().kind(), Kind::Int64);
     // Value and mask of both steps of each sample.
     let packed = [1.0, 1.0, 3.0, 1.0, 5.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0];
-    assert_close_to(features.train.input(1), &packed);
+    assert_elements(features.train.input(1), &packed);
     let (values, mask) = Sequences::unpack(features.train.input(1)).unwrap();
     assert_eq!((values.size(), mask.size()), (vec![3, 2, 1], vec![3, 2]));
     let ones: Vec<i64> =
@@ -85,7 +85,7 @@ fn a_sequence_without_lengths_is_there_from_end_to_end() {
     };
     let features = read(spoil).unwrap();
     let (_, mask) = Sequences::unpack(features.train.input(1)).unwrap();
-    assert!(numbers(&mask).iter().all(|&there| there == 1.0));
+    assert!(elements(&mask).iter().all(|&there| there == 1.0));
 }
 
 #[test]
@@ -102,7 +102,7 @@ fn the_training_split_sets_the_scale_and_padding_stays_zero() {
     assert!((scales[1].columns()[0].std - std).abs() < 1e-12);
     let (a, b) = (-2.0 / std, 2.0 / std);
     let packed = [a, 1.0, 0.0, 1.0, b, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0];
-    assert_close_to(features.train.input(1), &packed);
+    assert_elements(features.train.input(1), &packed);
     assert_eq!(features.train.input(0).double_value(&[1, 1]), 0.0, "NaN is the mean");
     assert!(
         (features.test.input(0).double_value(&[0, 0]) - 100.0 / (2.0_f64 / 3.0).sqrt()).abs()
@@ -119,13 +119,13 @@ fn float_labels_are_values() {
     };
     let features = read(spoil).unwrap();
     assert_eq!(features.train.targets().kind(), Kind::Float);
-    assert_close_to(features.train.targets(), &[0.5, -1.5, 3.0]);
+    assert_elements(features.train.targets(), &[0.5, -1.5, 3.0]);
 }
 
 #[test]
 fn what_does_not_fit_is_named() {
     let spoil = |name: &'static str, part: &str, write: &dyn Fn(&Path)| {
-        let text = message(read(|root| write(&root.join(name))));
+        let text = error_message(read(|root| write(&root.join(name))));
         assert!(text.contains(part), "{part:?} in {text}");
     };
     spoil("train", "text.npy", &|s| write(s, "text", &Array2::<f32>::zeros((2, 2))));
@@ -150,7 +150,7 @@ fn what_does_not_fit_is_named() {
 #[test]
 fn packing_refuses_lengths_beyond_the_end() {
     let steps = Tensor::zeros([2, 3, 4], (Kind::Float, tch::Device::Cpu));
-    assert!(message(Sequences::pack(&steps, &Tensor::from_slice(&[3_i64, 4]))).contains("0..=3"));
-    assert!(message(Sequences::pack(&steps, &Tensor::from_slice(&[3_i64]))).contains("[N]"));
-    assert!(message(Sequences::unpack(&steps.select(2, 0))).contains("pack"));
+    assert_error(Sequences::pack(&steps, &Tensor::from_slice(&[3_i64, 4])), &["0..=3"]);
+    assert_error(Sequences::pack(&steps, &Tensor::from_slice(&[3_i64])), &["[N]"]);
+    assert_error(Sequences::unpack(&steps.select(2, 0)), &["pack"]);
 }

@@ -3,7 +3,7 @@
 use g2d::paper::data::{CropBox, Draw, RandomResizedCrop, RgbPicture};
 use image::{Rgb, RgbImage};
 
-use crate::support::{Set, refused};
+use crate::support::{TempDataSet, assert_error};
 
 fn fnv1a32(bytes: &[u8]) -> u32 {
     bytes.iter().fold(2_166_136_261, |hash, &b| (hash ^ u32::from(b)).wrapping_mul(16_777_619))
@@ -16,7 +16,7 @@ fn fnv1a32(bytes: &[u8]) -> u32 {
 /// ```
 #[test]
 fn resize_is_pillows_to_the_bit() {
-    let set = Set::new();
+    let set = TempDataSet::new();
     let path = set.path().join("a.png");
     let value = |x: u32, y: u32, c: u32| ((x * 7 + y * 13 + c * 29 + x * y) % 256) as u8;
     let pixel = |x, y| Rgb([value(x, y, 0), value(x, y, 1), value(x, y, 2)]);
@@ -41,7 +41,7 @@ fn resize_is_pillows_to_the_bit() {
 
 #[test]
 fn grey_becomes_three_channels_and_damage_an_error() {
-    let set = Set::new();
+    let set = TempDataSet::new();
     let path = set.path().join("grey.png");
     image::GrayImage::from_pixel(3, 2, image::Luma([7])).save(&path).unwrap();
     assert_eq!(RgbPicture::read(&path).unwrap().pixels(), [7; 18]);
@@ -49,10 +49,10 @@ fn grey_becomes_three_channels_and_damage_an_error() {
     set.jpg("whole.jpg", [40, 30], 1, 0);
     let bytes = std::fs::read(set.path().join("whole.jpg")).unwrap();
     let cut = set.write("cut.jpg", &bytes[..60]);
-    refused(RgbPicture::read(cut), &["cut.jpg", "whole JPEG or PNG"]);
+    assert_error(RgbPicture::read(cut), &["cut.jpg", "whole JPEG or PNG"]);
     let text = set.write("text.jpg", "not a picture");
-    refused(RgbPicture::read(text), &["text.jpg", "whole JPEG or PNG"]);
-    refused(RgbPicture::read(set.path().join("gone.jpg")), &["gone.jpg", "open the file"]);
+    assert_error(RgbPicture::read(text), &["text.jpg", "whole JPEG or PNG"]);
+    assert_error(RgbPicture::read(set.path().join("gone.jpg")), &["gone.jpg", "open the file"]);
 }
 
 /// Every draw fits, keeps torchvision's ranges up to rounding to whole pixels, and all of the range

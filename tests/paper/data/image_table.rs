@@ -10,7 +10,7 @@ use g2d::{
 use image::{Rgb, RgbImage};
 use tch::Device;
 
-use crate::support::{assert_close_to, message, numbers};
+use crate::support::{assert_elements, error_message, elements};
 
 /// Four one-coloured pictures and three tables of two rows, each a train, val or test split.
 fn folder(layout: &ImageTable, ending: &str) -> tempfile::TempDir {
@@ -56,9 +56,9 @@ fn columns_are_pictures_a_table_and_a_target() {
     assert_eq!(train.modalities(), Modality::list(["image", "weather"]));
     let batch = train.batches(2, Order::Stored, Device::Cpu).next().unwrap().unwrap();
     assert_eq!(batch.input(0).size(), [2, 3, 4, 4]);
-    assert_close_to(&batch.input(0).select(2, 1).select(2, 1), &[0.0, 1.0, 0.0, 1.0, 1.0, 1.0]);
-    assert_close_to(batch.input(1), &[-1.0, 0.0, 1.0, 0.0]);
-    assert_close_to(batch.targets(), &[-1.0, 1.0]);
+    assert_elements(&batch.input(0).select(2, 1).select(2, 1), &[0.0, 1.0, 0.0, 1.0, 1.0, 1.0]);
+    assert_elements(batch.input(1), &[-1.0, 0.0, 1.0, 0.0]);
+    assert_elements(batch.targets(), &[-1.0, 1.0]);
 }
 
 #[test]
@@ -67,7 +67,7 @@ fn four_columns_are_tiled_row_by_row() {
     let layout = layout(vec![Pictures { modality: "photos".into(), columns }]);
     let folder = folder(&layout, "csv");
     let train = train(&layout, folder.path()).unwrap();
-    let pixel = |y: i64, x: i64| numbers(&train.input(0).select(0, 0).select(1, y).select(1, x));
+    let pixel = |y: i64, x: i64| elements(&train.input(0).select(0, 0).select(1, y).select(1, x));
     assert_eq!(pixel(0, 1), [255.0, 0.0, 0.0]);
     assert_eq!(pixel(1, 2), [0.0, 255.0, 0.0]);
     assert_eq!(pixel(2, 0), [0.0, 0.0, 255.0]);
@@ -87,7 +87,7 @@ fn a_single_table_is_split_at_random_by_the_seed() {
         .unwrap();
     let targets = |seed| {
         let splits = layout.splits(folder.path(), seed).unwrap();
-        [splits.train, splits.val, splits.test].map(|rows| numbers(rows.targets()))
+        [splits.train, splits.val, splits.test].map(|rows| elements(rows.targets()))
     };
     let [train, val, test] = targets(1);
     assert_eq!([train.len(), val.len(), test.len()], [6, 2, 2]);
@@ -105,11 +105,11 @@ fn missing_and_damaged_pictures_are_named() {
     let blue = folder.path().join("pictures/blue.png");
     let whole = fs::read(&blue).unwrap();
     fs::write(&blue, &whole[..whole.len() / 2]).unwrap();
-    assert!(message(train(&layout, folder.path())).contains("blue.png"));
+    assert_error(train(&layout, folder.path()), &["blue.png"]);
     fs::write(&blue, "no picture").unwrap();
-    assert!(message(train(&layout, folder.path())).contains("blue.png"));
+    assert_error(train(&layout, folder.path()), &["blue.png"]);
     fs::remove_file(&blue).unwrap();
-    assert!(message(train(&layout, folder.path())).contains("blue.png"));
+    assert_error(train(&layout, folder.path()), &["blue.png"]);
 }
 
 #[test]
@@ -118,10 +118,10 @@ fn a_target_may_not_be_missing() {
     let folder = folder(&layout, "csv");
     let path = folder.path().join("test.csv");
     fs::write(&path, TABLE.replace("0.4", "")).unwrap();
-    let text = message(layout.splits(folder.path(), 0));
+    let text = error_message(layout.splits(folder.path(), 0));
     assert!(text.contains("test.csv") && text.contains("line 3"), "{text}");
     fs::remove_file(path).unwrap();
-    assert!(message(layout.splits(folder.path(), 0)).contains("test.csv"));
+    assert_error(layout.splits(folder.path(), 0), &["test.csv"]);
 }
 
 #[test]
@@ -130,7 +130,7 @@ fn a_layout_is_checked_and_read_from_json() {
     let json = serde_json::to_string(&layout).unwrap();
     assert_eq!(serde_json::from_str::<ImageTable>(&json).unwrap(), layout);
     layout.images[0].columns.push("two".to_owned());
-    assert!(message(layout.read("none.csv")).contains("1, 4, 9"));
+    assert_error(layout.read("none.csv"), &["1, 4, 9"]);
     assert_eq!(ImageTable::mis_me().modalities(), Modality::list(["image", "weather"]));
 }
 

@@ -17,7 +17,7 @@ use g2d::{
 use rand::{SeedableRng, rngs::StdRng};
 use tch::{Device, Kind, Tensor};
 
-use crate::support::{Set, assert_same_batch, refused};
+use crate::support::{TempDataSet, assert_same_batch, assert_error};
 
 pub fn loader(clips: Clips, recipe: &Recipe, phase: Phase, options: LoaderOptions) -> ClipLoader {
     ClipLoader::new(clips, recipe, phase, options).unwrap()
@@ -35,7 +35,7 @@ fn recipe() -> Recipe {
     }
 }
 
-fn clips(set: &Set) -> Clips {
+fn clips(set: &TempDataSet) -> Clips {
     let splits = Cremad::new(set.path(), OnMissing::Error).with_frames(2).authors_split();
     splits.unwrap().train
 }
@@ -68,7 +68,7 @@ fn assert_samples(left: &[Batch], right: &[Batch]) {
 
 #[test]
 fn workers_change_nothing() {
-    let set = Set::cremad(3, 5);
+    let set = TempDataSet::cremad(3, 5);
     let one = loader(clips(&set), &recipe(), Phase::Train, options(5, 1));
     let three = loader(clips(&set), &recipe(), Phase::Train, options(5, 3));
     let shuffled = |loader| all(loader, 2, Order::Shuffled(&mut StdRng::seed_from_u64(7)));
@@ -88,7 +88,7 @@ fn workers_change_nothing() {
 
 #[test]
 fn a_sample_depends_on_seed_epoch_and_id_alone() {
-    let set = Set::cremad(3, 4);
+    let set = TempDataSet::cremad(3, 4);
     let of = |seed, batch_size| {
         let options = LoaderOptions { seed, ..options(batch_size, 2) };
         loader(clips(&set), &recipe(), Phase::Train, options)
@@ -121,7 +121,7 @@ fn a_sample_depends_on_seed_epoch_and_id_alone() {
 /// Against the recipe's steps by hand.
 #[test]
 fn evaluation_is_the_middle_of_everything() {
-    let set = Set::cremad(2, 3);
+    let set = TempDataSet::cremad(2, 3);
     let clips = clips(&set);
     let clip = clips.clips()[1].clone();
     let recipe = recipe();
@@ -146,10 +146,10 @@ fn evaluation_is_the_middle_of_everything() {
 /// A short sound is repeated until it fills the recipe.
 #[test]
 fn short_sound_is_repeated() {
-    let set = Set::cremad(1, 2);
+    let set = TempDataSet::cremad(1, 2);
     let path = "AudioWAV/1001_T00_NEU_XX.wav";
     let samples: Vec<i16> = (0..700).map(|i| (i * 37 % 2_000) as i16 * 10).collect();
-    set.wav_of(path, 8_000, 1, &samples);
+    set.wav_from_samples(path, 8_000, 1, &samples);
     let loader = loader(clips(&set), &recipe(), Phase::Evaluate, options(1, 1));
     let batch = all(&loader, 0, Order::Stored).remove(0);
     let repeated: Vec<f32> =
@@ -161,7 +161,7 @@ fn short_sound_is_repeated() {
 #[test]
 fn cache_equals_no_cache_and_spares_the_files() {
     for phase in [Phase::Train, Phase::Evaluate] {
-        let set = Set::cremad(2, 4);
+        let set = TempDataSet::cremad(2, 4);
         let with =
             |cache| loader(clips(&set), &recipe(), phase, LoaderOptions { cache, ..options(3, 2) });
         let (off, on) = (with(Cache::Off), with(Cache::Memory { bytes: 1 << 24 }));
@@ -193,14 +193,14 @@ fn cache_equals_no_cache_and_spares_the_files() {
 
 #[test]
 fn a_damaged_file_is_an_error_in_its_place() {
-    let set = Set::cremad(2, 5);
+    let set = TempDataSet::cremad(2, 5);
     let clips = clips(&set);
     set.write("AudioWAV/1001_T03_FEA_XX.wav", "no sound");
     for workers in [1, 3] {
         let loader = loader(clips.clone(), &recipe(), Phase::Train, options(2, workers));
         let mut batches = loader.batches(0, Order::Stored, Device::Cpu);
         assert_eq!(batches.next().unwrap().unwrap().ids(), Some(&[0, 1][..]));
-        refused(batches.next().unwrap(), &["1001_T03_FEA_XX.wav", "whole WAV"]);
+        assert_error(batches.next().unwrap(), &["1001_T03_FEA_XX.wav", "whole WAV"]);
         assert!(batches.next().is_none() && batches.next().is_none());
     }
     set.wav("AudioWAV/1001_T03_FEA_XX.wav", 8_000, 1.0, 0);
@@ -208,7 +208,7 @@ fn a_damaged_file_is_an_error_in_its_place() {
     (0..3).for_each(|f| drop(set.write(&format!("{frames}/frame_{f:05}.jpg"), "no picture")));
     let loader = loader(clips, &recipe(), Phase::Evaluate, options(2, 2));
     let first = loader.batches(0, Order::Stored, Device::Cpu).next().unwrap();
-    refused(first, &["1001_T00_NEU_XX", "whole JPEG or PNG"]);
+    assert_error(first, &["1001_T00_NEU_XX", "whole JPEG or PNG"]);
 }
 
 /// Bytes of a sample of [`recipe`] that the cache keeps in evaluation: a spectrogram and two frames.
@@ -247,7 +247,7 @@ impl<'a> Hidden<'a> {
 }
 
 /// Batches of two, three of them ahead.
-fn ahead(set: &Set, workers: usize) -> ClipLoader {
+fn ahead(set: &TempDataSet, workers: usize) -> ClipLoader {
     let cache = Cache::Memory { bytes: 1 << 24 };
     let options = LoaderOptions { ahead: 3, cache, ..options(2, workers) };
     loader(clips(set), &recipe(), Phase::Evaluate, options)
@@ -255,7 +255,7 @@ fn ahead(set: &Set, workers: usize) -> ClipLoader {
 
 #[test]
 fn workers_stay_ahead_but_not_too_far() {
-    let set = Set::cremad(4, 6);
+    let set = TempDataSet::cremad(4, 6);
     for workers in [1, 2, 4] {
         let loader = ahead(&set, workers);
         let hidden = Hidden::new(loader.clips());
@@ -275,7 +275,7 @@ fn workers_stay_ahead_but_not_too_far() {
 /// Dropping waits for the workers, so nothing is made after it, however long one looks.
 #[test]
 fn workers_stop_when_dropped() {
-    let set = Set::cremad(4, 6);
+    let set = TempDataSet::cremad(4, 6);
     let (dropped, other) = (ahead(&set, 2), ahead(&set, 2));
     for taken in [0, 1, 2] {
         let mut batches = dropped.batches(0, Order::Stored, Device::Cpu);
@@ -292,24 +292,24 @@ fn workers_stop_when_dropped() {
 
 #[test]
 fn what_cannot_work_is_refused() {
-    let set = Set::cremad(1, 2);
+    let set = TempDataSet::cremad(1, 2);
     let build = |change: fn(&mut Recipe, &mut LoaderOptions)| {
         let (mut recipe, mut options) = (recipe(), options(2, 1));
         change(&mut recipe, &mut options);
         ClipLoader::new(clips(&set), &recipe, Phase::Train, options)
     };
     build(|_, _| ()).unwrap();
-    refused(build(|_, o| o.workers = 0), &["workers 0"]);
-    refused(build(|_, o| o.batch_size = 0), &["batch_size 0"]);
-    refused(build(|_, o| o.ahead = 0), &["ahead 0"]);
-    refused(build(|r, _| r.audio.kept = 8_001), &["kept 8001"]);
-    refused(build(|r, _| r.audio.kept = 0), &["kept 0"]);
-    refused(build(|r, _| r.audio.rate = 1), &["sampling rate"]);
-    refused(build(|r, _| r.audio.n_fft = 63), &["n_fft 63"]);
-    refused(build(|r, _| r.visual.frames = 0), &["frame recipe"]);
-    refused(build(|r, _| r.visual.frames = 4), &["frames of the recipe", "at most 3"]);
-    refused(build(|r, _| r.visual.std[1] = 0.0), &["frame recipe"]);
-    refused(build(|r, _| r.visual.flip = 1.5), &["frame recipe"]);
-    refused(build(|r, _| r.visual.crop.scale = [0.5, 1.5]), &["random crop"]);
-    refused(build(|r, _| r.visual.crop.ratio = [2.0, 1.0]), &["random crop"]);
+    assert_error(build(|_, o| o.workers = 0), &["workers 0"]);
+    assert_error(build(|_, o| o.batch_size = 0), &["batch_size 0"]);
+    assert_error(build(|_, o| o.ahead = 0), &["ahead 0"]);
+    assert_error(build(|r, _| r.audio.kept = 8_001), &["kept 8001"]);
+    assert_error(build(|r, _| r.audio.kept = 0), &["kept 0"]);
+    assert_error(build(|r, _| r.audio.rate = 1), &["sampling rate"]);
+    assert_error(build(|r, _| r.audio.n_fft = 63), &["n_fft 63"]);
+    assert_error(build(|r, _| r.visual.frames = 0), &["frame recipe"]);
+    assert_error(build(|r, _| r.visual.frames = 4), &["frames of the recipe", "at most 3"]);
+    assert_error(build(|r, _| r.visual.std[1] = 0.0), &["frame recipe"]);
+    assert_error(build(|r, _| r.visual.flip = 1.5), &["frame recipe"]);
+    assert_error(build(|r, _| r.visual.crop.scale = [0.5, 1.5]), &["random crop"]);
+    assert_error(build(|r, _| r.visual.crop.ratio = [2.0, 1.0]), &["random crop"]);
 }

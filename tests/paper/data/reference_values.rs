@@ -14,10 +14,10 @@
 use g2d::paper::data::{FrameRecipe, LogSpectrogram, RgbPicture, Waveform};
 use serde_json::Value;
 
-use crate::support::{assert_near, shared};
+use crate::support::{assert_near, shared_file};
 
 fn golden(part: &str) -> Vec<Value> {
-    let Some(path) = shared("golden/preprocess.json") else { return Vec::new() };
+    let Some(path) = shared_file("golden/preprocess.json") else { return Vec::new() };
     let all: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
     let cases = all[part].as_array().unwrap().clone();
     assert!(!cases.is_empty());
@@ -52,7 +52,7 @@ fn cremad_audio_is_librosas() {
     let spectrogram = LogSpectrogram::new(512, 353).unwrap();
     for case in golden("cremad_audio") {
         let file = case["file"].as_str().unwrap();
-        let Some(path) = shared(&format!("data/fsdd/{file}")) else { continue };
+        let Some(path) = shared_file(&format!("data/fsdd/{file}")) else { continue };
         let native = Waveform::read(path).unwrap();
         assert_eq!(u64::from(native.rate()), case["native_rate"].as_u64().unwrap());
         let resampled = native.resampled(22_050).unwrap();
@@ -82,7 +82,7 @@ fn vggsound_audio_is_librosas() {
     let spectrogram = LogSpectrogram::new(256, 128).unwrap();
     for case in golden("vggsound_audio") {
         let file = case["file"].as_str().unwrap();
-        let Some(path) = shared(&format!("data/fsdd/{file}")) else { continue };
+        let Some(path) = shared_file(&format!("data/fsdd/{file}")) else { continue };
         let wave = Waveform::read(path).unwrap().resampled(16_000).unwrap();
         let start = case["start_sample"].as_u64().unwrap() as usize;
         let samples = repeated(&wave, 160_000)[start..start + 80_000].to_vec();
@@ -99,7 +99,7 @@ fn vggsound_audio_is_librosas() {
 fn frames_are_pillows() {
     for case in golden("image") {
         let file = case["file"].as_str().unwrap();
-        let Some(path) = shared(&format!("data/houses/images/{file}")) else { continue };
+        let Some(path) = shared_file(&format!("data/houses/images/{file}")) else { continue };
         let picture = RgbPicture::read(path).unwrap();
         let raw = |c: usize| {
             let levels: Vec<f32> =

@@ -5,7 +5,7 @@ use std::{fs, path::PathBuf};
 use g2d::paper::data::Table;
 use tempfile::TempDir;
 
-use crate::support::message;
+use crate::support::error_message;
 
 fn xlsx() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/paper/fixtures/samples.xlsx")
@@ -39,20 +39,20 @@ fn both_formats_give_the_same_columns() {
 #[test]
 fn a_cell_that_is_no_number_is_named() {
     let (_folder, path) = csv("vwc\n0.1\nwet\n");
-    let text = message(Table::read(&path).unwrap().numbers("vwc"));
+    let text = error_message(Table::read(&path).unwrap().numbers("vwc"));
     for part in ["samples.csv", "\"vwc\"", "line 3", "\"wet\""] {
         assert!(text.contains(part), "{part} in {text}");
     }
     let (_folder, path) = csv("vwc\ninf\n");
-    assert!(message(Table::read(&path).unwrap().numbers("vwc")).contains("finite"));
+    assert_error(Table::read(&path).unwrap().numbers("vwc"), &["finite"]);
     let (_folder, path) = csv("image\na.png\nNA\n");
-    assert!(message(Table::read(&path).unwrap().texts("image")).contains("line 3"));
+    assert_error(Table::read(&path).unwrap().texts("image"), &["line 3"]);
 }
 
 #[test]
 fn a_column_that_is_not_there_is_named_beside_those_that_are() {
     let (_folder, path) = csv(SAMPLES);
-    let text = message(Table::read(path).unwrap().numbers("rain"));
+    let text = error_message(Table::read(path).unwrap().numbers("rain"));
     assert!(text.contains("\"rain\"") && text.contains("\"humidity\""), "{text}");
 }
 
@@ -65,15 +65,15 @@ fn damaged_and_foreign_files_are_refused_with_their_path() {
         ("", "no row"),
     ] {
         let (_folder, path) = csv(text);
-        let text = message(Table::read(path));
+        let text = error_message(Table::read(path));
         assert!(text.contains(part) && text.contains("samples.csv"), "{part} in {text}");
     }
     let folder = tempfile::tempdir().unwrap();
     let cut = folder.path().join("cut.xlsx");
     let whole = fs::read(xlsx()).unwrap();
     fs::write(&cut, &whole[..whole.len() / 2]).unwrap();
-    assert!(message(Table::read(&cut)).contains("cut.xlsx"));
-    assert!(message(Table::read(folder.path().join("none.csv"))).contains("none.csv"));
-    assert!(message(Table::read(folder.path().join("none.xlsx"))).contains("none.xlsx"));
-    assert!(message(Table::read(folder.path().join("table.ods"))).contains(".csv or .xlsx"));
+    assert_error(Table::read(&cut), &["cut.xlsx"]);
+    assert_error(Table::read(folder.path().join("none.csv")), &["none.csv"]);
+    assert_error(Table::read(folder.path().join("none.xlsx")), &["none.xlsx"]);
+    assert_error(Table::read(folder.path().join("table.ods")), &[".csv or .xlsx"]);
 }

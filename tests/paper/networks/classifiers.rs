@@ -9,7 +9,7 @@ use g2d::{
 };
 use tch::{Device, Kind, Tensor, nn::VarStore};
 
-use crate::support::alone;
+use crate::support::in_own_process;
 
 const FUSIONS: [FusionKind; 5] =
     [FusionKind::Sum, FusionKind::Concat, FusionKind::Late, FusionKind::Film, FusionKind::Gated];
@@ -123,7 +123,7 @@ fn parameters_have_the_authors_names() {
 
 #[test]
 fn the_authors_initialisation_has_its_spreads() {
-    if !alone("networks::classifiers::the_authors_initialisation_has_its_spreads") {
+    if !in_own_process("networks::classifiers::the_authors_initialisation_has_its_spreads") {
         return;
     }
     tch::manual_seed(3);

@@ -14,7 +14,7 @@ use tch::{
     nn::{self, VarStore},
 };
 
-use crate::support::alone;
+use crate::support::in_own_process;
 
 const BACKBONES: [(Backbone, [i64; 2]); 2] =
     [(Backbone::ResNet18, [65, 47]), (Backbone::Compact, [28, 28])];
@@ -47,7 +47,7 @@ fn assert_close(a: &Tensor, b: &Tensor, tolerance: f64) {
 
 #[test]
 fn a_folded_teacher_says_the_same() {
-    if !alone("networks::layers::a_folded_teacher_says_the_same") {
+    if !in_own_process("networks::layers::a_folded_teacher_says_the_same") {
         return;
     }
     tch::manual_seed(1);

@@ -12,7 +12,7 @@ use tch::{
     vision,
 };
 
-use crate::support::{alone, message, numbers};
+use crate::support::{in_own_process, error_message, elements};
 
 const FLOAT: (Kind, Device) = (Kind::Float, Device::Cpu);
 
@@ -54,7 +54,7 @@ fn widths_differ_and_outputs_are_as_asked() {
         let own = network.encoder_params(&vs).unwrap();
         assert!((0..3).all(|m| !own.encoder(m).is_empty()));
         let wrong = [&features[1], &features[0], &features[2]].map(Tensor::shallow_clone);
-        assert!(message(network.fuse(&wrong, true)).contains("[64, 16, 12]"));
+        assert_error(network.fuse(&wrong, true), &["[64, 16, 12]"]);
     }
 }
 
@@ -102,7 +102,7 @@ fn padding_and_what_follows_it_change_nothing() {
     let (short, padded) = (values_of(&steps, &[4, 2]), values_of(&long, &[4, 2]));
     assert!((&short - padded).abs().max().double_value(&[]) < 1e-6);
     assert!((&short - values_of(&steps, &[4, 3])).abs().max().double_value(&[]) > 1e-4);
-    assert!(numbers(&values_of(&steps, &[0, 0])).iter().all(|&x| x == 0.0), "no step, no feature");
+    assert!(elements(&values_of(&steps, &[0, 0])).iter().all(|&x| x == 0.0), "no step, no feature");
 }
 
 #[test]
@@ -125,11 +125,9 @@ fn backbones_have_their_widths() {
             net.forward(&Tensor::rand([2, 3, 32, 32], FLOAT), true).unwrap();
         assert_eq!(features.size(), [2, backbone.width()]);
         assert_eq!(predictions.size(), [2, 1]);
-        assert!(
-            message(net.forward(&Tensor::rand([2, 3, 2, 2], FLOAT), true)).contains("at least")
-        );
+        assert_error(net.forward(&Tensor::rand([2, 3, 2, 2], FLOAT), true), &["at least"]);
         let bytes = Tensor::zeros([2, 3, 32, 32], (Kind::Uint8, Device::Cpu));
-        assert!(message(net.forward(&bytes, true)).contains("Uint8"));
+        assert_error(net.forward(&bytes, true), &["Uint8"]);
     }
 }
 
@@ -165,7 +163,7 @@ fn imagenet_weights_reach_every_image_encoder_and_nothing_else() {
     let _network = vision::mobilenet::v2(&mobile.root(), 1000);
     weights::save(&mobile, &other).unwrap();
     let before = vs.variables()["front_net.conv1.weight"].copy();
-    assert!(message(network.load_image_weights(&vs, &other)).contains("mobilenet.safetensors"));
+    assert_error(network.load_image_weights(&vs, &other), &["mobilenet.safetensors"]);
     assert_eq!(vs.variables()["front_net.conv1.weight"], before);
 
     let vs = VarStore::new(Device::Cpu);
@@ -181,7 +179,7 @@ fn compact_backbones_and_tables_take_no_imagenet_weights() {
     let load = |encoder: EncoderConfig| {
         let vs = VarStore::new(Device::Cpu);
         let net = UnimodalNetwork::new(&vs, &encoder, 1).unwrap();
-        message(net.load_image_weights(&vs, "none.safetensors"))
+        error_message(net.load_image_weights(&vs, "none.safetensors"))
     };
     assert!(load(EncoderConfig::Image(ImageConfig::default())).contains("Compact"));
     assert!(load(EncoderConfig::Table(MlpConfig::weather(8))).contains("image modality"));
@@ -190,7 +188,7 @@ fn compact_backbones_and_tables_take_no_imagenet_weights() {
 #[test]
 fn what_cannot_work_is_refused() {
     let refused = |encoder: EncoderConfig, outputs: i64| {
-        message(UnimodalNetwork::new(&VarStore::new(Device::Cpu), &encoder, outputs))
+        error_message(UnimodalNetwork::new(&VarStore::new(Device::Cpu), &encoder, outputs))
     };
     let mlp = |input, layers| EncoderConfig::Table(MlpConfig { input, layers });
     let layer = |width, dropout| MlpLayer { width, dropout };
@@ -204,12 +202,12 @@ fn what_cannot_work_is_refused() {
     assert!(refused(EncoderConfig::Sequence(narrow), 1).contains("widths"));
     let (vs, alone) = (VarStore::new(Device::Cpu), vec![encoders().remove(0)]);
     let config = MixedConfig { encoders: alone, fusion: MixedFusion::Late, outputs: 1 };
-    assert!(message(MixedNetwork::new(&vs, &config)).contains("at least 2"));
+    assert_error(MixedNetwork::new(&vs, &config), &["at least 2"]);
 }
 
 #[test]
 fn a_network_fits_what_it_sees_and_its_teacher_keeps_still() {
-    if !alone("networks::mixed::a_network_fits_what_it_sees_and_its_teacher_keeps_still") {
+    if !in_own_process("networks::mixed::a_network_fits_what_it_sees_and_its_teacher_keeps_still") {
         return;
     }
     tch::manual_seed(3);

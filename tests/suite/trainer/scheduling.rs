@@ -10,7 +10,7 @@ use g2d::{
 use proptest::prelude::*;
 use tch::Tensor;
 
-use crate::support::{Rho, Tiny, below, fuzz, names, values};
+use crate::support::{SharedConfidence, Tiny, with_prefix, fuzz_config, names, values};
 
 const ALL: usize = usize::MAX;
 
@@ -21,7 +21,7 @@ fn train(
     epochs: &[Vec<(i64, Vec<f64>)>], // steps of an epoch: rows, ρ
 ) -> Vec<Vec<usize>> {
     let rho: Rho = Rc::new(RefCell::new(vec![]));
-    let mut trainer = student.told(&rho).scheduler(schedule).build(student).unwrap();
+    let mut trainer = student.builder_with_fixed_confidence(&rho).scheduler(schedule).build(student).unwrap();
     let mut optimizer = student.optimizer();
     let mut learners = Vec::new();
     let mut seed = 0.0;
@@ -57,7 +57,7 @@ fn moved(student: &Tiny, before: &BTreeMap<String, Tensor>) -> Vec<bool> {
     }
     (0..student.params().modalities().count())
         .map(|m| {
-            let own = below(&after, &format!("m{m}"));
+            let own = with_prefix(&after, &format!("m{m}"));
             let changed: Vec<bool> = own.iter().map(|(n, t)| !t.equal(&before[n])).collect();
             assert!(changed.iter().all(|&c| c == changed[0]), "half an encoder learned: {own:?}");
             changed[0]
@@ -135,7 +135,7 @@ fn convolutions_and_batch_norm_of_a_waiting_encoder_stand_still() {
     let student = Tiny::conv(3);
     let rho: Rho = Rc::new(RefCell::new(vec![0.2, 0.1, 0.3]));
     let schedule = Sequential::new([1]);
-    let mut trainer = student.told(&rho).scheduler(schedule).build(&student).unwrap();
+    let mut trainer = student.builder_with_fixed_confidence(&rho).scheduler(schedule).build(&student).unwrap();
     let mut optimizer = student.optimizer();
     for step in 0..3 {
         let before = values(&student.vs);
@@ -199,7 +199,7 @@ fn training() -> impl Strategy<Value = (Vec<u64>, Ranking, Vec<Vec<Vec<f64>>>)> 
 }
 
 proptest! {
-    #![proptest_config(fuzz(40))]
+    #![proptest_config(fuzz_config(40))]
     #[test]
     fn exactly_the_planned_encoders_learn((stages, ranking, table) in training()) {
         let student = Tiny::linear(table[0][0].len());

@@ -12,7 +12,7 @@ use g2d::{
 use tch::{Kind, Tensor};
 
 use crate::support::{
-    Bent, CLASSES, Kappa, Tiny, WIDTH, assert_number, assert_same, gradients, values, wave,
+    ModifiedStudent, CLASSES, FixedKappa, Tiny, WIDTH, assert_number, assert_same, gradients, values, wave,
 };
 
 /// Without teachers, a step is what anyone would write with tch.
@@ -103,7 +103,7 @@ fn cached_teachers_give_the_same_steps() {
 
 #[test]
 fn a_projection_bridges_widths_and_learns() {
-    let student = Tiny::of_widths(&[WIDTH, 2], Kind::Double);
+    let student = Tiny::with_widths(&[WIDTH, 2], Kind::Double);
     // m1's teacher is wider than its student: 7 against 2.
     let widths = [("m1", 2, 7)];
     let mut vs = tch::nn::VarStore::new(tch::Device::Cpu);
@@ -111,7 +111,7 @@ fn a_projection_bridges_widths_and_learns() {
     vs.double();
     let builder = student.builder(Classification::default()).projection(projection);
     let builder = builder.teacher(student.teacher(0, WIDTH).0).teacher(student.teacher(1, 7).0);
-    let mut trainer = builder.scheduler(Kappa(vec![1.0, 0.0])).build(&student).unwrap();
+    let mut trainer = builder.scheduler(FixedKappa(vec![1.0, 0.0])).build(&student).unwrap();
     let batch = student.batch(4, 0.0);
     let report = trainer.step(&student, &batch).unwrap();
 
@@ -133,7 +133,7 @@ fn a_projection_bridges_widths_and_learns() {
 fn regression_trains_too() {
     let student = Tiny::linear(3);
     let mut trainer = student
-        .taught(Regression::default())
+        .builder_with_teachers(Regression::default())
         .scheduler(Sequential::new([1, 1]))
         .build(&student)
         .unwrap();
@@ -158,12 +158,12 @@ fn regression_trains_too() {
 fn a_panicking_student_leaves_gradient_mode_as_it_was() {
     let student = Tiny::linear(2);
     let build = |kappa: [f64; 2]| -> G2dTrainer {
-        let builder = student.taught(Classification::default());
-        builder.scheduler(Kappa(kappa.to_vec())).build(&student).unwrap()
+        let builder = student.builder_with_teachers(Classification::default());
+        builder.scheduler(FixedKappa(kappa.to_vec())).build(&student).unwrap()
     };
     for kappa in [[0.0, 1.0], [1.0, 1.0]] {
         let mut trainer = build(kappa);
-        let panics = Bent::encode(&student, |_, _| panic!("a layer fed the wrong shape"));
+        let panics = ModifiedStudent::with_features(&student, |_, _| panic!("a layer fed the wrong shape"));
         let step = || trainer.step(&panics, &student.batch(4, 0.0)).map(drop);
         assert!(catch_unwind(AssertUnwindSafe(step)).is_err());
         let weight = wave(0.0, &[2]).set_requires_grad(true);

@@ -34,7 +34,7 @@ fn cached(student: &Tiny) -> Builder {
 #[test]
 fn a_step_waits_for_the_device_once_at_most() {
     let student = Tiny::linear(2);
-    let live = || student.taught(Classification::default());
+    let live = || student.builder_with_teachers(Classification::default());
     let stages = || Sequential::new([9]);
     assert_eq!(reads(&student, live().scheduler(stages())), [1, 1, 1]);
     assert_eq!(reads(&student, cached(&student).scheduler(stages())), [0, 0, 0]);
@@ -60,7 +60,7 @@ fn looking_at_gradients_costs_a_wait_a_window() {
 #[test]
 fn confidence_is_computed_once_a_teacher() {
     let student = Tiny::linear(2);
-    for builder in [cached(&student), student.taught(Classification::default())] {
+    for builder in [cached(&student), student.builder_with_teachers(Classification::default())] {
         let calls = Rc::new(Cell::new(0));
         let counted = Rc::clone(&calls);
         let rho = move |logits: &Tensor, targets: &Tensor| {

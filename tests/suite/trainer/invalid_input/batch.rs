@@ -20,7 +20,7 @@ fn refuses_batch(words: &[&str], spoil: impl Fn(Vec<Tensor>, Tensor) -> Batch) -
     };
     let plain = student.builder(Classification::default()).build(&student).unwrap();
     refuses(&student, plain, words, |trainer| trainer.step(&student, &spoiled()));
-    let mut taught = student.taught(Classification::default()).build(&student).unwrap();
+    let mut taught = student.builder_with_teachers(Classification::default()).build(&student).unwrap();
     taught.step(&student, &student.batch(4, 1.0)).unwrap();
     refuses(&student, taught, words, |trainer| trainer.step(&student, &spoiled()))
 }
@@ -82,7 +82,7 @@ fn labels_of_many_are_zeros_and_ones() {
     let student = Tiny::linear(2);
     let check = |targets: Tensor, words: &[&str]| {
         let loss = Classification::multi_label(Distillation::default());
-        let trainer = student.taught(loss).build(&student).unwrap();
+        let trainer = student.builder_with_teachers(loss).build(&student).unwrap();
         let batch = student.batch(4, 0.0);
         let inputs: Vec<_> = batch.inputs().iter().map(Tensor::shallow_clone).collect();
         let batch = Batch::new(inputs, targets);
@@ -102,7 +102,7 @@ fn labels_of_many_are_zeros_and_ones() {
 fn values_of_a_regression_fit_its_predictions() {
     let student = Tiny::linear(2);
     let check = |targets: Tensor, words: &[&str]| {
-        let trainer = student.taught(Regression::default()).build(&student).unwrap();
+        let trainer = student.builder_with_teachers(Regression::default()).build(&student).unwrap();
         let batch = student.batch(4, 0.0);
         let inputs: Vec<_> = batch.inputs().iter().map(Tensor::shallow_clone).collect();
         let batch = Batch::new(inputs, targets);

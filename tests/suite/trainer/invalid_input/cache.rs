@@ -4,7 +4,7 @@ use g2d::{Batch, Error, evaluate, loss::Classification, teacher::Cached};
 use tch::Tensor;
 
 use super::refuses;
-use crate::support::{Tiny, WIDTH, mismatch};
+use crate::support::{Tiny, WIDTH, assert_mismatch};
 
 #[test]
 fn caches_say_which_samples_they_lack() {
@@ -31,14 +31,14 @@ fn caches_say_which_samples_they_lack() {
     let words = ["teacher \"m0\"", "sample ids", "with_ids"];
     refuses(&student, trainer(), &words, |t| t.step(&student, &batch));
 
-    mismatch(record(vec![batch]), &["teacher \"m0\"", "sample ids", "with_ids"]);
+    assert_mismatch(record(vec![batch]), &["teacher \"m0\"", "sample ids", "with_ids"]);
     let twice = vec![student.batch(2, 0.0), student.batch(1, 0.0)];
-    mismatch(record(twice), &["every sample once", "id 100 twice"]);
-    mismatch(record(vec![]), &["at least one batch", "found none"]);
+    assert_mismatch(record(twice), &["every sample once", "id 100 twice"]);
+    assert_mismatch(record(vec![]), &["at least one batch", "found none"]);
     let short = vec![student.batch(4, 0.0).with_ids([1, 2, 3])];
-    mismatch(record(short), &["teacher \"m0\"", "[3, ", "[4, 4]"]);
+    assert_mismatch(record(short), &["teacher \"m0\"", "[3, ", "[4, 4]"]);
     let failed = [Ok(student.batch(2, 0.0)), evaluate(&student, []).map(|_| unreachable!())];
-    mismatch(Cached::record(&live, 0, failed), &["evaluation"]);
+    assert_mismatch(Cached::record(&live, 0, failed), &["evaluation"]);
 }
 
 /// Else the targets of all later samples would stand beside the wrong logits.
@@ -49,5 +49,5 @@ fn caches_refuse_a_batch_with_other_targets() {
     let batch = student.batch(4, 0.0);
     let inputs: Vec<_> = batch.inputs().iter().map(Tensor::shallow_clone).collect();
     let batch = Batch::new(inputs, batch.targets().slice(0, 0, 3, 1)).with_ids([1, 2, 3, 4]);
-    mismatch(Cached::record(&live, 0, [Ok(batch)]), &["targets", "4", "3"]);
+    assert_mismatch(Cached::record(&live, 0, [Ok(batch)]), &["targets", "4", "3"]);
 }

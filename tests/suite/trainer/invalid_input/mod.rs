@@ -14,7 +14,7 @@ use g2d::{
     schedule::{Ranking, Sequential},
 };
 
-use crate::support::{Bent, Tiny, assert_same, gradients, mismatch, values};
+use crate::support::{ModifiedStudent, Tiny, assert_same, gradients, assert_mismatch, values};
 
 /// Asserts that `bad` is refused with all of `words` and leaves parameters, gradients and counters as
 /// they were.
@@ -26,7 +26,7 @@ fn refuses<T>(
     bad: impl FnOnce(&mut G2dTrainer) -> Result<T>,
 ) -> Error {
     let before = (values(&student.vs), gradients(&student.vs), trainer.progress());
-    let error = mismatch(bad(&mut trainer), words);
+    let error = assert_mismatch(bad(&mut trainer), words);
     assert_same(&values(&student.vs), &before.0);
     assert_same(&gradients(&student.vs), &before.1);
     assert_eq!(trainer.progress(), before.2, "the step counted");
@@ -47,9 +47,9 @@ fn a_failed_step_leaves_no_trace_in_the_ranking() {
     let student = Tiny::linear(2);
     let weakest = |failures: usize, failing: f64, seed: f64| {
         let scheduler = Sequential::new([9]).ranking(Ranking::PreviousEpoch);
-        let builder = student.taught(Classification::default()).scheduler(scheduler);
+        let builder = student.builder_with_teachers(Classification::default()).scheduler(scheduler);
         let mut trainer = builder.build(&student).unwrap();
-        let fails = Bent::fuse(&student, |logits| logits * f64::NAN);
+        let fails = ModifiedStudent::with_logits(&student, |logits| logits * f64::NAN);
         for _ in 0..failures {
             trainer.step(&fails, &student.batch(4, failing)).unwrap_err();
         }

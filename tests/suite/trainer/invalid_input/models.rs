@@ -9,7 +9,7 @@ use g2d::{
 use tch::{Device, Kind, Tensor, nn};
 
 use super::refuses;
-use crate::support::{Bent, BentTeacher, Tiny, WIDTH};
+use crate::support::{ModifiedStudent, ModifiedTeacher, Tiny, WIDTH};
 
 /// What is made of a teacher's answer.
 type Bend = fn(TeacherOutput) -> TeacherOutput;
@@ -42,7 +42,7 @@ fn a_loss_that_is_not_finite_names_its_term() {
     let huge = Distillation { alpha: 1e308, ..Distillation::default() };
     let far = |said: TeacherOutput| TeacherOutput { features: said.features + 100.0, ..said };
     let builder = student.builder(Classification::new(huge)).teacher(student.teacher(0, WIDTH).0);
-    let builder = builder.teacher(BentTeacher(student.teacher(1, WIDTH).0, far));
+    let builder = builder.teacher(ModifiedTeacher(student.teacher(1, WIDTH).0, far));
     let trainer = builder.build(&student).unwrap();
     let batch = student.batch(4, 0.0);
     refuses(&student, trainer, &["weighted sum", "inf"], |t| t.step(&student, &batch));
@@ -51,7 +51,7 @@ fn a_loss_that_is_not_finite_names_its_term() {
 /// The teacher of m1 answers as `bend` makes it.
 fn bent_teacher(student: &Tiny, bend: Bend) -> g2d::trainer::Builder {
     let builder = student.builder(Classification::default()).teacher(student.teacher(0, WIDTH).0);
-    builder.teacher(BentTeacher(student.teacher(1, WIDTH).0, bend))
+    builder.teacher(ModifiedTeacher(student.teacher(1, WIDTH).0, bend))
 }
 
 #[test]
@@ -109,19 +109,19 @@ fn teachers_answer_in_the_right_shape() {
 #[test]
 fn students_answer_in_the_right_shape() {
     let student = Tiny::linear(2);
-    let check = |bent: Bent<'_>, words: &[&str]| {
-        let trainer = student.taught(Classification::default()).build(&student).unwrap();
+    let check = |bent: ModifiedStudent<'_>, words: &[&str]| {
+        let trainer = student.builder_with_teachers(Classification::default()).build(&student).unwrap();
         let batch = student.batch(4, 0.0);
         refuses(&student, trainer, words, |trainer| trainer.step(&bent, &batch));
     };
-    let features = |f| Bent::encode(&student, f);
+    let features = |f| ModifiedStudent::with_features(&student, f);
     let words = ["features of modality \"m1\"", "[4, ", "[2, 4]"];
     check(features(|m, x| if m == 1 { x.slice(0, 0, 2, 1) } else { x }), &words);
     let words = ["features of modality \"m0\"", "[4, ", "found [4]"];
     check(features(|_, x| x.select(1, 0)), &words);
     let words = ["features of modality \"m0\"", "float", "Int64"];
     check(features(|_, x| x.to_kind(Kind::Int64)), &words);
-    let logits = |f| Bent::fuse(&student, f);
+    let logits = |f| ModifiedStudent::with_logits(&student, f);
     check(logits(|x| x.slice(0, 1, 4, 1)), &["logits of the student", "[4, C]", "[3, 3]"]);
     check(logits(|x| x.unsqueeze(0)), &["logits of the student", "[4, C]", "[1, 4, 3]"]);
     check(logits(|x| x.slice(1, 0, 2, 1)), &["logits of teacher", "[4, 2]", "[4, 3]", "classes"]);
@@ -148,7 +148,7 @@ fn a_loss_that_nothing_depends_on_is_refused() {
         trainer.step(&student, &batch)
     });
     let trainer = student.builder(Classification::default()).build(&student).unwrap();
-    let detached = Bent::fuse(&student, |logits| logits.detach());
+    let detached = ModifiedStudent::with_logits(&student, |logits| logits.detach());
     refuses(&student, trainer, &words, |trainer| trainer.step(&detached, &batch));
 }
 
@@ -157,7 +157,7 @@ fn a_projection_of_another_width_is_refused() {
     let student = Tiny::linear(2);
     let vs = nn::VarStore::new(Device::Cpu);
     let projection = FeatureProjection::new(&vs.root(), [("m1", 9, WIDTH)]).unwrap();
-    let builder = student.taught(Classification::default()).projection(projection);
+    let builder = student.builder_with_teachers(Classification::default()).projection(projection);
     let trainer = builder.build(&student).unwrap();
     let batch = student.batch(4, 0.0);
     let words = ["student features of modality \"m1\"", "[B, 9]", "[4, 4]", "projection"];

@@ -11,7 +11,7 @@ use g2d::{
 use tch::Tensor;
 
 use super::masked;
-use crate::support::{Bent, Tiny, WIDTH, assert_same, below, gradients, mismatch, refused, values};
+use crate::support::{ModifiedStudent, Tiny, WIDTH, assert_same, with_prefix, gradients, assert_mismatch, assert_error, values};
 
 /// Who was asked, with how many samples.
 type Log = Rc<RefCell<Vec<(&'static str, usize, i64)>>>;
@@ -79,7 +79,7 @@ fn neither_its_encoder_nor_its_teacher_runs() {
 }
 
 fn build(student: &Tiny, suppression: Suppression) -> G2dTrainer {
-    student.taught(Classification::default()).suppression(suppression).build(student).unwrap()
+    student.builder_with_teachers(Classification::default()).suppression(suppression).build(student).unwrap()
 }
 
 #[test]
@@ -95,11 +95,11 @@ fn its_encoder_stands_still_whatever_the_optimizer() {
         optimizer.zero_grad();
         let report = trainer.step(&student, &masked(&student, 0.0, &present())).unwrap();
         assert_eq!(report.plan.kappa(), [1.0, 0.0, 1.0]);
-        assert!(below(&gradients(&student.vs), "m1").is_empty());
+        assert!(with_prefix(&gradients(&student.vs), "m1").is_empty());
         optimizer.step();
         let after = values(&student.vs);
         // Running statistics too: the encoder did not run.
-        assert_same(&below(&after, "m1"), &below(&before, "m1"));
+        assert_same(&with_prefix(&after, "m1"), &with_prefix(&before, "m1"));
         for name in ["m0.conv.weight", "m2.conv.weight", "head.weight"] {
             assert!(!after[name].equal(&before[name]), "{name} did not learn");
         }
@@ -119,18 +119,18 @@ fn joint_training_without_teachers() {
     assert_eq!(report.kappa(), [1.0, 0.0, 1.0]);
     assert!(report.confidence.iter().all(Option::is_none));
     let found = gradients(&student.vs);
-    assert!(below(&found, "m1").is_empty() && !below(&found, "m2").is_empty());
+    assert!(with_prefix(&found, "m1").is_empty() && !with_prefix(&found, "m2").is_empty());
 }
 
 /// `Bent` does not tell the shape of its features.
 #[test]
 fn a_student_that_does_not_tell_its_width_is_refused() {
     let student = Tiny::conv(3);
-    let bent = Bent::fuse(&student, |logits| logits);
+    let bent = ModifiedStudent::with_logits(&student, |logits| logits);
     let mut trainer = build(&student, Suppression::SkipBackward);
     let before = values(&student.vs);
     let found = trainer.step(&bent, &masked(&student, 0.0, &present()));
-    mismatch(found, &["\"m1\"", "Student::feature_shape", "implement"]);
+    assert_mismatch(found, &["\"m1\"", "Student::feature_shape", "implement"]);
     assert_same(&values(&student.vs), &before);
     assert!(gradients(&student.vs).is_empty());
     assert_eq!(trainer.progress().total_steps, 0);
@@ -138,7 +138,7 @@ fn a_student_that_does_not_tell_its_width_is_refused() {
     let some = [vec![true, true], vec![false, true], vec![true, false]];
     trainer.step(&bent, &masked(&student, 0.0, &some)).unwrap();
     let found = g2d::evaluate(&bent, [Ok(masked(&student, 0.0, &present()))]);
-    refused(found.map(drop), &["\"m1\"", "Student::feature_shape"]);
+    assert_error(found.map(drop), &["\"m1\"", "Student::feature_shape"]);
 }
 
 /// OGM balances the modalities that are there, by the samples that have them.

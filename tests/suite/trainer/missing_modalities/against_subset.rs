@@ -10,7 +10,7 @@ use tch::{Kind, Reduction, Tensor, nn};
 
 use super::{masked, rows, subset};
 use crate::support::{
-    CLASSES, Kappa, Tiny, WIDTH, assert_close, assert_number, assert_same, below, fuzz, gradients,
+    CLASSES, FixedKappa, Tiny, WIDTH, assert_close, assert_number, assert_same, with_prefix, fuzz_config, gradients,
     values, wave,
 };
 
@@ -129,7 +129,7 @@ fn agrees(task: Task, present: &[Vec<bool>], seed: f64) {
     let student = Tiny::linear(present.len());
     let batch = task.fit(masked(&student, seed, present), present);
     let distillation = Distillation { alpha: 0.7, beta: 1.3, ..Distillation::default() };
-    let mut trainer = student.taught(Boxed(task.loss(distillation))).build(&student).unwrap();
+    let mut trainer = student.builder_with_teachers(Boxed(task.loss(distillation))).build(&student).unwrap();
     let report = trainer.step(&student, &batch).unwrap();
     let (read, found) = (report.read().unwrap(), gradients(&student.vs));
     let counts: Vec<i64> = present.iter().map(|p| rows(p).len() as i64).collect();
@@ -226,7 +226,7 @@ fn flags() -> impl Strategy<Value = Vec<Vec<bool>>> {
 }
 
 proptest! {
-    #![proptest_config(fuzz(32))]
+    #![proptest_config(fuzz_config(32))]
     #[test]
     fn any_flags(
         present in flags(), seed in 0.0..10.0_f64,
@@ -241,9 +241,9 @@ proptest! {
 fn masks_that_leave_out_nobody_change_nothing() {
     let run = |masks: bool| {
         let student = Tiny::conv(3);
-        let kappa = Kappa(vec![1.0, 0.3, 0.0]);
+        let kappa = FixedKappa(vec![1.0, 0.3, 0.0]);
         let mut trainer =
-            student.taught(Classification::default()).scheduler(kappa).build(&student).unwrap();
+            student.builder_with_teachers(Classification::default()).scheduler(kappa).build(&student).unwrap();
         let mut optimizer = student.optimizer();
         let mut told = Vec::new();
         for step in 0..3 {
@@ -273,17 +273,17 @@ fn kappa_scales_what_is_there() {
     let batch = masked(&student, 0.4, &present);
     let run = |kappa: [f64; 3]| {
         student.optimizer().zero_grad();
-        let builder = student.taught(Classification::default()).scheduler(Kappa(kappa.to_vec()));
+        let builder = student.builder_with_teachers(Classification::default()).scheduler(FixedKappa(kappa.to_vec()));
         builder.build(&student).unwrap().step(&student, &batch).unwrap();
         gradients(&student.vs)
     };
     let (joint, scaled) = (run([1.0; 3]), run([1.0, 0.25, 0.0]));
-    for (name, gradient) in below(&joint, "m1") {
+    for (name, gradient) in with_prefix(&joint, "m1") {
         assert_close(&scaled[&name], &(gradient * 0.25));
     }
-    assert!(below(&scaled, "m2").is_empty());
-    assert_same(&below(&scaled, "m0"), &below(&joint, "m0"));
-    assert_same(&below(&scaled, "head"), &below(&joint, "head"));
+    assert!(with_prefix(&scaled, "m2").is_empty());
+    assert_same(&with_prefix(&scaled, "m0"), &with_prefix(&joint, "m0"));
+    assert_same(&with_prefix(&scaled, "head"), &with_prefix(&joint, "head"));
 }
 
 /// Statistics of batch norm come from the rows that are there.
@@ -291,7 +291,7 @@ fn kappa_scales_what_is_there() {
 fn batch_norm_sees_the_present_rows_alone() {
     let present = [vec![YES, NO, YES, YES], vec![YES; 4]];
     let (ours, theirs) = (Tiny::conv(2), Tiny::conv(2));
-    let mut trainer = ours.taught(Classification::default()).build(&ours).unwrap();
+    let mut trainer = ours.builder_with_teachers(Classification::default()).build(&ours).unwrap();
     let batch = masked(&ours, 0.4, &present);
     trainer.step(&ours, &batch).unwrap();
     let _ = theirs.encode(0, &subset(&batch, &[0, 2, 3]), true).unwrap();
@@ -303,7 +303,7 @@ fn batch_norm_sees_the_present_rows_alone() {
 /// L_feat of a projection, over the rows that are there.
 #[test]
 fn projections_take_the_present_rows() {
-    let student = Tiny::of_widths(&[WIDTH, 2], Kind::Double);
+    let student = Tiny::with_widths(&[WIDTH, 2], Kind::Double);
     let present = [vec![YES; 3], vec![NO, YES, YES]];
     let batch = masked(&student, 0.3, &present);
     let mut vs = nn::VarStore::new(tch::Device::Cpu);

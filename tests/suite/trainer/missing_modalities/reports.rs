@@ -15,7 +15,7 @@ use tch::{Kind, Tensor};
 
 use super::{masked, rows, subset};
 use crate::support::{
-    CLASSES, Rho, Tiny, WIDTH, assert_close, assert_number, assert_same, below, gradients, refused,
+    CLASSES, SharedConfidence, Tiny, WIDTH, assert_close, assert_number, assert_same, with_prefix, gradients, assert_error,
     values,
 };
 
@@ -35,7 +35,7 @@ fn value(found: &[Measurement], metric: &str, m: usize) -> Option<f64> {
 #[test]
 fn epoch_means_are_over_the_samples_that_have_it() {
     let student = Tiny::linear(3);
-    let probes = student.taught(Classification::default()).probe(ConfidenceRatio::default());
+    let probes = student.builder_with_teachers(Classification::default()).probe(ConfidenceRatio::default());
     let mut trainer = probes.probe(GradientNorm::default()).build(&student).unwrap();
     let second = vec![vec![true; 4], vec![false; 4], vec![true; 4]];
     let mut told = Vec::new();
@@ -44,7 +44,7 @@ fn epoch_means_are_over_the_samples_that_have_it() {
         student.optimizer().zero_grad();
         let report = trainer.step(&student, &masked(&student, seed, &present)).unwrap();
         told.push((report.present.clone(), report.read().unwrap()));
-        let squares = below(&gradients(&student.vs), "m1");
+        let squares = with_prefix(&gradients(&student.vs), "m1");
         let squares = squares.values().map(|g| g.square().sum(Kind::Double).double_value(&[]));
         norm += squares.sum::<f64>().sqrt();
     }
@@ -76,7 +76,7 @@ fn epoch_means_are_over_the_samples_that_have_it() {
 fn an_epoch_without_a_modality() {
     let student = Tiny::linear(3);
     let schedule = Sequential::new([9]).ranking(g2d::schedule::Ranking::PreviousEpoch);
-    let probes = student.taught(Classification::default()).probe(ConfidenceRatio::default());
+    let probes = student.builder_with_teachers(Classification::default()).probe(ConfidenceRatio::default());
     let probes = probes.probe(GradientNorm::default()).scheduler(schedule);
     let mut trainer = probes.build(&student).unwrap();
     let lacking = vec![vec![true; 3], vec![false; 3], vec![true; 3]];
@@ -124,10 +124,10 @@ fn cached_teachers_know_the_present_samples_alone() {
     let student = Tiny::linear(3);
     let (live, _vs) = student.teacher(1, WIDTH);
     let recorded = Cached::record(&live, 1, [Ok(masked(&student, 0.0, &holes()))]).unwrap();
-    refused(recorded.output(1, &student.batch(4, 0.0)), &["2 unknown: 100, 103"]);
+    assert_error(recorded.output(1, &student.batch(4, 0.0)), &["2 unknown: 100, 103"]);
     let nobody = vec![vec![true; 2], vec![false; 2], vec![true; 2]];
     let found = Cached::record(&live, 1, [Ok(masked(&student, 0.0, &nobody))]);
-    refused(found, &["samples that have its modality", "none"]);
+    assert_error(found, &["samples that have its modality", "none"]);
     let whole = [Ok(masked(&student, 0.0, &nobody)), Ok(student.batch(2, 0.0))];
     assert_eq!(Cached::record(&live, 1, whole).unwrap().len(), 2);
 }
@@ -175,7 +175,7 @@ fn evaluation_leaves_out_what_is_missing() {
     assert_close(&found.logits, &Tensor::cat(&[live(&first), live(&part)], 0));
     assert_eq!(Vec::<i64>::try_from(&found.targets).unwrap(), [0, 1, 1, 2]);
     let nobody = [Ok(masked(&student, 0.0, &lacking))];
-    refused(evaluate_teacher(&teacher, 1, nobody).map(drop), &["evaluation", "none"]);
+    assert_error(evaluate_teacher(&teacher, 1, nobody).map(drop), &["evaluation", "none"]);
 }
 
 #[test]
@@ -193,7 +193,7 @@ fn masks_travel_with_the_batch() {
 fn schedules_read_the_present_teachers() {
     let student = Tiny::linear(3);
     let rho: Rho = Rc::new(RefCell::new(vec![0.1, 0.3, 0.2]));
-    let builder = student.told(&rho).scheduler(PerBatch::window(0..=9));
+    let builder = student.builder_with_fixed_confidence(&rho).scheduler(PerBatch::window(0..=9));
     let mut trainer = builder.build(&student).unwrap();
     let lacking = vec![vec![false; 3], vec![true; 3], vec![true, false, false]];
     let read = trainer.step(&student, &masked(&student, 0.0, &lacking)).unwrap().read().unwrap();

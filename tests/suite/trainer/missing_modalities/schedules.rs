@@ -9,7 +9,7 @@ use g2d::{
 use proptest::prelude::*;
 
 use super::masked;
-use crate::support::{Rho, Tiny, assert_number, below, fuzz, names, values};
+use crate::support::{SharedConfidence, Tiny, assert_number, with_prefix, fuzz_config, names, values};
 
 fn bound(mut scheduler: impl SmpScheduler + 'static, k: usize) -> Box<dyn SmpScheduler> {
     scheduler.bind(&names(k)).unwrap();
@@ -127,7 +127,7 @@ fn candidates_tell_what_they_know() {
     assert_eq!(Candidates::without_confidence(2).confidence(1), None);
     let mut s = bound(Sequential::new([1]), 2);
     let found = s.plan(at(0, 0), &Candidates::without_confidence(2));
-    crate::support::mismatch(found, &["\"m0\"", "reads_confidence"]);
+    crate::support::assert_mismatch(found, &["\"m0\"", "reads_confidence"]);
 }
 
 fn schedules(k: usize) -> Vec<(&'static str, Box<dyn SmpScheduler>)> {
@@ -146,7 +146,7 @@ fn schedules(k: usize) -> Vec<(&'static str, Box<dyn SmpScheduler>)> {
 }
 
 proptest! {
-    #![proptest_config(fuzz(8))]
+    #![proptest_config(fuzz_config(8))]
     /// Through the trainer, with rows and whole batches missing: an encoder moves if and only if its κ
     /// is not 0; a missing one's is 0, somebody present learns, and the fusion always.
     #[test]
@@ -160,7 +160,7 @@ proptest! {
         for (name, schedule) in schedules(k) {
             let student = Tiny::linear(k);
             let rho: Rho = Rc::new(RefCell::new(vec![]));
-            let builder = student.told(&rho).scheduler(schedule);
+            let builder = student.builder_with_fixed_confidence(&rho).scheduler(schedule);
             let mut trainer = builder.build(&student).unwrap();
             let mut optimizer = student.optimizer();
             for (step, (told, flags, sure)) in batches.iter().enumerate() {
@@ -178,7 +178,7 @@ proptest! {
                     let present = flags.contains(&true);
                     prop_assert!(present || kappa == 0.0, "{name}: κ {kappa} of a missing one");
                     prop_assert_eq!(report.confidence[m].is_some(), present);
-                    for (parameter, value) in below(&after, &format!("m{m}")) {
+                    for (parameter, value) in with_prefix(&after, &format!("m{m}")) {
                         let still = value.equal(&before[&parameter]);
                         prop_assert_eq!(still, kappa == 0.0, "{}: {}", name, parameter);
                     }
