@@ -19,7 +19,7 @@ use g2d::{
 };
 use tch::{Device, Kind, Tensor, nn, nn::Module, nn::OptimizerConfig};
 
-use support::{in_own_process, fill};
+use support::{fill, in_own_process};
 
 static SKIPPED: Once = Once::new();
 

@@ -2,7 +2,7 @@
 
 use g2d::{Batch, Error, evaluate, loss::Classification};
 
-use crate::support::{Tiny, assert_same, gradients, assert_mismatch, values};
+use crate::support::{Tiny, assert_mismatch, assert_same, gradients, values};
 
 /// Asserts that `evaluate` and `step` return an error with `words` for the batch that `invalid` makes,
 /// and change nothing.
@@ -12,7 +12,8 @@ fn assert_invalid(words: &[&str], invalid: fn(Batch) -> Batch) -> Error {
     let before = values(&student.vs);
     let batch = || invalid(student.batch(3, 0.0));
     assert_mismatch(evaluate(&student, [Ok(batch())]).map(drop), words);
-    let mut trainer = student.builder_with_teachers(Classification::default()).build(&student).unwrap();
+    let mut trainer =
+        student.builder_with_teachers(Classification::default()).build(&student).unwrap();
     let error = assert_mismatch(trainer.step(&student, &batch()), words);
     assert_same(&values(&student.vs), &before);
     assert!(gradients(&student.vs).is_empty());
@@ -25,7 +26,9 @@ fn every_sample_needs_a_presence_flag() {
     let words = ["flags of modality \"m1\"", "3, one a sample", "found 2"];
     let error = assert_invalid(&words, |batch| batch.with_present(1, [true, false]));
     assert!(matches!(error, Error::Shape(_)));
-    assert_invalid(&["flags of modality \"m0\"", "found 4"], |batch| batch.with_present(0, [true; 4]));
+    assert_invalid(&["flags of modality \"m0\"", "found 4"], |batch| {
+        batch.with_present(0, [true; 4])
+    });
     let student = Tiny::linear(2);
     let batch = student.batch(3, 0.0).with_present(1, [true]);
     let found = g2d::teacher::Cached::record(&student.teacher(1, 4).0, 1, [Ok(batch)]);

@@ -62,7 +62,10 @@ fn a_held_out_part_is_disjoint_from_the_rest_and_keeps_its_ids() {
     assert_eq!(ids(&split(1).1, 4, Order::Stored), held, "the same seed holds out the same");
     for share in [0.0, 1.0, 0.01, -1.0, f64::NAN] {
         let mut rng = StdRng::seed_from_u64(1);
-        assert_mismatch(set(10).hold_out(share, &mut rng), &["10 samples", &share.to_string(), "between"]);
+        assert_mismatch(
+            set(10).hold_out(share, &mut rng),
+            &["10 samples", &share.to_string(), "between"],
+        );
     }
     assert_eq!(ids(&set(10).first(4).unwrap(), 3, Order::Stored), [0, 1, 2, 3]);
     assert_eq!(set(10).first(99).unwrap().len(), 10);

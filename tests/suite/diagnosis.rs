@@ -153,7 +153,10 @@ fn thresholds_apply_and_invalid_thresholds_or_evidence_are_errors() {
     assert_mismatch(Diagnosis::from_evidence(&cremad(), &wrong), &["\"spread\"", "[0, 1]"]);
     let mut short = cremad();
     short.heads.pop();
-    assert_mismatch(Diagnosis::from_evidence(&short, &Thresholds::default()), &["heads", "2 values"]);
+    assert_mismatch(
+        Diagnosis::from_evidence(&short, &Thresholds::default()),
+        &["heads", "2 values"],
+    );
     let mut nan = cremad();
     nan.fused = Some(f64::NAN);
     assert_mismatch(Diagnosis::from_evidence(&nan, &Thresholds::default()), &["fused", "NaN"]);

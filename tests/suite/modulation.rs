@@ -7,7 +7,8 @@ use g2d::{
 use tch::Tensor;
 
 use crate::support::{
-    ModifiedStudent, FixedKappa, Tiny, assert_close, assert_number, assert_same, with_prefix, gradients, assert_mismatch, values,
+    FixedKappa, ModifiedStudent, Tiny, assert_close, assert_mismatch, assert_same, gradients,
+    with_prefix,
 };
 
 /// Scales the gradients of all encoders and returns `factors`.
@@ -40,7 +41,9 @@ impl Modulate for Scale {
 }
 
 fn trainer(student: &Tiny, kappa: &[f64], scale: Option<Scale>) -> G2dTrainer {
-    let builder = student.builder_with_teachers(Classification::default()).scheduler(FixedKappa(kappa.to_vec()));
+    let builder = student
+        .builder_with_teachers(Classification::default())
+        .scheduler(FixedKappa(kappa.to_vec()));
     match scale {
         Some(scale) => builder.modulation(scale),
         None => builder,

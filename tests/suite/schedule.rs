@@ -6,7 +6,7 @@ use g2d::{
 };
 use proptest::prelude::*;
 
-use crate::support::{assert_number, assert_config_error, names};
+use crate::support::{assert_config_error, assert_number, names};
 
 fn at(epoch: u64, step: u64) -> Progress {
     Progress { epoch, step, ..Progress::default() }
@@ -231,7 +231,10 @@ proptest! {
 fn kappa_outside_0_to_1_is_an_error() {
     for bad in [-0.1, 1.1, f64::NAN, f64::INFINITY] {
         let found = format!("found {bad}");
-        assert_config_error(Plan::new([1.0, bad]), &["κ of modality 1", "[0, 1]", &found, "scheduler"]);
+        assert_config_error(
+            Plan::new([1.0, bad]),
+            &["κ of modality 1", "[0, 1]", &found, "scheduler"],
+        );
     }
     Plan::new([0.0, 1.0]).unwrap();
 }

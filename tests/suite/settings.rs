@@ -117,7 +117,10 @@ fn every_scheduler_is_read_and_written() {
         assert_eq!(format!("{schedule:?}"), expected);
         assert_eq!(format!("{:?}", round_trip(&schedule)), expected);
         let json = serde_json::to_string(&schedule).unwrap();
-        assert_eq!(format!("{:?}", serde_json::from_str::<SchedulerConfig>(&json).unwrap()), expected);
+        assert_eq!(
+            format!("{:?}", serde_json::from_str::<SchedulerConfig>(&json).unwrap()),
+            expected
+        );
     }
 }
 
@@ -178,12 +181,18 @@ fn values_out_of_range_are_errors_of_build() {
         let builder = student.builder_with_teachers(Classification::default());
         builder.scheduler(schedule).build(&student)
     };
-    assert_mismatch(built("type = 'sequential'\nstages = [1, 1, 1]"), &["stages of Sequential", "3"]);
+    assert_mismatch(
+        built("type = 'sequential'\nstages = [1, 1, 1]"),
+        &["stages of Sequential", "3"],
+    );
     assert_mismatch(
         built("type = 'per_batch'\nwindow = { first = 3, last = 2 }"),
         &["window of PerBatch"],
     );
-    assert_mismatch(built("type = 'partial'\nalpha = -1.0\nepochs = { start = 0, end = 3 }"), &["alpha"]);
+    assert_mismatch(
+        built("type = 'partial'\nalpha = -1.0\nepochs = { start = 0, end = 3 }"),
+        &["alpha"],
+    );
     let cold: Classification = read("[distillation]\ntemperature = 0.0").unwrap();
     assert_mismatch(student.builder_with_teachers(cold).build(&student), &["temperature", "> 0"]);
 }
@@ -241,7 +250,10 @@ fn misspelt_names_in_settings_of_the_paper_are_errors() {
     assert_eq!(format!("{:?}", round_trip(&ogm)), format!("{ogm:?}"));
     let plain = Ogm::new(1.0, 2..=3).scope(GradientScope::All);
     assert_eq!(format!("{:?}", round_trip(&plain)), format!("{plain:?}"));
-    assert_invalid::<Ogm>("alpha = 1.0\nwindow = { first = 0, last = 9 }\nnoise = 7", &["noise_seed"]);
+    assert_invalid::<Ogm>(
+        "alpha = 1.0\nwindow = { first = 0, last = 9 }\nnoise = 7",
+        &["noise_seed"],
+    );
     assert_invalid::<LoaderOptions>("batchsize = 16", &["batchsize", "batch_size"]);
     assert_invalid::<ClassifierConfig>("backbone = 'resnet'", &["resnet", "compact"]);
     assert_invalid::<ClassifierConfig>("bakbone = 'compact'", &["bakbone", "backbone"]);

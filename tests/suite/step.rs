@@ -17,8 +17,11 @@ fn an_epoch_reports_the_means_of_its_steps_over_their_samples() {
     let student = Tiny::linear(2);
     let loss =
         Classification::new(Distillation { alpha: 0.5, beta: 0.0, ..Distillation::default() });
-    let mut trainer =
-        student.builder_with_teachers(loss).scheduler(FixedKappa(vec![0.25, 1.0])).build(&student).unwrap();
+    let mut trainer = student
+        .builder_with_teachers(loss)
+        .scheduler(FixedKappa(vec![0.25, 1.0]))
+        .build(&student)
+        .unwrap();
     let mut steps = Vec::new();
     let at = |epoch, step, total_steps| Progress { epoch, step, total_steps };
     for (step, rows) in [2, 6].into_iter().enumerate() {

@@ -33,10 +33,21 @@ impl TempDataSet {
         let n = (rate as f32 * seconds) as usize;
         let hertz = 200.0 + 90.0 * clip as f32;
         let tone = (0..n).map(|i| 0.5 * (TAU * hertz * i as f32 / rate as f32).sin());
-        self.wav_from_samples(name, rate, 1, &tone.map(|x| (x * 32767.0) as i16).collect::<Vec<_>>());
+        self.wav_from_samples(
+            name,
+            rate,
+            1,
+            &tone.map(|x| (x * 32767.0) as i16).collect::<Vec<_>>(),
+        );
     }
 
-    pub fn wav_from_samples(&self, name: &str, rate: u32, channels: u16, samples: &[i16]) -> PathBuf {
+    pub fn wav_from_samples(
+        &self,
+        name: &str,
+        rate: u32,
+        channels: u16,
+        samples: &[i16],
+    ) -> PathBuf {
         let path = self.write(name, "");
         let sample_format = hound::SampleFormat::Int;
         let spec =

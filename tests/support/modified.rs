@@ -36,10 +36,7 @@ impl<'a, S: Student> ModifiedStudent<'a, S> {
     }
 
     /// Distils what `distilled` returns for the features.
-    pub fn with_distilled_features(
-        inner: &'a S,
-        distilled: fn(&[Tensor]) -> Vec<Tensor>,
-    ) -> Self {
+    pub fn with_distilled_features(inner: &'a S, distilled: fn(&[Tensor]) -> Vec<Tensor>) -> Self {
         Self { distilled_features: Some(distilled), ..Self::without_optional_methods(inner) }
     }
 

@@ -1,4 +1,4 @@
-//! CREMA-D's and VGGSound's folders.
+//! The folders of CREMA-D and VGGSound.
 
 use std::{collections::BTreeSet, fs};
 
@@ -21,7 +21,7 @@ fn actors(clips: &Clips) -> BTreeSet<String> {
 }
 
 #[test]
-fn cremad_as_the_authors_split_it() {
+fn the_authors_split_of_cremad_follows_its_listings() {
     let set = TempDataSet::cremad(2, 4);
     let cremad = Cremad::new(set.path(), OnMissing::Error);
     let splits = cremad.authors_split().unwrap();
@@ -29,7 +29,7 @@ fn cremad_as_the_authors_split_it() {
     assert_eq!(ids(&splits.train), [0, 1, 2, 3, 4, 5]);
     assert_eq!(ids(&splits.test), [6, 7]);
     assert_eq!(splits.train.classes(), 6);
-    // Rows of train.csv: clips 0, 1, 2 and 4, 5, 6 of labels 0..6 in turn; of test.csv: 3 and 7.
+    // train.csv lists the clips 0, 1, 2, 4, 5, 6 and test.csv the clips 3 and 7; clip i has the label i mod 6.
     assert_eq!(Vec::<i64>::try_from(splits.train.targets()).unwrap(), [0, 1, 2, 4, 5, 0]);
     assert_eq!(Vec::<i64>::try_from(splits.test.targets()).unwrap(), [3, 1]);
     let clip = &splits.train.clips()[4];
@@ -45,7 +45,7 @@ fn cremad_as_the_authors_split_it() {
 }
 
 #[test]
-fn cremad_speakers_are_apart() {
+fn the_speaker_split_of_cremad_has_disjoint_speakers() {
     let set = TempDataSet::cremad(10, 2);
     let cremad = Cremad::new(set.path(), OnMissing::Error);
     let shares = GroupShares { val: 0.2, test: 0.3 };
@@ -54,7 +54,7 @@ fn cremad_speakers_are_apart() {
     assert_eq!(parts.map(|part| actors(part).len()), [5, 2, 3]);
     assert_eq!(parts.map(Clips::len), [10, 4, 6]);
     let all: BTreeSet<String> = parts.iter().flat_map(|part| actors(part)).collect();
-    assert_eq!(all.len(), 10, "an actor is in two parts");
+    assert_eq!(all.len(), 10, "a speaker is in two parts");
     let mut every: Vec<i64> = parts.iter().flat_map(|part| ids(part)).collect();
     every.sort_unstable();
     assert_eq!(every, (0..20).collect::<Vec<_>>());
@@ -63,18 +63,18 @@ fn cremad_speakers_are_apart() {
     assert_eq!(ids(&again.train), ids(&splits.train));
     let other = (6..12)
         .any(|seed| ids(&cremad.speaker_split(shares, seed).unwrap().train) != ids(&splits.train));
-    assert!(other, "the seed has no influence");
+    assert!(other, "the split does not depend on the seed");
     assert_error(cremad.speaker_split(GroupShares { val: 0.5, test: 0.5 }, 1), &["10 speakers"]);
     assert_error(cremad.speaker_split(GroupShares { val: 0.0, test: 0.5 }, 1), &["above 0"]);
 }
 
 #[test]
-fn a_missing_clip_moves_no_speaker_and_no_id() {
+fn a_missing_clip_changes_neither_the_split_nor_other_ids() {
     let set = TempDataSet::cremad(6, 2);
     let whole = Cremad::new(set.path(), OnMissing::Skip);
     let before = whole.speaker_split(GroupShares::default(), 3).unwrap().train;
-    let gone = &before.clips()[2];
-    fs::remove_file(&gone.audio).unwrap();
+    let missing = &before.clips()[2];
+    fs::remove_file(&missing.audio).unwrap();
     let after = whole.speaker_split(GroupShares::default(), 3).unwrap().train;
     let mut expected = ids(&before);
     expected.remove(2);
@@ -82,7 +82,7 @@ fn a_missing_clip_moves_no_speaker_and_no_id() {
 }
 
 #[test]
-fn what_is_missing_is_refused_or_counted() {
+fn missing_files_are_errors_or_counted_as_skipped_clips() {
     let set = TempDataSet::cremad(2, 6);
     let clip = |take: usize| {
         let label = ["NEU", "HAP", "SAD", "FEA", "DIS"][take];
@@ -95,7 +95,7 @@ fn what_is_missing_is_refused_or_counted() {
         remove(format!("Image-01-FPS/{}/frame_{frame:05}.jpg", clip(2)));
     }
     set.write(&format!("AudioWAV/{}.wav", clip(3)), "");
-    // What is no picture is no frame, and changes nothing.
+    // A file that is no image is not counted as a frame.
     set.write(&format!("Image-01-FPS/{}/notes.txt", clip(4)), "three frames");
 
     let strict = Cremad::new(set.path(), OnMissing::Error);
@@ -111,18 +111,18 @@ fn what_is_missing_is_refused_or_counted() {
     assert_eq!(ids(&splits.train), [4, 5, 6, 7, 8, 9]);
     let (_, frames) = skipped.reasons().find(|(r, _)| *r == SkipReason::MissingFrames).unwrap();
     assert!(frames.examples[0].ends_with(clip(1)) && frames.examples[1].ends_with(clip(2)));
-    let told = skipped.to_string();
-    assert!(told.starts_with("4 clips left out: 1 no sound file ("), "{told}");
+    let text = skipped.to_string();
+    assert!(text.starts_with("4 clips left out: 1 no sound file ("), "{text}");
     assert_eq!(splits.train.clips()[0].frames.len(), 3);
 
-    // Two frames a sample are there, four are not.
+    // Every clip has three frames.
     assert!(strict.clone().with_frames(4).authors_split().is_err());
     let none = Cremad::new(set.path(), OnMissing::Skip).with_frames(4).authors_split();
     assert_error(none, &["at least one with its files", "none of 10"]);
 }
 
 #[test]
-fn examples_are_few_and_the_count_is_whole() {
+fn skipped_clips_are_all_counted_and_a_few_named() {
     let set = TempDataSet::cremad(1, 8);
     fs::remove_dir_all(set.path().join("Image-01-FPS")).unwrap();
     set.jpg("Image-01-FPS/1001_T06_NEU_XX/0.jpg", [20, 20], 0, 0);
@@ -134,7 +134,7 @@ fn examples_are_few_and_the_count_is_whole() {
 }
 
 #[test]
-fn listings_are_checked() {
+fn invalid_listings_are_errors_with_file_and_line() {
     let set = TempDataSet::cremad(2, 2);
     let split = || Cremad::new(set.path(), OnMissing::Skip).authors_split();
     set.write("test.csv", "1001_T01_HAP_XX,JOY\n");
@@ -155,9 +155,8 @@ fn listings_are_checked() {
     assert_error(split, &["test.csv", "noactor", "speaker"]);
 }
 
-/// MP3 where there is no WAV, and frames in the order of their numbers.
 #[test]
-fn mp3_and_the_order_of_frames() {
+fn mp3_replaces_a_missing_wav_and_frames_are_ordered_by_number() {
     let set = TempDataSet::cremad(1, 2);
     let clip = "1001_T00_NEU_XX";
     fs::remove_file(set.path().join(format!("AudioWAV/{clip}.wav"))).unwrap();
@@ -177,7 +176,7 @@ fn mp3_and_the_order_of_frames() {
 }
 
 #[test]
-fn vggsound_in_both_listings() {
+fn both_listings_of_vggsound_give_the_same_clips() {
     let set = TempDataSet::new();
     let clips = ["a-_b_000030", "ccc_000007", "d,d_000120"];
     for (i, clip) in clips.iter().enumerate() {
@@ -218,7 +217,7 @@ fn vggsound_in_both_listings() {
 }
 
 #[test]
-fn parts_of_an_index() {
+fn held_out_and_first_clips_keep_order_and_ids() {
     let set = TempDataSet::cremad(2, 6);
     let train = Cremad::new(set.path(), OnMissing::Error).authors_split().unwrap().train;
     let mut rng = StdRng::seed_from_u64(1);

@@ -1,16 +1,16 @@
-//! Scales learnt from training data alone.
+//! Standardisation by the training data.
 
 use g2d::paper::data::{
     ImageTableRows, ImageTableSplits, Standardisation, Standardiser, TargetScale, TargetScaler,
 };
 use tch::{Kind, Tensor};
 
-use crate::support::{assert_elements, error_message, elements};
+use crate::support::{assert_elements, assert_error, elements};
 
 const NAN: f64 = f64::NAN;
 
 #[test]
-fn columns_take_the_training_mean_and_deviation() {
+fn columns_are_scaled_by_the_mean_and_standard_deviation_of_the_training_data() {
     // np.nanmean([[1, 10], [3, nan], [5, 40]], axis=0) = 3, 25; np.nanstd(…) = 1.632993161855452, 15
     let train = Tensor::from_slice(&[1.0, 10.0, 3.0, NAN, 5.0, 40.0]).view([3, 2]);
     let scale = Standardiser::fit(&["a", "b"], &train).unwrap();
@@ -40,7 +40,7 @@ fn a_constant_column_becomes_zero() {
     assert_eq!(scale.columns()[0].std, 1.0);
 }
 
-/// Rows whose table is `shift` more than 0, 1, 2, 3, and whose targets are `shift` more than 1, …, 4.
+/// Rows with the column 0, 1, 2, 3 and the targets 1, 2, 3, 4, each plus `shift`.
 fn rows(shift: f64) -> ImageTableRows {
     let count = Tensor::arange(4, (Kind::Double, tch::Device::Cpu)) + shift;
     let image = Tensor::zeros([4, 3, 4, 4], (Kind::Uint8, tch::Device::Cpu));
@@ -49,11 +49,11 @@ fn rows(shift: f64) -> ImageTableRows {
 }
 
 #[test]
-fn shifted_test_data_changes_nothing_and_stays_shifted() {
+fn validation_and_test_data_do_not_change_the_scales() {
     let splits = |shift| ImageTableSplits { train: rows(0.0), val: rows(shift), test: rows(shift) };
     let (_, near) = splits(0.0).standardised(TargetScale::Standard).unwrap();
     let ([train, _, test], far) = splits(100.0).standardised(TargetScale::Standard).unwrap();
-    assert_eq!(near, far, "validation and test data take no part");
+    assert_eq!(near, far, "the scales depend on training data alone");
     let std = 1.25_f64.sqrt();
     assert!(elements(train.input(1)).iter().sum::<f64>().abs() < 1e-6);
     let expected: Vec<f64> = (0..4).map(|i| (f64::from(i) + 100.0 - 1.5) / std).collect();
@@ -63,7 +63,7 @@ fn shifted_test_data_changes_nothing_and_stays_shifted() {
 }
 
 #[test]
-fn targets_come_back_in_their_own_unit() {
+fn inverted_targets_have_their_original_unit() {
     let prices = Tensor::from_slice(&[100_000.0, 250_000.0, 1_000_000.0]);
     for scale in [TargetScale::Standard, TargetScale::Log] {
         let scaler = TargetScaler::fit(&prices, scale).unwrap();
@@ -79,7 +79,7 @@ fn targets_come_back_in_their_own_unit() {
 }
 
 #[test]
-fn targets_that_cannot_be_scaled_are_refused() {
+fn targets_that_cannot_be_scaled_are_errors() {
     let fit = |values: &[f64], scale| TargetScaler::fit(&Tensor::from_slice(values), scale);
     assert_error(fit(&[1.0, 0.0], TargetScale::Log), &["above 0"]);
     assert_error(fit(&[1.0, NAN], TargetScale::Standard), &["target"]);
@@ -87,7 +87,7 @@ fn targets_that_cannot_be_scaled_are_refused() {
 }
 
 #[test]
-fn a_saved_standardisation_is_the_same_again() {
+fn a_standardisation_is_saved_and_loaded_and_an_invalid_file_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("standardisation.json");
     let saved = rows(0.3).standardisation(TargetScale::Log).unwrap();

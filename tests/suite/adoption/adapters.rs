@@ -43,9 +43,9 @@ fn set_trainable(model: &ClosureStudent, paths: &[&str], trainable: bool) {
 fn adapters_learn_in_stages_and_frozen_backbones_never() {
     let model = model();
     set_trainable(&model, &BACKBONES, false);
-    let (mut trainer, mut optimizer) = (trainer(&model, Sequential::new([1])), model.optimizer(0.05));
-    for learning in
-        [&["b.down", "b.up", "head"][..], &["a.down", "a.up", "b.down", "b.up", "head"]]
+    let (mut trainer, mut optimizer) =
+        (trainer(&model, Sequential::new([1])), model.optimizer(0.05));
+    for learning in [&["b.down", "b.up", "head"][..], &["a.down", "a.up", "b.down", "b.up", "head"]]
     {
         let found = changed(&mut trainer, &model, &model.vs, &mut optimizer, &model.batch());
         assert_eq!(found, names_below(&model.vs, learning));
@@ -57,7 +57,8 @@ fn adapters_learn_in_stages_and_frozen_backbones_never() {
 #[test]
 fn a_backbone_frozen_during_training_is_not_updated_from_then_on() {
     let model = model();
-    let (mut trainer, mut optimizer) = (trainer(&model, Sequential::new([1])), model.optimizer(0.05));
+    let (mut trainer, mut optimizer) =
+        (trainer(&model, Sequential::new([1])), model.optimizer(0.05));
     trainer.step(&model, &model.batch()).unwrap();
     trainer.end_epoch().unwrap();
     let all = changed(&mut trainer, &model, &model.vs, &mut optimizer, &model.batch());

@@ -17,7 +17,7 @@ mod shared_parameters;
 use std::collections::BTreeSet;
 
 use g2d::{Batch, G2dTrainer, Student, teacher::FrozenModel};
-use tch::{Device, Kind, Tensor, nn};
+use tch::{Device, Kind, nn};
 
 use crate::support::{CLASSES, ClosureStudent, WIDTH, labels, values, wave};
 
@@ -33,10 +33,7 @@ fn teacher(modality: &str, strength: f64, width: i64) -> FrozenModel {
 }
 
 /// A trainer with a stronger teacher for the student's first modality than for the second.
-fn trainer(
-    model: &ClosureStudent,
-    scheduler: impl g2d::SmpScheduler + 'static,
-) -> G2dTrainer {
+fn trainer(model: &ClosureStudent, scheduler: impl g2d::SmpScheduler + 'static) -> G2dTrainer {
     let [first, second] = [&model.names[0], &model.names[1]];
     model
         .builder()

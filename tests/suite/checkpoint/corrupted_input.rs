@@ -14,7 +14,7 @@ use g2d::{
 use tch::{Kind, Tensor};
 
 use super::{Loop, Run, Setting};
-use crate::support::{Tiny, WIDTH, assert_same, assert_mismatch, assert_error, values};
+use crate::support::{Tiny, WIDTH, assert_error, assert_mismatch, assert_same, values};
 
 /// The snapshot of a run after 5 steps.
 fn snapshot(folder: &Path) -> Snapshot {
@@ -63,7 +63,10 @@ fn a_changed_truncated_or_missing_file_is_an_error() {
         fs::write(&path, [&whole[..], b" "].concat()).unwrap();
         assert_load_fails(&snapshot, &mut run, &[name]);
         fs::remove_file(&path).unwrap();
-        assert!(matches!(assert_load_fails(&snapshot, &mut run, &[name, "read"]), Error::Io { .. }));
+        assert!(matches!(
+            assert_load_fails(&snapshot, &mut run, &[name, "read"]),
+            Error::Io { .. }
+        ));
         fs::write(&path, &whole).unwrap();
     }
     let _: Loop = snapshot.load(&mut run.parts()).unwrap();
@@ -83,7 +86,10 @@ fn a_damaged_newest_snapshot_is_an_error_although_an_older_one_exists() {
     let reopened = SnapshotFolder::open(folder.path()).unwrap();
     assert_eq!(reopened.snapshots().len(), 1);
     let mut other = Run::new(Setting::Cached);
-    assert_mismatch(reopened.resume::<Loop>(&mut other.parts()), &["manifest.json", "move this one"]);
+    assert_mismatch(
+        reopened.resume::<Loop>(&mut other.parts()),
+        &["manifest.json", "move this one"],
+    );
     assert_eq!(other.trainer.progress().total_steps, 0);
     fs::remove_dir_all(newest.parent().unwrap()).unwrap();
     let reopened = SnapshotFolder::open(folder.path()).unwrap();
@@ -133,7 +139,10 @@ fn a_snapshot_of_a_run_with_other_parts_is_an_error() {
     assert_mismatch(snapshot.load::<Loop>(&mut { without }), &["optimizers", "main.optimizer"]);
     let renamed =
         RunParts::new(trainer).weights("network", &mut student.vs).optimizer("main", optimizer);
-    assert_mismatch(snapshot.load::<Loop>(&mut { renamed }), &["network.weights", "student.weights"]);
+    assert_mismatch(
+        snapshot.load::<Loop>(&mut { renamed }),
+        &["network.weights", "student.weights"],
+    );
     assert_mismatch(snapshot.load::<Vec<u8>>(&mut run.parts()), &["the caller"]);
     assert_eq!(run.trainer.progress().total_steps, 0);
 }
@@ -193,7 +202,10 @@ fn invalid_names_or_scores_and_an_open_window_cannot_be_saved() {
     assert_mismatch(checkpoints.save(&mut parts, &(), Some(f64::NAN)), &["score", "NaN"]);
     trainer.step(&student, &student.batch(3, 0.0)).unwrap();
     let mut parts = RunParts::new(&mut trainer).weights("student", &mut student.vs);
-    assert_mismatch(checkpoints.save(&mut parts, &(), None), &["window", "1 of 2", "finish_window"]);
+    assert_mismatch(
+        checkpoints.save(&mut parts, &(), None),
+        &["window", "1 of 2", "finish_window"],
+    );
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "no file is left");
     trainer.step(&student, &student.batch(3, 0.0)).unwrap();
     let mut parts = RunParts::new(&mut trainer).weights("student", &mut student.vs);

@@ -82,7 +82,9 @@ impl Run {
                 (tiny.builder(loss()).modulation(Ogm::new(0.5, 0..=9).with_noise(3)), sgd.into())
             }
             Setting::Half => (
-                tiny.builder_with_teachers(loss()).precision(Precision::Fp16).scheduler(Sequential::new([1])),
+                tiny.builder_with_teachers(loss())
+                    .precision(Precision::Fp16)
+                    .scheduler(Sequential::new([1])),
                 sgd.into(),
             ),
         };

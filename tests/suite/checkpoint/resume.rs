@@ -4,7 +4,7 @@ use g2d::checkpoint::{Snapshot, SnapshotFolder};
 use tch::{Kind, Tensor};
 
 use super::{EPOCHS, Loop, Run, STEPS, Setting};
-use crate::support::{in_own_process, assert_same, values};
+use crate::support::{assert_same, in_own_process, values};
 
 const ALL: [Setting; 4] = [Setting::PreviousEpoch, Setting::Cached, Setting::Noise, Setting::Half];
 

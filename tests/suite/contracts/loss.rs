@@ -7,7 +7,7 @@ use g2d::{
 };
 use tch::{Kind, Tensor};
 
-use crate::support::{all_present, assert_number, assert_mismatch, names, wave};
+use crate::support::{all_present, assert_mismatch, assert_number, names, wave};
 
 const ROWS: i64 = 4;
 const COLUMNS: i64 = 3;
@@ -262,8 +262,10 @@ fn student_and_teacher_of_different_shapes_or_dtypes_are_an_error() {
         assert!(matches!(error, Error::Shape(_)));
         let mut narrow = inputs(2, Kind::Double);
         narrow.teachers[0].logits = wave(0.0, &[ROWS, 1]);
-        let error =
-            assert_mismatch(narrow.terms(&*loss, &subject.targets), &["logits", "\"m0\"", "[4, 1]"]);
+        let error = assert_mismatch(
+            narrow.terms(&*loss, &subject.targets),
+            &["logits", "\"m0\"", "[4, 1]"],
+        );
         assert!(matches!(error, Error::Shape(_)));
         let mut single = inputs(2, Kind::Double);
         single.teachers[0].features = single.teachers[0].features.to_kind(Kind::Float);
@@ -289,7 +291,8 @@ fn hyper_parameters_out_of_range_are_errors() {
                 let mut d = Distillation::default();
                 set(&mut d, value);
                 let found = value.to_string();
-                let error = assert_mismatch((subject.new)(d).check(&names(2)), &[name, "finite", &found]);
+                let error =
+                    assert_mismatch((subject.new)(d).check(&names(2)), &[name, "finite", &found]);
                 assert!(matches!(error, Error::Config(_)));
             }
         }

@@ -24,7 +24,9 @@ struct Trace {
 
 fn train<P: ImbalanceProbe + 'static>(probe: Option<P>, k: usize, kappa: &[f64]) -> Trace {
     let student = Tiny::linear(k);
-    let mut builder = student.builder_with_teachers(Classification::default()).scheduler(FixedKappa(kappa.to_vec()));
+    let mut builder = student
+        .builder_with_teachers(Classification::default())
+        .scheduler(FixedKappa(kappa.to_vec()));
     if let Some(probe) = probe {
         builder = builder.probe(probe);
     }

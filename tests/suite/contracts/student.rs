@@ -22,7 +22,10 @@ fn contract(student: &dyn Student, batch: &Batch) {
         };
         let inputs: Vec<_> = batch.inputs().iter().enumerate().map(only).collect();
         let other = Batch::new(inputs, batch.targets().copy());
-        assert!(student.encode(m, &other, false).unwrap().equal(own), "an encoder reads only its own input");
+        assert!(
+            student.encode(m, &other, false).unwrap().equal(own),
+            "an encoder reads only its own input"
+        );
         assert!(own.requires_grad(), "features have gradients unless the trainer disables them");
     }
     let logits = student.fuse(&features, false).unwrap();

@@ -16,7 +16,6 @@ use crate::{
 
 const ROWS: i64 = 6;
 
-
 fn contract(teacher: &dyn Teacher, m: usize, batch: &Batch) {
     assert_eq!(teacher.modality().name(), format!("m{m}"));
     let output = teacher.output(m, batch).unwrap();
@@ -55,7 +54,7 @@ fn contract(teacher: &dyn Teacher, m: usize, batch: &Batch) {
     assert!((&weight * 2.0).requires_grad(), "gradients are enabled after an output");
 
     if let Some(host) = output.host {
-        assert!(host.logits.equal(&said.logits.to_device(tch::Device::Cpu)));
+        assert!(host.logits.equal(&output.logits.to_device(tch::Device::Cpu)));
         assert!(host.targets.equal(&batch.targets().to_device(tch::Device::Cpu)));
     }
 }
@@ -80,7 +79,8 @@ fn outputs_cached_in_memory_keep_the_contract() {
         let (live, _vs) = student.teacher(m, WIDTH);
         let batch = student.batch(ROWS, 0.4);
         let parts = [vec![3, 1], vec![0, 2, 5], vec![4]];
-        let cached = Cached::record(&live, m, parts.iter().map(|p| Ok(select_rows(&batch, p)))).unwrap();
+        let cached =
+            Cached::record(&live, m, parts.iter().map(|p| Ok(select_rows(&batch, p)))).unwrap();
         assert_eq!((cached.len(), cached.is_empty()), (ROWS as usize, false));
         contract(&cached, m, &batch);
         contract(&cached.share(), m, &batch);

@@ -11,7 +11,7 @@ use proptest::{collection::vec, prelude::*};
 use tch::Kind;
 
 use crate::{
-    support::{ByteMutation, Tiny, WIDTH, fuzz_config, byte_mutation},
+    support::{ByteMutation, Tiny, WIDTH, byte_mutation, fuzz_config},
     teacher::cache::{batches, file},
 };
 

@@ -92,7 +92,8 @@ fn a_confidence_of_the_builder_replaces_that_of_the_loss_in_reports_and_ranking(
     let targets = wave(0.9, &[5, 3]);
     let batch = with_targets(&student.batch(5, 0.3), targets.copy());
     let read = |negated: bool| {
-        let builder = student.builder_with_teachers(Regression::default()).scheduler(PerBatch::window(0..=0));
+        let builder =
+            student.builder_with_teachers(Regression::default()).scheduler(PerBatch::window(0..=0));
         let builder = match negated {
             false => builder.confidence(InverseError),
             true => builder.confidence(|l: &Tensor, y: &Tensor| Ok(-InverseError.rho(l, y)?)),

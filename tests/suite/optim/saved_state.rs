@@ -9,7 +9,7 @@ use g2d::{
 use tch::{Device, Kind, nn};
 
 use super::{Small, reference_values::expected};
-use crate::support::{assert_same, assert_mismatch, assert_error, values};
+use crate::support::{assert_error, assert_mismatch, assert_same, values};
 
 #[test]
 fn an_optimizer_resumes_from_its_file_bit_by_bit() {

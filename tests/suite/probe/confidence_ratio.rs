@@ -8,7 +8,8 @@ use crate::support::{Tiny, assert_number};
 #[test]
 fn the_confidence_ratio_is_the_mean_of_the_pairwise_ratios() {
     let student = Tiny::linear(3);
-    let builder = student.builder_with_teachers(Classification::default()).probe(ConfidenceRatio::default());
+    let builder =
+        student.builder_with_teachers(Classification::default()).probe(ConfidenceRatio::default());
     let mut trainer = builder.build(&student).unwrap();
     let (mut rho, mut samples) = ([0.0; 3], 0.0);
     for rows in [3, 5] {

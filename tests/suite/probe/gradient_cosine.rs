@@ -6,13 +6,14 @@ use g2d::{
 };
 
 use super::{sum, value};
-use crate::support::{FixedKappa, Snapshot, Tiny, assert_number, with_prefix, gradients};
+use crate::support::{FixedKappa, Snapshot, Tiny, assert_number, gradients, with_prefix};
 
 /// The gradients of a step with these weights of the terms.
 fn gradients_with_weights(task_weight: f64, alpha: f64, beta: f64) -> Snapshot {
     let student = Tiny::linear(2);
     let loss = Distillation { task_weight, alpha, beta, ..Distillation::default() };
-    let mut trainer = student.builder_with_teachers(Classification::new(loss)).build(&student).unwrap();
+    let mut trainer =
+        student.builder_with_teachers(Classification::new(loss)).build(&student).unwrap();
     trainer.step(&student, &student.batch(5, 1.0)).unwrap();
     gradients(&student.vs)
 }
@@ -24,7 +25,8 @@ fn the_cosines_are_those_of_the_gradients_of_single_terms() {
     let student = Tiny::linear(2);
     // Terms are compared before their weights.
     let loss = Distillation { alpha: 0.3, beta: 7.0, ..Distillation::default() };
-    let builder = student.builder_with_teachers(Classification::new(loss)).probe(GradientCosine::every(1));
+    let builder =
+        student.builder_with_teachers(Classification::new(loss)).probe(GradientCosine::every(1));
     let mut trainer = builder.build(&student).unwrap();
     trainer.step(&student, &student.batch(5, 1.0)).unwrap();
     let found = trainer.end_epoch().unwrap().measurements;
@@ -48,7 +50,9 @@ fn without_teachers_or_gradients_no_cosine_is_measured() {
     trainer.step(&student, &student.batch(4, 0.0)).unwrap();
     assert_eq!(trainer.end_epoch().unwrap().measurements, []);
 
-    let builder = student.builder_with_teachers(Classification::default()).scheduler(FixedKappa(vec![0.0, 1.0]));
+    let builder = student
+        .builder_with_teachers(Classification::default())
+        .scheduler(FixedKappa(vec![0.0, 1.0]));
     let mut trainer = builder.probe(GradientCosine::every(1)).build(&student).unwrap();
     trainer.step(&student, &student.batch(4, 0.0)).unwrap();
     let found = trainer.end_epoch().unwrap().measurements;

@@ -4,7 +4,7 @@ use g2d::{loss::Classification, probe::GradientNorm, trainer::Suppression};
 use tch::Kind;
 
 use super::value;
-use crate::support::{FixedKappa, Tiny, assert_number, with_prefix, gradients};
+use crate::support::{FixedKappa, Tiny, assert_number, gradients, with_prefix};
 
 #[test]
 fn the_gradient_norm_is_that_of_the_gradients_after_the_step() {

@@ -7,7 +7,7 @@ use g2d::{
 use tch::{Device, Kind, Reduction, Tensor};
 
 use super::{identity_student::IdentityStudent, model_value, value};
-use crate::support::{Tiny, assert_number, assert_same, assert_mismatch, values, wave};
+use crate::support::{Tiny, assert_mismatch, assert_number, assert_same, values, wave};
 
 /// The negative cross-entropy.
 fn likelihood(logits: &Tensor, labels: &Tensor) -> g2d::Result<f64> {
@@ -110,7 +110,10 @@ fn samples_without_a_modality_are_left_out_of_shapley_values() {
     assert_mismatch(invalid.measure(&student, &[student.batch(6, 0.0)]), &["Baseline::Input"]);
     let wide = vec![wave(0.0, &[4]), wave(0.0, &[5])];
     let invalid = Shapley::default().baseline(Baseline::Input(wide));
-    assert_mismatch(invalid.measure(&student, &[student.batch(6, 0.0)]), &["Baseline::Input", "[5]"]);
+    assert_mismatch(
+        invalid.measure(&student, &[student.batch(6, 0.0)]),
+        &["Baseline::Input", "[5]"],
+    );
 }
 
 // mu = X.mean(0); sd = X.std(0); Z = (X-mu)/sd; Y = np.eye(3)[y]; yb = Y.mean(0)

@@ -8,7 +8,7 @@ use g2d::{
 use tch::Kind;
 
 use super::{identity_student::IdentityStudent, model_value, value};
-use crate::support::{ModifiedStudent, Tiny, assert_number, assert_mismatch, wave};
+use crate::support::{ModifiedStudent, Tiny, assert_mismatch, assert_number, wave};
 
 /// Each row's unimodal logits of m and its label.
 fn head(batch: &Batch, k: usize, m: usize) -> Vec<(Vec<f64>, usize)> {

@@ -3,7 +3,7 @@
 use g2d::{loss::Classification, probe::UpdateRatio, trainer::Suppression};
 
 use super::{sum, value};
-use crate::support::{FixedKappa, Tiny, assert_number, with_prefix, values};
+use crate::support::{FixedKappa, Tiny, assert_number, values, with_prefix};
 
 #[test]
 fn the_update_ratio_is_the_relative_change_of_the_parameters() {

@@ -11,13 +11,14 @@ use super::{
     case::{Schedule, Step},
     run::{Check, Run, failure},
 };
-use crate::support::{with_prefix, gradients, values};
+use crate::support::{gradients, values, with_prefix};
 
 impl Run<'_> {
     /// Checks the gradients against the plans of the window; the optimizer changes no encoder that has none.
     pub fn check_gradients(&mut self, report: &StepReport) -> Check {
         let grads = gradients(&self.model.vs);
-        let own: Vec<_> = (0..self.case.k()).map(|m| with_prefix(&grads, &format!("m{m}"))).collect();
+        let own: Vec<_> =
+            (0..self.case.k()).map(|m| with_prefix(&grads, &format!("m{m}"))).collect();
         let params = self.model.params();
         for (m, own) in own.iter().enumerate() {
             let all = params.encoder(m).len();
@@ -119,7 +120,12 @@ impl Run<'_> {
         }
         let tolerance = if self.case.kind == Kind::Double { 1e-9 } else { 1e-3 };
         let error = (values.terms.total - sum).abs();
-        prop_assert!(error <= tolerance * (1.0 + sum.abs()), "{} against {}", values.terms.total, sum);
+        prop_assert!(
+            error <= tolerance * (1.0 + sum.abs()),
+            "{} against {}",
+            values.terms.total,
+            sum
+        );
         Ok(())
     }
 }

@@ -118,9 +118,7 @@ impl Run<'_> {
     fn fault(&self, step: &Step) -> Option<Fault> {
         step.fault.filter(|fault| match fault.kind {
             // Without a check of the gradients they would corrupt the weights.
-            FaultKind::InfiniteSlope => {
-                self.case.skips() || self.case.precision == Precision::Fp16
-            }
+            FaultKind::InfiniteSlope => self.case.skips() || self.case.precision == Precision::Fp16,
             // The feature terms would still connect the loss to the encoders.
             FaultKind::LogitDetached => {
                 self.case.teachers.is_empty() || self.case.distillation.alpha == 0.0

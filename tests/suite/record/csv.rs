@@ -105,7 +105,10 @@ fn a_new_csv_replaces_an_older_file() {
     let path = folder.path().join("run.csv");
     std::fs::write(&path, "old").unwrap();
     Csv::create(&path).unwrap().epoch(&report(0), &[]).unwrap();
-    assert!(std::fs::read_to_string(&path).unwrap().starts_with("epoch,"), "dropping the recorder flushes");
+    assert!(
+        std::fs::read_to_string(&path).unwrap().starts_with("epoch,"),
+        "dropping the recorder flushes"
+    );
 }
 
 #[test]
@@ -115,7 +118,8 @@ fn the_reports_of_a_training_are_recorded_with_all_digits() {
     let mut csv = Csv::create(&path).unwrap();
     let bar = ConsoleProgress::new("test", 2);
     let student = Tiny::linear(3);
-    let builder = student.builder_with_teachers(Classification::default()).probe(ConfidenceRatio::default());
+    let builder =
+        student.builder_with_teachers(Classification::default()).probe(ConfidenceRatio::default());
     let mut trainer = builder.build(&student).unwrap();
     let mut totals = Vec::new();
     for epoch in 0..2 {

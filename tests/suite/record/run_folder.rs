@@ -8,7 +8,7 @@ use g2d::{
 };
 
 use super::{epoch, info, metrics, outcome, recorded};
-use crate::support::{assert_mismatch, assert_error};
+use crate::support::{assert_error, assert_mismatch};
 
 #[test]
 fn a_recorded_run_is_read_back() {
@@ -90,7 +90,12 @@ fn a_folder_that_is_not_a_valid_run_is_an_error_with_file_and_line() {
     };
     assert_invalid(&info, "g2d run 1", "g2d run 9", &["run.json", "g2d run 9", "version"]);
     assert_invalid(&info, "\"modalities\"", "\"models\"", &["run.json", "modalities"]);
-    assert_invalid(&info, "\"video\"", "\"touch\"", &["epochs.jsonl", "modalities in line 1", "touch"]);
+    assert_invalid(
+        &info,
+        "\"video\"",
+        "\"touch\"",
+        &["epochs.jsonl", "modalities in line 1", "touch"],
+    );
     assert_invalid(&epochs, "\"epoch\":2", "\"epoch\":1", &["epoch in line 3", "one after 1"]);
     assert_invalid(
         &epochs,

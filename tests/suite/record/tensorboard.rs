@@ -20,7 +20,8 @@ const VERSION: &str = "2.20.0";
 /// A Python with TensorBoard, which is installed into the target folder at first.
 fn python() -> Option<Command> {
     let mut command = support::python()?;
-    let packages = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("tensorboard-{VERSION}"));
+    let packages =
+        PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("tensorboard-{VERSION}"));
     if !packages.exists() {
         let partial = packages.with_extension(format!("partial-{}", std::process::id()));
         let pip = support::python()?
@@ -58,7 +59,8 @@ fn tensorboard_reads_the_recorded_scalars_histograms_texts_and_hyper_parameters(
     let mut board = TensorBoard::create(folder.path()).unwrap();
     board.begin(&info("a run")).unwrap();
     let student = Tiny::linear(2);
-    let mut trainer = student.builder_with_teachers(Classification::default()).build(&student).unwrap();
+    let mut trainer =
+        student.builder_with_teachers(Classification::default()).build(&student).unwrap();
     let params = ModalityParams::by_name(&student.vs, trainer.modalities()).unwrap();
     for _ in 0..3 {
         board.step(&trainer.step(&student, &student.batch(4, 0.5)).unwrap()).unwrap();

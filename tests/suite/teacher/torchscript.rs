@@ -13,7 +13,7 @@ use g2d::{
 };
 use tch::{Device, Kind, Tensor};
 
-use crate::support::{assert_mismatch, python, assert_error, script, stdout};
+use crate::support::{assert_error, assert_mismatch, python, script, stdout};
 
 /// The folder that tests/python/torchscript.py has written, once for all tests of this process; `None`
 /// without Python.
@@ -124,10 +124,18 @@ fn another_form_of_output_is_an_error_that_describes_it() {
     };
     let pair = "a pair (features, logits)";
     assert_invalid("method", ScriptOutput::Automatic, &[pair, "a tensor [6, 3] Double"]);
-    assert_invalid("three", ScriptOutput::Automatic, &[pair, "a tuple of 3: a tensor [6, 4] Double, "]);
+    assert_invalid(
+        "three",
+        ScriptOutput::Automatic,
+        &[pair, "a tuple of 3: a tensor [6, 4] Double, "],
+    );
     assert_invalid("text", ScriptOutput::Automatic, &[pair, "the string \"cat\""]);
     assert_invalid("number", ScriptOutput::Pair, &["a tensor of logits", "the int 3"]);
-    assert_invalid("named", ScriptOutput::Pair, &[pair, "a dict of 3", "\"features\" → a tensor [6, 4]"]);
+    assert_invalid(
+        "named",
+        ScriptOutput::Pair,
+        &[pair, "a dict of 3", "\"features\" → a tensor [6, 4]"],
+    );
     let keys = "a dict with the keys \"features\" and \"logits\"";
     assert_invalid("renamed", ScriptOutput::Automatic, &[keys, "a dict of 2", "\"embedding\" →"]);
     assert_invalid("pair", renamed(), &["\"embedding\" and \"scores\"", "a tuple of 2"]);
@@ -173,7 +181,8 @@ fn tried_on_finds_modules_in_training_mode_and_flat_logits() {
 fn a_file_that_is_no_torchscript_archive_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let load = |path: PathBuf, device| TorchScript::load("m0", path, device);
-    let error = assert_error(load(folder.path().join("absent.pt"), Device::Cpu), &["absent.pt", "read"]);
+    let error =
+        assert_error(load(folder.path().join("absent.pt"), Device::Cpu), &["absent.pt", "read"]);
     assert!(matches!(error, Error::Io { .. }));
     let words = ["a TorchScript archive", "torch.jit.trace"];
     for (name, content) in [("empty", &b""[..]), ("text", b"weights"), ("zip", b"PK\x03\x04cut")] {
@@ -184,7 +193,8 @@ fn a_file_that_is_no_torchscript_archive_is_an_error() {
     }
     assert_error(load(folder.path().to_owned(), Device::Cpu), &["read"]);
     if tch::Cuda::device_count() == 0 {
-        let error = assert_mismatch(load(folder.path().join("text"), Device::Cuda(0)), &["m0", "CUDA"]);
+        let error =
+            assert_mismatch(load(folder.path().join("text"), Device::Cuda(0)), &["m0", "CUDA"]);
         assert!(matches!(error, Error::Device(_)));
     }
     let Some(files) = files() else { return };

@@ -27,7 +27,8 @@ fn the_gradients_of_a_window_equal_those_of_one_large_batch() {
     let expected = large.step(&theirs, &whole).unwrap();
     assert_eq!(expected.outcome, StepOutcome::Ready);
 
-    let mut trainer = ours.builder_with_teachers(Classification::default()).accumulate(3).build(&ours).unwrap();
+    let mut trainer =
+        ours.builder_with_teachers(Classification::default()).accumulate(3).build(&ours).unwrap();
     let mut total = 0.0;
     for i in 0..3 {
         let report = trainer.step(&ours, &micro_batch(&whole, i)).unwrap();
@@ -151,7 +152,10 @@ fn accumulation_with_zero_gradient_or_a_modulation_is_an_error() {
     assert_mismatch(built, &["accumulate(2)", "ZeroGradient", "SkipBackward"]);
     let built = builder().modulation(NoModulation).accumulate(2).build(&student);
     assert_mismatch(built, &["accumulate(2)", "gradient modulation"]);
-    assert_mismatch(builder().accumulate(0).build(&student), &["accumulate", "at least 1", "found 0"]);
+    assert_mismatch(
+        builder().accumulate(0).build(&student),
+        &["accumulate", "at least 1", "found 0"],
+    );
     builder().suppression(zero).modulation(NoModulation).accumulate(1).build(&student).unwrap();
 }
 

@@ -1,7 +1,7 @@
 //! Invalid configurations, which are errors of `build` with a hint.
 
 use g2d::{
-    Batch, G2dTrainer, Modality, ModalityParams, Result, SmpScheduler, Student,
+    Batch, G2dLoss, G2dTrainer, Modality, ModalityParams, Result, SmpScheduler, Student,
     loss::{Classification, Distillation, Regression},
     schedule::{Partial, PerBatch, Ranking, Sequential},
     trainer::FeatureProjection,
@@ -87,40 +87,59 @@ fn the_teachers_must_be_one_per_modality_in_order_or_none() {
 #[test]
 fn hyper_parameters_of_the_loss_out_of_range_are_errors() {
     let student = Tiny::linear(2);
-    let bad = Distillation { alpha: -1.0, ..Distillation::default() };
-    assert_config_error(student.builder_with_teachers(Classification::new(bad.clone())).build(&student), &["alpha", "-1"]);
-    assert_config_error(student.builder_with_teachers(Regression::new(bad)).build(&student), &["alpha", "-1"]);
-    let bad = Distillation { task_weight: f64::NAN, ..Distillation::default() };
-    assert_config_error(student.builder_with_teachers(Regression::new(bad)).build(&student), &["task_weight", "NaN"]);
+    let assert_invalid = |loss: Box<dyn G2dLoss>, words: &[&str]| {
+        assert_config_error(student.builder_with_teachers(loss).build(&student), words);
+    };
+    let classification = |distillation| Box::new(Classification::new(distillation));
+    let regression = |distillation| Box::new(Regression::new(distillation));
+    let negative = Distillation { alpha: -1.0, ..Distillation::default() };
+    assert_invalid(classification(negative.clone()), &["alpha", "-1"]);
+    assert_invalid(regression(negative), &["alpha", "-1"]);
+    let nan = Distillation { task_weight: f64::NAN, ..Distillation::default() };
+    assert_invalid(regression(nan), &["task_weight", "NaN"]);
     let cold = Distillation { temperature: [1.0, 0.0].into(), ..Distillation::default() };
-    assert_config_error(student.builder_with_teachers(Classification::new(cold)).build(&student), &["temperature", "> 0"]);
+    assert_invalid(classification(cold), &["temperature", "> 0"]);
     let three = Distillation { logit_weight: [1.0; 3].into(), ..Distillation::default() };
-    let words = ["logit_weight", "2 values", "found 3"];
-    assert_config_error(student.builder_with_teachers(Classification::new(three)).build(&student), &words);
+    assert_invalid(classification(three), &["logit_weight", "2 values", "found 3"]);
 }
 
 #[test]
 fn invalid_schedules_are_errors() {
     let student = Tiny::linear(2);
     let build = |scheduler: Box<dyn SmpScheduler>| {
-        student.builder_with_teachers(Classification::default()).scheduler(scheduler).build(&student)
+        student
+            .builder_with_teachers(Classification::default())
+            .scheduler(scheduler)
+            .build(&student)
     };
     let fixed = |order: &[&str]| Ranking::Fixed(Modality::list(order));
-    assert_config_error(build(Box::new(Sequential::new([1, 1, 1]))), &["stages", "at most 2", "3", "drop"]);
+    assert_config_error(
+        build(Box::new(Sequential::new([1, 1, 1]))),
+        &["stages", "at most 2", "3", "drop"],
+    );
     build(Box::new(Sequential::new([1, 1]))).unwrap();
     for alpha in [0.0, -0.5, f64::NAN, f64::INFINITY] {
         let found = format!("found {alpha}");
-        assert_config_error(build(Box::new(Partial::new(alpha, 0..1))), &["alpha of Partial", &found, "Joint"]);
+        assert_config_error(
+            build(Box::new(Partial::new(alpha, 0..1))),
+            &["alpha of Partial", &found, "Joint"],
+        );
     }
     let partial = Partial::new(1.0, 0..1).ranking(fixed(&["m0", "m1"]));
-    assert_config_error(build(Box::new(partial)), &["ranking of Partial", "PreviousEpoch", "Fixed"]);
+    assert_config_error(
+        build(Box::new(partial)),
+        &["ranking of Partial", "PreviousEpoch", "Fixed"],
+    );
     #[expect(clippy::reversed_empty_ranges)]
     let window = PerBatch::window(3..=2);
     assert_config_error(build(Box::new(window)), &["window of PerBatch", "3..=2", "Joint"]);
     for wrong in [&["m0"][..], &["m0", "m0"], &["m0", "m2"], &["m0", "m1", "m1"], &[]] {
         let scheduler = Sequential::new([1]).ranking(fixed(wrong));
         let found = format!("{:?}", Modality::list(wrong));
-        assert_config_error(build(Box::new(scheduler)), &["Ranking::Fixed", "[\"m0\", \"m1\"]", &found]);
+        assert_config_error(
+            build(Box::new(scheduler)),
+            &["Ranking::Fixed", "[\"m0\", \"m1\"]", &found],
+        );
     }
 }
 

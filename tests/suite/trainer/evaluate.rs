@@ -4,7 +4,8 @@ use g2d::{Batch, Student, evaluate, trainer::evaluate_teacher};
 use tch::{Device, Kind, Tensor};
 
 use crate::support::{
-    ModifiedStudent, CLASSES, Tiny, WIDTH, assert_number, assert_same, gradients, assert_mismatch, values, wave,
+    CLASSES, ModifiedStudent, Tiny, WIDTH, assert_mismatch, assert_number, assert_same, gradients,
+    values, wave,
 };
 
 #[test]
@@ -27,7 +28,8 @@ fn evaluation_concatenates_the_predictions_of_its_batches_and_changes_nothing() 
         let expected = student.unimodal_logits(m, &features).unwrap();
         assert!(head.slice(0, 0, 4, 1).equal(&expected));
     }
-    let correct = predictions.logits.argmax(1, false).eq_tensor(&predictions.targets).sum(Kind::Double);
+    let correct =
+        predictions.logits.argmax(1, false).eq_tensor(&predictions.targets).sum(Kind::Double);
     assert_number(predictions.accuracy().unwrap(), correct.double_value(&[]) / 7.0);
     assert_eq!(predictions.head_accuracy().unwrap().len(), 2);
 

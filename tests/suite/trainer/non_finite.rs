@@ -35,7 +35,8 @@ fn infinite_slope(m: usize, x: Tensor) -> Tensor {
 fn a_skipped_step_changes_no_variable_gradient_or_mean() {
     let (ours, theirs) = (Tiny::conv(2), Tiny::conv(2));
     let run = |student: &Tiny, with_skipped: bool| {
-        let builder = student.builder_with_teachers(Classification::default()).probe(GradientNorm::default());
+        let builder =
+            student.builder_with_teachers(Classification::default()).probe(GradientNorm::default());
         let mut trainer = skipping(builder, student);
         let mut optimizer = student.optimizer();
         for step in 0..3 {
@@ -134,14 +135,14 @@ fn a_skipped_micro_batch_undoes_its_whole_window() {
     let builder = student.builder_with_teachers(Classification::default()).accumulate(2);
     let mut trainer = skipping(builder, &student);
     let before = values(&student.vs);
-    let good = student.batch(4, 0.0);
-    assert_eq!(trainer.step(&student, &good).unwrap().outcome, StepOutcome::Accumulating);
-    let report = trainer.step(&student, &with_nan_input(&good, 0)).unwrap();
+    let finite = student.batch(4, 0.0);
+    assert_eq!(trainer.step(&student, &finite).unwrap().outcome, StepOutcome::Accumulating);
+    let report = trainer.step(&student, &with_nan_input(&finite, 0)).unwrap();
     assert!(report.outcome.skipped().is_some());
     assert!(gradients(&student.vs).is_empty());
     assert_same(&values(&student.vs), &before);
-    assert!(trainer.step(&student, &good).unwrap().micro_batch.is_first());
-    assert!(trainer.step(&student, &good).unwrap().outcome.is_ready());
+    assert!(trainer.step(&student, &finite).unwrap().micro_batch.is_first());
+    assert!(trainer.step(&student, &finite).unwrap().outcome.is_ready());
 }
 
 #[test]
@@ -149,19 +150,19 @@ fn stop_after_is_an_error_at_so_many_skipped_steps_in_a_row() {
     let student = Tiny::linear(2);
     let builder = student.builder(Classification::default());
     let mut trainer = builder.non_finite(NonFinite::StopAfter(2)).build(&student).unwrap();
-    let good = student.batch(4, 0.0);
-    let bad = with_nan_input(&good, 1);
-    for batch in [&bad, &good, &bad] {
+    let finite = student.batch(4, 0.0);
+    let nan = with_nan_input(&finite, 1);
+    for batch in [&nan, &finite, &nan] {
         trainer.step(&student, batch).unwrap();
     }
     let words = ["epoch 0, step 3", "input of modality \"m1\"", "fewer than 2", "in a row"];
-    assert_mismatch(trainer.step(&student, &bad), &words);
+    assert_mismatch(trainer.step(&student, &nan), &words);
     assert_eq!(trainer.progress().step, 3);
     let build = |policy| student.builder(Classification::default()).non_finite(policy);
     assert_mismatch(build(NonFinite::StopAfter(0)).build(&student), &["StopAfter", "at least 1"]);
     // An error at the first such step; gradients are checked too.
     let mut strict = build(NonFinite::StopAfter(1)).build(&student).unwrap();
     let slope = ModifiedStudent::with_features(&student, infinite_slope);
-    assert_mismatch(strict.step(&slope, &good), &["gradient of \"m1.a.bias\"", "\"m1\""]);
+    assert_mismatch(strict.step(&slope, &finite), &["gradient of \"m1.a.bias\"", "\"m1\""]);
     assert!(gradients(&student.vs).is_empty());
 }

@@ -11,8 +11,8 @@ use g2d::{
 use tch::{Kind, Tensor, nn};
 
 use crate::support::{
-    FixedKappa, ModifiedStudent, Tiny, WIDTH, assert_mismatch, assert_same, fill, gradients, values,
-    wave, with_prefix,
+    FixedKappa, ModifiedStudent, Tiny, WIDTH, assert_mismatch, assert_same, fill, gradients,
+    values, wave, with_prefix,
 };
 
 fn single(k: usize) -> Tiny {
@@ -170,7 +170,8 @@ fn a_cast_of_a_weight_is_not_reused_after_an_update() {
 fn an_overflow_is_skipped_and_the_loss_scale_adapts() {
     let student = Tiny::with_widths(&[WIDTH; 2], Kind::Float);
     let scaling = LossScaling { initial: 2f64.powi(100), growth: 4.0, backoff: 0.5, interval: 2 };
-    let builder = student.builder_with_teachers(Classification::default()).precision(Precision::Fp16);
+    let builder =
+        student.builder_with_teachers(Classification::default()).precision(Precision::Fp16);
     let mut trainer = builder.loss_scaling(scaling).build(&student).unwrap();
     let mut optimizer = student.optimizer();
     let before = values(&student.vs);
@@ -262,7 +263,8 @@ fn a_suppressed_encoder_in_evaluation_mode_keeps_its_running_statistics() {
     for (mode, keeps) in [(SuppressedMode::Evaluation, true), (SuppressedMode::Train, false)] {
         let student = Tiny::conv(2);
         let before = values(&student.vs);
-        let builder = student.builder_with_teachers(Classification::default()).suppressed_mode(mode);
+        let builder =
+            student.builder_with_teachers(Classification::default()).suppressed_mode(mode);
         let mut trainer = builder.scheduler(FixedKappa(vec![0.0, 1.0])).build(&student).unwrap();
         trainer.step(&student, &student.batch(4, 0.0)).unwrap();
         student.optimizer().step();
@@ -278,11 +280,11 @@ fn loss_scaling_out_of_range_is_an_error() {
     let student = single(2);
     let build =
         |scaling| student.builder(Classification::default()).loss_scaling(scaling).build(&student);
-    let good = LossScaling::default();
-    assert_mismatch(build(LossScaling { initial: 0.5, ..good }), &["initial", "0.5"]);
-    assert_mismatch(build(LossScaling { growth: 1.0, ..good }), &["growth", "found 1"]);
-    assert_mismatch(build(LossScaling { backoff: 1.0, ..good }), &["backoff", "found 1"]);
-    assert_mismatch(build(LossScaling { interval: 0, ..good }), &["interval", "found 0"]);
+    let valid = LossScaling::default();
+    assert_mismatch(build(LossScaling { initial: 0.5, ..valid }), &["initial", "0.5"]);
+    assert_mismatch(build(LossScaling { growth: 1.0, ..valid }), &["growth", "found 1"]);
+    assert_mismatch(build(LossScaling { backoff: 1.0, ..valid }), &["backoff", "found 1"]);
+    assert_mismatch(build(LossScaling { interval: 0, ..valid }), &["interval", "found 0"]);
 }
 
 /// It does not grow beyond `Float`, like PyTorch's, and does not become 0.
@@ -290,7 +292,8 @@ fn loss_scaling_out_of_range_is_an_error() {
 fn the_loss_scale_stays_finite_and_positive() {
     let student = single(2);
     let run = |scaling: LossScaling, steps: i32| {
-        let builder = student.builder_with_teachers(Classification::default()).precision(Precision::Fp16);
+        let builder =
+            student.builder_with_teachers(Classification::default()).precision(Precision::Fp16);
         let mut trainer = builder.loss_scaling(scaling).build(&student).unwrap();
         let mut outcomes = Vec::new();
         for i in 0..steps {

@@ -12,9 +12,7 @@ use g2d::{
 };
 use tch::{Device, Kind, Tensor, nn, nn::Module};
 
-use crate::support::{
-    Snapshot, assert_error, count_synchronisations, fill, labels, values, wave,
-};
+use crate::support::{Snapshot, assert_error, count_synchronisations, fill, labels, values, wave};
 
 type Model = Box<dyn Fn(&Tensor, bool) -> (Tensor, Tensor) + Send>;
 
@@ -114,11 +112,7 @@ fn training_equals_a_plain_loop_and_keeps_the_last_epoch_by_default() {
 
 /// Trains with these scores of the epochs; returns the result, and the difference of the final weights from those
 /// after the epoch that was kept.
-fn train_with_scores(
-    keep: KeepWeights,
-    patience: u64,
-    scores: &[f64],
-) -> (TrainedTeacher, f64) {
+fn train_with_scores(keep: KeepWeights, patience: u64, scores: &[f64]) -> (TrainedTeacher, f64) {
     let (vs, net) = model(3);
     let epoch = Cell::new(0);
     let weights = RefCell::new(Vec::new());
@@ -213,7 +207,10 @@ fn invalid_batches_configurations_and_losses_are_errors_with_their_place() {
     };
     assert_error(trainer().train(&net, &vs, unknown_class, val), &["classes 0..3", "7"]);
     let short = |_| vec![Ok(Batch::new([wave(0.0, &[6, 4]), wave(0.0, &[5, 4])], labels(6)))];
-    assert_error(trainer().train(&net, &vs, short, val), &["input of modality", "[6, …]", "[5, 4]"]);
+    assert_error(
+        trainer().train(&net, &vs, short, val),
+        &["input of modality", "[6, …]", "[5, 4]"],
+    );
 
     let nan = |epoch: u64| {
         let mut all = batches(epoch);
@@ -234,4 +231,3 @@ fn invalid_batches_configurations_and_losses_are_errors_with_their_place() {
     frozen.freeze();
     assert_error(trainer().train(&net, &frozen, batches, val), &["parameter that learns"]);
 }
-

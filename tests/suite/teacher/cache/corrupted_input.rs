@@ -10,7 +10,7 @@ use g2d::{
 use tch::{Device, Kind, Tensor};
 
 use super::{batches, file, identity};
-use crate::support::{ModifiedTeacher, CLASSES, Tiny, WIDTH, assert_mismatch, assert_error};
+use crate::support::{CLASSES, ModifiedTeacher, Tiny, WIDTH, assert_error, assert_mismatch};
 
 #[test]
 fn a_file_with_another_identity_is_an_error_and_never_replaced() {
@@ -21,7 +21,8 @@ fn a_file_with_another_identity_is_an_error_and_never_replaced() {
     let digest = |text: &str| Digest::from_parts([text]);
     let (weights, data) = (Digest::from_parts(["weights", "a"]), digest("data"));
     let assert_foreign = |identity: cache::Identity, words: &[&str]| {
-        let error = assert_mismatch(cache::OutputFile::new(&path, identity).open(Device::Cpu), words);
+        let error =
+            assert_mismatch(cache::OutputFile::new(&path, identity).open(Device::Cpu), words);
         assert!(matches!(error, Error::Data { .. }), "{error}");
         assert!(error.to_string().contains("m0.safetensors"), "{error}");
     };
@@ -96,7 +97,10 @@ fn a_file_of_another_format_or_a_newer_version_is_an_error() {
     assert_mismatch(file(folder.path()).open(Device::Cpu), &["no file"]);
     g2d::weights::save(&student.vs, &path).unwrap();
     assert_mismatch(file(&path).open(Device::Cpu), &["a whole g2d teacher cache", "__metadata__"]);
-    assert_mismatch(cache::Header::from_file(&path), &["a whole g2d teacher cache", "m0.safetensors"]);
+    assert_mismatch(
+        cache::Header::from_file(&path),
+        &["a whole g2d teacher cache", "m0.safetensors"],
+    );
 
     file(&path).record(&student.teacher(0, WIDTH).0, 0, batches(&student)).unwrap();
     let whole = fs::read(&path).unwrap();
@@ -106,7 +110,10 @@ fn a_file_of_another_format_or_a_newer_version_is_an_error() {
     let mut newer = whole;
     newer[at] = b'2';
     fs::write(&path, newer).unwrap();
-    assert_mismatch(file(&path).open(Device::Cpu), &["format version", "at most 1", "found 2", "newer"]);
+    assert_mismatch(
+        file(&path).open(Device::Cpu),
+        &["format version", "at most 1", "found 2", "newer"],
+    );
 }
 
 /// A teacher that does not check whether the batch has its modality.

@@ -15,7 +15,8 @@ use tch::{Device, Kind, Tensor};
 
 use super::{WithKind, batches, file, identity};
 use crate::support::{
-    ModifiedTeacher, Tiny, WIDTH, assert_same, assert_mismatch, python, assert_error, stdout, values,
+    ModifiedTeacher, Tiny, WIDTH, assert_error, assert_mismatch, assert_same, python, stdout,
+    values,
 };
 
 fn digest(text: &str) -> Digest {

@@ -9,10 +9,14 @@ use g2d::{
 use proptest::prelude::*;
 use tch::{Kind, Tensor};
 
-use crate::support::{FixedKappa, Tiny, assert_close, assert_same, with_prefix, fuzz_config, gradients, values};
+use crate::support::{
+    FixedKappa, Tiny, assert_close, assert_same, fuzz_config, gradients, values, with_prefix,
+};
 
 fn trainer(student: &Tiny, kappa: &[f64]) -> G2dTrainer {
-    let builder = student.builder_with_teachers(Classification::default()).scheduler(FixedKappa(kappa.to_vec()));
+    let builder = student
+        .builder_with_teachers(Classification::default())
+        .scheduler(FixedKappa(kappa.to_vec()));
     assert_eq!(Suppression::default(), Suppression::SkipBackward);
     builder.build(student).unwrap()
 }
@@ -32,7 +36,10 @@ fn a_suppressed_encoder_is_not_updated_by_momentum_or_weight_decay() {
         for step in 0..3 {
             optimizer.zero_grad();
             stage.step(&student, &student.batch(4, f64::from(step))).unwrap();
-            assert!(with_prefix(&gradients(&student.vs), "m0").is_empty(), "gradients are undefined");
+            assert!(
+                with_prefix(&gradients(&student.vs), "m0").is_empty(),
+                "gradients are undefined"
+            );
             optimizer.step();
         }
         let after = values(&student.vs);
@@ -166,7 +173,9 @@ fn schedulers_suppress_the_encoder_of_the_more_confident_teacher() {
             let strong = if values.confidence[0] > values.confidence[1] { "m0" } else { "m1" };
             let weak = if strong == "m0" { "m1" } else { "m0" };
             let found = gradients(&student.vs);
-            assert!(with_prefix(&found, strong).is_empty() && !with_prefix(&found, weak).is_empty());
+            assert!(
+                with_prefix(&found, strong).is_empty() && !with_prefix(&found, weak).is_empty()
+            );
         }
         trainer.end_epoch().unwrap();
         trainer.step(&student, &student.batch(5, 0.0)).unwrap();

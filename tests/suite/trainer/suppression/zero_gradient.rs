@@ -7,7 +7,7 @@ use g2d::{
 };
 use tch::Tensor;
 
-use crate::support::{FixedKappa, Tiny, assert_close, assert_same, with_prefix, gradients, values};
+use crate::support::{FixedKappa, Tiny, assert_close, assert_same, gradients, values, with_prefix};
 
 fn trainer(student: &Tiny, suppression: Suppression, kappa: &[f64]) -> G2dTrainer {
     let builder = student.builder_with_teachers(Classification::default()).suppression(suppression);
