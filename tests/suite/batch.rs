@@ -4,8 +4,8 @@ use g2d::{Batch, Error, evaluate, loss::Classification};
 
 use crate::support::{Tiny, assert_mismatch, assert_same, gradients, values};
 
-/// Asserts that `evaluate` and `step` return an error with `words` for the batch that `invalid` makes,
-/// and change nothing.
+/// Asserts that `evaluate` and `step` return an error with `words` for the batch that `invalid`
+/// makes, and change nothing.
 #[track_caller]
 fn assert_invalid(words: &[&str], invalid: fn(Batch) -> Batch) -> Error {
     let student = Tiny::linear(2);

@@ -205,8 +205,8 @@ impl Student for LinearStudent {
     }
 }
 
-/// Inputs and labels of 4 classes. Input m is `size[m]` times the one-hot code of the label, or of another
-/// class in a share `wrong[m]` of the samples, plus a little noise.
+/// Inputs and labels of 4 classes. Input m is `size[m]` times the one-hot code of the label, or of
+/// another class in a share `wrong[m]` of the samples, plus a little noise.
 fn data(seed: f64, samples: i64, wrong: [f64; 2], size: [f64; 2]) -> ([Tensor; 2], Tensor) {
     let noise = |phase: f64, shape: &[i64]| {
         let n = Tensor::arange(shape.iter().product::<i64>(), (Kind::Float, Device::Cpu)) + phase;
@@ -224,8 +224,8 @@ fn data(seed: f64, samples: i64, wrong: [f64; 2], size: [f64; 2]) -> ([Tensor; 2
     (inputs, labels)
 }
 
-/// Trains on the modalities `indices`; returns the validation accuracy of the fused model and of the heads,
-/// and the reports of the epochs.
+/// Trains on the modalities `indices`; returns the validation accuracy of the fused model and of
+/// the heads, and the reports of the epochs.
 fn train(
     indices: &[usize],
     epochs: u64,
@@ -279,7 +279,8 @@ fn diagnosed(wrong: [f64; 2], size: [f64; 2]) -> (Evidence, Diagnosis) {
 
 #[test]
 fn a_run_with_imbalance_gives_findings_about_the_suppressed_modality() {
-    // a has large inputs that are wrong in a third of the samples; b has small ones, nearly always right.
+    // a has large inputs that are wrong in a third of the samples; b has small ones, nearly always
+    // right.
     let (seen, found) = diagnosed([0.35, 0.03], [1.0, 0.05]);
     assert_eq!(kinds_of(&found), [FindingKind::Suppressed, FindingKind::BelowTeacher], "{seen:?}");
     assert_eq!(found.findings[0].modality.name(), "b");

@@ -1,5 +1,5 @@
-//! The tests of the crate without `paper`, in one binary so that libtorch is linked once. Each module has
-//! a file or folder of the same name; besides:
+//! The tests of the crate without `paper`, in one binary so that libtorch is linked once. Each
+//! module has a file or folder of the same name; besides:
 //!
 //! - `contracts/`: the contract of each trait, checked for every implementation.
 //! - `properties/`: steps of random trainers with random batches and faults.

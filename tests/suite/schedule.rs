@@ -152,7 +152,8 @@ fn partial_is_defined_for_equal_confidences_and_for_zeros() {
 fn partial_reads_the_means_of_the_previous_epoch() {
     let mut s = bound(Partial::new(0.5, 0..9).ranking(Ranking::PreviousEpoch), 2);
     s.plan(at(0, 0), &Candidates::from_confidence([0.2, 0.2])).unwrap();
-    let found = s.plan(at(0, 1), &Candidates::from_confidence([0.4, 0.1])).unwrap(); // sums 0.6 and 0.3
+    // The sums so far are 0.6 and 0.3.
+    let found = s.plan(at(0, 1), &Candidates::from_confidence([0.4, 0.1])).unwrap();
     assert_number(found.kappa()[0], 1.0 - (0.5 * (0.6_f64 / 0.3)).tanh());
     s.end_epoch(0, &[Some(0.2), Some(0.6)]).unwrap();
     assert_number(kappa(&mut *s, 1, &[0.5; 2])[1], 1.0 - (0.5 * (0.6_f64 / 0.2)).tanh());
@@ -213,7 +214,9 @@ proptest! {
     }
 
     #[test]
-    fn partial_gives_the_stronger_modality_the_smaller_kappa((rho, _) in settings(), alpha in 0.01..2.0_f64) {
+    fn partial_gives_the_stronger_modality_the_smaller_kappa(
+        (rho, _) in settings(), alpha in 0.01..2.0_f64,
+    ) {
         let mut s = bound(Partial::new(alpha, 0..1), rho.len());
         let found = kappa(&mut *s, 0, &rho);
         let weakest = rho.iter().copied().fold(f64::INFINITY, f64::min);

@@ -64,8 +64,8 @@ pub fn assert_error<T>(outcome: Result<T>, words: &[&str]) -> Error {
     error
 }
 
-/// As [`assert_error`]; the error also has a [`Mismatch`](g2d::error::Mismatch), all of whose parts are
-/// in the message.
+/// As [`assert_error`]; the error also has a [`Mismatch`](g2d::error::Mismatch), all of whose parts
+/// are in the message.
 #[track_caller]
 pub fn assert_mismatch<T>(outcome: Result<T>, words: &[&str]) -> Error {
     let error = assert_error(outcome, words);
@@ -104,7 +104,8 @@ pub fn assert_same_batch(left: &Batch, right: &Batch) {
     }
 }
 
-/// Asserts that every number is within `tolerance` of the expected one; prints the largest difference.
+/// Asserts that every number is within `tolerance` of the expected one; prints the largest
+/// difference.
 #[track_caller]
 pub fn assert_near(what: &str, found: &[f32], expected: &[f64], tolerance: f64) {
     assert_eq!(found.len(), expected.len(), "{what}");

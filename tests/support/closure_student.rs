@@ -7,7 +7,8 @@ use super::{CLASSES, INPUT, WIDTH, fill, labels, wave};
 
 type Encode = Box<dyn Fn(usize, &Tensor) -> Tensor>;
 
-/// A closure that encodes modality m to [B, [`WIDTH`]], and a linear head over the features, `head`.
+/// A closure that encodes modality m to [B, [`WIDTH`]], and a linear head over the features,
+/// `head`.
 pub struct ClosureStudent {
     pub vs: nn::VarStore,
     pub names: Vec<Modality>,

@@ -3,9 +3,10 @@
 //! - `tiny.rs`: small students, their teachers and batches; `closure_student.rs`: a student whose
 //!   encoders are a closure. Weights and data are the same in every run.
 //! - `batches.rs`: batches derived from other batches.
-//! - `modified.rs`: students and teachers with changed outputs; `fixed.rs`: schedulers with given κ,
-//!   teachers with a given ρ.
-//! - `asserts.rs`: snapshots of variables and gradients; assertions about tensors, numbers and errors.
+//! - `modified.rs`: students and teachers with changed outputs; `fixed.rs`: schedulers with given
+//!   κ, teachers with a given ρ.
+//! - `asserts.rs`: snapshots of variables and gradients; assertions about tensors, numbers and
+//!   errors.
 //! - `fuzz.rs`: the number of cases of a property test; random changes of bytes.
 //! - `data_set.rs`: small data sets in temporary folders.
 //! - `synchronisation.rs`: counts reads that synchronise with a device.

@@ -3,13 +3,16 @@
 use g2d::{Batch, Modality, Result, Student, Teacher, TeacherOutput};
 use tch::Tensor;
 
+/// A function from features to distilled features.
+type Distill = fn(&[Tensor]) -> Vec<Tensor>;
+
 /// Another student with changed outputs. An optional method that is not given behaves as in a
 /// student that does not implement it.
 pub struct ModifiedStudent<'a, S> {
     pub inner: &'a S,
     encode: fn(usize, Tensor) -> Tensor,
     fuse: fn(Tensor) -> Tensor,
-    distilled_features: Option<fn(&[Tensor]) -> Vec<Tensor>>,
+    distilled_features: Option<Distill>,
     unimodal_logits: Option<fn(&[Tensor]) -> Tensor>,
 }
 
@@ -36,7 +39,7 @@ impl<'a, S: Student> ModifiedStudent<'a, S> {
     }
 
     /// Distils what `distilled` returns for the features.
-    pub fn with_distilled_features(inner: &'a S, distilled: fn(&[Tensor]) -> Vec<Tensor>) -> Self {
+    pub fn with_distilled_features(inner: &'a S, distilled: Distill) -> Self {
         Self { distilled_features: Some(distilled), ..Self::without_optional_methods(inner) }
     }
 

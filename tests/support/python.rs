@@ -4,8 +4,8 @@ use std::{path::PathBuf, process::Command};
 
 use super::skipped;
 
-/// The interpreter that the variable `G2D_PYTHON` names; without one, reports a skipped test and returns
-/// `None`.
+/// The interpreter that the variable `G2D_PYTHON` names; without one, reports a skipped test and
+/// returns `None`.
 pub fn python() -> Option<Command> {
     let python = std::env::var_os("G2D_PYTHON");
     if python.is_none() {

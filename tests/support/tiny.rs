@@ -28,8 +28,8 @@ pub fn labels(rows: i64) -> Tensor {
     Tensor::arange(rows, (Kind::Int64, Device::Cpu)).remainder(CLASSES)
 }
 
-/// Sets every trainable variable to values that depend only on `seed` and the place of its name among
-/// all names.
+/// Sets every trainable variable to values that depend only on `seed` and the place of its name
+/// among all names.
 pub fn fill(vs: &nn::VarStore, seed: f64) {
     let _no_grad = tch::no_grad_guard();
     let mut variables: Vec<_> = vs.variables().into_iter().collect();
@@ -124,8 +124,8 @@ impl Tiny {
             .fold(self.builder(loss), |builder, m| builder.teacher(self.teacher(m, WIDTH).0))
     }
 
-    /// As [`builder_with_teachers`](Self::builder_with_teachers), with the outputs of the teachers for
-    /// these batches recorded in memory.
+    /// As [`builder_with_teachers`](Self::builder_with_teachers), with the outputs of the teachers
+    /// for these batches recorded in memory.
     pub fn builder_with_cached_teachers(
         &self,
         loss: impl G2dLoss + 'static,

@@ -78,7 +78,8 @@ fn resampling_keeps_tones_below_the_new_nyquist_frequency_and_removes_others() {
     }
 }
 
-/// The spectrogram has `1 + n // hop` columns. Bin 0 of a constant is the sum of the window, n_fft / 2.
+/// The spectrogram has `1 + n // hop` columns. Bin 0 of a constant is the sum of the window, half of
+/// n_fft.
 #[test]
 fn the_spectrogram_of_a_constant_is_the_spectrum_of_the_window() {
     let spectrogram = LogSpectrogram::new(8, 3).unwrap();

@@ -15,7 +15,8 @@ use crate::support::{assert_error, assert_mismatch};
 
 const SIDE: usize = 3;
 
-/// Writes a split of images [n, 784] and spectrograms [n, 3, 3] with increasing bytes, and the labels 0, 1, ….
+/// Writes a split of images [n, 784] and spectrograms [n, 3, 3] with increasing bytes, and the
+/// labels 0, 1, ….
 fn write_split(folder: &Path, split: &str, n: usize) {
     for part in ["audio", "image"] {
         fs::create_dir_all(folder.join(part)).unwrap();

@@ -29,7 +29,8 @@ fn the_authors_split_of_cremad_follows_its_listings() {
     assert_eq!(ids(&splits.train), [0, 1, 2, 3, 4, 5]);
     assert_eq!(ids(&splits.test), [6, 7]);
     assert_eq!(splits.train.classes(), 6);
-    // train.csv lists the clips 0, 1, 2, 4, 5, 6 and test.csv the clips 3 and 7; clip i has the label i mod 6.
+    // train.csv lists the clips 0, 1, 2, 4, 5, 6 and test.csv the clips 3 and 7; clip i has the
+    // label i mod 6.
     assert_eq!(Vec::<i64>::try_from(splits.train.targets()).unwrap(), [0, 1, 2, 4, 5, 0]);
     assert_eq!(Vec::<i64>::try_from(splits.test.targets()).unwrap(), [3, 1]);
     let clip = &splits.train.clips()[4];

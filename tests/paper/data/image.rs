@@ -77,7 +77,8 @@ fn random_crops_lie_in_the_image_and_cover_the_ranges_of_torchvision() {
     assert!((0.079..0.085).contains(&least) && (0.97..=1.0).contains(&most), "{least} {most}");
     let (least, most) = span(&ratios);
     assert!((0.74..0.77).contains(&least) && (1.30..1.35).contains(&most), "{least} {most}");
-    // The ratio is log-uniform: as many crops are wide as tall among those small enough for every ratio.
+    // The ratio is log-uniform: as many crops are wide as tall among those small enough for every
+    // ratio.
     let small = areas.iter().zip(&ratios).filter(|(area, _)| **area < 0.4);
     let (wide, all) =
         small.fold((0, 0), |(wide, all), (_, r)| (wide + i32::from(*r > 1.0), all + 1));

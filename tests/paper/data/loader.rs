@@ -27,7 +27,8 @@ pub fn options(batch_size: usize, workers: usize) -> LoaderOptions {
     LoaderOptions { batch_size, workers, seed: 3, ..Default::default() }
 }
 
-/// A small recipe in which every step is random: the part of the sound, the frames, their crops and flips.
+/// A small recipe in which every step is random: the part of the sound, the frames, their crops and
+/// flips.
 fn recipe() -> Recipe {
     Recipe {
         audio: AudioRecipe { rate: 8_000, filled: 8_000, kept: 4_000, n_fft: 64, hop: 100 },
@@ -163,7 +164,8 @@ fn a_cache_does_not_change_batches_and_replaces_reading_the_files() {
         let with =
             |cache| loader(clips(&set), &recipe(), phase, LoaderOptions { cache, ..options(3, 2) });
         let (off, on) = (with(Cache::Off), with(Cache::Memory { bytes: 1 << 24 }));
-        // Bytes of two frames per clip in evaluation and, after five epochs of training, of all three.
+        // Bytes of two frames per clip in evaluation and, after five epochs of training, of all
+        // three.
         let frames = if phase == Phase::Train { 3 * 60 * 44 } else { 2 * 12 * 12 } * 3;
         let sound = if phase == Phase::Train { 8_000 } else { 33 * 41 } * 4;
         let whole = 6 * (frames + sound);
@@ -223,7 +225,8 @@ fn wait_until_cached(loader: &ClipLoader, samples: usize) {
     }
 }
 
-/// Clips whose sound files the test hides and shows: if a worker decodes a clip too early, its batch is an error.
+/// Clips whose sound files the test hides and shows: if a worker decodes a clip too early, its
+/// batch is an error.
 struct HiddenSounds<'a> {
     clips: &'a Clips,
 }

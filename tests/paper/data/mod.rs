@@ -1,10 +1,11 @@
 //! Readers of data sets.
 //!
-//! - `av_mnist.rs`, `clips.rs` (CREMA-D and VGGSound), `image_table.rs`, `features.rs`: layouts, and
-//!   corrupted or missing files.
+//! - `av_mnist.rs`, `clips.rs` (CREMA-D and VGGSound), `image_table.rs`, `features.rs`: layouts,
+//!   and corrupted or missing files.
 //! - `table.rs`: CSV and XLSX; `standardise.rs`: standardisation by the training data.
 //! - `audio.rs`, `image.rs`: decoding, resampling and crops of generated files.
-//! - `reference_values.rs`: the values of librosa and Pillow for real files, skipped without these files.
+//! - `reference_values.rs`: the values of librosa and Pillow for real files, skipped without these
+//!   files.
 //! - `loader.rs`: batches: order, augmentation, workers, cache, errors.
 
 mod audio;

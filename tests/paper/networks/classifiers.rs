@@ -100,7 +100,8 @@ fn parameters_have_the_authors_names() {
     let names = [("audio", 1), ("visual", 3)].map(|(m, c)| (Modality::new(m), c));
     FusionClassifier::new(&vs, &names, 6, ClassifierConfig::authors(FusionKind::Gated)).unwrap();
     let variables = vs.variables();
-    // Each encoder has 20 convolutions and 20 batch norms of 4 tensors; the fusion has 3 linear layers.
+    // Each encoder has 20 convolutions and 20 batch norms of 4 tensors; the fusion has 3 linear
+    // layers.
     assert_eq!(variables.len(), 2 * (20 + 20 * 4) + 3 * 2);
     for (name, size) in [
         ("audio_net.conv1.weight", vec![64, 1, 7, 7]),

@@ -79,8 +79,8 @@ fn folded_batch_norm_does_not_change_the_outputs_of_a_teacher() {
     }
 }
 
-/// The loss and the gradients of a step of a student with these weights. An empty store of weights gets those of a
-/// new student.
+/// The loss and the gradients of a step of a student with these weights. An empty store of weights
+/// gets those of a new student.
 fn step(
     backbone: Backbone,
     batch: &Batch,
@@ -120,8 +120,8 @@ fn step(
     (report.terms.total.double_value(&[]), gradients.collect())
 }
 
-/// In `Double`, since in `Float` the rounding of another order of summation switches ReLUs, which batch norm over
-/// four samples amplifies.
+/// In `Double`, since in `Float` the rounding of another order of summation switches ReLUs, which
+/// batch norm over four samples amplifies.
 #[test]
 fn channels_last_weights_have_the_same_loss_and_gradients() {
     for (backbone, side) in BACKBONES {

@@ -53,7 +53,8 @@ fn adapters_learn_in_stages_and_frozen_backbones_never() {
     }
 }
 
-/// The optimizer has momentum and the last gradients are still defined when the backbones are frozen.
+/// The optimizer has momentum and the last gradients are still defined when the backbones are
+/// frozen.
 #[test]
 fn a_backbone_frozen_during_training_is_not_updated_from_then_on() {
     let model = model();

@@ -1,4 +1,5 @@
-//! `docs/template`: a downstream crate that depends on `g2d` and `tch` alone; the README shows its code.
+//! `docs/template`: a downstream crate that depends on `g2d` and `tch` alone; the README shows its
+//! code.
 
 use std::{
     fs,
@@ -29,8 +30,8 @@ fn output(command: &mut Command) -> Output {
     output
 }
 
-/// The crate is copied out of the checkout, built offline into the same target folder, and started with
-/// an empty environment.
+/// The crate is copied out of the checkout, built offline into the same target folder, and started
+/// with an empty environment.
 #[test]
 fn a_downstream_crate_builds_and_its_binary_starts_without_environment() {
     let folder = tempfile::tempdir().unwrap();

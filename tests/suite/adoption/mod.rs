@@ -1,8 +1,10 @@
 //! Models of other shapes, trained for a few steps in a loop like a user's.
 //!
 //! - `shared_parameters.rs`: a trunk and an embedding that two modalities share.
-//! - `sequences.rs`: encoders that return [B, T, d], padding masks, a transformer across modalities.
-//! - `adapters.rs`: frozen backbones with low-rank adapters; layers frozen and unfrozen during training.
+//! - `sequences.rs`: encoders that return [B, T, d], padding masks, a transformer across
+//!   modalities.
+//! - `adapters.rs`: frozen backbones with low-rank adapters; layers frozen and unfrozen during
+//!   training.
 //! - `optimizers.rs`: gradient clipping and parameter groups.
 //! - `quickstart.rs`: the quickstart uses g2d in at most 30 lines.
 //! - `downstream_crate.rs`: a downstream crate builds, and its binary starts.

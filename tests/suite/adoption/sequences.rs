@@ -19,8 +19,8 @@ const PADDING: i64 = 0;
 
 /// Attention from a learnt query over the tokens of all modalities: words and video frames.
 ///
-/// Features are [B, T, WIDTH + 1]; the last column is the mask, 1 for a token and 0 for padding. The
-/// zeros that stand for a missing modality are padding too.
+/// Features are [B, T, WIDTH + 1]; the last column is the mask, 1 for a token and 0 for padding.
+/// The zeros that stand for a missing modality are padding too.
 struct Transformer {
     vs: nn::VarStore,
     names: Vec<Modality>,

@@ -1,5 +1,5 @@
-//! Parameters that modalities share belong to no modality: they learn from the modalities that are not
-//! suppressed.
+//! Parameters that modalities share belong to no modality: they learn from the modalities that are
+//! not suppressed.
 
 use g2d::{
     Batch, G2dTrainer, Student,

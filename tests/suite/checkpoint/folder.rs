@@ -84,7 +84,8 @@ fn a_snapshot_that_fails_on_a_full_disk_leaves_the_folder_unchanged() {
     run.train(&mut own, Some(3), Some(&mut checkpoints));
     let before = names(mounted.0);
     let mut failures = 0;
-    // The free space, in KiB, grows from none to just enough, so that each file in turn does not fit.
+    // The free space, in KiB, grows from none to just enough, so that each file in turn does not
+    // fit.
     for free in (0..64).step_by(4) {
         fs::write(mounted.0.join("ballast"), vec![0; 300 << 10]).unwrap_err();
         let full = fs::metadata(mounted.0.join("ballast")).unwrap().len();

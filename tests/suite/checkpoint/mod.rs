@@ -1,7 +1,8 @@
 //! Snapshots of runs.
 //!
 //! - `resume.rs`: a run that is stopped at any step resumes bit by bit.
-//! - `corrupted_input.rs`: damaged snapshots, snapshots of another run, and state that cannot be saved.
+//! - `corrupted_input.rs`: damaged snapshots, snapshots of another run, and state that cannot be
+//!   saved.
 //! - `folder.rs`: which snapshots are kept; crashes and full disks.
 
 mod corrupted_input;
@@ -99,8 +100,8 @@ impl Run {
             .optimizer("main", &mut self.optimizer)
     }
 
-    /// Trains to the end, or until the run has made `stop` steps in all; saves a snapshot after every step
-    /// and epoch. Returns the values of the steps.
+    /// Trains to the end, or until the run has made `stop` steps in all; saves a snapshot after
+    /// every step and epoch. Returns the values of the steps.
     pub fn train(
         &mut self,
         own: &mut Loop,

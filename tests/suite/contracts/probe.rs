@@ -14,8 +14,8 @@ use g2d::{
 
 use crate::support::{FixedKappa, Snapshot, Tiny, assert_same, gradients, values};
 
-/// Two epochs of three steps: the gradients of every step, the variables at the end, and the measurements
-/// of each epoch.
+/// Two epochs of three steps: the gradients of every step, the variables at the end, and the
+/// measurements of each epoch.
 struct Trace {
     gradients: Vec<Snapshot>,
     values: Snapshot,

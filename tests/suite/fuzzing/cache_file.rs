@@ -1,5 +1,5 @@
-//! Cache files with random changes, and random bytes: reading never panics, and succeeds for valid files
-//! alone.
+//! Cache files with random changes, and random bytes: reading never panics, and succeeds for valid
+//! files alone.
 
 use std::{fs, sync::OnceLock};
 

@@ -1,5 +1,5 @@
-//! Fuzzing of everything that reads files: valid files with random changes, and random input. Reading never
-//! panics, and a value that is read survives writing and reading.
+//! Fuzzing of everything that reads files: valid files with random changes, and random input.
+//! Reading never panics, and a value that is read survives writing and reading.
 //!
 //! - `mutation.rs`: the random changes of text.
 //! - `settings.rs`: settings and reports in TOML and JSON.

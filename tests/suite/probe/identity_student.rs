@@ -70,8 +70,8 @@ impl Student for IdentityStudent {
     }
 }
 
-/// Features X wave(0.5, 4×3) + ½ wave(seed + 20 m)² of the input X and the batch's seed, and twice these as
-/// logits.
+/// Features X wave(0.5, 4×3) + ½ wave(seed + 20 m)² of the input X and the batch's seed, and twice
+/// these as logits.
 struct QuadraticTeacher(Modality);
 
 impl Teacher for QuadraticTeacher {

@@ -216,7 +216,9 @@ pub fn case() -> impl Strategy<Value = Case> {
         3 => Just(Precision::Full), 1 => Just(Precision::Bf16), 2 => Just(Precision::Fp16)
     ];
     let policy = prop_oneof![
-        2 => Just(NonFinite::Error), 2 => Just(NonFinite::Skip), 1 => (1..3_u32).prop_map(NonFinite::StopAfter)
+        2 => Just(NonFinite::Error),
+        2 => Just(NonFinite::Skip),
+        1 => (1..3_u32).prop_map(NonFinite::StopAfter),
     ];
     let kind = prop_oneof![2 => Just(Kind::Float), 1 => Just(Kind::Double)];
     (2..=5_usize, any::<bool>(), 1..4_i64).prop_flat_map(move |(k, taught, columns)| {

@@ -1,10 +1,12 @@
-//! Property tests of the trainer. A step of any trainer with any batch and any fault obeys its plan, or is
-//! an error or a skipped step that names the fault and changes nothing; it never panics.
+//! Property tests of the trainer. A step of any trainer with any batch and any fault obeys its
+//! plan, or is an error or a skipped step that names the fault and changes nothing; it never
+//! panics.
 //!
-//! - `case.rs`: the random configurations and steps; `faults.rs`: the faults, and the error of each.
+//! - `case.rs`: the random configurations and steps; `faults.rs`: the faults, and the error of
+//!   each.
 //! - `model.rs`: a student and teachers of a case, with the fault of the current step.
-//! - `run.rs`: a case as a user's loop, with the checks of errors and skipped steps; `postconditions.rs`:
-//!   the checks of other steps.
+//! - `run.rs`: a case as a user's loop, with the checks of errors and skipped steps;
+//!   `postconditions.rs`: the checks of other steps.
 //!
 //! `G2D_FUZZ_CASES=100000 cargo test --test suite properties` runs a hundred thousand cases.
 

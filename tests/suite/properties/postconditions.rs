@@ -14,7 +14,8 @@ use super::{
 use crate::support::{gradients, values, with_prefix};
 
 impl Run<'_> {
-    /// Checks the gradients against the plans of the window; the optimizer changes no encoder that has none.
+    /// Checks the gradients against the plans of the window; the optimizer changes no encoder that
+    /// has none.
     pub fn check_gradients(&mut self, report: &StepReport) -> Check {
         let grads = gradients(&self.model.vs);
         let own: Vec<_> =

@@ -241,7 +241,8 @@ impl Run<'_> {
         }
     }
 
-    /// Checks that a skipped step has changed nothing, and that an optimizer step after it does not either.
+    /// Checks that a skipped step has changed nothing, and that an optimizer step after it does not
+    /// either.
     fn check_undone(&mut self) -> Check {
         prop_assert!(gradients(&self.model.vs).is_empty());
         self.optimizer.step();

@@ -17,7 +17,8 @@ use g2d::{
 };
 use tch::Device;
 
-/// The report of an epoch with the modalities audio and video; video is suppressed in the first two epochs.
+/// The report of an epoch with the modalities audio and video; video is suppressed in the first two
+/// epochs.
 pub fn epoch(epoch: u64) -> EpochReport {
     let e = epoch as f64;
     EpochReport {

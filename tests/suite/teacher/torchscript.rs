@@ -15,14 +15,14 @@ use tch::{Device, Kind, Tensor};
 
 use crate::support::{assert_error, assert_mismatch, python, script, stdout};
 
-/// The folder that tests/python/torchscript.py has written, once for all tests of this process; `None`
-/// without Python.
+/// The folder that tests/python/torchscript.py has written, once for all tests of this process;
+/// `None` without Python.
 pub fn files() -> Option<&'static Path> {
     static FILES: OnceLock<Option<PathBuf>> = OnceLock::new();
     let files = FILES.get_or_init(|| {
         let mut python = python()?;
-        // In the target folder, since a static is never dropped; one per process, so that concurrent
-        // runs of the tests do not write the same files.
+        // In the target folder, since a static is never dropped; one per process, so that
+        // concurrent runs of the tests do not write the same files.
         let parent = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("torchscript");
         fs::create_dir_all(&parent).unwrap();
         let folder = tempfile::Builder::new().tempdir_in(parent).unwrap().keep();

@@ -45,8 +45,8 @@ fn the_gradients_of_a_window_equal_those_of_one_large_batch() {
     assert!(trainer.step(&ours, &micro_batch(&whole, 0)).unwrap().micro_batch.is_first());
 }
 
-/// Σ κ_i g_i / n, where g_i is the gradient of micro-batch i alone. A stale gradient of an encoder that the
-/// first micro-batch suppresses is not part of the sum.
+/// Σ κ_i g_i / n, where g_i is the gradient of micro-batch i alone. A stale gradient of an encoder
+/// that the first micro-batch suppresses is not part of the sum.
 #[test]
 fn a_suppressed_encoder_keeps_the_gradients_of_earlier_micro_batches() {
     let plans = [[0.0, 1.0], [1.0, 0.0], [0.5, 1.0], [0.0, 0.0]];

@@ -1,13 +1,15 @@
 //! The trainer.
 //!
-//! - `builder.rs`: invalid configurations; `invalid_input/`: batches, models and caches that are errors of a
-//!   step.
+//! - `builder.rs`: invalid configurations; `invalid_input/`: batches, models and caches that are
+//!   errors of a step.
 //! - `step.rs`, `evaluate.rs`: the results of steps and evaluations.
 //! - `scheduling.rs`: the encoders that learn under a scheduler, bit by bit.
 //! - `suppression/`: the effect of κ on gradients.
-//! - `accumulation.rs`, `precision.rs`, `non_finite.rs`: accumulation windows, autocast, skipped steps.
+//! - `accumulation.rs`, `precision.rs`, `non_finite.rs`: accumulation windows, autocast, skipped
+//!   steps.
 //! - `missing_modalities/`: samples without a modality.
-//! - `synchronisation.rs`: how often a step synchronises with the device; `panics.rs`: panics in user code.
+//! - `synchronisation.rs`: how often a step synchronises with the device; `panics.rs`: panics in
+//!   user code.
 //! - `unimodal.rs`: the training of teachers.
 
 mod accumulation;

@@ -1,5 +1,5 @@
-//! A panic in user code reaches the caller; gradient mode and autocast are restored, and the trainer continues
-//! as if the step had not been made.
+//! A panic in user code reaches the caller; gradient mode and autocast are restored, and the
+//! trainer continues as if the step had not been made.
 
 use std::{
     cell::Cell,

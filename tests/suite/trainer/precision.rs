@@ -130,8 +130,8 @@ impl Student for SharedLayer {
     }
 }
 
-/// The suppressed encoder runs first, without gradient. libtorch before 2.13 caches its cast of the shared
-/// weight, with which the learning encoder would have no gradient.
+/// The suppressed encoder runs first, without gradient. libtorch before 2.13 caches its cast of the
+/// shared weight, with which the learning encoder would have no gradient.
 #[test]
 fn a_cast_without_gradient_is_not_reused_with_gradient() {
     let student = SharedLayer::new();

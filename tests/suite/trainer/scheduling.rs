@@ -1,5 +1,5 @@
-//! The encoders that learn under `Sequential` in whole trainings, bit by bit, with an optimizer that has momentum
-//! and weight decay.
+//! The encoders that learn under `Sequential` in whole trainings, bit by bit, with an optimizer
+//! that has momentum and weight decay.
 
 use std::{cell::RefCell, rc::Rc};
 
@@ -48,7 +48,8 @@ fn train(student: &Tiny, schedule: Sequential, epochs: &[Epoch]) -> Vec<Vec<usiz
     learners
 }
 
-/// Whether each encoder has changed; asserts that all of its parameters or none have, and that the fusion has.
+/// Whether each encoder has changed; asserts that all of its parameters or none have, and that the
+/// fusion has.
 fn changed_encoders(student: &Tiny, before: &Snapshot) -> Vec<bool> {
     let after = values(&student.vs);
     for name in ["head.weight", "head.bias"] {
@@ -105,7 +106,8 @@ fn three_modalities_learn_in_the_order_of_the_previous_epoch() {
         &Tiny::linear(3),
         Sequential::new([2, 2]).ranking(Ranking::PreviousEpoch),
         &[
-            // The first epoch is ranked by its batches so far: means 0.3 0.2 0.4, then 0.3 0.35 0.25.
+            // The first epoch is ranked by its batches so far: means 0.3 0.2 0.4, then 0.3 0.35
+            // 0.25.
             epoch(&[[0.3, 0.2, 0.4], [0.3, 0.5, 0.1]]),
             // Previous epoch: 0.3 0.35 0.25.
             epoch(&[[0.9, 0.1, 0.9], [0.9, 0.1, 0.9]]),
@@ -184,8 +186,8 @@ fn expected(ranking: &Ranking, stages: &[u64], table: &[Vec<Vec<f64>>]) -> Vec<V
     found
 }
 
-/// Stages, a ranking, and ρ of 2 to 5 modalities for four epochs of two steps. ρ are multiples of 1/64, so that means
-/// are exact and ties occur.
+/// Stages, a ranking, and ρ of 2 to 5 modalities for four epochs of two steps. ρ are multiples of
+/// 1/64, so that means are exact and ties occur.
 fn training() -> impl Strategy<Value = (Vec<u64>, Ranking, Vec<Vec<Vec<f64>>>)> {
     (2_usize..6).prop_flat_map(|k| {
         let rho = || prop::collection::vec((0_u32..64).prop_map(|x| f64::from(x) / 64.0), k);

@@ -1,5 +1,5 @@
-//! The number of times that a step synchronises with the device. Reads from the CPU count as well, so that the tests
-//! need no GPU.
+//! The number of times that a step synchronises with the device. Reads from the CPU count as well,
+//! so that the tests need no GPU.
 
 use std::{cell::Cell, rc::Rc};
 

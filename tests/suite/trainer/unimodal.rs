@@ -110,8 +110,8 @@ fn training_equals_a_plain_loop_and_keeps_the_last_epoch_by_default() {
     assert_eq!(output.logits, expected);
 }
 
-/// Trains with these scores of the epochs; returns the result, and the difference of the final weights from those
-/// after the epoch that was kept.
+/// Trains with these scores of the epochs; returns the result, and the difference of the final
+/// weights from those after the epoch that was kept.
 fn train_with_scores(keep: KeepWeights, patience: u64, scores: &[f64]) -> (TrainedTeacher, f64) {
     let (vs, net) = model(3);
     let epoch = Cell::new(0);

@@ -1,7 +1,8 @@
 //! Cache files of teacher outputs.
 //!
 //! - `output_file.rs`: recording and reading, dtypes, atomic files.
-//! - `corrupted_input.rs`: files of another identity, damaged files, outputs that cannot be recorded.
+//! - `corrupted_input.rs`: files of another identity, damaged files, outputs that cannot be
+//!   recorded.
 //! - `digest.rs`: digests of weights, files and samples.
 
 mod corrupted_input;

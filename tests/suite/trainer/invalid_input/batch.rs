@@ -9,8 +9,8 @@ use tch::{Device, Kind, Tensor};
 use super::assert_fails_unchanged;
 use crate::support::{Tiny, wave, with_targets};
 
-/// Asserts that a step fails with `words` for the batch that `invalid` makes of inputs and targets; with teachers
-/// and without, with and without gradients of an earlier step.
+/// Asserts that a step fails with `words` for the batch that `invalid` makes of inputs and targets;
+/// with teachers and without, with and without gradients of an earlier step.
 #[track_caller]
 fn assert_invalid(words: &[&str], invalid: impl Fn(Vec<Tensor>, Tensor) -> Batch) -> Error {
     let student = Tiny::linear(2);

@@ -16,7 +16,8 @@ use g2d::{
 
 use crate::support::{ModifiedStudent, Tiny, assert_mismatch, assert_same, gradients, values};
 
-/// Asserts that `action` is an error with `words` and changes neither variables nor gradients nor progress.
+/// Asserts that `action` is an error with `words` and changes neither variables nor gradients nor
+/// progress.
 #[track_caller]
 fn assert_fails_unchanged<T>(
     student: &Tiny,

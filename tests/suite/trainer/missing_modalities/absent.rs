@@ -1,5 +1,5 @@
-//! A modality that is missing in the whole batch: neither its encoder nor its teacher runs, and its encoder is not
-//! updated.
+//! A modality that is missing in the whole batch: neither its encoder nor its teacher runs, and its
+//! encoder is not updated.
 
 use std::{cell::RefCell, rc::Rc};
 

@@ -150,8 +150,8 @@ fn schedules(k: usize) -> Vec<(&'static str, Box<dyn SmpScheduler>)> {
 
 proptest! {
     #![proptest_config(fuzz_config(8))]
-    /// With missing rows and whole missing modalities: κ of a missing modality is 0, some modality has κ = 1, an
-    /// encoder changes if and only if its κ is not 0, and the fusion always changes.
+    /// With missing rows and whole missing modalities: κ of a missing modality is 0, some modality
+    /// has κ = 1, an encoder changes if and only if its κ is not 0, and the fusion always changes.
     #[test]
     fn a_missing_modality_never_learns_under_any_scheduler(
         (k, batches) in (2_usize..5).prop_flat_map(|k| {
@@ -179,7 +179,7 @@ proptest! {
                 for (m, flags) in flags.iter().enumerate() {
                     let kappa = report.plan.kappa()[m];
                     let present = flags.contains(&true);
-                    prop_assert!(present || kappa == 0.0, "{name}: κ {kappa} of a missing modality");
+                    prop_assert!(present || kappa == 0.0, "{name}: κ {kappa} although missing");
                     prop_assert_eq!(report.confidence[m].is_some(), present);
                     for (parameter, value) in with_prefix(&after, &format!("m{m}")) {
                         let unchanged = value.equal(&before[&parameter]);

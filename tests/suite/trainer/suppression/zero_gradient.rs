@@ -61,8 +61,8 @@ fn kappa_between_0_and_1_scales_gradients_as_under_skip_backward() {
     }
 }
 
-/// SGD computed by hand: v ← μ v + (g + λ θ), θ ← θ − η v, with η = 0.05, μ = 0.9, λ = 0.1 and, in the stage,
-/// g = 0.
+/// SGD computed by hand: v ← μ v + (g + λ θ), θ ← θ − η v, with η = 0.05, μ = 0.9, λ = 0.1 and, in
+/// the stage, g = 0.
 #[test]
 fn momentum_and_weight_decay_update_an_encoder_with_zero_gradients() {
     let student = Tiny::linear(2);
