@@ -61,7 +61,7 @@ fn the_feature_term_compares_the_distilled_features_with_the_teacher() {
 
     student.optimizer().zero_grad();
     let one = ModifiedStudent::with_distilled_features(&student, |f| vec![f[0].shallow_clone()]);
-    let words = ["distilled features", "2 tensors", "found 1", "Student::distilled_features"];
+    let words = ["distilled features", "2, one for each", "found 1", "Student::distilled_features"];
     assert_mismatch(trainer.step(&one, &batch), &words);
     let short = ModifiedStudent::with_distilled_features(&student, |features| {
         features.iter().map(|f| f.slice(0, 0, 1, 1)).collect()

@@ -201,5 +201,5 @@ fn parameters_with_gaps_and_sparse_gradients_are_errors() {
     let mut optimizer = Optimizer::builder(&vs, AdamWConfig::default()).build().unwrap();
     let rows = Tensor::from_slice(&[1_i64, 3]);
     rows.apply(&table).sum(Kind::Float).backward();
-    assert_error(optimizer.step(), &["step AdamConfig", "sparse"]);
+    assert_error(optimizer.step(), &["step Adam", "sparse"]);
 }

@@ -104,7 +104,7 @@ impl Fault {
             }
             InfiniteSlope if present => Expected::MayBeNonFinite(vec!["gradient".into()]),
             LogitRows | LogitFlat | LogitKind => error(&["logits of the student"]),
-            LogitDetached => error(&["loss", "nothing could learn"]),
+            LogitDetached => error(&["loss", "nothing can learn"]),
             DistilledCount if !case.teachers.is_empty() => error(&["distilled features"]),
             _ => Expected::Success,
         }
