@@ -7,7 +7,7 @@ use g2d::{
     loss::Distillation,
     modulation::Modulate,
     paper::baselines::Ogm,
-    schedule::{Joint, Partial, PerBatch, Ranking, Sequential},
+    schedule::{Joint, Partial, Ranking, Sequential},
     trainer::{GradientScope, Suppression},
 };
 use serde::{Deserialize, Serialize};
@@ -109,11 +109,11 @@ impl Method {
 
     /// The scheduler, and how suppression is implemented.
     pub fn smp(self, config: &MethodConfig) -> (Box<dyn SmpScheduler>, Suppression) {
-        let last = config.stages.iter().sum::<u64>().checked_sub(1);
+        let epochs: u64 = config.stages.iter().sum();
         let authors = Suppression::ZeroGradient(GradientScope::FourDimensional);
-        match (config.suppression, self, last) {
-            (SuppressionStyle::Authors, Self::JointSmp | Self::G2dSmp, Some(last)) => {
-                (Box::new(PerBatch::window(0..=last)), authors)
+        match (config.suppression, self, epochs) {
+            (SuppressionStyle::Authors, Self::JointSmp | Self::G2dSmp, 1..) => {
+                (Box::new(Sequential::new([epochs])), authors)
             }
             (SuppressionStyle::Authors, ..) => (self.scheduler(config), authors),
             (SuppressionStyle::SkipBackward, ..) => {

@@ -2,7 +2,10 @@
 
 use std::io::IsTerminal;
 
-use g2d::{EpochReport, record::ConsoleProgress};
+use g2d::{
+    EpochReport,
+    record::{ConsoleProgress, Recorder as _},
+};
 use indicatif::MultiProgress;
 
 /// The progress of all trainings of a comparison.
@@ -21,7 +24,7 @@ impl ProgressBars {
     /// Adds a training of `epochs` epochs, of which `done` have been trained before.
     pub fn add(&self, name: &str, epochs: u64, done: u64) -> TrainingBar {
         let lines = (!self.terminal).then(|| (name.to_owned(), epochs));
-        let bar = ConsoleProgress::among(&self.bars, name, epochs).starting_at(done);
+        let bar = ConsoleProgress::with_group(&self.bars, name, epochs).starting_at(done);
         TrainingBar { bar, lines, epoch: done }
     }
 }
@@ -37,13 +40,13 @@ pub struct TrainingBar {
 impl TrainingBar {
     /// Shows an epoch of a student.
     pub fn epoch(&mut self, report: &EpochReport, metrics: &[(String, f64)]) {
-        self.bar.epoch(report, metrics);
+        let _ = self.bar.epoch(report, metrics); // a bar does not fail
         self.line(report.terms.total, metrics);
     }
 
     /// Shows an epoch of a teacher.
     pub fn teacher_epoch(&mut self, loss: f64, metrics: &[(String, f64)]) {
-        self.bar.plain_epoch(loss, metrics);
+        self.bar.unimodal_epoch(loss, metrics);
         self.line(loss, metrics);
     }
 

@@ -1,29 +1,32 @@
-//! What may change the encoders' gradients between backward and the optimizer.
+//! Changes of encoder gradients between backward and the optimizer.
 //!
-//! A [`SmpScheduler`](crate::schedule::SmpScheduler) decides before the student runs and sees only ρ. Methods
-//! that must see what the student made of the batch (OGM, say) come in here.
+//! A [`SmpScheduler`](crate::SmpScheduler) decides before the student runs and receives only ρ. A
+//! method that depends on the student's own output, such as OGM, implements [`Modulate`].
 
 use crate::{error::Result, modality::Modality, state::State, step::Observation};
 
-/// Scales or disturbs encoder gradients, from what the student itself said of the batch.
+/// A rule that scales or perturbs encoder gradients, depending on the student's output.
 ///
 /// # Contract
-/// - `bind` comes first, once, and refuses a configuration that does not fit the modalities.
-/// - Then `modulate` once a step: after backward and after the plan's κ has acted, before probes
-///   look and before the caller's optimizer steps. It is called without gradient.
-/// - It changes gradients in place, and nothing else: no parameter, no buffer, no global random
-///   state. A gradient that is undefined ([`ModalityParams::gradients`] leaves those out) stays so.
-/// - It returns the factor that it put on each encoder's gradient, in the student's order, or `None`
-///   where it left all as they are. The report's κ is the plan's κ times this factor.
-/// - It checks before it changes: after an error the gradients of the step are as backward left
-///   them, and the caller should not step the optimizer.
+/// - `bind` is called once, before all other methods, and refuses a configuration that does not match
+///   the modalities.
+/// - `modulate` is called once per step whose gradients are complete: after backward and after the
+///   plan's κ, before probes observe the step and before the caller's optimizer steps. It runs without
+///   gradient.
+/// - It changes gradients in place and nothing else: no parameter, no buffer, no global random state.
+///   An undefined gradient, which
+///   [`ModalityParams::gradients`](crate::ModalityParams::gradients) leaves out, stays undefined.
+/// - It returns the factor on each encoder's gradient, in the student's order, or `None` if it changed
+///   nothing. κ in the report is the plan's κ times this factor.
+/// - It checks before it changes: after an error the gradients are as backward left them, and the
+///   caller should not step the optimizer.
 ///
 /// # Example
 /// ```
 /// use g2d::{Modality, Result, modulation::Modulate, step::Observation};
 /// use tch::Tensor;
 ///
-/// /// Halves every encoder's gradient and leaves fusion and heads alone.
+/// /// Halves the gradient of every encoder.
 /// struct Half;
 ///
 /// impl Modulate for Half {
@@ -42,22 +45,23 @@ use crate::{error::Result, modality::Modality, state::State, step::Observation};
 /// }
 /// ```
 pub trait Modulate {
-    /// Takes the modalities, and checks the configuration against them.
+    /// Checks the configuration against the modalities.
     ///
     /// # Errors
-    /// [`Error::Config`], naming the setting.
+    /// [`Error::Config`](crate::Error::Config), which names the setting.
     fn bind(&mut self, modalities: &[Modality]) -> Result<()>;
 
-    /// Does it ask for [`Observation::unimodal_logits`]? Then a student that has none is refused
-    /// by the first step, before backward.
+    /// Returns whether it requires [`Observation::unimodal_logits`]. The first step then refuses a
+    /// student without them, before backward. `false` by default.
     fn needs_unimodal_logits(&self) -> bool {
         false
     }
 
-    /// Changes the gradients of one step; the factor on each encoder's, or `None` for no change.
+    /// Changes the gradients of one step and returns the factor on each encoder's, or `None` if it
+    /// changed nothing.
     ///
     /// # Errors
-    /// Whatever keeps it from deciding; `step` passes it on.
+    /// Any error of the method; `step` returns it.
     fn modulate(&mut self, step: &Observation<'_>) -> Result<Option<Vec<f64>>>;
 
     /// What [`restore`](Self::restore) needs to go on after a stop; nothing by default.

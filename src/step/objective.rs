@@ -64,22 +64,16 @@ impl Objective {
 
     fn check_terms(&self, terms: &Terms) -> Result<()> {
         if let Some(term) = terms.iter().find(|term| !term.defined() || term.dim() > 0) {
-            return Err(error::shape(
-                "terms of the loss",
-                "scalars, []",
-                format!("{:?}", term.size()),
-                "reduce each term to one number in `G2dLoss::terms`",
-            ));
+            let hint = "reduce each term to one number in `G2dLoss::terms`";
+            return Err(error::wrong_shape("terms of the loss", "scalars, []", &term.size(), hint));
         }
         let lengths = [terms.feature.len(), terms.logit.len()];
-        if lengths == [self.modalities.len(); 2] {
-            return Ok(());
+        let hint = "return None for a modality without a term";
+        match lengths.into_iter().find(|&length| length != self.modalities.len()) {
+            None => Ok(()),
+            Some(found) => {
+                Err(error::one_per_modality("terms of the loss", &self.modalities, found, hint))
+            }
         }
-        Err(error::shape(
-            "terms of the loss",
-            format!("feature and logit terms, one for each of {:?}", self.modalities),
-            format!("{} and {}", lengths[0], lengths[1]),
-            "return None for a modality without a term",
-        ))
     }
 }

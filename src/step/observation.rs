@@ -100,10 +100,10 @@ impl Observation<'_> {
         });
         let Some(logits) = &all[m] else { return Ok(None) };
         if logits.size() != self.logits.size() {
-            return Err(error::shape(
-                format!("unimodal logits of modality {:?}", self.modalities()[m]),
-                format!("{:?}, like the fused logits", self.logits.size()),
-                format!("{:?}", logits.size()),
+            return Err(error::wrong_shape(
+                format_args!("unimodal logits of modality {:?}", self.modalities()[m]),
+                format_args!("{:?}, like the fused logits", self.logits.size()),
+                &logits.size(),
                 "correct `Student::unimodal_logits`",
             ));
         }

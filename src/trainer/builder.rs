@@ -18,7 +18,9 @@ use crate::{
     teacher::Teacher,
 };
 
-/// Collects a trainer's parts; [`build`](Self::build) checks them against the student.
+/// Collects the parts of a trainer; [`build`](Self::build) checks them against the student.
+///
+/// Loss, teachers, scheduler, modulation and probes may be given as values or as boxes.
 #[must_use = "a builder does nothing until `build`"]
 pub struct Builder {
     loss: Box<dyn G2dLoss>,
@@ -38,8 +40,8 @@ pub struct Builder {
 }
 
 impl G2dTrainer {
-    /// Starts a trainer for `loss`; [`encoders`](Builder::encoders) is the other part that
-    /// must be given.
+    /// Begins the configuration of a trainer for `loss`. [`encoders`](Builder::encoders) is required;
+    /// every other part has a default.
     pub fn builder(loss: impl G2dLoss + 'static) -> Builder {
         Builder {
             loss: Box::new(loss),
@@ -61,7 +63,7 @@ impl G2dTrainer {
 }
 
 impl Builder {
-    /// The parameters of every modality's encoder, in the student's order.
+    /// Sets the parameters of every modality's encoder, in the student's order.
     pub fn encoders(mut self, encoders: ModalityParams) -> Self {
         self.encoders = Some(encoders);
         self
@@ -85,21 +87,23 @@ impl Builder {
         self
     }
 
-    /// What a κ below 1 does; [`Suppression::SkipBackward`] if not given.
+    /// Sets the effect of a κ below 1; the default is [`Suppression::SkipBackward`].
     pub fn suppression(mut self, suppression: Suppression) -> Self {
         self.suppression = suppression;
         self
     }
 
-    /// How an encoder runs that κ = 0 keeps outside the graph; [`SuppressedMode::Train`] if not given.
+    /// Sets the mode of an encoder that runs without gradient; the default is
+    /// [`SuppressedMode::Train`].
     pub fn suppressed_mode(mut self, mode: SuppressedMode) -> Self {
         self.suppressed_mode = mode;
         self
     }
 
-    /// Makes one step of the optimizer of `n` calls of [`step`](G2dTrainer::step), micro-batches: the
-    /// gradient is the mean of theirs, Σ κ_i g_i / n. [`StepReport::outcome`](crate::step::StepReport) says
-    /// when it is complete:
+    /// Accumulates the gradients of `n` calls of [`step`](G2dTrainer::step), the micro-batches of a
+    /// window, into one optimizer step: their mean Σ κ_i g_i / n. The default is 1.
+    ///
+    /// The gradient is complete where the report's [`outcome`](crate::StepReport::outcome) is `Ready`:
     ///
     /// ```text
     /// if trainer.step(&student, &batch)?.outcome.is_ready() {
@@ -108,26 +112,25 @@ impl Builder {
     /// }
     /// ```
     ///
-    /// Every micro-batch is planned by itself and counts in [`Progress`]. Probes look on at a window's
-    /// last one.
+    /// Each micro-batch has its own plan and counts in [`Progress`]. Probes observe the last one.
     pub fn accumulate(mut self, n: u64) -> Self {
         self.accumulate = n;
         self
     }
 
-    /// In which kind student and teachers compute; [`Precision::Full`] if not given.
+    /// Sets the dtype of forward passes; the default is [`Precision::Full`].
     pub fn precision(mut self, precision: Precision) -> Self {
         self.precision = precision;
         self
     }
 
-    /// How fp16's loss scale follows overflows; PyTorch's numbers if not given.
+    /// Sets the loss scaling of fp16; the defaults are PyTorch's.
     pub fn loss_scaling(mut self, scaling: LossScaling) -> Self {
         self.loss_scaling = scaling;
         self
     }
 
-    /// What happens to a step that is not finite; [`NonFinite::Error`] if not given.
+    /// Sets the policy for values that are not finite; the default is [`NonFinite::Error`].
     pub fn non_finite(mut self, policy: NonFinite) -> Self {
         self.non_finite = policy;
         self
@@ -139,7 +142,7 @@ impl Builder {
         self
     }
 
-    /// Maps student features to their teachers' widths where these differ.
+    /// Sets a projection of student features to their teachers' widths.
     pub fn projection(mut self, projection: FeatureProjection) -> Self {
         self.projection = projection;
         self
@@ -154,12 +157,11 @@ impl Builder {
     /// Checks all parts against each other and against the student.
     ///
     /// # Errors
-    /// [`Error::Config`](crate::error::Error::Config), naming the part, what was expected and a hint: fewer
-    /// than two modalities or names that repeat; encoders or teachers whose modalities are not the
-    /// student's in its order; a number of the loss or the schedule out of range; a schedule that reads
-    /// ρ without teachers; a projection of an unknown modality; accumulation beside
-    /// [`Suppression::ZeroGradient`] or a gradient modulation, which would multiply what has
-    /// accumulated.
+    /// [`Error::Config`](crate::Error::Config) for fewer than two modalities or repeated names;
+    /// encoders or teachers whose modalities are not the student's in its order; a number of the loss
+    /// or the scheduler out of range; a scheduler that ranks by ρ without teachers; a projection of an
+    /// unknown modality; and accumulation together with [`Suppression::ZeroGradient`] or a modulation,
+    /// which multiply the accumulated gradient.
     pub fn build(self, student: &dyn Student) -> Result<G2dTrainer> {
         let modalities = student.modalities().to_vec();
         check_names(&modalities)?;
@@ -214,7 +216,7 @@ impl Builder {
     }
 }
 
-/// Refuses other names, another number or another order.
+/// Refuses modalities other than the student's, or in another order.
 fn same_modalities<'a>(
     what: &str,
     found: impl Iterator<Item = &'a Modality>,
@@ -225,9 +227,9 @@ fn same_modalities<'a>(
         return Ok(());
     }
     Err(error::config(
-        format!("modalities of the {what}"),
-        format!("{expected:?}, the student's in its order"),
-        format!("{found:?}"),
-        "one a modality, added in the student's order",
+        format_args!("modalities of the {what}"),
+        format_args!("{expected:?}, the student's in its order"),
+        format_args!("{found:?}"),
+        "give one per modality, in the student's order",
     ))
 }

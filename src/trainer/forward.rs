@@ -52,12 +52,8 @@ impl ForwardPass {
             ));
         }
         if let Some(unknown) = projection.modalities().find(|m| !modalities.contains(m)) {
-            return Err(error::config(
-                "feature projection",
-                format!("one of {modalities:?}"),
-                format!("{unknown:?}"),
-                "use a modality of the student",
-            ));
+            let (expected, found) = (format!("one of {modalities:?}"), format!("{unknown:?}"));
+            return Err(error::config("feature projection", expected, found, "use one of these"));
         }
         Ok(Self { suppression, suppressed_mode, precision, projection })
     }
@@ -113,12 +109,8 @@ impl ForwardPass {
         let modalities = student.modalities();
         let distilled = student.distilled_features(features)?;
         if distilled.len() != features.len() {
-            return Err(error::shape(
-                "distilled features of the student",
-                format!("{} tensors, one for each of {modalities:?}", features.len()),
-                format!("{}", distilled.len()),
-                "correct `Student::distilled_features`",
-            ));
+            let (what, hint) = ("distilled features", "correct `Student::distilled_features`");
+            return Err(error::one_per_modality(what, modalities, distilled.len(), hint));
         }
         let project = |(modality, features)| {
             let what = format!("distilled features of modality {modality:?}");
@@ -143,10 +135,10 @@ fn check_logits(
         let Some(teacher) = teacher else { continue };
         let size = teacher.logits.size();
         if size[1] != classes {
-            return Err(error::shape(
-                format!("logits of teacher {:?}", objective.modalities()[m]),
-                format!("{:?}, the student's", [size[0], classes]),
-                format!("{size:?}"),
+            return Err(error::wrong_shape(
+                format_args!("logits of teacher {:?}", objective.modalities()[m]),
+                format_args!("{:?}, the student's", [size[0], classes]),
+                &size,
                 "train teachers and student on the same classes",
             ));
         }
@@ -167,24 +159,17 @@ pub(super) fn check_output(
     let right = size.len() >= 2 && dimensions.is_none_or(|d| size.len() == d);
     if !right || size[0] != batch.size() {
         let rest = if dimensions.is_some() { "C" } else { "d, …" };
-        return Err(error::shape(
-            what,
-            format!("[{}, {rest}], one row per sample", batch.size()),
-            format!("{size:?}"),
-            "check the output of the model",
-        ));
+        let expected = format_args!("[{}, {rest}], one row per sample", batch.size());
+        return Err(error::wrong_shape(what, expected, &size, "check the output of the model"));
     }
     if !tensor.is_floating_point() {
-        let found = format!("{:?}", tensor.kind());
-        return Err(error::kind(what, "a floating-point dtype", found, "convert it"));
+        let expected = "a floating-point dtype";
+        return Err(error::wrong_kind(what, expected, tensor.kind(), "convert it"));
     }
     if tensor.device() != batch.device() {
-        return Err(error::device(
-            what,
-            format!("{:?}, the device of the batch", batch.device()),
-            format!("{:?}", tensor.device()),
-            "move the model to the device of the batch",
-        ));
+        let (expected, found) = (batch.device(), tensor.device());
+        let hint = "move the model to the device of the batch";
+        return Err(error::wrong_device(what, expected, "batch", found, hint));
     }
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! What the fusion sees: an encoder's features where a sample has the modality, zeros elsewhere.
+//! Features for the fusion: the encoder's where a sample has the modality, zeros elsewhere.
 
 use tch::Tensor;
 
@@ -9,8 +9,8 @@ use crate::{
     student::Student,
 };
 
-/// Features [B, d_m, …] of every modality: `encode` is asked about the samples that have it, and not
-/// at all where none has.
+/// Features [B, d_m, …] of every modality. `encode` receives the samples that have the modality, and is
+/// not called where there are none.
 pub(super) fn features(
     student: &dyn Student,
     parts: &SplitBatch<'_>,
@@ -33,12 +33,10 @@ pub(super) fn features(
             let size: Vec<i64> = std::iter::once(rows).chain(shape).collect();
             Tensor::f_zeros(&size, like).map_err(|e| Error::torch("make empty features", e))
         }
-        (None, ..) => Err(error::config(
-            "batch",
-            format!("samples that have one of {modalities:?}"),
-            "none",
-            "leave out samples that have no modality",
-        )),
+        (None, ..) => {
+            let expected = format!("samples that have one of {modalities:?}");
+            Err(error::config("batch", expected, "none", "leave out samples that have no modality"))
+        }
     });
     each.collect()
 }
@@ -48,7 +46,7 @@ fn shape(student: &dyn Student, modality: &Modality, m: usize) -> Result<Vec<i64
     student.feature_shape(m).ok_or_else(|| {
         error::config(
             format!("batch without modality {modality:?}"),
-            "a student that knows the shape of its features",
+            "a student with a feature shape",
             "`Student::feature_shape` returns None",
             "implement it, or put a sample that has the modality into every batch",
         )

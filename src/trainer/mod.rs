@@ -36,6 +36,8 @@ mod scaling;
 mod sources;
 mod step;
 mod suppression;
+#[cfg(test)]
+mod tests;
 mod totals;
 mod unimodal;
 mod window;

@@ -36,10 +36,6 @@ pub(super) fn apply(
     if found.is_none_or(|found| found == modalities.len()) {
         return Ok(factors);
     }
-    Err(error::config(
-        "factors of the gradient modulation",
-        format!("{}, one for each of {modalities:?}", modalities.len()),
-        format!("{}", found.unwrap_or_default()),
-        "correct the modulation",
-    ))
+    let (what, hint) = ("factors of the gradient modulation", "correct the modulation");
+    Err(error::one_per_modality(what, modalities, found.unwrap_or_default(), hint))
 }

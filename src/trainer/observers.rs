@@ -64,17 +64,16 @@ impl Observers {
 
     /// Refuses the state of other probes or of another number of modalities.
     pub(super) fn check(&self, totals: &EpochTotalsState, probes: &[State]) -> Result<()> {
-        let differs = |what: &str, here: String, there: String| {
-            let hint = "resume with the configuration that the run was started with";
-            Err(error::config(format!("{what} of the restored trainer"), here, there, hint))
-        };
         if probes.len() != self.probes.len() {
-            return differs("probes", self.probes.len().to_string(), probes.len().to_string());
+            let what = "probes of the restored trainer";
+            return Err(error::foreign_state(what, self.probes.len(), probes.len()));
         }
-        match self.totals.modalities() {
-            k if totals.has_modalities(k) => Ok(()),
-            k => differs("epoch means", format!("{k} modalities"), "another number".to_owned()),
+        let k = self.totals.modalities();
+        if totals.has_modalities(k) {
+            return Ok(());
         }
+        let here = format_args!("{k} modalities");
+        Err(error::foreign_state("epoch means of the restored trainer", here, "another number"))
     }
 
     /// Restores a checked state.

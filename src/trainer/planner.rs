@@ -134,12 +134,9 @@ impl Planner {
             return Err(sources::confidence_error(at, known)?);
         };
         if plan.kappa().len() != k {
-            return Err(error::config(
-                "plan of the scheduler",
-                format!("{k} κ, one for each of {:?}", objective.modalities()),
-                format!("{}", plan.kappa().len()),
-                "correct the scheduler",
-            ));
+            let (what, found) = ("plan of the scheduler: κ", plan.kappa().len());
+            let hint = "correct the scheduler";
+            return Err(error::one_per_modality(what, objective.modalities(), found, hint));
         }
         missing().for_each(|m| plan.stop(m));
         Ok(plan)
@@ -169,12 +166,9 @@ fn confidences(
         if rho.size().is_empty() {
             return Ok(Some(rho));
         }
-        Err(error::shape(
-            format!("confidence ρ of modality {modality:?}"),
-            "a scalar, []",
-            format!("{:?}", rho.size()),
-            "reduce the confidence to one number per batch, for example its mean",
-        ))
+        let what = format_args!("confidence ρ of modality {modality:?}");
+        let hint = "reduce the confidence to one number per batch, for example its mean";
+        Err(error::wrong_shape(what, "a scalar, []", &rho.size(), hint))
     };
     objective.modalities().iter().enumerate().map(rho).collect()
 }
@@ -203,5 +197,5 @@ fn read_confidence(
 fn check_logits(what: &str, logits: &Tensor, batch: &Batch, objective: &Objective) -> Result<()> {
     check_output(what, logits, Some(2), batch)?;
     let checked = objective.check_targets(&logits.size(), batch.targets());
-    checked.map_err(|error| error.beside(what))
+    checked.map_err(|error| error.compared_with(what))
 }

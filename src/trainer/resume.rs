@@ -1,5 +1,7 @@
 //! The state of a trainer between steps, for a checkpoint.
 
+use std::fmt::Display;
+
 use serde::{Deserialize, Serialize};
 
 use super::{G2dTrainer, LossScale, totals::EpochTotalsState};
@@ -24,7 +26,8 @@ pub struct ResumeState {
     loss_scale: Option<LossScale>,
     skipped_in_a_row: u32,
     scheduler: State,
-    modulation: Option<State>,
+    /// Empty without a modulation.
+    modulation: State,
     probes: Vec<State>,
 }
 
@@ -52,7 +55,7 @@ impl G2dTrainer {
             loss_scale: self.loss_scale(),
             skipped_in_a_row: self.guard.skipped_in_a_row(),
             scheduler: self.planner.state()?,
-            modulation: self.modulation.as_ref().map(|m| m.state()).transpose()?,
+            modulation: self.modulation.as_ref().map_or(Ok(State::none()), |m| m.state())?,
             probes,
         })
     }
@@ -65,34 +68,22 @@ impl G2dTrainer {
     /// then.
     pub fn restore(&mut self, state: &ResumeState) -> Result<()> {
         self.window.expect_closed("restoring the trainer")?;
-        let one = |there: bool| if there { "one" } else { "none" }.to_owned();
-        let pairs = [
-            ("modalities", format!("{:?}", self.modalities()), format!("{:?}", state.modalities)),
-            (
-                "gradient modulation",
-                one(self.modulation.is_some()),
-                one(state.modulation.is_some()),
-            ),
-            (
-                "loss scale (fp16)",
-                one(self.loss_scale().is_some()),
-                one(state.loss_scale.is_some()),
-            ),
-        ];
-        let scale = state.loss_scale.map(|LossScale { scale, .. }| scale);
-        let illegal = scale.filter(|scale| !(scale.is_finite() && *scale > 0.0));
-        let illegal = illegal
-            .map(|scale| ("loss scale", "a finite number above 0".into(), scale.to_string()));
-        if let Some((what, here, there)) =
-            pairs.into_iter().find(|(_, here, there)| here != there).or(illegal)
-        {
-            let hint = "resume with the configuration that the run was started with";
-            return Err(error::config(
-                format!("{what} of the restored trainer"),
-                here,
-                there,
-                hint,
-            ));
+        let found = |there: bool| if there { "one" } else { "none" };
+        if state.modalities != self.modalities() {
+            let [here, there] = [self.modalities(), &state.modalities].map(|m| format!("{m:?}"));
+            return differs("modalities", here, there);
+        }
+        if self.modulation.is_none() && !state.modulation.is_none() {
+            return differs("gradient modulation", "none", "the state of one");
+        }
+        match (self.loss_scale(), state.loss_scale) {
+            (Some(_), Some(LossScale { scale, .. })) if !(scale.is_finite() && scale > 0.0) => {
+                return differs("loss scale", "a finite number above 0", scale);
+            }
+            (here, there) if here.is_some() != there.is_some() => {
+                return differs("loss scale (fp16)", found(here.is_some()), found(there.is_some()));
+            }
+            _ => {}
         }
         self.observers.check(&state.totals, &state.probes)?;
         let before = self.state()?;
@@ -104,8 +95,8 @@ impl G2dTrainer {
 
     fn take(&mut self, state: &ResumeState) -> Result<()> {
         self.planner.restore(&state.scheduler)?;
-        if let (Some(modulation), Some(state)) = (&mut self.modulation, &state.modulation) {
-            modulation.restore(state)?;
+        if let Some(modulation) = &mut self.modulation {
+            modulation.restore(&state.modulation)?;
         }
         self.observers.restore(&state.totals, &state.probes)?;
         self.window.restore_loss_scale(state.loss_scale);
@@ -113,4 +104,9 @@ impl G2dTrainer {
         self.progress = state.progress;
         Ok(())
     }
+}
+
+/// The error of a state from a trainer with another configuration.
+fn differs(what: &str, here: impl Display, there: impl Display) -> Result<()> {
+    Err(error::foreign_state(format_args!("{what} of the restored trainer"), here, there))
 }

@@ -4,18 +4,18 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{self, Result};
 
-/// How the loss scale follows overflows. The loss is multiplied by the scale before backward, so that
-/// small gradients do not vanish in fp16, and the gradients are divided by it once they are complete.
+/// How the loss scale of fp16 changes. The loss is multiplied by the scale before backward, so that
+/// small gradients do not underflow, and complete gradients are divided by it.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LossScaling {
-    /// The scale at the beginning, 65536.
+    /// Initial scale; 65536 by default.
     pub initial: f64,
-    /// By what it is multiplied after `interval` good steps of the optimizer in a row, 2.
+    /// Factor after `interval` finite optimizer steps in a row; 2 by default.
     pub growth: f64,
-    /// By what it is multiplied after an overflow, 0.5.
+    /// Factor after an overflow; 0.5 by default.
     pub backoff: f64,
-    /// 2000.
+    /// Number of finite optimizer steps after which the scale grows; 2000 by default.
     pub interval: u64,
 }
 
@@ -38,23 +38,20 @@ impl LossScaling {
         .find(|(.., right)| !right);
         match wrong {
             None => Ok(()),
-            Some((name, value, expected, _)) => Err(error::config(
-                format!("loss scaling: {name}"),
-                expected,
-                format!("{value}"),
-                "start from `LossScaling::default()`",
-            )),
+            Some((name, value, expected, _)) => {
+                Err(error::out_of_range(format_args!("loss scaling: {name}"), expected, value))
+            }
         }
     }
 }
 
-/// The loss scale of a run; [`ResumeState`](crate::trainer::ResumeState) has it.
+/// The loss scale of a run; part of the [`ResumeState`](super::ResumeState).
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct LossScale {
-    /// The loss is multiplied by it.
+    /// The factor of the loss.
     pub scale: f64,
-    /// Good steps of the optimizer since it last changed.
+    /// Number of finite optimizer steps since the scale last changed.
     pub good_steps: u64,
 }
 

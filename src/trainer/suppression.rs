@@ -1,4 +1,4 @@
-//! How κ acts on an encoder.
+//! κ applied to an encoder: to its features before backward, to its gradients after it.
 
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
@@ -10,49 +10,49 @@ use crate::{
     step::MicroBatch,
 };
 
-/// What a κ below 1 does to its encoder.
+/// The effect of a κ below 1 on an encoder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Suppression {
-    /// The paper's equation θ^m ← θ^m − η κ^m ∂L/∂θ^m with κ^m = 0 leaves θ^m as it is.
+    /// The paper's update θ^m ← θ^m − η κ^m ∂L/∂θ^m: κ^m = 0 leaves θ^m unchanged.
     ///
-    /// κ = 0: the encoder runs without gradient, costs no backward and keeps no activations, and its
-    /// parameters' gradients are undefined after the step, whatever they were before: no optimizer
-    /// moves them. 0 < κ < 1: its gradient is scaled by κ. [`SuppressedMode`] says whether its running
-    /// statistics still move.
+    /// With κ = 0 the encoder runs without gradient, so it costs no backward and stores no activations,
+    /// and the gradients of its parameters are undefined after the step, whatever they were before: no
+    /// optimizer changes them. With 0 < κ < 1 its gradient is scaled by κ. [`SuppressedMode`] decides
+    /// whether its buffers change.
     ///
-    /// Where gradients accumulate, what an encoder learnt from earlier micro-batches of the window
-    /// stays: its gradient is made undefined at the window's first micro-batch alone.
+    /// In an accumulation window the gradients are made undefined at the first micro-batch only, so
+    /// that what an encoder learned from earlier micro-batches stays.
     #[default]
     SkipBackward,
-    /// What the authors' code does: after a full backward the gradient is multiplied by κ. A zero
-    /// gradient is still a gradient: momentum and weight decay go on moving "frozen" weights.
+    /// The authors' code: a full backward, after which the gradient is multiplied by κ. A zero gradient
+    /// is defined, so momentum and weight decay still change the weights of a suppressed encoder.
     ///
-    /// It multiplies whatever has accumulated: zero the gradients before every step.
+    /// It multiplies the accumulated gradient: zero the gradients before every step.
     ZeroGradient(GradientScope),
 }
 
-/// Which parameters of an encoder [`Suppression::ZeroGradient`] scales.
+/// The parameters of an encoder whose gradients are scaled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum GradientScope {
-    /// All of them.
+    /// All parameters.
     #[default]
     All,
-    /// Those with four dimensions (2-D convolutions' weights) only, as in the authors' code: batch
-    /// norm's scale and bias go on learning.
+    /// Parameters with four dimensions (weights of 2-D convolutions), as in the authors' code: scale
+    /// and bias of batch norm still learn.
     FourDimensional,
 }
 
-/// How an encoder runs that κ = 0 keeps outside the graph.
+/// The mode of an encoder that runs without gradient because κ = 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SuppressedMode {
-    /// As in training, like the authors' code: batch norm takes the batch's statistics and goes on
-    /// moving its running ones, dropout drops.
+    /// Training mode, as in the authors' code: batch norm normalises by the batch and updates its
+    /// running statistics, and dropout is active.
     #[default]
     Train,
-    /// As in evaluation: nothing of the encoder changes, buffers included.
+    /// Evaluation mode: nothing of the encoder changes, buffers included.
     Evaluation,
 }
 
@@ -92,11 +92,11 @@ impl Suppression {
     }
 }
 
-/// x in value, κ·∂x in gradient: x₀ + κ·(x − x₀) with x₀ = x outside the graph.
+/// `features` with the gradient scaled by κ: x₀ + κ·(x − x₀), where x₀ is x detached.
 fn scaled(features: &Tensor, kappa: f64) -> Result<Tensor> {
     let fixed = features.detach();
-    let gated = features.f_sub(&fixed).and_then(|zero| fixed.f_add(&(zero * kappa)));
-    gated.map_err(|source| Error::torch("scale an encoder's gradient", source))
+    let scaled = features.f_sub(&fixed).and_then(|zero| fixed.f_add(&(zero * kappa)));
+    scaled.map_err(|source| Error::torch("scale an encoder's gradient", source))
 }
 
 /// Multiplies the gradients of encoder `m` in `scope` by κ, in place.

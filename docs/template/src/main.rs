@@ -1,6 +1,7 @@
-//! A model of two modalities, their teachers, and the loop. Copy this folder, put your own in.
+//! A model of two modalities, its teachers and its training loop. Copy this folder and replace model
+//! and data with your own.
 //!
-//! The data are made up: `video` carries the answer plainly, `audio` under noise.
+//! The data are generated: `video` encodes the label without noise, `audio` with noise.
 
 use g2d::prelude::*;
 
@@ -59,8 +60,8 @@ fn train(
         .encoders(ModalityParams::by_prefix(vs, [("audio", "audio_net"), ("video", "video_net")])?)
         .teacher(audio_teacher)
         .teacher(video_teacher)
-        .scheduler(Sequential::new([150])) // for 150 epochs the weaker encoder learns alone
-        .build(model)?; // every mistake of configuration is found here
+        .scheduler(Sequential::new([150])) // for 150 epochs only the weaker encoder learns
+        .build(model)?; // checks the whole configuration
     for _epoch in 0..300 {
         for batch in loader() {
             optimizer.zero_grad();
@@ -72,7 +73,7 @@ fn train(
     Ok(())
 }
 
-/// A model of modality `m` alone, trained as ever; your own come from a file.
+/// Trains a model on modality `m` alone. In your program, load the teachers from files.
 fn teacher(name: &str, m: usize, data: &[Batch]) -> g2d::Result<FrozenModel> {
     let mut vs = nn::VarStore::new(Device::Cpu);
     let net = encoder(vs.root() / "net");
@@ -89,7 +90,7 @@ fn teacher(name: &str, m: usize, data: &[Batch]) -> g2d::Result<FrozenModel> {
     }))
 }
 
-/// 32 samples, the same for the same `seed`.
+/// Generates 32 samples; equal seeds give equal samples.
 fn sample(seed: i64) -> Batch {
     tch::manual_seed(seed);
     let labels = Tensor::randint(CLASSES, [32], (Kind::Int64, Device::Cpu));

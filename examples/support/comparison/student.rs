@@ -149,8 +149,8 @@ fn trainer(
         .probe(ConfidenceRatio::default())
         .probe(LossRatio::default())
         .probe(GradientNorm::default())
-        .probe(UpdateRatio::every(8))
-        .probe(TeacherCka::every(8));
+        .probe(UpdateRatio::with_interval(8))
+        .probe(TeacherCka::with_interval(8));
     builder = teachers.into_iter().fold(builder, Builder::teacher);
     if let Some(modulation) = method.modulation(&config.methods, setup.seed) {
         builder = builder.modulation(modulation);

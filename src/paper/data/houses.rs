@@ -1,11 +1,10 @@
 //! The Houses data set.
 
-use super::{ImageTable, Pictures};
+use super::{ImageColumns, ImageTable};
 
-/// Photographs of a house, by room.
 const ROOMS: [&str; 4] = ["bathroom", "bedroom", "frontal", "kitchen"];
 
-/// How a house's photographs are modalities.
+/// How the photographs of a house become modalities.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum HouseModalities {
     /// `photos`, the four tiled 2×2, and `table`.
@@ -16,20 +15,21 @@ pub enum HouseModalities {
 }
 
 impl ImageTable {
-    /// Houses (Ahmed & Moustafa, "House Price Estimation from Visual and Textual Features", 2016,
-    /// arXiv 1609.08399), as a table with a row a house: `{room}_image`, `bedrooms`, `bathrooms`,
-    /// `area_sqft`, `zipcode`, and the target `price_usd`; photographs in `images/`.
+    /// The layout of Houses (Ahmed & Moustafa, "House Price Estimation from Visual and Textual
+    /// Features", 2016, arXiv 1609.08399): a table with one row per house and the columns
+    /// `{room}_image`, `bedrooms`, `bathrooms`, `area_sqft`, `zipcode`, and the target `price_usd`;
+    /// photographs in `images/`.
     ///
-    /// Every room is 32×32 pixels: the tiled picture is 64×64.
+    /// Every room is resized to 32×32 pixels; the tiled image has 64×64.
     pub fn houses(modalities: HouseModalities) -> Self {
         let column = |room: &str| format!("{room}_image");
         let (images, side) = match modalities {
             HouseModalities::Two => {
-                let columns = ROOMS.iter().map(|room| column(room)).collect();
-                (vec![Pictures { modality: "photos".into(), columns }], 64)
+                let columns = ROOMS.map(column).into();
+                (vec![ImageColumns { modality: "photos".into(), columns }], 64)
             }
             HouseModalities::Five => {
-                (ROOMS.iter().map(|room| Pictures::one(*room, &column(room))).collect(), 32)
+                (ROOMS.map(|room| ImageColumns::new(room, &column(room))).into(), 32)
             }
         };
         Self {

@@ -1,32 +1,32 @@
-//! How a loader works.
+//! Options of a loader.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{
     error::{self, Result},
-    paper::data::cache::Cache,
+    paper::data::cache::ClipCache,
 };
 
-/// How many at a time, by whom, how far ahead.
+/// Options of a [`ClipLoader`](super::ClipLoader).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LoaderOptions {
-    /// Samples in a batch.
+    /// Number of samples in a batch.
     pub batch_size: usize,
-    /// Threads that decode.
+    /// Number of threads that decode.
     pub workers: usize,
-    /// Batches that may be made or waiting before the caller takes them.
+    /// Number of batches prefetched at most.
     pub ahead: usize,
     /// Seed of the augmentation.
     pub seed: u64,
-    /// What is kept from one epoch to the next.
-    pub cache: Cache,
+    /// The cache of decoded clips.
+    pub cache: ClipCache,
 }
 
 impl Default for LoaderOptions {
-    /// The authors' 16 samples, one worker, four batches ahead, seed 999, no cache.
+    /// The authors' batch size 16, one worker, four batches ahead, seed 999, no cache.
     fn default() -> Self {
-        Self { batch_size: 16, workers: 1, ahead: 4, seed: 999, cache: Cache::Off }
+        Self { batch_size: 16, workers: 1, ahead: 4, seed: 999, cache: ClipCache::Off }
     }
 }
 
@@ -36,7 +36,7 @@ impl LoaderOptions {
         if batch_size > 0 && workers > 0 && ahead > 0 {
             return Ok(());
         }
-        let found = format!("batch_size {batch_size}, workers {workers}, ahead {ahead}");
-        Err(error::config("loader", "at least 1 of each", found, "raise what is 0"))
+        let found = format_args!("batch_size {batch_size}, workers {workers}, ahead {ahead}");
+        Err(error::out_of_range("loader options", "at least 1 of each", found))
     }
 }
