@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use g2d::{
     data::Order,
-    paper::data::{ClipLoader, Cremad, LoaderOptions, OnMissing, Phase},
+    paper::data::{ClipLoader, Cremad, LoaderOptions, Mode, OnMissing},
     trainer::{Precision, SuppressedMode},
 };
 use rand::{SeedableRng, rngs::StdRng};
@@ -33,7 +33,7 @@ pub fn measure(results: &mut BenchmarkResults, smoke: bool, threads: usize) -> R
     let loader = |workers| {
         let batch_size = if smoke { 4 } else { 16 };
         let options = LoaderOptions { workers, batch_size, ..Default::default() };
-        ClipLoader::new(train.clone(), &cremad.recipe(), Phase::Train, options)
+        ClipLoader::new(train.clone(), &cremad.transform(), Mode::Train, options)
     };
 
     let alone = loader_alone(&loader(threads)?)?;

@@ -95,8 +95,8 @@ fn train(folder: &Path, name: &str, stage: u64, data: &Data) -> Result<()> {
     }
 
     let share = |percent: f64| percent / 100.0;
-    let mut evidence =
-        Evidence::new(Metric::accuracy(CLASSES as u32), student.modalities()).with_reports(&reports);
+    let mut evidence = Evidence::new(Metric::accuracy(CLASSES as u32), student.modalities())
+        .with_reports(&reports);
     evidence.fused = Some(share(metrics[0].1));
     evidence.heads = metrics[1..].iter().map(|(_, head)| Some(share(*head))).collect();
     evidence.teachers = info.teachers.iter().map(|t| Some(share(t.scores[0].1))).collect();
