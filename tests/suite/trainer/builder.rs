@@ -163,7 +163,8 @@ fn a_plan_has_one_kappa_a_modality() {
         let builder = student.builder(Classification::default());
         let n = wrong.len().to_string();
         let mut trainer = builder.scheduler(Kappa(wrong)).build(&student).unwrap();
-        let words = ["plan of the scheduler", "2, one for each", &format!("found {n}"), "scheduler"];
+        let words =
+            ["plan of the scheduler", "2, one for each", &format!("found {n}"), "scheduler"];
         config(trainer.step(&student, &student.batch(3, 0.0)), &words);
     }
 }
