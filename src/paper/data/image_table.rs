@@ -160,12 +160,6 @@ impl ImageTable {
         Ok(ImageTableSplits { train: read("train")?, val: read("val")?, test: read("test")? })
     }
 
-    /// Returns the modalities, images first.
-    pub fn modalities(&self) -> Vec<Modality> {
-        let images = self.images.iter().map(|images| images.modality.clone());
-        images.chain([self.table.clone()]).collect()
-    }
-
     fn check(&self) -> Result<()> {
         let square = |n: usize| n > 0 && n.isqrt().pow(2) == n;
         let fits = |n: usize| square(n) && self.side >= n.isqrt();

@@ -60,9 +60,8 @@ impl LoaderOptions {
     }
 }
 
-/// Loads batches of clips with the inputs [B, 1, frequencies, columns] of `audio` and
-/// [B, 3, frames, side, side] of `visual`, both `Float`; targets are the labels `[B]`, ids those of the
-/// clips.
+/// Loads batches of clips: inputs [B, 1, frequencies, columns] of audio and [B, 3, frames, side, side]
+/// of frames, `Float`, in this order; labels `[B]` as targets; the clips' ids.
 ///
 /// A sample depends on the clip, the seed and the epoch only, bit by bit: not on order, batch size,
 /// number of workers or cache.
@@ -79,9 +78,6 @@ struct Decoder {
 }
 
 impl ClipLoader {
-    /// The names of the modalities, in the order of a batch's inputs.
-    pub const MODALITIES: [&str; 2] = ["audio", "visual"];
-
     /// A loader of `clips`, with augmentation in [`Mode::Train`].
     ///
     /// # Errors
