@@ -107,8 +107,8 @@ fn the_report_loads_without_errors_and_shows_the_numbers() {
         "63.5",
         "76.25",
         "31.2",
-        "Video is suppressed: head accuracy 27.1 % against its teacher's 76.2 %",
-        "Try Sequential::stages of half the epochs with video first",
+        "The video encoder is suppressed: the accuracy of its head is 27.1 %, that of its teacher 76.2 %.",
+        "Train video first: use Sequential with a first stage of half of the epochs.",
         "G²D &lt;in a browser&gt;",
         "distillation.alpha",
         "0.625",
@@ -118,7 +118,7 @@ fn the_report_loads_without_errors_and_shows_the_numbers() {
 
     Report::new(vec![joint, smp]).unwrap().write(&page).unwrap();
     let dom = load(&page);
-    let shown = ["2 runs side by side", "with SMP", "Nothing is out of balance", "89.75"];
+    let shown = ["2 runs side by side", "with SMP", "No imbalance was found", "89.75"];
     shown.iter().for_each(|text| assert!(dom.contains(text), "{text} is not on the page"));
 
     // Would the console be heard? A page with an error in it.

@@ -19,7 +19,7 @@ use g2d::{
 };
 use tch::{Device, Kind, Tensor, nn, nn::Module, nn::OptimizerConfig};
 
-use support::{alone, fill};
+use support::{fill, in_own_process};
 
 static SKIPPED: Once = Once::new();
 
@@ -368,7 +368,7 @@ fn a_run_goes_on_from_its_snapshot() {
 #[test]
 fn the_generator_of_the_device_goes_on_from_a_snapshot() {
     let Some(device) = gpu() else { return };
-    if !alone("the_generator_of_the_device_goes_on_from_a_snapshot") {
+    if !in_own_process("the_generator_of_the_device_goes_on_from_a_snapshot") {
         return;
     }
     let folder = tempfile::tempdir().unwrap();

@@ -110,7 +110,8 @@ fn run(folder: &Path, name: &str, stage: u64, train: &[Sample], val: &[Sample]) 
         recorders.epoch(&report, &last);
         reports.push(report);
     }
-    let mut seen = Evidence::new(Metric::accuracy(CLASSES as u32), &model.names).reports(&reports);
+    let mut seen =
+        Evidence::new(Metric::accuracy(CLASSES as u32), &model.names).with_reports(&reports);
     seen.fused = Some(last[0].1 / 100.0);
     seen.heads = last[1..].iter().map(|(_, head)| Some(head / 100.0)).collect();
     seen.teachers = info.teachers.iter().map(|t| Some(t.scores[0].1 / 100.0)).collect();

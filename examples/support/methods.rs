@@ -7,7 +7,7 @@ use g2d::{
     loss::Distillation,
     modulation::Modulate,
     paper::baselines::Ogm,
-    schedule::{Joint, Partial, PerBatch, Ranking, Sequential},
+    schedule::{Joint, Partial, Ranking, Sequential},
     trainer::{GradientScope, Suppression},
 };
 use serde::{Deserialize, Serialize};
@@ -111,11 +111,11 @@ impl Method {
 
     /// Who learns when, and what waiting means.
     pub fn smp(self, schedule: &Schedule) -> (Box<dyn SmpScheduler>, Suppression) {
-        let last = schedule.stages.iter().sum::<u64>().checked_sub(1);
+        let epochs: u64 = schedule.stages.iter().sum();
         let authors = Suppression::ZeroGradient(GradientScope::FourDimensional);
-        match (schedule.suppression, self, last) {
-            (HowSuppressed::Authors, Self::JointSmp | Self::G2dSmp, Some(last)) => {
-                (Box::new(PerBatch::window(0..=last)), authors)
+        match (schedule.suppression, self, epochs) {
+            (HowSuppressed::Authors, Self::JointSmp | Self::G2dSmp, 1..) => {
+                (Box::new(Sequential::new([epochs])), authors)
             }
             (HowSuppressed::Authors, ..) => (self.scheduler(schedule), authors),
             (HowSuppressed::SkipBackward, ..) => {

@@ -2,7 +2,10 @@
 
 use std::io::IsTerminal;
 
-use g2d::{EpochReport, record::ConsoleProgress};
+use g2d::{
+    EpochReport,
+    record::{ConsoleProgress, Recorder as _},
+};
 use indicatif::MultiProgress;
 
 /// All bars of the run.
@@ -21,7 +24,7 @@ impl Bars {
     /// A training of `epochs`, of which `done` were done before.
     pub fn add(&self, name: &str, epochs: u64, done: u64) -> Bar {
         let lines = (!self.terminal).then(|| (name.to_owned(), epochs));
-        let bar = ConsoleProgress::among(&self.bars, name, epochs).starting_at(done);
+        let bar = ConsoleProgress::with_group(&self.bars, name, epochs).starting_at(done);
         Bar { bar, lines, epoch: done }
     }
 }
@@ -36,12 +39,12 @@ pub struct Bar {
 
 impl Bar {
     pub fn epoch(&mut self, report: &EpochReport, metrics: &[(String, f64)]) {
-        self.bar.epoch(report, metrics);
+        let _ = self.bar.epoch(report, metrics); // a bar does not fail
         self.line(report.terms.total, metrics);
     }
 
     pub fn plain_epoch(&mut self, loss: f64, metrics: &[(String, f64)]) {
-        self.bar.plain_epoch(loss, metrics);
+        self.bar.unimodal_epoch(loss, metrics);
         self.line(loss, metrics);
     }
 

@@ -33,12 +33,10 @@ pub(super) fn features(
             let size: Vec<i64> = std::iter::once(rows).chain(shape).collect();
             Tensor::f_zeros(&size, like).map_err(|e| Error::torch("make empty features", e))
         }
-        (None, ..) => Err(error::config(
-            "batch",
-            format!("samples that have one of {modalities:?}"),
-            "none",
-            "leave out samples that have no modality",
-        )),
+        (None, ..) => {
+            let expected = format!("samples that have one of {modalities:?}");
+            Err(error::config("batch", expected, "none", "leave out samples that have no modality"))
+        }
     });
     each.collect()
 }

@@ -197,5 +197,5 @@ fn read_confidence(
 fn check_logits(what: &str, logits: &Tensor, batch: &Batch, objective: &Objective) -> Result<()> {
     check_output(what, logits, Some(2), batch)?;
     let checked = objective.check_targets(&logits.size(), batch.targets());
-    checked.map_err(|error| error.beside(what))
+    checked.map_err(|error| error.compared_with(what))
 }

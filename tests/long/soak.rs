@@ -171,9 +171,9 @@ impl Run {
             .probe(HeadAccuracy::default())
             .probe(LossRatio::default())
             .probe(GradientNorm::default())
-            .probe(UpdateRatio::every(1))
-            .probe(GradientCosine::every(1))
-            .probe(TeacherCka::every(1))
+            .probe(UpdateRatio::with_interval(1))
+            .probe(GradientCosine::with_interval(1))
+            .probe(TeacherCka::with_interval(1))
             .probe(ModalityGap::default())
             .build(&student)
             .unwrap();

@@ -1,18 +1,23 @@
-//! Plots and the page. What a browser makes of the page is tests/browser.rs's.
+//! Plots and the page; tests/browser.rs loads the page in a browser.
 
 use g2d::{
     Modality,
     diagnosis::{Advice, Diagnosis, Finding, FindingKind, Metric},
     record::{Outcome, Recorder, Run, RunFolder},
-    report::{Chart, Colour, Level, Mark, Plot, Report, Row, RowChart, Theme, plots},
+    report::{Chart, Colour, Level, Mark, Plot, Report, Row, RowChart, Theme},
 };
 
 use crate::{
     record::{epoch, info, metrics, recorded},
-    support::refused,
+    support::assert_error,
 };
 
-fn a_run() -> (tempfile::TempDir, Run) {
+fn plots(run: &Run) -> Vec<Plot> {
+    Report::new(vec![run.clone()]).unwrap().plots()
+}
+
+/// A recorded run of four epochs in a temporary folder.
+fn example_run() -> (tempfile::TempDir, Run) {
     let folder = tempfile::tempdir().unwrap();
     recorded(folder.path(), "a run");
     let run = Run::read(folder.path()).unwrap();
@@ -20,8 +25,8 @@ fn a_run() -> (tempfile::TempDir, Run) {
 }
 
 #[test]
-fn a_run_gives_its_plots() {
-    let (_folder, run) = a_run();
+fn a_run_has_plots_of_all_that_was_recorded() {
+    let (_folder, run) = example_run();
     let plots = plots(&run);
     let names: Vec<&str> = plots.iter().map(|plot| plot.name.as_str()).collect();
     let expected = [
@@ -37,8 +42,7 @@ fn a_run_gives_its_plots() {
     assert_eq!(names, expected);
     let Chart::Lines(curves) = &plots[0].chart else { panic!("curves are lines") };
     let names: Vec<&str> = curves.series.iter().map(|s| s.name.as_str()).collect();
-    let inside = ["all modalities", "audio inside the student", "video inside the student"];
-    assert_eq!(names, inside);
+    assert_eq!(names, ["fused model", "audio head", "video head"]);
     assert_eq!(curves.series[1].points[3], (4.0, 43.25), "after four epochs");
     let levels: Vec<_> = curves.levels.iter().map(|l| (l.name.as_str(), l.value)).collect();
     assert_eq!(levels, [("audio teacher", 62.5), ("video teacher", 76.25)]);
@@ -54,8 +58,8 @@ fn a_run_gives_its_plots() {
 }
 
 #[test]
-fn every_plot_is_svg_and_png_with_words_for_those_who_do_not_see_it() {
-    let (_folder, run) = a_run();
+fn every_plot_is_svg_with_a_title_and_png_with_text() {
+    let (_folder, run) = example_run();
     for plot in plots(&run) {
         let light = plot.svg(Theme::Light).unwrap();
         assert!(light.contains("<title id=") && light.contains("role=\"img\""), "{}", plot.name);
@@ -67,14 +71,14 @@ fn every_plot_is_svg_and_png_with_words_for_those_who_do_not_see_it() {
         assert_ne!(light, plot.svg(Theme::Dark).unwrap());
         let png = image::load_from_memory(&plot.png(Theme::Light).unwrap()).unwrap();
         assert_eq!(png.width(), 1520);
-        // Text is drawn on machines without fonts too: the title's corner is not empty.
+        // The embedded font draws the title on machines without fonts too.
         let corner = png.crop_imm(20, 20, 200, 50).to_luma8();
         assert!(corner.pixels().filter(|p| p.0[0] < 100).count() > 100, "{}", plot.name);
     }
 }
 
 #[test]
-fn points_with_intervals_stand_beside_levels() {
+fn a_chart_of_rows_draws_points_intervals_and_levels_without_nan() {
     let row = |name: &str, value| Row {
         name: name.to_owned(),
         value,
@@ -96,46 +100,46 @@ fn points_with_intervals_stand_beside_levels() {
 }
 
 #[test]
-fn the_page_shows_the_numbers_and_needs_nothing_else() {
-    let (_folder, run) = a_run();
+fn the_page_shows_the_numbers_and_loads_no_other_file() {
+    let (_folder, run) = example_run();
     let html = Report::new(vec![run]).unwrap().html().unwrap();
     let shown = [
-        "53.38",                                     // the result
-        "Video is suppressed: head accuracy 27.0 %", // the diagnosis
-        "Try Sequential::new([150]) with video first",
-        "kept of what its teacher knows <b>17.3 %</b>", // one of its numbers
-        "76.25",                                        // a teacher
+        "53.38",                                                               // the result
+        "The video encoder is suppressed: the accuracy of its head is 27.0 %", // the diagnosis
+        "Train video first: use Sequential::new([150]).",
+        "gain of the head relative to its teacher <b>17.3 %</b>", // one of its numbers
+        "76.25",                                                  // a teacher
         "optimizer.lr",
         "0.125",
         "2.13.0",
         "All 4 epochs",
     ];
     shown.iter().for_each(|text| assert!(html.contains(text), "{text}"));
-    for foreign in ["<script", "src=", "@import", "url(", "href=\"http"] {
-        assert!(!html.contains(foreign), "{foreign}");
+    for external in ["<script", "src=", "@import", "url(", "href=\"http"] {
+        assert!(!html.contains(external), "{external}");
     }
 }
 
 #[test]
-fn what_comes_from_files_is_text() {
-    let evil = "<img src=x onerror=alert(1)>&\"'";
+fn text_from_files_is_escaped() {
+    let markup = "<img src=x onerror=alert(1)>&\"'";
     let folder = tempfile::tempdir().unwrap();
     let mut run = RunFolder::create(folder.path()).unwrap();
-    let config = serde_json::json!({ evil: evil });
-    let info = info(evil).config(&config).unwrap().label("val_accuracy", evil, evil);
+    let config = serde_json::json!({ markup: markup });
+    let info = info(markup).config(&config).unwrap().label("val_accuracy", markup, markup);
     run.begin(&info).unwrap();
     let mut metrics = metrics(0);
-    metrics.push((evil.to_owned(), 1.0));
+    metrics.push((markup.to_owned(), 1.0));
     run.epoch(&epoch(0), &metrics).unwrap();
     let finding = Finding {
         kind: FindingKind::Suppressed,
-        modality: Modality::new(evil),
-        numbers: vec![(evil.to_owned(), 2.0)],
-        advice: Advice::LengthenStage { first: Modality::new(evil), epochs: 2 },
+        modality: Modality::new(markup),
+        numbers: vec![(markup.to_owned(), 2.0)],
+        advice: Advice::LengthenStage { first: Modality::new(markup), epochs: 2 },
     };
-    let metric = Metric { name: evil.to_owned(), ..Metric::accuracy(2) };
+    let metric = Metric { name: markup.to_owned(), ..Metric::accuracy(2) };
     let diagnosis = Some(Diagnosis { metric, findings: vec![finding] });
-    let scores = vec![(evil.to_owned(), 3.0)];
+    let scores = vec![(markup.to_owned(), 3.0)];
     run.finish(&Outcome { scores, diagnosis, ..Default::default() }).unwrap();
     let run = Run::read(folder.path()).unwrap();
     for runs in [vec![run.clone()], vec![run.clone(), run]] {
@@ -146,18 +150,18 @@ fn what_comes_from_files_is_text() {
 }
 
 #[test]
-fn a_diagnosis_without_findings_is_not_a_missing_one() {
-    let (_folder, mut run) = a_run();
+fn the_page_distinguishes_an_empty_diagnosis_from_none() {
+    let (_folder, mut run) = example_run();
     let page = |run: &Run| Report::new(vec![run.clone()]).unwrap().html().unwrap();
     run.outcome.as_mut().unwrap().diagnosis.as_mut().unwrap().findings.clear();
-    assert!(page(&run).contains("Nothing is out of balance, judged by accuracy."));
+    assert!(page(&run).contains("No imbalance was found, judged by accuracy."));
     run.outcome.as_mut().unwrap().diagnosis = None;
-    assert!(page(&run).contains("the run has no diagnosis"));
+    assert!(page(&run).contains("No diagnosis was recorded."));
 }
 
 #[test]
-fn several_runs_stand_side_by_side() {
-    let (_folder, run) = a_run();
+fn a_report_of_several_runs_compares_them() {
+    let (_folder, run) = example_run();
     let mut other = run.clone();
     other.info.name = "another".to_owned();
     other.outcome.as_mut().unwrap().scores[0].1 = 61.5;
@@ -175,13 +179,13 @@ fn several_runs_stand_side_by_side() {
 }
 
 #[test]
-fn a_run_without_epochs_has_a_page_and_no_run_has_none() {
+fn a_run_without_epochs_has_a_page_and_an_empty_report_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     RunFolder::create(folder.path()).unwrap().begin(&info("young")).unwrap();
     let run = Run::read(folder.path()).unwrap();
     let path = folder.path().join("not/yet/there/report.html");
     Report::new(vec![run]).unwrap().write(&path).unwrap();
     let html = std::fs::read_to_string(path).unwrap();
-    assert!(html.contains("No epoch has been recorded") && html.contains("not ended"));
-    refused(Report::new(Vec::new()), &["at least one", "Run::read"]);
+    assert!(html.contains("No epoch has been recorded") && html.contains("unfinished"));
+    assert_error(Report::new(Vec::new()), &["at least one", "Run::read"]);
 }

@@ -7,8 +7,8 @@ use std::sync::{
 
 use tracing::{Event, Metadata, Subscriber, span};
 
-/// Runs `action` and returns its result and the number of reads of device scalars. On the CPU these
-/// are the reads that would synchronise with a GPU.
+/// Runs `action` and returns its result and the number of reads that synchronise with a device.
+/// Reads from the CPU count too, so that a test needs no GPU.
 pub fn count_synchronisations<T>(action: impl FnOnce() -> T) -> (T, u64) {
     let count = Arc::new(AtomicU64::new(0));
     let result = tracing::subscriber::with_default(Counter(count.clone()), action);

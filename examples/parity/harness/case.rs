@@ -8,7 +8,7 @@ use g2d::{
     loss::{Classification, Distillation},
     modulation::Modulate,
     paper::{baselines::Ogm, networks::FusionKind},
-    schedule::{Joint, PerBatch},
+    schedule::{Joint, Sequential},
 };
 use serde::Deserialize;
 
@@ -125,7 +125,8 @@ impl Case {
     pub fn scheduler(&self) -> Box<dyn SmpScheduler> {
         match self.modulation {
             Modulation::G2D if self.has_window() => {
-                Box::new(PerBatch::window(self.modulation_starts..=self.modulation_ends))
+                let epochs = self.modulation_ends - self.modulation_starts + 1;
+                Box::new(Sequential::new([epochs]).starting_at(self.modulation_starts))
             }
             _ => Box::new(Joint::default()),
         }

@@ -104,7 +104,7 @@ impl Recording {
         };
         let modalities = &problem.modalities;
         let mut seen =
-            Evidence::new(metric, modalities).reports(reports).measurements(measurements);
+            Evidence::new(metric, modalities).with_reports(reports).with_measurements(measurements);
         let before = |m: &Modality| {
             let own = self.untrained.iter().find(|one| one.modality.as_ref() == Some(m));
             own.map(|one| one.value)

@@ -131,8 +131,8 @@ impl Lab {
             .probe(ConfidenceRatio::default())
             .probe(LossRatio::default())
             .probe(GradientNorm::default())
-            .probe(UpdateRatio::every(8))
-            .probe(TeacherCka::every(8));
+            .probe(UpdateRatio::with_interval(8))
+            .probe(TeacherCka::with_interval(8));
         for teacher in teachers {
             builder = builder.teacher(teacher);
         }

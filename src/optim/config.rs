@@ -1,10 +1,11 @@
-//! The update rules and their numbers.
+//! Optimizer configurations.
 
 use serde::{Deserialize, Serialize};
 
+use super::parameter::STEP;
 use crate::error::{self, Result};
 
-/// Stochastic gradient descent, as `torch.optim.SGD`:
+/// The configuration of stochastic gradient descent, as `torch.optim.SGD`:
 ///
 /// ```text
 /// g ← ∂L/∂θ + weight_decay · θ
@@ -14,15 +15,15 @@ use crate::error::{self, Result};
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SgdConfig {
-    /// η, 0.001.
+    /// Learning rate, by default 0.001.
     pub lr: f64,
-    /// 0.
+    /// By default 0.
     pub momentum: f64,
-    /// 0.
+    /// By default 0.
     pub dampening: f64,
-    /// L2 penalty, added to the gradient; 0.
+    /// L2 penalty, by default 0.
     pub weight_decay: f64,
-    /// Looks ahead; needs momentum and no dampening.
+    /// Nesterov momentum, by default off; requires momentum and a dampening of 0.
     pub nesterov: bool,
 }
 
@@ -32,7 +33,7 @@ impl Default for SgdConfig {
     }
 }
 
-/// AdamConfig, as `torch.optim.AdamConfig`: weight decay is added to the gradient.
+/// The configuration of Adam, as `torch.optim.Adam`:
 ///
 /// ```text
 /// g ← ∂L/∂θ + weight_decay · θ
@@ -40,19 +41,19 @@ impl Default for SgdConfig {
 /// θ ← θ − lr · m / (1 − β₁ᵗ) / (√(v / (1 − β₂ᵗ)) + eps)
 /// ```
 ///
-/// t counts a parameter's own steps. AMSGrad takes the largest v so far.
+/// t is the number of the parameter's own steps. AMSGrad replaces v by its largest value so far.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct AdamConfig {
-    /// η, 0.001.
+    /// Learning rate, by default 0.001.
     pub lr: f64,
-    /// β₁ and β₂: 0.9 and 0.999.
+    /// β₁ and β₂, by default 0.9 and 0.999.
     pub betas: [f64; 2],
-    /// 1e-8.
+    /// By default 1e-8.
     pub eps: f64,
-    /// L2 penalty, added to the gradient; 0.
+    /// L2 penalty, by default 0.
     pub weight_decay: f64,
-    /// Divides by the largest second moment so far.
+    /// AMSGrad, by default off.
     pub amsgrad: bool,
 }
 
@@ -62,20 +63,20 @@ impl Default for AdamConfig {
     }
 }
 
-/// AdamConfig with decoupled weight decay, as `torch.optim.AdamWConfig`: θ ← (1 − lr · weight_decay) θ, then
-/// [`AdamConfig`]'s update without a penalty in the gradient.
+/// The configuration of Adam with decoupled weight decay, as `torch.optim.AdamW`:
+/// θ ← (1 − lr · weight_decay) θ, then the update of [`AdamConfig`] without a penalty in the gradient.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct AdamWConfig {
-    /// η, 0.001.
+    /// Learning rate, by default 0.001.
     pub lr: f64,
-    /// β₁ and β₂: 0.9 and 0.999.
+    /// β₁ and β₂, by default 0.9 and 0.999.
     pub betas: [f64; 2],
-    /// 1e-8.
+    /// By default 1e-8.
     pub eps: f64,
-    /// Decay of the parameter itself; 0.01.
+    /// Decoupled weight decay, by default 0.01.
     pub weight_decay: f64,
-    /// Divides by the largest second moment so far.
+    /// AMSGrad, by default off.
     pub amsgrad: bool,
 }
 
@@ -86,7 +87,7 @@ impl Default for AdamWConfig {
     }
 }
 
-/// One of the rules, chosen by its `type`:
+/// An optimizer algorithm with its configuration. In configuration files `type` selects the algorithm:
 ///
 /// ```toml
 /// type = "sgd"        # or "adam", "adamw"
@@ -96,34 +97,34 @@ impl Default for AdamWConfig {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "type", rename_all = "lowercase")]
 pub enum Algorithm {
-    /// [`SgdConfig`].
+    /// Stochastic gradient descent.
     Sgd(SgdConfig),
-    /// [`AdamConfig`].
+    /// Adam.
     Adam(AdamConfig),
-    /// [`AdamWConfig`].
+    /// AdamW.
     AdamW(AdamWConfig),
 }
 
 impl From<SgdConfig> for Algorithm {
-    fn from(rule: SgdConfig) -> Self {
-        Self::Sgd(rule)
+    fn from(config: SgdConfig) -> Self {
+        Self::Sgd(config)
     }
 }
 
 impl From<AdamConfig> for Algorithm {
-    fn from(rule: AdamConfig) -> Self {
-        Self::Adam(rule)
+    fn from(config: AdamConfig) -> Self {
+        Self::Adam(config)
     }
 }
 
 impl From<AdamWConfig> for Algorithm {
-    fn from(rule: AdamWConfig) -> Self {
-        Self::AdamW(rule)
+    fn from(config: AdamWConfig) -> Self {
+        Self::AdamW(config)
     }
 }
 
 impl Algorithm {
-    /// Its name in files.
+    /// The name of the algorithm in files.
     pub(super) fn name(&self) -> &'static str {
         match self {
             Self::Sgd(_) => "sgd",
@@ -132,7 +133,7 @@ impl Algorithm {
         }
     }
 
-    /// The learning rate that an [`LrSchedule`](super::LrSchedule)'s factor multiplies.
+    /// The learning rate.
     pub fn lr(&self) -> f64 {
         match self {
             Self::Sgd(SgdConfig { lr, .. })
@@ -141,42 +142,50 @@ impl Algorithm {
         }
     }
 
-    /// Refuses numbers out of range; `group` names the group in the error.
+    /// The names of the tensors that the algorithm keeps for each parameter, as in PyTorch's
+    /// `state_dict`.
+    pub(super) fn state_names(&self) -> &'static [&'static str] {
+        match self {
+            Self::Sgd(SgdConfig { momentum: 0.0, .. }) => &[],
+            Self::Sgd(_) => &["momentum_buffer"],
+            Self::Adam(AdamConfig { amsgrad: false, .. })
+            | Self::AdamW(AdamWConfig { amsgrad: false, .. }) => &["exp_avg", "exp_avg_sq", STEP],
+            Self::Adam(_) | Self::AdamW(_) => &["exp_avg", "exp_avg_sq", STEP, "max_exp_avg_sq"],
+        }
+    }
+
+    /// Checks the ranges of the hyper-parameters; `group` names the group in the error.
     pub(super) fn check(&self, group: &str) -> Result<()> {
-        let least =
+        let not_negative =
             |name, value: f64| (name, value, "finite and ≥ 0", value.is_finite() && value >= 0.0);
         let fraction = |name, value: f64| (name, value, "in [0, 1)", (0.0..1.0).contains(&value));
-        let mut numbers = vec![least("lr", self.lr())];
+        let mut checks = vec![not_negative("lr", self.lr())];
         match *self {
             Self::Sgd(SgdConfig { momentum, dampening, weight_decay, nesterov, .. }) => {
-                numbers.extend([
-                    least("momentum", momentum),
+                checks.extend([
+                    not_negative("momentum", momentum),
                     ("dampening", dampening, "finite", dampening.is_finite()),
-                    least("weight_decay", weight_decay),
+                    not_negative("weight_decay", weight_decay),
                 ]);
                 if nesterov {
-                    numbers.extend([
-                        ("momentum", momentum, "> 0 where `nesterov` is on", momentum > 0.0),
-                        ("dampening", dampening, "0 where `nesterov` is on", dampening == 0.0),
+                    checks.extend([
+                        ("momentum", momentum, "> 0 with `nesterov`", momentum > 0.0),
+                        ("dampening", dampening, "0 with `nesterov`", dampening == 0.0),
                     ]);
                 }
             }
             Self::Adam(AdamConfig { betas, eps, weight_decay, .. })
-            | Self::AdamW(AdamWConfig { betas, eps, weight_decay, .. }) => numbers.extend([
+            | Self::AdamW(AdamWConfig { betas, eps, weight_decay, .. }) => checks.extend([
                 fraction("β₁", betas[0]),
                 fraction("β₂", betas[1]),
-                least("eps", eps),
-                least("weight_decay", weight_decay),
+                not_negative("eps", eps),
+                not_negative("weight_decay", weight_decay),
             ]),
         }
-        match numbers.into_iter().find(|(.., right)| !right) {
-            None => Ok(()),
-            Some((name, value, expected, _)) => Err(error::config(
-                format!("{name} of {} in group {group:?}", self.name()),
-                expected,
-                format!("{value}"),
-                "PyTorch's defaults are those of `Default`",
-            )),
-        }
+        let Some((name, value, expected, _)) = checks.into_iter().find(|(.., legal)| !legal) else {
+            return Ok(());
+        };
+        let what = format!("{name} of {} in group {group:?}", self.name());
+        Err(error::out_of_range(what, expected, value))
     }
 }

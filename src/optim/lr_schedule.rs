@@ -1,13 +1,13 @@
-//! Learning rates as pure functions of the step.
+//! Learning rate schedules.
 
 use std::f64::consts::PI;
 
 use serde::{Deserialize, Serialize};
 
-/// The factor of the learning rate at each step: a function of the step and nothing else, so a run
-/// that is resumed has it back with its step.
+/// A learning rate schedule: the factor of the learning rate at each step. It has no state, so that
+/// a resumed run needs only its step.
 ///
-/// A step is whatever the caller counts: an epoch, or a step of the optimizer. The first is 0.
+/// The caller chooses what a step is: an epoch, or a step of the optimizer. The first is 0.
 ///
 /// # Example
 /// ```
@@ -22,59 +22,59 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LrSchedule {
-    /// Steps in which it rises: the factor of step t < w is (t + 1) / w. 0 for none.
+    /// The number w of warm-up steps: the factor of step t < w is (t + 1) / w.
     pub warmup: u64,
-    /// How it falls; its own step 0 comes after the warm-up.
+    /// The decay after the warm-up; it counts its steps t from the end of the warm-up.
     pub decay: Decay,
 }
 
-/// How a learning rate falls.
+/// The decay of a learning rate.
 #[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, tag = "type", rename_all = "snake_case")]
 pub enum Decay {
-    /// Not at all.
+    /// No decay.
     #[default]
     Constant,
-    /// gamma^⌊t / every⌋, as PyTorch's `StepLR`. An `every` of 0 is taken as 1.
+    /// gamma^⌊t / every⌋, as PyTorch's `StepLR`. An `every` of 0 counts as 1.
     Step {
-        /// Steps between two falls.
+        /// The number of steps between two decays.
         every: u64,
-        /// What each multiplies by.
+        /// The factor of each decay.
         gamma: f64,
     },
-    /// floor + (1 − floor) (1 + cos(π t / steps)) / 2 up to `steps`, then `floor`; as PyTorch's
-    /// `CosineAnnealingLR` on its way down.
+    /// floor + (1 − floor) (1 + cos(π t / steps)) / 2 up to step `steps`, then `floor`; the decaying
+    /// half of PyTorch's `CosineAnnealingLR`.
     Cosine {
-        /// Steps until it is down.
+        /// The number of steps of the decay.
         steps: u64,
-        /// The factor that is left.
+        /// The factor after the decay.
         floor: f64,
     },
 }
 
 impl LrSchedule {
-    /// Always 1.
+    /// The factor 1 at every step.
     pub fn constant() -> Self {
         Self::default()
     }
 
-    /// gamma^⌊t / every⌋.
+    /// The factor gamma^⌊t / every⌋ at step t.
     pub fn step(every: u64, gamma: f64) -> Self {
         Self { warmup: 0, decay: Decay::Step { every, gamma } }
     }
 
-    /// From 1 along a cosine to `floor`.
+    /// A factor that decays from 1 to `floor` along a cosine.
     pub fn cosine(steps: u64, floor: f64) -> Self {
         Self { warmup: 0, decay: Decay::Cosine { steps, floor } }
     }
 
-    /// Rises for `steps` first.
+    /// Adds a warm-up of `steps` steps.
     #[must_use]
     pub fn warmup(self, steps: u64) -> Self {
         Self { warmup: steps, ..self }
     }
 
-    /// The factor at `step`.
+    /// The factor at step `step`.
     pub fn factor(&self, step: u64) -> f64 {
         match step.checked_sub(self.warmup) {
             None => (step + 1) as f64 / self.warmup as f64,

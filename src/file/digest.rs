@@ -1,4 +1,4 @@
-//! SHA-256 of what a file must belong to.
+//! SHA-256 of weights, files and samples.
 
 use std::{fmt, fs::File, io::Read, path::Path, str::FromStr};
 
@@ -13,18 +13,17 @@ use crate::{
 
 /// A SHA-256 digest: equal for equal content, on every machine.
 ///
-/// As text it is 64 lower-case hexadecimal digits.
+/// Its text form has 64 lower-case hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Digest([u8; 32]);
 
 impl Digest {
-    /// Stands where a digest will be written.
+    /// A placeholder for a digest that is not computed yet.
     pub(crate) const BLANK: Self = Self([0; 32]);
 
-    /// Of all parameters and buffers of `vs`: names, kinds, shapes and bytes.
-    ///
-    /// The same for the same weights on another device.
+    /// The digest of all parameters and buffers of `vs`: names, dtypes, shapes and bytes. It does not
+    /// depend on the device.
     ///
     /// # Errors
     /// [`Error::Torch`] if a tensor cannot be copied to the host.
@@ -43,7 +42,7 @@ impl Digest {
     /// # Ok::<(), g2d::Error>(())
     /// ```
     pub fn from_weights(vs: &VarStore) -> Result<Self> {
-        let mut hasher = Hasher::of_part(b"g2d weights 1");
+        let mut hasher = Hasher::with_domain(b"g2d weights 1");
         let mut variables: Vec<_> = vs.variables().into_iter().collect();
         variables.sort_by(|a, b| a.0.cmp(&b.0));
         for (name, tensor) in &variables {
@@ -52,10 +51,10 @@ impl Digest {
         Ok(hasher.finish())
     }
 
-    /// Of a file's bytes, such as a TorchScript archive or saved weights.
+    /// The digest of the bytes of a file, such as a TorchScript archive or saved weights.
     ///
     /// # Errors
-    /// [`Error::Io`] if it cannot be read.
+    /// [`Error::Io`] if the file cannot be read.
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let read = || {
@@ -71,20 +70,21 @@ impl Digest {
         read().map_err(|source| Error::io("read", path, source))
     }
 
-    /// Of samples: their ids and targets \[N\] or [N, D], in this order.
+    /// The digest of the ids of samples and their targets \[N\] or [N, D], in this order.
     ///
-    /// It does not see the inputs: add what they were made by with [`of`](Self::of).
+    /// It does not cover the inputs. To cover how they are made, combine it with a description of the
+    /// preprocessing by [`from_parts`](Self::from_parts).
     ///
     /// # Errors
     /// [`Error::Torch`] if the targets cannot be copied to the host.
     pub fn from_samples(ids: &[i64], targets: &Tensor) -> Result<Self> {
         let ids: Vec<u8> = ids.iter().flat_map(|id| id.to_le_bytes()).collect();
-        let mut hasher = Hasher::of_part(b"g2d samples 1");
+        let mut hasher = Hasher::with_domain(b"g2d samples 1");
         hasher.part(&ids).tensor(targets)?;
         Ok(hasher.finish())
     }
 
-    /// Of any parts, in this order: names, settings, other digests.
+    /// The digest of any parts, in this order: names, settings, other digests.
     ///
     /// # Example
     /// ```
@@ -94,7 +94,7 @@ impl Digest {
     /// assert_ne!(data, Digest::from_parts(["CREMA-D", "split 4", "257 × 1004 log-magnitude spectrogram"]));
     /// ```
     pub fn from_parts<T: AsRef<[u8]>>(parts: impl IntoIterator<Item = T>) -> Self {
-        let mut hasher = Hasher::of_part(b"g2d parts 1");
+        let mut hasher = Hasher::with_domain(b"g2d parts 1");
         parts.into_iter().for_each(|part| {
             hasher.part(part.as_ref());
         });
@@ -141,7 +141,7 @@ impl FromStr for Digest {
                 "digest",
                 "64 hexadecimal digits in lower case",
                 format!("{shown:?}"),
-                "copy it whole",
+                "copy all digits of the digest",
             )
         })
     }
@@ -161,23 +161,24 @@ impl From<Digest> for String {
     }
 }
 
-/// A digest in the making.
+/// Computes a [`Digest`] of content that is added piece by piece.
 #[derive(Clone, Default)]
 pub(crate) struct Hasher(Sha256);
 
 impl Hasher {
-    fn of_part(part: &[u8]) -> Self {
+    /// Begins with the name of what is hashed, so that digests of different kinds of content differ.
+    fn with_domain(name: &[u8]) -> Self {
         let mut hasher = Self::default();
-        hasher.part(part);
+        hasher.part(name);
         hasher
     }
 
-    /// Bytes as they are.
+    /// Adds bytes.
     pub(crate) fn update(&mut self, bytes: &[u8]) {
         self.0.update(bytes);
     }
 
-    /// Bytes with their number before them, so that "ab", "c" is not "a", "bc".
+    /// Adds bytes after their number, so that the parts "ab", "c" differ from "a", "bc".
     fn part(&mut self, bytes: &[u8]) -> &mut Self {
         self.update(&(bytes.len() as u64).to_le_bytes());
         self.update(bytes);

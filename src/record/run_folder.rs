@@ -1,4 +1,4 @@
-//! Writes a run folder.
+//! The recorder of a run folder.
 
 use std::path::{Path, PathBuf};
 
@@ -10,23 +10,23 @@ use crate::{
     step::EpochReport,
 };
 
-/// Writes a run folder: `run.json` ([`RunInfo`]) at `begin`, a line of `epochs.jsonl`
-/// ([`EpochRow`](super::EpochRow)) an epoch, `result.json` ([`Outcome`]) at `finish`.
+/// Records a run folder, which [`Run::read`](super::Run::read) reads during and after the run.
 ///
-/// [`Run::read`](super::Run::read) reads it back at any time, whether the run has ended or not.
+/// The folder has `run.json` ([`RunInfo`]), `epochs.jsonl` (an [`EpochRow`](super::EpochRow) per line)
+/// and, after `finish`, `result.json` ([`Outcome`]).
 #[derive(Debug)]
 pub struct RunFolder {
     folder: PathBuf,
     epochs: JsonLines,
-    /// When a run that is resumed was started.
+    /// Start of the run that is resumed.
     created: Option<String>,
 }
 
 impl RunFolder {
-    /// Starts a run in `folder`, in place of one that is there.
+    /// Starts a run in `folder`, and replaces a run that is there.
     ///
     /// # Errors
-    /// [`Error::Io`] with the path.
+    /// [`Error::Io`].
     pub fn create(folder: impl AsRef<Path>) -> Result<Self> {
         let folder = folder.as_ref().to_path_buf();
         let epochs = JsonLines::create(folder.join(run::EPOCHS))?;
@@ -35,15 +35,15 @@ impl RunFolder {
         Ok(Self { folder, epochs, created: None })
     }
 
-    /// Goes on with the run in `folder` at `epoch`: later epochs and its result are cut away. Starts
-    /// one where there is none.
+    /// Resumes the run in `folder` at `epoch`. Removes that and later epochs and the outcome. Starts a
+    /// run if there is none.
     ///
     /// # Errors
-    /// [`Error::Io`] with the path; [`Error::Data`] for files that are not a run's.
+    /// [`Error::Io`]; [`Error::Data`] for files that are not those of a run.
     pub fn resume(folder: impl AsRef<Path>, epoch: u64) -> Result<Self> {
         let folder = folder.as_ref().to_path_buf();
-        let there = folder.join(run::INFO).exists();
-        let created = if there { Some(run::read_info(&folder)?.created) } else { None };
+        let exists = folder.join(run::INFO).exists();
+        let created = if exists { Some(run::read_info(&folder)?.created) } else { None };
         let epochs = JsonLines::resume(folder.join(run::EPOCHS), epoch)?;
         files::remove(&folder.join(run::RESULT))?;
         Ok(Self { folder, epochs, created })

@@ -1,10 +1,10 @@
-//! What a module said, and why it failed, in words.
+//! Descriptions of TorchScript values and errors, for messages.
 
 use tch::{IValue, TchError};
 
-/// What happened: the line after the interpreter's trace, or the first one.
-pub(super) fn reason(source: &TchError) -> String {
-    let text = match source {
+/// The cause of a TorchScript error: the line after the interpreter's trace, or the first line.
+pub(super) fn error_cause(error: &TchError) -> String {
+    let text = match error {
         TchError::Torch(text) => text.clone(),
         other => other.to_string(),
     };
@@ -12,20 +12,20 @@ pub(super) fn reason(source: &TchError) -> String {
     last.or_else(|| text.lines().next()).unwrap_or_default().to_owned()
 }
 
-/// What a module said, in the words of Python.
-pub(super) fn described(said: &IValue) -> String {
+/// A value in Python's terms.
+pub(super) fn describe(value: &IValue) -> String {
     let several = |name: &str, parts: Vec<String>| {
         format!("a {name} of {}: {}", parts.len(), parts.join(", "))
     };
-    match said {
+    match value {
         IValue::Tensor(t) => format!("a tensor {:?} {:?}", t.size(), t.kind()),
-        IValue::Tuple(parts) => several("tuple", parts.iter().map(described).collect()),
-        IValue::GenericList(parts) => several("list", parts.iter().map(described).collect()),
+        IValue::Tuple(parts) => several("tuple", parts.iter().map(describe).collect()),
+        IValue::GenericList(parts) => several("list", parts.iter().map(describe).collect()),
         IValue::TensorList(parts) => format!("a list of {} tensors", parts.len()),
         IValue::GenericDict(entries) => {
             let entry = |(key, value): &(IValue, IValue)| match key {
-                IValue::String(key) => format!("{key:?} → {}", described(value)),
-                other => format!("{} → {}", described(other), described(value)),
+                IValue::String(key) => format!("{key:?} → {}", describe(value)),
+                other => format!("{} → {}", describe(other), describe(value)),
             };
             several("dict", entries.iter().map(entry).collect())
         }

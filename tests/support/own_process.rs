@@ -1,14 +1,14 @@
-//! A test in a process of its own.
+//! Tests that need a process of their own.
 
 use std::process::Command;
 
 use super::stdout;
 
 /// Runs the test at this path in a process of its own, where no other test draws from libtorch's
-/// generator. Returns whether this is that process.
+/// generator. Returns whether the caller is already in that process.
 #[track_caller]
-pub fn alone(test: &str) -> bool {
-    const VARIABLE: &str = "G2D_TEST_ALONE";
+pub fn in_own_process(test: &str) -> bool {
+    const VARIABLE: &str = "G2D_TEST_IN_OWN_PROCESS";
     if std::env::var(VARIABLE).is_ok_and(|name| name == test) {
         return true;
     }
