@@ -1,12 +1,12 @@
-//! Eight classes told by three bits, a pure function of its seed.
+//! Generated features of eight classes, a pure function of the seed. A class is three bits.
 //!
-//! | modality | form | what it tells |
+//! | modality | shape | content |
 //! |---|---|---|
-//! | text | a vector of 24 | the first two bits, plainly |
+//! | text | a vector of 24 | the first two bits, clearly |
 //! | audio | a vector of 24 | the second bit, and the first under noise |
-//! | video | a sequence of 4 to 12 steps of 6 | the third bit alone, in which of two features moves first |
+//! | video | a sequence of 4 to 12 steps of 6 | the third bit: which of two features peaks first |
 //!
-//! So video is the weakest teacher, and without it no more than half of the samples can be told.
+//! Video is the weakest teacher; without it no model can classify more than half of the samples.
 
 use anyhow::Result;
 use g2d::{
@@ -17,11 +17,13 @@ use g2d::{
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use tch::Tensor;
 
+use crate::support::random::standard_normal;
+
 const VECTOR: usize = 24;
 const STEPS: usize = 12;
 const STEP: usize = 6;
 
-/// 600 samples for training, 200 for validation, 400 for the test.
+/// 600 training, 200 validation and 400 test samples.
 pub fn features(seed: u64) -> Result<Features> {
     let mut rng = StdRng::seed_from_u64(seed);
     let (train, val, test) = (split(600, &mut rng)?, split(200, &mut rng)?, split(400, &mut rng)?);
@@ -52,15 +54,16 @@ fn split(n: usize, rng: &mut StdRng) -> Result<InMemory> {
     Ok(InMemory::new(modalities, inputs, Tensor::from_slice(&labels))?)
 }
 
-/// Noise, with each bit in half of the features at its strength.
+/// Appends noise to which each bit is added, with its strength, in half of the features.
 fn vector(bits: [(bool, f64); 2], rng: &mut StdRng, values: &mut Vec<f32>) {
     for i in 0..VECTOR {
         let (bit, strength) = bits[i % 2];
-        values.push((if bit { strength } else { -strength } + 1.2 * normal(rng)) as f32);
+        values.push((if bit { strength } else { -strength } + 1.2 * standard_normal(rng)) as f32);
     }
 }
 
-/// A bump in one feature, then in another; the bit says which comes first. Returns the length.
+/// Appends a sequence with a peak in one feature, then in another, in the order that the bit
+/// determines. Returns the length.
 fn sequence(bit: bool, rng: &mut StdRng, values: &mut Vec<f32>) -> i64 {
     let length = rng.random_range(4..=STEPS);
     let early = rng.random_range(0..length / 2);
@@ -68,16 +71,10 @@ fn sequence(bit: bool, rng: &mut StdRng, values: &mut Vec<f32>) -> i64 {
     let (one, other) = if bit { (early, late) } else { (late, early) };
     for step in 0..STEPS {
         for feature in 0..STEP {
-            let bump = (feature == 0 && step == one) || (feature == 1 && step == other);
-            let value = if bump { 3.0 } else { 0.0 } + 0.5 * normal(rng);
+            let peak = (feature == 0 && step == one) || (feature == 1 && step == other);
+            let value = if peak { 3.0 } else { 0.0 } + 0.5 * standard_normal(rng);
             values.push(if step < length { value as f32 } else { 0.0 });
         }
     }
     length as i64
-}
-
-/// A standard normal value (Box and Muller).
-fn normal(rng: &mut StdRng) -> f64 {
-    let (u, v): (f64, f64) = (1.0 - rng.random::<f64>(), rng.random());
-    (-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * v).cos()
 }

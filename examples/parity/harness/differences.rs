@@ -1,50 +1,55 @@
-//! Relative differences, the largest of each quantity.
+//! Relative differences between expected and computed numbers.
 
 use std::{collections::BTreeMap, fmt};
 
 use anyhow::{Context, Result, ensure};
 use comfy_table::{Table, presets::NOTHING};
 
-use super::case::Case;
-use super::run::Observed;
+use super::{case::GoldenCase, run::ComputedNumbers};
 
-/// The largest relative difference that agrees.
+/// The largest relative difference that counts as equal.
 pub const TOLERANCE: f64 = 1e-9;
 
-/// The largest relative difference of each quantity, and where it was seen.
-pub struct Comparison {
+/// The largest relative difference of each quantity, and its place.
+pub struct Differences {
     worst: BTreeMap<String, (f64, String)>,
 }
 
 /// Compares every number of `case`.
 ///
-/// A number is compared relative to itself, an entry of a row relative to the row's largest.
+/// The difference of a number is relative to the number, that of an entry of a row to the largest
+/// entry of the row.
 ///
 /// # Errors
-/// A quantity in the case that this harness does not know.
-pub fn compare(case: &Case, observed: &Observed) -> Result<Comparison> {
+/// A quantity of the case that [`run`](super::run::run) does not compute.
+pub fn compare(case: &GoldenCase, computed: &ComputedNumbers) -> Result<Differences> {
     let mut worst = BTreeMap::new();
     let mut note = |quantity: &str, place: String, difference: f64| {
         let entry = worst.entry(quantity.to_owned()).or_insert((0.0, String::new()));
-        // NaN must stand out, so it is not left to a comparison.
+        // A comparison with NaN is always false.
         if entry.1.is_empty() || difference.is_nan() || difference > entry.0 {
             *entry = (difference, place);
         }
     };
-    for (t, (step, found)) in case.steps.iter().zip(&observed.steps).enumerate() {
+    for (t, (step, found)) in case.steps.iter().zip(&computed.steps).enumerate() {
         for (quantity, expected) in &step.expected {
             let expected = expected.as_slice();
-            let found = found.get(quantity).with_context(|| format!("unknown {quantity:?}"))?;
-            ensure!(expected.len() <= found.len(), "{quantity}: {} numbers", expected.len());
+            let found = found.get(quantity).with_context(|| format!("no number {quantity:?}"))?;
+            ensure!(
+                expected.len() <= found.len(),
+                "{quantity}: expected {} numbers, found {}",
+                expected.len(),
+                found.len()
+            );
             note(quantity, format!("step {t}"), difference(expected, found));
         }
     }
     for (name, expected) in &case.final_abs_sum {
         let found =
-            observed.final_abs_sum.get(name).with_context(|| format!("unknown {name:?}"))?;
+            computed.final_abs_sum.get(name).with_context(|| format!("no parameter {name:?}"))?;
         note("final_abs_sum", name.clone(), difference(&[*expected], &[*found]));
     }
-    Ok(Comparison { worst })
+    Ok(Differences { worst })
 }
 
 fn difference(expected: &[f64], found: &[f64]) -> f64 {
@@ -55,20 +60,20 @@ fn difference(expected: &[f64], found: &[f64]) -> f64 {
     expected.iter().zip(found).map(relative).fold(0.0, larger)
 }
 
-impl Comparison {
-    /// Is every difference within [`TOLERANCE`]?
-    pub fn agrees(&self) -> bool {
+impl Differences {
+    /// Returns whether every difference is within [`TOLERANCE`].
+    pub fn are_within_tolerance(&self) -> bool {
         self.worst.values().all(|&(difference, _)| difference <= TOLERANCE)
     }
 }
 
-impl fmt::Display for Comparison {
+impl fmt::Display for Differences {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut table = Table::new();
         table.load_preset(NOTHING).set_header([
             "quantity",
             "largest relative difference",
-            "at",
+            "place",
             "",
         ]);
         for (quantity, (difference, place)) in &self.worst {
