@@ -5,3 +5,4 @@
 pub mod baselines;
 pub mod data;
 pub mod networks;
+mod random;

@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-use rand::{Rng, SeedableRng, rngs::StdRng};
+use rand::Rng;
 use rand_distr::StandardNormal;
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, TchError, Tensor};
@@ -12,6 +12,7 @@ use crate::{
     loss::{Classification, G2dLoss},
     modality::Modality,
     modulation::Modulate,
+    paper::random::generator,
     state::State,
     step::Observation,
     trainer::GradientScope,
@@ -122,10 +123,7 @@ impl Ogm {
 
 /// A tensor of N(0, 1) with shape, dtype and device of `like`, equal for equal seeds on every device.
 fn normal_like(like: &Tensor, seed: [u64; 2]) -> std::result::Result<Tensor, TchError> {
-    let mut bytes = [0; 32];
-    bytes[..8].copy_from_slice(&seed[0].to_le_bytes());
-    bytes[8..16].copy_from_slice(&seed[1].to_le_bytes());
-    let normal = StdRng::from_seed(bytes).sample_iter(StandardNormal);
+    let normal = generator([seed[0], seed[1], 0, 0]).sample_iter(StandardNormal);
     let values: Vec<f32> = normal.take(like.numel()).collect();
     let noise = Tensor::f_from_slice(&values)?.f_view(like.size().as_slice())?;
     noise.f_to_device(like.device())?.f_to_kind(like.kind())

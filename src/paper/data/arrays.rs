@@ -3,7 +3,6 @@
 use std::{
     collections::BTreeSet,
     fmt::Display,
-    fs,
     io::{BufReader, ErrorKind, Read, Seek},
     path::{Path, PathBuf},
 };
@@ -12,7 +11,7 @@ use ndarray::{ArrayD, OwnedRepr};
 use ndarray_npy::{NpzReader, ReadNpyError, ReadNpyExt, ReadNpzError, ReadableElement};
 use tch::{Kind, Tensor, kind::Element};
 
-use super::file::{corrupted, open};
+use super::file::{corrupted, list, open, tensor};
 use crate::error::{Error, Result};
 
 /// A seekable reader.
@@ -62,12 +61,7 @@ impl<'r> Arrays<'r> {
                 Ok(names.into_iter().collect())
             }
             Self::Folder(folder) => {
-                let failed = |e| Error::io("list the folder", folder, e);
-                let entries = fs::read_dir(&*folder).map_err(failed)?;
-                let paths: Vec<PathBuf> = entries
-                    .map(|entry| Ok(entry?.path()))
-                    .collect::<std::io::Result<_>>()
-                    .map_err(failed)?;
+                let paths = list(folder).map_err(|e| Error::io("list the folder", folder, e))?;
                 let arrays = paths.iter().filter(|path| path.extension() == Some("npy".as_ref()));
                 let stems = arrays.filter_map(|path| path.file_stem()?.to_str());
                 Ok(stems.map(str::to_owned).collect())
@@ -95,12 +89,7 @@ impl<'r> Arrays<'r> {
     pub(super) fn labels(&mut self, name: &str) -> Result<Tensor> {
         let types: [ReadAs<'r>; 3] = [Self::read::<i64>, Self::read::<i32>, Self::read::<u8>];
         let labels = self.read_any(name, &types, "labels", "int64, int32 or uint8")?;
-        if labels.dim() != 1 {
-            let (path, found) = (self.path(name), format!("{:?}", labels.size()));
-            let hint = "save one class per sample";
-            return Err(Error::data(&path, "labels", "the shape [N]", found, hint));
-        }
-        Ok(labels.to_kind(Kind::Int64))
+        self.column(name, labels, Kind::Int64)
     }
 
     /// Reads targets \[N\]: class labels as `Int64`, or finite values as `Float`.
@@ -110,12 +99,17 @@ impl<'r> Arrays<'r> {
             values => values,
         };
         let Some(values) = values else { return self.labels(name) };
-        if values.dim() != 1 || values.isfinite().all().int64_value(&[]) == 0 {
-            let (path, found) = (self.path(name), format!("{:?}", values.size()));
-            let hint = "save one value per sample, and omit samples without a value";
-            return Err(Error::data(&path, "labels", "finite values [N]", found, hint));
+        self.column(name, values, Kind::Float)
+    }
+
+    /// Checks that `values` are finite and \[N\], and converts them.
+    fn column(&self, name: &str, values: Tensor, kind: Kind) -> Result<Tensor> {
+        if values.dim() == 1 && values.isfinite().all().int64_value(&[]) != 0 {
+            return Ok(values.to_kind(kind));
         }
-        Ok(values.to_kind(Kind::Float))
+        let (path, found) = (self.path(name), format!("{:?}", values.size()));
+        let hint = "save one value per sample, and omit samples without a value";
+        Err(Error::data(&path, name, "finite values [N]", found, hint))
     }
 
     /// Reads zeros and ones of any shape and element type, as `Bool`.
@@ -150,11 +144,16 @@ impl<'r> Arrays<'r> {
     fn read<T: ReadableElement + Element + Clone>(&mut self, name: &str) -> Result<Option<Tensor>> {
         let path = self.path(name);
         let read = match self {
-            Self::Folder(_) => ArrayD::read_npy(open(&path)?).map_err(ReadNpzError::Npy),
+            Self::Folder(_) => ArrayD::<T>::read_npy(open(&path)?).map_err(ReadNpzError::Npy),
             Self::Archive { reader, .. } => reader.by_name::<OwnedRepr<T>, _>(name),
         };
         match read {
-            Ok(array) => tensor(&path, &array).map(Some),
+            Ok(array) => {
+                let shape: Vec<i64> = array.shape().iter().map(|&n| n as i64).collect();
+                let array = array.as_standard_layout();
+                let values = array.as_slice().ok_or_else(|| not_numpy(&path, "strides"))?;
+                tensor(values, &shape).map(Some)
+            }
             Err(ReadNpzError::Npy(ReadNpyError::WrongDescriptor(_))) => Ok(None),
             Err(ReadNpzError::Npy(ReadNpyError::Io(e))) if e.kind() != ErrorKind::UnexpectedEof => {
                 Err(Error::io("read the file", &path, e))
@@ -162,15 +161,6 @@ impl<'r> Arrays<'r> {
             Err(error) => Err(not_numpy(&path, error)),
         }
     }
-}
-
-fn tensor<T: Element + Clone>(path: &Path, array: &ArrayD<T>) -> Result<Tensor> {
-    let shape: Vec<i64> = array.shape().iter().map(|&n| n as i64).collect();
-    let standard = array.as_standard_layout();
-    let slice = standard.as_slice().ok_or_else(|| not_numpy(path, "no contiguous layout"))?;
-    Tensor::f_from_slice(slice)
-        .and_then(|flat| flat.f_view(shape.as_slice()))
-        .map_err(|source| Error::torch(format!("make a tensor of {}", path.display()), source))
 }
 
 fn not_numpy(path: &Path, found: impl Display) -> Error {

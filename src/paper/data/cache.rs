@@ -11,7 +11,7 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{audio::DecodedAudio, image::RgbPicture};
+use super::RgbPicture;
 use crate::error::Result;
 
 /// Which results of decoding a [`ClipLoader`](super::ClipLoader) keeps in memory.
@@ -40,7 +40,7 @@ pub(super) struct CacheStore {
     limit: usize,
     bytes: AtomicUsize,
     warned: AtomicBool,
-    audio: Entries<i64, DecodedAudio>,
+    audio: Entries<i64, Vec<f32>>,
     frames: Entries<(i64, usize), RgbPicture>,
 }
 
@@ -70,9 +70,9 @@ impl CacheStore {
     pub fn audio(
         &self,
         id: i64,
-        decode: impl FnOnce() -> Result<DecodedAudio>,
-    ) -> Result<Arc<DecodedAudio>> {
-        self.get_or(&self.audio, id, DecodedAudio::bytes, decode)
+        decode: impl FnOnce() -> Result<Vec<f32>>,
+    ) -> Result<Arc<Vec<f32>>> {
+        self.get_or(&self.audio, id, |values| size_of_val(&values[..]), decode)
     }
 
     /// Frame `number` of sample `id`, decoded by `decode` if it is not in the cache.

@@ -1,6 +1,9 @@
 //! Pre-extracted features: one array per modality, and labels.
 
-use std::path::Path;
+use std::{
+    fmt::{Debug, Display},
+    path::Path,
+};
 
 use tch::{Kind, Tensor};
 
@@ -68,20 +71,25 @@ impl Features {
         let (train, shapes) = read_split(folder, "train", modalities)?;
         let like_train = |name: &str| {
             let (split, found) = read_split(folder, name, modalities)?;
-            let differs = |what: String, expected: String, found: String, hint| {
-                let expected = format!("{expected}, as in train");
-                Err(Error::data(&folder.join(name), what, expected, found, hint))
+            let differs = |what: &dyn Display, expected: &dyn Debug, found: &dyn Debug, hint| {
+                let expected = format_args!("{expected:?}, as in train");
+                Err(Error::data(
+                    &folder.join(name),
+                    what,
+                    expected,
+                    format_args!("{found:?}"),
+                    hint,
+                ))
             };
             if let Some(m) = (0..shapes.len()).find(|&m| shapes[m] != found[m]) {
                 let what = format!("modality {:?}", modalities[m]);
-                let (expected, found) = (format!("{:?}", shapes[m]), format!("{:?}", found[m]));
-                return differs(what, expected, found, "extract the same features for every split");
+                let hint = "extract the same features for every split";
+                return differs(&what, &shapes[m], &found[m], hint);
             }
             let (expected, found) = (train.targets().kind(), split.targets().kind());
             if expected != found {
                 let hint = "save classes as integers and values as floats in every split";
-                let (expected, found) = (format!("{expected:?}"), format!("{found:?}"));
-                return differs("labels".to_owned(), expected, found, hint);
+                return differs(&"labels", &expected, &found, hint);
             }
             Ok(split)
         };

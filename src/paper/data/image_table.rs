@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 
-use super::{ImageTableRows, ImageTableSplits, RgbPicture, Table};
+use super::{ImageTableRows, ImageTableSplits, RgbPicture, Table, file::tensor};
 use crate::{
     error::{self, Error, Result},
     modality::Modality,
@@ -27,6 +27,19 @@ impl ImageColumns {
     pub fn new(modality: impl Into<Modality>, column: &str) -> Self {
         Self { modality: modality.into(), columns: vec![column.to_owned()] }
     }
+}
+
+/// The photographs of a house in the Houses data set.
+const ROOMS: [&str; 4] = ["bathroom", "bedroom", "frontal", "kitchen"];
+
+/// How the photographs of a house become modalities.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum HouseModalities {
+    /// `photos`, the four tiled 2×2, and `table`.
+    #[default]
+    Two,
+    /// `bathroom`, `bedroom`, `frontal`, `kitchen` and `table`.
+    Five,
 }
 
 /// The layout of a table with images: the roles of its columns, and the size of the images.
@@ -71,6 +84,33 @@ impl ImageTable {
         }
     }
 
+    /// The layout of Houses (Ahmed & Moustafa, "House Price Estimation from Visual and Textual
+    /// Features", 2016, arXiv 1609.08399): a table with one row per house and the columns
+    /// `{room}_image`, `bedrooms`, `bathrooms`, `area_sqft`, `zipcode`, and the target `price_usd`;
+    /// photographs in `images/`.
+    ///
+    /// Every room is resized to 32×32 pixels; the tiled image has 64×64.
+    pub fn houses(modalities: HouseModalities) -> Self {
+        let column = |room: &str| format!("{room}_image");
+        let (images, side) = match modalities {
+            HouseModalities::Two => {
+                let columns = ROOMS.map(column).into();
+                (vec![ImageColumns { modality: "photos".into(), columns }], 64)
+            }
+            HouseModalities::Five => {
+                (ROOMS.map(|room| ImageColumns::new(room, &column(room))).into(), 32)
+            }
+        };
+        Self {
+            image_folder: "images".into(),
+            images,
+            table: "table".into(),
+            columns: ["bedrooms", "bathrooms", "area_sqft", "zipcode"].map(str::to_owned).into(),
+            target: "price_usd".to_owned(),
+            side,
+        }
+    }
+
     /// Reads a table and its images.
     ///
     /// # Errors
@@ -91,9 +131,7 @@ impl ImageTable {
             .flat_map(|row| columns.iter().map(move |column| column[row]))
             .collect();
         let shape = [table.len() as i64, self.columns.len() as i64];
-        let cells = Tensor::f_from_slice(&cells)
-            .and_then(|cells| cells.f_view(shape))
-            .map_err(|e| Error::torch("make a tensor of the table", e))?;
+        let cells = tensor(&cells, &shape)?;
         let image = |images: &ImageColumns| {
             Ok((images.modality.clone(), self.images(&table, &images.columns)?))
         };
@@ -120,12 +158,6 @@ impl ImageTable {
             self.read(table(name).unwrap_or_else(|| folder.join(format!("{name}.csv"))))
         };
         Ok(ImageTableSplits { train: read("train")?, val: read("val")?, test: read("test")? })
-    }
-
-    /// Returns the modalities, images first.
-    pub fn modalities(&self) -> Vec<Modality> {
-        let images = self.images.iter().map(|images| images.modality.clone());
-        images.chain([self.table.clone()]).collect()
     }
 
     fn check(&self) -> Result<()> {

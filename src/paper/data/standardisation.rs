@@ -127,11 +127,6 @@ impl TargetScaler {
         Err(error::target(what, "values that vary", found, hint))
     }
 
-    /// Returns the scale.
-    pub fn scale(&self) -> TargetScale {
-        self.scale
-    }
-
     /// Converts targets from their own unit to the learnt scale, `Float`.
     ///
     /// # Errors

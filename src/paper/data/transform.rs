@@ -1,6 +1,5 @@
 //! From the files of a clip to the values of a sample.
 
-use rand::{SeedableRng, rngs::StdRng};
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -10,7 +9,7 @@ use super::{
     clips::Clip,
     image::FrameTransform,
 };
-use crate::error::Result;
+use crate::{error::Result, paper::random::generator};
 
 /// The transforms of a clip.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -22,27 +21,7 @@ pub struct ClipTransform {
     pub visual: FrameTransform,
 }
 
-/// The seed of a sample's augmentation. It depends on the run's seed, the epoch and the sample's id
-/// only, so that order, batch size, workers and cache do not change the sample.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct SampleSeed {
-    pub seed: u64,
-    pub epoch: u64,
-    pub id: i64,
-}
-
-impl SampleSeed {
-    /// One of the sample's independent generators.
-    fn generator(self, stream: u64) -> StdRng {
-        let mut seed = [0; 32];
-        let words = [self.seed, self.epoch, self.id as u64, stream];
-        for (bytes, word) in seed.chunks_exact_mut(8).zip(words) {
-            bytes.copy_from_slice(&word.to_le_bytes());
-        }
-        StdRng::from_seed(seed)
-    }
-}
-
+/// Streams of a sample's random generators.
 const AUDIO_STREAM: u64 = 1;
 const FRAME_STREAM: u64 = 2;
 
@@ -67,17 +46,21 @@ impl Pipeline {
     }
 
     /// Appends a clip's audio and frames to the values of a batch.
+    ///
+    /// The augmentation depends on the run's seed, the epoch and the clip's id only, so that order,
+    /// batch size, workers and cache do not change the sample.
     pub fn sample(
         &self,
         clip: &Clip,
-        seed: SampleSeed,
+        [seed, epoch]: [u64; 2],
         cache: &CacheStore,
         [audio, visual]: &mut [Vec<f32>; 2],
     ) -> Result<()> {
         let mode = self.mode;
+        let rng = |stream| generator([seed, epoch, clip.id as u64, stream]);
         let decoded = cache.audio(clip.id, || self.audio.decode(&clip.audio, mode))?;
-        self.audio.finish(&decoded, &mut seed.generator(AUDIO_STREAM), audio);
-        let mut rng = seed.generator(FRAME_STREAM);
+        self.audio.finish(&decoded, mode, &mut rng(AUDIO_STREAM), audio);
+        let mut rng = rng(FRAME_STREAM);
         let mut frames = Vec::new();
         for number in self.visual.choose(clip.frames.len(), mode, &mut rng) {
             let decode = || self.visual.decode(&clip.frames[number], mode);

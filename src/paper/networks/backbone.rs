@@ -1,10 +1,7 @@
 //! Encoders of images and videos.
 
 use serde::{Deserialize, Serialize};
-use tch::{
-    Tensor,
-    nn::{self, ModuleT},
-};
+use tch::{Tensor, nn, nn::ModuleT};
 
 use super::{
     Initialisation,

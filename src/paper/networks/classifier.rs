@@ -1,10 +1,7 @@
 //! The authors' classifiers: the student with its fusion, and the teacher of one modality.
 
 use serde::{Deserialize, Serialize};
-use tch::{
-    Tensor,
-    nn::{self, Module, VarStore},
-};
+use tch::{Tensor, nn, nn::Module, nn::VarStore};
 
 use super::{
     Backbone, FusionKind, Initialisation,
@@ -65,15 +62,14 @@ impl ClassifierConfig {
     /// The authors' networks: ResNet-18 with their initialisation, unimodal logits and distilled
     /// features.
     pub fn authors(fusion: FusionKind) -> Self {
-        let distilled = match fusion {
-            FusionKind::Gated => DistilledFeatures::GatedProjection,
-            _ => DistilledFeatures::Encoder,
-        };
         Self {
             backbone: Backbone::ResNet18,
             fusion,
             init: Initialisation::Authors,
-            distilled,
+            distilled: match fusion {
+                FusionKind::Gated => DistilledFeatures::GatedProjection,
+                _ => DistilledFeatures::Encoder,
+            },
             unimodal: UnimodalLogits::AuthorsFormula,
         }
     }

@@ -2,10 +2,7 @@
 
 use std::fmt;
 
-use tch::{
-    Tensor,
-    nn::{self, ModuleT, VarStore},
-};
+use tch::{Tensor, nn, nn::ModuleT, nn::VarStore};
 
 use crate::{
     batch::Batch,

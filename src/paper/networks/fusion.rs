@@ -1,10 +1,7 @@
 //! Fusion: from the features of all modalities to logits.
 
 use serde::{Deserialize, Serialize};
-use tch::{
-    Tensor,
-    nn::{self, Module},
-};
+use tch::{Tensor, nn, nn::Module};
 
 use super::Initialisation;
 use crate::{

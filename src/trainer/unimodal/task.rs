@@ -1,5 +1,7 @@
 //! The task of a teacher: a modality and a loss.
 
+use std::slice;
+
 use tch::{Device, Tensor};
 
 use crate::{
@@ -33,25 +35,12 @@ impl<'a> Task<'a> {
         &self.modality
     }
 
-    /// The samples of `batch` that have the modality, checked; `None` if there are none.
+    /// A batch of the one modality, checked, with the samples that have it; `None` if there are none.
     pub(super) fn select(&self, batch: Batch, device: Device) -> Result<Option<Batch>> {
         let Some(batch) = batch.having(self.m)? else { return Ok(None) };
-        let (input, targets) = (batch.checked_input(self.m)?, batch.targets());
-        let (rows, modality) = (batch.size(), &self.modality);
-        if rows == 0 || input.size().first() != Some(&rows) {
-            let what = format!("input of modality {modality:?}");
-            let expected =
-                format!("[{rows}, …] like the targets {:?}, at least 1 row", targets.size());
-            let hint = "pass one row and one target per sample, and leave out empty batches";
-            return Err(error::wrong_shape(what, expected, &input.size(), hint));
-        }
-        for (name, tensor) in [("input", input), ("targets", targets)] {
-            if tensor.device() != device {
-                let what = format!("{name} of modality {modality:?}");
-                let hint = "move the batch with `Batch::to_device`";
-                return Err(error::wrong_device(what, device, "model", tensor.device(), hint));
-            }
-        }
+        let input = batch.input(self.m).shallow_clone();
+        let batch = Batch::new([input], batch.targets().shallow_clone());
+        batch.check(slice::from_ref(&self.modality), device)?;
         Ok(Some(batch))
     }
 
@@ -62,7 +51,7 @@ impl<'a> Task<'a> {
         batch: &Batch,
         train: bool,
     ) -> Result<Forward> {
-        let (features, logits) = model.forward(batch.checked_input(self.m)?, train)?;
+        let (features, logits) = model.forward(batch.input(0), train)?;
         let rows = batch.size();
         if logits.dim() != 2 || logits.size()[0] != rows || features.size().first() != Some(&rows) {
             return Err(error::shape(
@@ -74,9 +63,9 @@ impl<'a> Task<'a> {
         }
         self.loss.check_targets(&logits.size(), batch.targets())?;
         let terms = self.loss.terms(&Input {
-            modalities: std::slice::from_ref(&self.modality),
+            modalities: slice::from_ref(&self.modality),
             logits: &logits,
-            features: std::slice::from_ref(&features),
+            features: slice::from_ref(&features),
             teachers: &[],
             rows: &[Rows::All],
             targets: batch.targets(),

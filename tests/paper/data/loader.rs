@@ -10,8 +10,8 @@ use g2d::{
     Batch,
     data::Order,
     paper::data::{
-        AudioRecipe, Cache, ClipLoader, Clips, Cremad, FrameRecipe, LoaderOptions, LogSpectrogram,
-        OnMissing, Phase, Recipe, RgbPicture, Waveform,
+        AudioTransform, ClipCache, ClipLoader, ClipTransform, Clips, Cremad, FrameTransform,
+        LoaderOptions, LogSpectrogram, Mode, OnMissing, RgbPicture, Waveform,
     },
 };
 use rand::{SeedableRng, rngs::StdRng};
@@ -19,7 +19,12 @@ use tch::{Device, Kind, Tensor};
 
 use crate::support::{TempDataSet, assert_error, assert_same_batch};
 
-pub fn loader(clips: Clips, recipe: &Recipe, phase: Phase, options: LoaderOptions) -> ClipLoader {
+pub fn loader(
+    clips: Clips,
+    recipe: &ClipTransform,
+    phase: Mode,
+    options: LoaderOptions,
+) -> ClipLoader {
     ClipLoader::new(clips, recipe, phase, options).unwrap()
 }
 
@@ -29,10 +34,10 @@ pub fn options(batch_size: usize, workers: usize) -> LoaderOptions {
 
 /// A small recipe in which every step is random: the part of the sound, the frames, their crops and
 /// flips.
-fn recipe() -> Recipe {
-    Recipe {
-        audio: AudioRecipe { rate: 8_000, filled: 8_000, kept: 4_000, n_fft: 64, hop: 100 },
-        visual: FrameRecipe { side: 12, ..FrameRecipe::imagenet(2) },
+fn recipe() -> ClipTransform {
+    ClipTransform {
+        audio: AudioTransform { rate: 8_000, filled: 8_000, kept: 4_000, n_fft: 64, hop: 100 },
+        visual: FrameTransform { side: 12, ..FrameTransform::imagenet(2) },
     }
 }
 
@@ -70,8 +75,8 @@ fn assert_samples(left: &[Batch], right: &[Batch]) {
 #[test]
 fn batches_do_not_depend_on_the_number_of_workers() {
     let set = TempDataSet::cremad(3, 5);
-    let one = loader(clips(&set), &recipe(), Phase::Train, options(5, 1));
-    let three = loader(clips(&set), &recipe(), Phase::Train, options(5, 3));
+    let one = loader(clips(&set), &recipe(), Mode::Train, options(5, 1));
+    let three = loader(clips(&set), &recipe(), Mode::Train, options(5, 3));
     let shuffled = |loader| all(loader, 2, Order::Shuffled(&mut StdRng::seed_from_u64(7)));
     let (one, three) = (shuffled(&one), shuffled(&three));
     assert_eq!(one.iter().map(Batch::size).collect::<Vec<_>>(), [5, 5, 2]);
@@ -92,7 +97,7 @@ fn an_augmented_sample_depends_on_seed_epoch_and_id_alone() {
     let set = TempDataSet::cremad(3, 4);
     let with = |seed, batch_size| {
         let options = LoaderOptions { seed, ..options(batch_size, 2) };
-        loader(clips(&set), &recipe(), Phase::Train, options)
+        loader(clips(&set), &recipe(), Mode::Train, options)
     };
     let stored = all(&with(3, 4), 1, Order::Stored);
     let shuffled = all(&with(3, 2), 1, Order::Shuffled(&mut StdRng::seed_from_u64(7)));
@@ -125,7 +130,7 @@ fn in_evaluation_a_sample_is_the_middle_of_its_sound_and_frames() {
     let clips = clips(&set);
     let clip = clips.clips()[1].clone();
     let recipe = recipe();
-    let loader = loader(clips, &recipe, Phase::Evaluate, options(4, 2));
+    let loader = loader(clips, &recipe, Mode::Evaluate, options(4, 2));
     let batches = all(&loader, 0, Order::Stored);
     assert_samples(&batches, &all(&loader, 9, Order::Stored));
     let [sound, frames] = &by_id(&batches)[&clip.id];
@@ -149,7 +154,7 @@ fn a_short_sound_is_repeated() {
     let path = "AudioWAV/1001_T00_NEU_XX.wav";
     let samples: Vec<i16> = (0..700).map(|i| (i * 37 % 2_000) as i16 * 10).collect();
     set.wav_from_samples(path, 8_000, 1, &samples);
-    let loader = loader(clips(&set), &recipe(), Phase::Evaluate, options(1, 1));
+    let loader = loader(clips(&set), &recipe(), Mode::Evaluate, options(1, 1));
     let batch = all(&loader, 0, Order::Stored).remove(0);
     let repeated: Vec<f32> =
         (2_000..6_000).map(|i| f32::from(samples[i % 700]) / 32768.0).collect();
@@ -159,17 +164,17 @@ fn a_short_sound_is_repeated() {
 
 #[test]
 fn a_cache_does_not_change_batches_and_replaces_reading_the_files() {
-    for phase in [Phase::Train, Phase::Evaluate] {
+    for phase in [Mode::Train, Mode::Evaluate] {
         let set = TempDataSet::cremad(2, 4);
         let with =
             |cache| loader(clips(&set), &recipe(), phase, LoaderOptions { cache, ..options(3, 2) });
-        let (off, on) = (with(Cache::Off), with(Cache::Memory { bytes: 1 << 24 }));
+        let (off, on) = (with(ClipCache::Off), with(ClipCache::Memory { bytes: 1 << 24 }));
         // Bytes of two frames per clip in evaluation and, after five epochs of training, of all
         // three.
-        let frames = if phase == Phase::Train { 3 * 60 * 44 } else { 2 * 12 * 12 } * 3;
-        let sound = if phase == Phase::Train { 8_000 } else { 33 * 41 } * 4;
+        let frames = if phase == Mode::Train { 3 * 60 * 44 } else { 2 * 12 * 12 } * 3;
+        let sound = if phase == Mode::Train { 8_000 } else { 33 * 41 } * 4;
         let whole = 6 * (frames + sound);
-        let part = with(Cache::Memory { bytes: whole / 2 });
+        let part = with(ClipCache::Memory { bytes: whole / 2 });
         let mut epochs = Vec::new();
         for epoch in 0..5 {
             let expected = all(&off, epoch, Order::Stored);
@@ -197,7 +202,7 @@ fn a_damaged_file_is_an_error_in_place_of_its_batch() {
     let clips = clips(&set);
     set.write("AudioWAV/1001_T03_FEA_XX.wav", "no sound");
     for workers in [1, 3] {
-        let loader = loader(clips.clone(), &recipe(), Phase::Train, options(2, workers));
+        let loader = loader(clips.clone(), &recipe(), Mode::Train, options(2, workers));
         let mut batches = loader.batches(0, Order::Stored, Device::Cpu);
         assert_eq!(batches.next().unwrap().unwrap().ids(), Some(&[0, 1][..]));
         assert_error(batches.next().unwrap(), &["1001_T03_FEA_XX.wav", "whole WAV"]);
@@ -206,7 +211,7 @@ fn a_damaged_file_is_an_error_in_place_of_its_batch() {
     set.wav("AudioWAV/1001_T03_FEA_XX.wav", 8_000, 1.0, 0);
     let frames = "Image-01-FPS/1001_T00_NEU_XX";
     (0..3).for_each(|f| drop(set.write(&format!("{frames}/frame_{f:05}.jpg"), "no picture")));
-    let loader = loader(clips, &recipe(), Phase::Evaluate, options(2, 2));
+    let loader = loader(clips, &recipe(), Mode::Evaluate, options(2, 2));
     let first = loader.batches(0, Order::Stored, Device::Cpu).next().unwrap();
     assert_error(first, &["1001_T00_NEU_XX", "whole JPEG or PNG"]);
 }
@@ -248,9 +253,9 @@ impl<'a> HiddenSounds<'a> {
 
 /// A loader of batches of two samples that prepares three batches ahead.
 fn loader_ahead(set: &TempDataSet, workers: usize) -> ClipLoader {
-    let cache = Cache::Memory { bytes: 1 << 24 };
+    let cache = ClipCache::Memory { bytes: 1 << 24 };
     let options = LoaderOptions { ahead: 3, cache, ..options(2, workers) };
-    loader(clips(set), &recipe(), Phase::Evaluate, options)
+    loader(clips(set), &recipe(), Mode::Evaluate, options)
 }
 
 #[test]
@@ -293,10 +298,10 @@ fn workers_stop_when_the_iterator_is_dropped() {
 #[test]
 fn invalid_options_and_recipes_are_errors() {
     let set = TempDataSet::cremad(1, 2);
-    let build = |change: fn(&mut Recipe, &mut LoaderOptions)| {
+    let build = |change: fn(&mut ClipTransform, &mut LoaderOptions)| {
         let (mut recipe, mut options) = (recipe(), options(2, 1));
         change(&mut recipe, &mut options);
-        ClipLoader::new(clips(&set), &recipe, Phase::Train, options)
+        ClipLoader::new(clips(&set), &recipe, Mode::Train, options)
     };
     build(|_, _| ()).unwrap();
     assert_error(build(|_, o| o.workers = 0), &["workers 0"]);

@@ -9,7 +9,7 @@
 //! | resized and normalised: mean and std of a channel | 0.008 | 0.0064 |
 //! | resized and normalised: single values (0.07 is four levels of 255) | 0.07 | 1.2e-7 |
 
-use g2d::paper::data::{FrameRecipe, LogSpectrogram, RgbPicture, Waveform};
+use g2d::paper::data::{FrameTransform, LogSpectrogram, RgbPicture, Waveform};
 use serde_json::Value;
 
 use crate::support::{assert_near, shared_file};
@@ -110,7 +110,7 @@ fn decoded_and_resized_images_agree_with_pillow() {
 
         let [height, width] = ["height", "width"].map(|key| case[key].as_u64().unwrap() as usize);
         let resized = picture.resized(width, height);
-        let values = FrameRecipe::imagenet(1).normalised(&resized);
+        let values = FrameTransform::imagenet(1).normalised(&resized);
         let plane = width * height;
         let planes: Vec<[f32; 2]> = values.chunks_exact(plane).map(statistics).collect();
         for (which, key) in ["mean", "std"].into_iter().enumerate() {

@@ -163,7 +163,7 @@ fn a_projection_of_an_unknown_modality_or_an_invalid_width_is_an_error() {
     let vs = nn::VarStore::new(Device::Cpu);
     let new =
         |widths: &[(&str, i64, i64)]| FeatureProjection::new(&vs.root(), widths.iter().copied());
-    assert_config_error(new(&[("m0", 2, 3), ("m0", 2, 3)]), &["\"m0\"", "one a modality"]);
+    assert_config_error(new(&[("m0", 2, 3), ("m0", 2, 3)]), &["\"m0\"", "one per modality"]);
     assert_config_error(new(&[("m1", 0, 3)]), &["\"m1\"", "at least 1", "0 → 3"]);
     assert_config_error(new(&[("m1", 3, -1)]), &["\"m1\"", "at least 1", "3 → -1"]);
     let student = Tiny::linear(2);

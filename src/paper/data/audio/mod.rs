@@ -7,6 +7,6 @@ mod transform;
 mod waveform;
 
 pub use spectrogram::LogSpectrogram;
+pub(super) use transform::AudioPipeline;
 pub use transform::AudioTransform;
-pub(super) use transform::{AudioPipeline, DecodedAudio};
 pub use waveform::Waveform;

@@ -61,23 +61,6 @@ pub(crate) struct AudioPipeline {
     kernels: Mutex<HashMap<u32, Arc<Kernel>>>,
 }
 
-/// The result of the deterministic steps.
-#[derive(Debug)]
-pub(crate) enum DecodedAudio {
-    /// Resampled audio, of which a random segment remains to be taken.
-    Samples(Vec<f32>),
-    /// The final spectrogram.
-    Spectrogram(Vec<f32>),
-}
-
-impl DecodedAudio {
-    /// Returns the size in memory.
-    pub fn bytes(&self) -> usize {
-        let (Self::Samples(values) | Self::Spectrogram(values)) = self;
-        size_of_val(&values[..])
-    }
-}
-
 impl AudioPipeline {
     pub fn new(transform: AudioTransform) -> Result<Self> {
         let AudioTransform { rate, filled, kept, n_fft, hop } = transform;
@@ -96,29 +79,32 @@ impl AudioPipeline {
         [1, bins as i64, columns as i64]
     }
 
-    /// Reads a file and applies the deterministic steps.
-    pub fn decode(&self, path: &Path, mode: Mode) -> Result<DecodedAudio> {
+    /// Reads a file and applies the deterministic steps: up to the spectrogram, or, for a random
+    /// segment, up to the resampled audio.
+    pub fn decode(&self, path: &Path, mode: Mode) -> Result<Vec<f32>> {
         let wave = Waveform::read(path)?;
         let AudioTransform { rate, filled, kept, .. } = self.transform;
-        let samples = match wave.rate() == rate {
+        let samples: Vec<f32> = match wave.rate() == rate {
             true => wave.samples().iter().copied().take(filled).collect(),
             false => self.kernel(wave.rate()).apply(wave.samples(), filled),
         };
-        Ok(match mode {
-            Mode::Train if filled > kept => DecodedAudio::Samples(samples),
-            _ => DecodedAudio::Spectrogram(self.segment(&samples, (filled - kept) / 2)),
-        })
+        let middle = (filled - kept) / 2;
+        Ok(if self.is_random(mode) { samples } else { self.segment(&samples, middle) })
     }
 
     /// Applies the random steps and appends the spectrogram to `out`.
-    pub fn finish(&self, decoded: &DecodedAudio, rng: &mut dyn RngCore, out: &mut Vec<f32>) {
-        match decoded {
-            DecodedAudio::Spectrogram(values) => out.extend_from_slice(values),
-            DecodedAudio::Samples(samples) => {
-                let start = rng.random_range(0..=self.transform.filled - self.transform.kept);
-                out.extend_from_slice(&self.segment(samples, start));
-            }
+    pub fn finish(&self, decoded: &[f32], mode: Mode, rng: &mut dyn RngCore, out: &mut Vec<f32>) {
+        if self.is_random(mode) {
+            let start = rng.random_range(0..=self.transform.filled - self.transform.kept);
+            out.extend_from_slice(&self.segment(decoded, start));
+        } else {
+            out.extend_from_slice(decoded);
         }
+    }
+
+    /// Returns whether the segment is at a random position.
+    fn is_random(&self, mode: Mode) -> bool {
+        mode == Mode::Train && self.transform.filled > self.transform.kept
     }
 
     /// The spectrogram of `kept` samples from `start` of the repeated audio.

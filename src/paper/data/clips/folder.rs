@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Clip, ClipLayout, Clips, ExcludedClips, ExclusionReason, OnMissing, Row};
+use super::{Clip, ClipLayout, Clips, ExcludedClips, OnMissing, Row};
 use crate::error::{Error, Result};
 
 /// A data set's folder, and how the files of its clips are found.
@@ -53,7 +53,10 @@ impl ClipFolder {
                 }
                 (Err((reason, path)), OnMissing::Skip) => excluded.add(reason, path),
                 (Err((reason, path)), OnMissing::Error) => {
-                    return Err(self.missing(clip, reason, &path));
+                    let what = format_args!("clip {clip:?}");
+                    let expected = format_args!("an audio file and {} frames", self.frames);
+                    let hint = "complete the data set, or exclude such clips by `OnMissing::Skip`";
+                    return Err(Error::data(&path, what, expected, reason, hint));
                 }
             }
         }
@@ -67,20 +70,6 @@ impl ClipFolder {
             return Err(Error::data(&self.root, "clips", expected, found, hint));
         }
         Ok(Clips::new(clips, classes.len() as i64, excluded))
-    }
-
-    fn missing(&self, clip: &str, reason: ExclusionReason, path: &Path) -> Error {
-        let expected = match reason {
-            ExclusionReason::MissingAudio => "an audio file".to_owned(),
-            ExclusionReason::MissingFrames => {
-                format!("a folder with at least {} frames", self.frames)
-            }
-            ExclusionReason::Unreadable => {
-                "a file or folder that opens and is not empty".to_owned()
-            }
-        };
-        let hint = "complete the data set, or exclude such clips with `OnMissing::Skip`";
-        Error::data(path, format_args!("clip {clip:?}"), expected, reason, hint)
     }
 }
 

@@ -3,7 +3,6 @@
 use std::path::PathBuf;
 
 use rand::{Rng, seq::SliceRandom};
-use tch::Tensor;
 
 use super::ExcludedClips;
 use crate::error::{self, Result};
@@ -63,23 +62,6 @@ impl Clips {
     /// Returns `false`, since an index has at least one clip.
     pub fn is_empty(&self) -> bool {
         self.clips.is_empty()
-    }
-
-    /// Returns the labels `[N]`.
-    pub fn targets(&self) -> Tensor {
-        Tensor::from_slice(&self.clips.iter().map(|clip| clip.label).collect::<Vec<_>>())
-    }
-
-    /// Returns the first `n` clips, or all if there are fewer.
-    ///
-    /// # Errors
-    /// [`Error::Config`](crate::Error::Config) if `n` is 0.
-    pub fn first(mut self, n: usize) -> Result<Self> {
-        if n == 0 {
-            return Err(error::out_of_range("number of first clips", "at least 1", n));
-        }
-        self.clips.truncate(n);
-        Ok(self)
     }
 
     /// Splits off a random share of the clips: (the rest, the share), each in the order of the

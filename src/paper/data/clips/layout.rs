@@ -1,26 +1,19 @@
 //! The paths of a clip's files in the data set's folder.
 
 use std::{
-    fs::{self, File},
+    fs::File,
     io,
     path::{Path, PathBuf},
 };
 
 use super::ExclusionReason;
-use crate::paper::data::file::extension;
+use crate::paper::data::file::{extension, list};
 
-/// The paths of a clip's files below the data set's folder, with `{clip}` for the clip's name.
-///
-/// # Example
-/// ```
-/// use g2d::paper::data::{ClipLayout, Cremad, OnMissing};
-///
-/// let layout = ClipLayout {
-///     audio: vec!["sound/{clip}.mp3".to_owned()],
-///     frames: "video/{clip}/frames".to_owned(),
-/// };
-/// let cremad = Cremad::new("data/CREMA-D", OnMissing::Error).with_layout(layout);
-/// ```
+/// Files of a clip, or the reason why they are missing and their expected path.
+type Found<T> = Result<T, (ExclusionReason, PathBuf)>;
+
+/// The paths of a clip's files below the data set's folder, with `{clip}` for the clip's name, such as
+/// `AudioWAV/{clip}.wav`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ClipLayout {
     /// The audio file, `.wav` or `.mp3`; the first of these paths that exists is used.
@@ -44,12 +37,8 @@ impl ClipLayout {
         Self { audio: audio.map(str::to_owned).into(), frames: "Image-01-FPS/{clip}".to_owned() }
     }
 
-    /// Finds the audio file of `clip`, or returns why it is missing and its expected path.
-    pub(super) fn audio(
-        &self,
-        root: &Path,
-        clip: &str,
-    ) -> Result<PathBuf, (ExclusionReason, PathBuf)> {
+    /// Finds the audio file of `clip`.
+    pub(super) fn audio(&self, root: &Path, clip: &str) -> Found<PathBuf> {
         let mut missing = None;
         for pattern in &self.audio {
             let path = root.join(pattern.replace("{clip}", clip));
@@ -65,18 +54,10 @@ impl ClipLayout {
     }
 
     /// Finds at least `least` frames of `clip`, sorted by the length of their names and then by name
-    /// (`9.jpg` before `10.jpg`), or returns why they are missing and their folder.
-    pub(super) fn frames(
-        &self,
-        root: &Path,
-        clip: &str,
-        least: usize,
-    ) -> Result<Vec<PathBuf>, (ExclusionReason, PathBuf)> {
+    /// (`9.jpg` before `10.jpg`).
+    pub(super) fn frames(&self, root: &Path, clip: &str, least: usize) -> Found<Vec<PathBuf>> {
         let folder = root.join(self.frames.replace("{clip}", clip));
-        let paths = fs::read_dir(&folder).and_then(|entries| {
-            entries.map(|entry| Ok(entry?.path())).collect::<io::Result<Vec<_>>>()
-        });
-        let mut frames = match paths {
+        let mut frames = match list(&folder) {
             Ok(paths) => paths,
             Err(e) if e.kind() == io::ErrorKind::NotFound => {
                 return Err((ExclusionReason::MissingFrames, folder));

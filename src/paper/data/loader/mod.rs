@@ -1,7 +1,6 @@
 //! Batches of clips, decoded on worker threads ahead of training.
 
 mod batches;
-mod options;
 
 use std::sync::{
     Arc,
@@ -9,26 +8,60 @@ use std::sync::{
 };
 
 use rand::seq::SliceRandom;
+use serde::{Deserialize, Serialize};
 use tch::{Device, Tensor};
 
 pub use batches::ClipBatches;
-pub use options::LoaderOptions;
 
 use super::{
     Mode,
-    cache::CacheStore,
+    cache::{CacheStore, ClipCache},
     clips::Clips,
-    transform::{ClipTransform, Pipeline, SampleSeed},
+    file::tensor,
+    transform::{ClipTransform, Pipeline},
 };
 use crate::{
     batch::Batch,
     data::Order,
-    error::{self, Error, Result},
+    error::{self, Result},
 };
 
-/// Loads batches of clips with the inputs [B, 1, frequencies, columns] of `audio` and
-/// [B, 3, frames, side, side] of `visual`, both `Float`; targets are the labels `[B]`, ids those of the
-/// clips.
+/// Options of a [`ClipLoader`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LoaderOptions {
+    /// Number of samples in a batch.
+    pub batch_size: usize,
+    /// Number of threads that decode.
+    pub workers: usize,
+    /// Number of batches prefetched at most.
+    pub ahead: usize,
+    /// Seed of the augmentation.
+    pub seed: u64,
+    /// The cache of decoded clips.
+    pub cache: ClipCache,
+}
+
+impl Default for LoaderOptions {
+    /// The authors' batch size 16, one worker, four batches ahead, seed 999, no cache.
+    fn default() -> Self {
+        Self { batch_size: 16, workers: 1, ahead: 4, seed: 999, cache: ClipCache::Off }
+    }
+}
+
+impl LoaderOptions {
+    fn check(&self) -> Result<()> {
+        let Self { batch_size, workers, ahead, .. } = *self;
+        if batch_size > 0 && workers > 0 && ahead > 0 {
+            return Ok(());
+        }
+        let found = format_args!("batch_size {batch_size}, workers {workers}, ahead {ahead}");
+        Err(error::out_of_range("loader options", "at least 1 of each", found))
+    }
+}
+
+/// Loads batches of clips: inputs [B, 1, frequencies, columns] of audio and [B, 3, frames, side, side]
+/// of frames, `Float`, in this order; labels `[B]` as targets; the clips' ids.
 ///
 /// A sample depends on the clip, the seed and the epoch only, bit by bit: not on order, batch size,
 /// number of workers or cache.
@@ -45,13 +78,10 @@ struct Decoder {
 }
 
 impl ClipLoader {
-    /// The names of the modalities, in the order of a batch's inputs.
-    pub const MODALITIES: [&str; 2] = ["audio", "visual"];
-
     /// A loader of `clips`, with augmentation in [`Mode::Train`].
     ///
     /// # Errors
-    /// [`Error::Config`] for invalid options or an invalid transform, or clips with fewer frames than
+    /// [`Error::Config`](crate::Error::Config) for invalid options or an invalid transform, or clips with fewer frames than
     /// the transform takes.
     pub fn new(
         clips: Clips,
@@ -128,19 +158,16 @@ impl Decoder {
                 return Ok(None);
             }
             let clip = &self.clips.clips()[row];
-            let seed = SampleSeed { seed: self.options.seed, epoch, id: clip.id };
-            self.pipeline.sample(clip, seed, &self.cache, &mut values)?;
+            let seeds = [self.options.seed, epoch];
+            self.pipeline.sample(clip, seeds, &self.cache, &mut values)?;
             labels.push(clip.label);
             ids.push(clip.id);
         }
+        let size = [rows.len() as i64];
         let input = |(values, shape): (&Vec<f32>, &Vec<i64>)| {
-            Tensor::f_from_slice(values)?
-                .f_view([&[rows.len() as i64], &shape[..]].concat().as_slice())
+            tensor(values, &[&size, shape.as_slice()].concat())
         };
-        let inputs: std::result::Result<Vec<_>, _> =
-            values.iter().zip(&shapes).map(input).collect();
-        let batch =
-            inputs.and_then(|inputs| Ok(Batch::new(inputs, Tensor::f_from_slice(&labels)?)));
-        Ok(Some(batch.map_err(|e| Error::torch("make a batch", e))?.with_ids(ids)))
+        let inputs: Vec<Tensor> = values.iter().zip(&shapes).map(input).collect::<Result<_>>()?;
+        Ok(Some(Batch::new(inputs, tensor(&labels, &size)?).with_ids(ids)))
     }
 }

@@ -1,11 +1,7 @@
 //! Encoders of images.
 
 use serde::{Deserialize, Serialize};
-use tch::{
-    Tensor,
-    nn::{self, ModuleT},
-    vision,
-};
+use tch::{Tensor, nn, nn::ModuleT, vision};
 
 use crate::{
     error::{self, Result},

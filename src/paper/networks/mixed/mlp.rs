@@ -1,10 +1,7 @@
 //! Encoders of the columns of a table.
 
 use serde::{Deserialize, Serialize};
-use tch::{
-    Tensor,
-    nn::{self, ModuleT},
-};
+use tch::{Tensor, nn, nn::ModuleT};
 
 use crate::{
     error::{self, Result},

@@ -1,10 +1,7 @@
 //! Encoders of sequences of different lengths.
 
 use serde::{Deserialize, Serialize};
-use tch::{
-    Tensor,
-    nn::{self, ModuleT, RNN},
-};
+use tch::{Tensor, nn, nn::ModuleT, nn::RNN};
 
 use crate::{
     error::{self, Result},
