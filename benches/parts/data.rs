@@ -26,7 +26,7 @@ pub fn sound(c: &mut Criterion) {
     c.bench_function("sound/resample", |b| b.iter(|| wave.resampled(22_050).unwrap()));
     let samples = wave.resampled(22_050).unwrap();
     let spectrogram = LogSpectrogram::new(512, 353).unwrap();
-    c.bench_function("sound/spectrogram", |b| b.iter(|| spectrogram.of(samples.samples())));
+    c.bench_function("sound/spectrogram", |b| b.iter(|| spectrogram.compute(samples.samples())));
 }
 
 pub fn picture(c: &mut Criterion) {

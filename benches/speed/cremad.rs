@@ -9,9 +9,9 @@ use g2d::{
     optim::{Optimizer, SgdConfig},
     paper::networks::{
         Backbone, ClassifierConfig, FusionClassifier, FusionKind, Initialisation,
-        UnimodalClassifier, UnimodalTeacher,
+        UnimodalClassifier,
     },
-    teacher::Cached,
+    teacher::{Cached, FrozenModel},
     trainer::Builder,
     weights,
 };
@@ -67,7 +67,7 @@ impl CremadSetup {
         let teachers = [teacher(0, channels_last)?, teacher(1, channels_last)?];
         let batches = (0..BATCHES).map(|i| batch(shape, i, &teachers[0]));
         let batches = batches.collect::<Result<Vec<_>>>()?;
-        let record = |(m, teacher): (usize, &UnimodalTeacher)| {
+        let record = |(m, teacher): (usize, &FrozenModel)| {
             let all = batches.iter().map(|batch| batch.to_device(Device::Cpu));
             Cached::record(teacher, m, all)
         };
@@ -136,7 +136,7 @@ fn batch(shape: InputShape, index: i64, audio_teacher: &dyn Teacher) -> Result<B
 }
 
 /// A teacher with folded batch norm. Its weights are the same in every call.
-fn teacher(m: usize, channels_last: bool) -> Result<UnimodalTeacher> {
+fn teacher(m: usize, channels_last: bool) -> Result<FrozenModel> {
     tch::manual_seed(100 + m as i64);
     let mut vs = VarStore::new(Device::Cpu);
     let (backbone, init) = (Backbone::ResNet18, Initialisation::Authors);

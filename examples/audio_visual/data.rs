@@ -7,8 +7,8 @@ use g2d::{
     Modality, ModalityParams, Student,
     paper::{
         data::{
-            AvMnist, Cache, ClipLoader, Clips, Cremad, GroupShares, LoaderOptions, OnMissing,
-            Phase, Recipe, VggSound,
+            AvMnist, ClipCache, ClipLoader, ClipTransform, Clips, Cremad, GroupShares,
+            LoaderOptions, Mode, OnMissing, VggSound,
         },
         networks::{ClassifierConfig, FusionClassifier, UnimodalClassifier},
     },
@@ -96,29 +96,29 @@ impl AudioVisualData {
         seed: u64,
     ) -> Result<Self> {
         let missing = if arguments.skip_missing { OnMissing::Skip } else { OnMissing::Error };
-        let (splits, recipe) = if layout == DataLayout::Vggsound {
+        let (splits, transform) = if layout == DataLayout::Vggsound {
             let set = VggSound::new(folder, missing).with_frames(arguments.frames.unwrap_or(3));
-            (set.split()?, set.recipe())
+            (set.split()?, set.transform())
         } else {
             let set = Cremad::new(folder, missing).with_frames(arguments.frames.unwrap_or(1));
             let splits = match arguments.by_speaker {
                 true => set.speaker_split(GroupShares::default(), seed)?,
                 false => set.authors_split()?,
             };
-            (splits, set.recipe())
+            (splits, set.transform())
         };
         let (train, val) = match splits.val {
             Some(val) => (splits.train, val),
             None => splits.train.hold_out(HELD_OUT, &mut StdRng::seed_from_u64(seed))?,
         };
         for (name, clips) in [("training", &train), ("validation", &val), ("test", &splits.test)] {
-            if clips.skipped().total() > 0 {
-                eprintln!("{name} split: skipped {}", clips.skipped());
+            if clips.excluded().total() > 0 {
+                eprintln!("{name} split: {}", clips.excluded());
             }
         }
         let cache = match arguments.cache {
-            0 => Cache::Off,
-            mib => Cache::Memory { bytes: mib << 20 },
+            0 => ClipCache::Off,
+            mib => ClipCache::Memory { bytes: mib << 20 },
         };
         let options = LoaderOptions {
             batch_size,
@@ -128,16 +128,16 @@ impl AudioVisualData {
             ..Default::default()
         };
         let classes = train.classes();
-        let loader = |clips: Clips, recipe: &Recipe, phase| {
-            ClipLoader::new(clips, recipe, phase, options).map(SplitData::Clips)
+        let loader = |clips: Clips, transform: &ClipTransform, mode| {
+            ClipLoader::new(clips, transform, mode, options).map(SplitData::Clips)
         };
         Ok(Self {
             name: data_name(folder),
             channels: vec![("audio".into(), 1), ("visual".into(), 3)],
             splits: Splits {
-                train: loader(train, &recipe, Phase::Train)?,
-                val: loader(val, &recipe, Phase::Evaluate)?,
-                test: loader(splits.test, &recipe, Phase::Evaluate)?,
+                train: loader(train, &transform, Mode::Train)?,
+                val: loader(val, &transform, Mode::Evaluate)?,
+                test: loader(splits.test, &transform, Mode::Evaluate)?,
             },
             classes,
         })

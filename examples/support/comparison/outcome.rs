@@ -67,8 +67,9 @@ impl TrainedStudent<'_> {
         let targets = problem.splits.val.targets();
         let (metric, factor) = problem.task.diagnosis_metric(targets)?;
         let modalities = &problem.modalities;
-        let mut evidence =
-            Evidence::new(metric, modalities).reports(self.reports).with_measurements(measurements);
+        let mut evidence = Evidence::new(metric, modalities)
+            .with_reports(self.reports)
+            .with_measurements(measurements);
         let untrained = |m: &Modality| {
             let own = self.untrained.iter().find(|one| one.modality.as_ref() == Some(m));
             own.map(|one| one.value)
