@@ -6,7 +6,7 @@ use criterion::Criterion;
 use g2d::{
     data::Order,
     paper::data::{
-        ClipLoader, Cremad, CropBox, LoaderOptions, LogSpectrogram, OnMissing, Phase, RgbPicture,
+        ClipLoader, Cremad, CropBox, LoaderOptions, LogSpectrogram, Mode, OnMissing, RgbPicture,
         Waveform,
     },
 };
@@ -46,7 +46,7 @@ pub fn sound(c: &mut Criterion) {
     c.bench_function("sound/resample", |b| b.iter(|| wave.resampled(22_050).unwrap()));
     let samples = wave.resampled(22_050).unwrap();
     let spectrogram = LogSpectrogram::new(512, 353).unwrap();
-    c.bench_function("sound/spectrogram", |b| b.iter(|| spectrogram.of(samples.samples())));
+    c.bench_function("sound/spectrogram", |b| b.iter(|| spectrogram.compute(samples.samples())));
 }
 
 pub fn picture(c: &mut Criterion) {
@@ -81,7 +81,7 @@ pub fn loader(c: &mut Criterion) {
     let cremad = Cremad::new(root, OnMissing::Error);
     let clips = cremad.authors_split().unwrap().train;
     let loader =
-        ClipLoader::new(clips, &cremad.recipe(), Phase::Train, LoaderOptions::default()).unwrap();
+        ClipLoader::new(clips, &cremad.transform(), Mode::Train, LoaderOptions::default()).unwrap();
     let epoch = || loader.batches(0, Order::Stored, Device::Cpu).map(Result::unwrap).count();
     c.bench_function("loader/batch of 16", |b| b.iter(epoch));
 }

@@ -6,7 +6,7 @@ use anyhow::Result;
 use g2d::{
     Batch, Student,
     data::Order,
-    paper::data::{ClipLoader, Cremad, LoaderOptions, OnMissing, Phase as Purpose},
+    paper::data::{ClipLoader, Cremad, LoaderOptions, Mode, OnMissing},
     trainer::{Precision, SuppressedMode},
 };
 use image::{Rgb, RgbImage};
@@ -29,7 +29,7 @@ pub fn compare(results: &mut Results, smoke: bool, threads: usize) -> Result<()>
     let loader = |workers| {
         let batch_size = if smoke { 4 } else { 16 };
         let options = LoaderOptions { workers, batch_size, ..Default::default() };
-        ClipLoader::new(train.clone(), &cremad.recipe(), Purpose::Train, options)
+        ClipLoader::new(train.clone(), &cremad.transform(), Mode::Train, options)
     };
 
     let mut rng = StdRng::seed_from_u64(1);

@@ -6,9 +6,9 @@ use g2d::{
     optim::{Optimizer, SgdConfig},
     paper::networks::{
         Backbone, ClassifierConfig, FusionClassifier, FusionKind, Initialisation,
-        UnimodalClassifier, UnimodalTeacher,
+        UnimodalClassifier,
     },
-    teacher::Cached,
+    teacher::{Cached, FrozenModel},
 };
 use tch::{Device, Kind, Tensor, nn::VarStore};
 
@@ -58,7 +58,7 @@ impl Setting {
         let teachers = [teacher(0, channels_last)?, teacher(1, channels_last)?];
         let batches = (0..BATCHES).map(|i| batch(shape, i, &teachers[0]));
         let batches = batches.collect::<Result<Vec<_>>>()?;
-        let record = |(m, teacher): (usize, &UnimodalTeacher)| {
+        let record = |(m, teacher): (usize, &FrozenModel)| {
             let all = batches.iter().map(|batch| batch.to_device(Device::Cpu));
             Cached::record(teacher, m, all)
         };
@@ -102,7 +102,7 @@ fn batch(shape: Shape, number: i64, audio_teacher: &dyn Teacher) -> Result<Batch
 }
 
 /// The same weights whenever it is made; batch norm folded, as `into_folded_teacher` does.
-fn teacher(m: usize, channels_last: bool) -> Result<UnimodalTeacher> {
+fn teacher(m: usize, channels_last: bool) -> Result<FrozenModel> {
     tch::manual_seed(100 + m as i64);
     let mut vs = VarStore::new(Device::Cpu);
     let (backbone, init) = (Backbone::ResNet18, Initialisation::Authors);

@@ -7,8 +7,8 @@ use g2d::{
     Modality,
     paper::{
         data::{
-            AvMnist, Cache, ClipLoader, Clips, Cremad, GroupShares, LoaderOptions, OnMissing,
-            Phase, Recipe, VggSound,
+            AvMnist, ClipCache, ClipLoader, ClipTransform, Clips, Cremad, GroupShares,
+            LoaderOptions, Mode, OnMissing, VggSound,
         },
         networks::{ClassifierConfig, FusionClassifier, UnimodalClassifier},
     },
@@ -105,29 +105,29 @@ impl Data {
         seed: u64,
     ) -> Result<Self> {
         let missing = if reading.skip_missing { OnMissing::Skip } else { OnMissing::Error };
-        let (splits, recipe) = if dataset == Dataset::Vggsound {
+        let (splits, transform) = if dataset == Dataset::Vggsound {
             let set = VggSound::new(folder, missing).with_frames(reading.frames.unwrap_or(3));
-            (set.split()?, set.recipe())
+            (set.split()?, set.transform())
         } else {
             let set = Cremad::new(folder, missing).with_frames(reading.frames.unwrap_or(1));
             let splits = match reading.by_speaker {
                 true => set.speaker_split(GroupShares::default(), seed)?,
                 false => set.authors_split()?,
             };
-            (splits, set.recipe())
+            (splits, set.transform())
         };
         let (train, val) = match splits.val {
             Some(val) => (splits.train, val),
             None => splits.train.hold_out(HELD_OUT, &mut StdRng::seed_from_u64(seed))?,
         };
         for (name, clips) in [("training", &train), ("validation", &val), ("test", &splits.test)] {
-            if clips.skipped().total() > 0 {
-                eprintln!("{name}: left out {}", clips.skipped());
+            if clips.excluded().total() > 0 {
+                eprintln!("{name}: {}", clips.excluded());
             }
         }
         let cache = match reading.cache {
-            0 => Cache::Off,
-            mib => Cache::Memory { bytes: mib << 20 },
+            0 => ClipCache::Off,
+            mib => ClipCache::Memory { bytes: mib << 20 },
         };
         let options = LoaderOptions {
             batch_size,
@@ -137,16 +137,16 @@ impl Data {
             ..Default::default()
         };
         let classes = train.classes();
-        let loader = |clips: Clips, recipe: &Recipe, phase| {
-            ClipLoader::new(clips, recipe, phase, options).map(Source::Clips)
+        let loader = |clips: Clips, transform: &ClipTransform, mode| {
+            ClipLoader::new(clips, transform, mode, options).map(Source::Clips)
         };
         Ok(Self {
             name: name_of(folder),
             channels: vec![("audio".into(), 1), ("visual".into(), 3)],
             splits: Splits {
-                train: loader(train, &recipe, Phase::Train)?,
-                val: loader(val, &recipe, Phase::Evaluate)?,
-                test: loader(splits.test, &recipe, Phase::Evaluate)?,
+                train: loader(train, &transform, Mode::Train)?,
+                val: loader(val, &transform, Mode::Evaluate)?,
+                test: loader(splits.test, &transform, Mode::Evaluate)?,
             },
             classes,
         })

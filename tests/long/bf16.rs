@@ -9,7 +9,7 @@ use g2d::{
         networks::{ClassifierConfig, FusionClassifier, UnimodalClassifier},
     },
     schedule::Sequential,
-    teacher::Cached,
+    teacher::{Cached, UnimodalModel},
     trainer::Precision,
 };
 use rand::{SeedableRng, rngs::StdRng};
