@@ -100,12 +100,8 @@ impl Means {
         let mut saved: BTreeMap<String, MeansState> =
             state.read(&format!("the probe of {metrics:?}"))?;
         if saved.len() != all.len() || !metrics.iter().all(|name| saved.contains_key(*name)) {
-            let here = format!("the metrics {metrics:?}");
-            return Err(error::foreign_state(
-                "state of a probe",
-                here,
-                format_args!("{:?}", saved.keys()),
-            ));
+            let [here, there] = [format!("{metrics:?}"), format!("{:?}", saved.keys())];
+            return Err(error::foreign_state("metrics in the state of a probe", here, there));
         }
         for means in all {
             let each = saved.remove(means.metric).unwrap_or_default();

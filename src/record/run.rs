@@ -113,9 +113,9 @@ fn check_row(
         Err(Error::data(path, what, expected, found, "remove the lines of other runs"))
     };
     let report = &row.report;
-    let names = format!("{:?}", report.modalities);
     if report.modalities != info.modalities {
-        return refused("modalities", &format_args!("{:?}", info.modalities), &names);
+        let [expected, found] = [&info.modalities, &report.modalities].map(|m| format!("{m:?}"));
+        return refused("modalities", &expected, &found);
     }
     let (terms, k) = (&report.terms, info.modalities.len());
     let lengths =

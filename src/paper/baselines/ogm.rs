@@ -135,15 +135,10 @@ fn scores(step: &Observation<'_>, present: &[usize]) -> Result<Vec<f64>> {
     let loss = Classification::default();
     let score = |&m: &usize| -> Result<Tensor> {
         let logits = step.unimodal_logits(m)?.ok_or_else(|| {
-            error::config(
-                "gradient modulation",
-                format_args!(
-                    "a student with unimodal logits of modality {:?}",
-                    step.modalities()[m]
-                ),
-                "none",
-                "implement `Student::unimodal_logits`, or use a fusion that has them",
-            )
+            let modality = &step.modalities()[m];
+            let expected = format_args!("a student with unimodal logits of modality {modality:?}");
+            let hint = "implement `Student::unimodal_logits`, or use a fusion that has them";
+            error::config("gradient modulation", expected, "none", hint)
         })?;
         let targets = step.targets(m)?;
         loss.check_targets(&logits.size(), &targets)?;

@@ -32,7 +32,7 @@ impl AvMnist {
     pub const CLASSES: i64 = 10;
 
     /// Reads `image/{split}_data.npy` ([N, 784] or [N, H, W]), `audio/{split}_data.npy` ([N, H, W])
-    /// and `{split}_labels.npy` ([N]) of the splits `train`, `val` (optional) and `test` in `folder`.
+    /// and `{split}_labels.npy` (\[N\]) of the splits `train`, `val` (optional) and `test` in `folder`.
     ///
     /// # Errors
     /// [`Error::Io`] for a file that is missing or cannot be read, [`Error::Data`] for one that is

@@ -1,9 +1,6 @@
 //! Pre-extracted features: one array per modality, and labels.
 
-use std::{
-    fmt::{Debug, Display},
-    path::Path,
-};
+use std::{fmt::Debug, path::Path};
 
 use tch::{Kind, Tensor};
 
@@ -71,15 +68,10 @@ impl Features {
         let (train, shapes) = read_split(folder, "train", modalities)?;
         let like_train = |name: &str| {
             let (split, found) = read_split(folder, name, modalities)?;
-            let differs = |what: &dyn Display, expected: &dyn Debug, found: &dyn Debug, hint| {
-                let expected = format_args!("{expected:?}, as in train");
-                Err(Error::data(
-                    &folder.join(name),
-                    what,
-                    expected,
-                    format_args!("{found:?}"),
-                    hint,
-                ))
+            let differs = |what: &str, expected: &dyn Debug, found: &dyn Debug, hint| {
+                let (expected, found) =
+                    (format!("{expected:?}, as in train"), format!("{found:?}"));
+                Err(Error::data(&folder.join(name), what, expected, found, hint))
             };
             if let Some(m) = (0..shapes.len()).find(|&m| shapes[m] != found[m]) {
                 let what = format!("modality {:?}", modalities[m]);
@@ -89,7 +81,7 @@ impl Features {
             let (expected, found) = (train.targets().kind(), split.targets().kind());
             if expected != found {
                 let hint = "save classes as integers and values as floats in every split";
-                return differs(&"labels", &expected, &found, hint);
+                return differs("labels", &expected, &found, hint);
             }
             Ok(split)
         };

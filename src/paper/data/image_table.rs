@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 
-use super::{ImageTableRows, ImageTableSplits, RgbPicture, Table, file::tensor};
+use super::{ImageTableRows, ImageTableSplits, RgbPicture, Table};
 use crate::{
     error::{self, Error, Result},
     modality::Modality,
@@ -125,13 +125,9 @@ impl ImageTable {
             let hint = "omit samples without a target";
             return Err(Error::data(table.path(), what, "a target", "an empty cell", hint));
         }
-        let columns: Vec<Vec<f64>> =
-            self.columns.iter().map(|column| table.numbers(column)).collect::<Result<_>>()?;
-        let cells: Vec<f64> = (0..table.len())
-            .flat_map(|row| columns.iter().map(move |column| column[row]))
-            .collect();
-        let shape = [table.len() as i64, self.columns.len() as i64];
-        let cells = tensor(&cells, &shape)?;
+        let column = |column: &String| Ok(Tensor::from_slice(&table.numbers(column)?));
+        let columns = self.columns.iter().map(column).collect::<Result<Vec<_>>>()?;
+        let cells = Tensor::stack(&columns, 1);
         let image = |images: &ImageColumns| {
             Ok((images.modality.clone(), self.images(&table, &images.columns)?))
         };

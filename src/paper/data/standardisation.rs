@@ -198,9 +198,8 @@ impl Standardisation {
         let path = path.as_ref();
         let text = fs::read_to_string(path).map_err(|e| Error::io("read the file", path, e))?;
         serde_json::from_str(&text).map_err(|e| {
-            let (expected, hint) =
-                ("a saved standardisation", "pass the file from the run's folder");
-            Error::data(path, "JSON", expected, e, hint)
+            let hint = "pass the file from the run's folder";
+            Error::data(path, "JSON", "a saved standardisation", e, hint)
         })
     }
 }

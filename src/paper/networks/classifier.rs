@@ -103,12 +103,10 @@ impl FusionClassifier {
     ) -> Result<Self> {
         let ClassifierConfig { backbone, fusion, init, distilled, unimodal } = config;
         if distilled == DistilledFeatures::GatedProjection && fusion != FusionKind::Gated {
-            return Err(error::config(
-                "distilled features",
-                "DistilledFeatures::Encoder",
-                format_args!("GatedProjection with {fusion:?} fusion"),
-                "only FusionKind::Gated has projections",
-            ));
+            let (what, expected) = ("distilled features", "DistilledFeatures::Encoder");
+            let found = format_args!("GatedProjection with {fusion:?} fusion");
+            let hint = "only FusionKind::Gated has projections";
+            return Err(error::config(what, expected, found, hint));
         }
         let path = vs.root() / "fusion_module";
         let fusion = fusion.build(&path, modalities.len(), backbone.width(), classes, init)?;

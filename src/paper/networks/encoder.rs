@@ -110,8 +110,7 @@ impl CheckedEncoder {
     pub(super) fn forward(&self, owner: &str, input: &Tensor, train: bool) -> Result<Tensor> {
         let what = format!("input of {owner}");
         if !self.parts.input.accepts(&input.size()) {
-            let hint =
-                "build the network for the input's channels or columns, or reshape the input";
+            let hint = "reshape the input, or build the network for its channels or columns";
             return Err(error::wrong_shape(what, self.parts.input, &input.size(), hint));
         }
         if input.device() != self.weight.device() {

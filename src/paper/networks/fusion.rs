@@ -116,12 +116,7 @@ impl MixedFusion {
 pub(super) fn check_outputs(outputs: i64) -> Result<()> {
     match outputs {
         1.. => Ok(()),
-        _ => Err(error::config(
-            "outputs of the network",
-            "at least 1",
-            outputs,
-            "pass the number of classes, or 1 for the regression of one value",
-        )),
+        _ => Err(error::out_of_range("outputs of the network", "at least 1", outputs)),
     }
 }
 

@@ -64,7 +64,7 @@ fn spectrograms_as_for_cremad_agree_with_librosa() {
             let samples = repeated(wave, 3 * wave.samples().len());
             let shape = spectrogram.shape(samples.len());
             assert_eq!(shape.map(|n| n as f64).to_vec(), expected("shape"));
-            let values = spectrogram.of(&samples);
+            let values = spectrogram.compute(&samples);
             let what = format!("{file} {prefix}");
             assert_near(&what, &column(&values, shape[1], 5), &expected("col5"), bins);
             let [mean, std] = statistics(&values);
@@ -87,7 +87,7 @@ fn spectrograms_as_for_vggsound_agree_with_librosa() {
         let samples = repeated(&wave, 160_000)[start..start + 80_000].to_vec();
         let shape = spectrogram.shape(samples.len());
         assert_eq!(shape.map(|n| n as f64).to_vec(), numbers(&case["shape"]));
-        let values = spectrogram.of(&samples);
+        let values = spectrogram.compute(&samples);
         assert_near(file, &column(&values, shape[1], 5), &numbers(&case["col5"]), 1e-4);
         let expected = [&case["mean"], &case["std"]].map(|v| v.as_f64().unwrap());
         assert_near(file, &statistics(&values), &expected, 0.02);

@@ -59,12 +59,8 @@ impl Waveform {
             return Err(corrupted(path, "audio", "finite samples", found));
         }
         let share = 1.0 / channels as f32;
-        let samples = match channels {
-            1 => interleaved,
-            _ => {
-                interleaved.chunks_exact(channels).map(|c| c.iter().sum::<f32>() * share).collect()
-            }
-        };
+        let samples =
+            interleaved.chunks_exact(channels).map(|c| c.iter().sum::<f32>() * share).collect();
         Ok(Self { samples, rate })
     }
 

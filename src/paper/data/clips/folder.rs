@@ -64,9 +64,9 @@ impl ClipFolder {
             tracing::warn!(folder = %self.root.display(), listed = rows.len(), "{excluded}");
         }
         if clips.is_empty() {
+            let expected = "at least one with its files";
             let found = format_args!("none of {} ({excluded})", rows.len());
-            let (expected, hint) =
-                ("at least one with its files", "check the folder and its layout");
+            let hint = "check the folder and its layout";
             return Err(Error::data(&self.root, "clips", expected, found, hint));
         }
         Ok(Clips::new(clips, classes.len() as i64, excluded))
@@ -77,12 +77,9 @@ impl ClipFolder {
 fn label(row: &Row, classes: &[&str]) -> Result<i64> {
     let label = classes.iter().position(|class| *class == row.label);
     label.map(|label| label as i64).ok_or_else(|| {
-        Error::data(
-            &row.listing,
-            format_args!("label of clip {:?}", row.clip),
-            format_args!("one of {:?}", &classes[..classes.len().min(12)]),
-            format_args!("{:?}", row.label),
-            "correct the listing",
-        )
+        let what = format_args!("label of clip {:?}", row.clip);
+        let expected = format_args!("one of {:?}", &classes[..classes.len().min(12)]);
+        let found = format_args!("{:?}", row.label);
+        Error::data(&row.listing, what, expected, found, "correct the listing")
     })
 }

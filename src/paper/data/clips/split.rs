@@ -56,12 +56,9 @@ pub(crate) fn split_by_group(
     let valid = |share: f64| share > 0.0 && share < 1.0;
     let (val, test) = (number(shares.val), number(shares.test));
     if !valid(shares.val) || !valid(shares.test) || val + test >= groups.len() {
-        return Err(error::config(
-            format_args!("shares of {} speakers", groups.len()),
-            "above 0 each, with at least one speaker left for training",
-            format_args!("{shares:?}"),
-            "choose smaller shares, or check the listing",
-        ));
+        let what = format_args!("shares of {} speakers", groups.len());
+        let expected = "above 0 each, with at least one speaker left for training";
+        return Err(error::out_of_range(what, expected, format_args!("{shares:?}")));
     }
     groups.shuffle(&mut StdRng::seed_from_u64(seed));
     let part = |i: usize| if i < test { 2 } else { usize::from(i < test + val) };

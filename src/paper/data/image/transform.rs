@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::{RandomResizedCrop, RgbPicture};
 use crate::{
     error::{self, Result},
-    paper::data::Mode,
+    paper::data::mode::Mode,
 };
 
 /// From a clip's frames to [3, frames, side, side].

@@ -93,12 +93,9 @@ impl ImageConfig {
     pub(super) fn build(&self, path: &nn::Path<'_>) -> Result<EncoderParts> {
         let Self { backbone, mean, std } = self;
         if !mean.iter().chain(std).all(|x| x.is_finite()) || std.iter().any(|&std| std <= 0.0) {
-            return Err(error::config(
-                "normalisation of an image encoder",
-                "finite means and standard deviations above 0",
-                format_args!("{mean:?} and {std:?}"),
-                "compute them from the training images, or use `ImageConfig::imagenet`",
-            ));
+            let what = "normalisation of an image encoder";
+            let expected = "finite means and standard deviations above 0";
+            return Err(error::out_of_range(what, expected, format_args!("{mean:?} and {std:?}")));
         }
         let layers = Normalised { mean: *mean, std: *std, backbone: backbone.build(path) };
         let input = InputShape::Image { side: backbone.least_side() };

@@ -50,12 +50,8 @@ impl MlpConfig {
     pub(super) fn build(&self, path: &nn::Path<'_>) -> Result<EncoderParts> {
         let valid = |layer: &MlpLayer| layer.width >= 1 && (0.0..1.0).contains(&layer.dropout);
         if self.input < 1 || self.layers.is_empty() || !self.layers.iter().all(valid) {
-            return Err(error::config(
-                "MlpConfig",
-                "at least 1 column and 1 layer, widths of at least 1, dropout in [0, 1)",
-                format_args!("{self:?}"),
-                "start from `MlpConfig::weather`, the paper's",
-            ));
+            let expected = "at least 1 column and 1 layer, widths of at least 1, dropout in [0, 1)";
+            return Err(error::out_of_range("MlpConfig", expected, format_args!("{self:?}")));
         }
         let mut layers = Vec::new();
         let mut width = self.input;

@@ -51,12 +51,8 @@ fn read(backbone: ImageBackbone, file: &Path) -> Result<Vec<(String, Tensor)>> {
     let mut vs = VarStore::new(Device::Cpu);
     let _network: Box<dyn ModuleT> = match backbone {
         ImageBackbone::Compact => {
-            return Err(error::config(
-                "backbone for ImageNet weights",
-                "MobileNetV2 or ResNet18",
-                "Compact",
-                "choose another backbone, or omit the file",
-            ));
+            let (expected, hint) = ("MobileNetV2 or ResNet18", "choose one, or omit the file");
+            return Err(error::config("image backbone", expected, "Compact", hint));
         }
         ImageBackbone::MobileNetV2 => Box::new(vision::mobilenet::v2(&vs.root(), CLASSES)),
         ImageBackbone::ResNet18 => Box::new(vision::resnet::resnet18(&vs.root(), CLASSES)),

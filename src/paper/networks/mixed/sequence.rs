@@ -27,9 +27,8 @@ impl SequenceConfig {
     /// Registers `path.step` and `path.gru`.
     pub(super) fn build(&self, path: &nn::Path<'_>) -> Result<EncoderParts> {
         if self.input < 1 || self.hidden < 1 {
-            let hint = "pass the number of values of a step, without the mask";
             let found = format_args!("{self:?}");
-            return Err(error::config("SequenceConfig", "widths of at least 1", found, hint));
+            return Err(error::out_of_range("SequenceConfig", "widths of at least 1", found));
         }
         let step = nn::linear(path / "step", self.input, self.hidden, Default::default());
         let gru = nn::gru(&(path / "gru"), self.hidden, self.hidden, Default::default());
