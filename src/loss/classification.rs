@@ -4,10 +4,8 @@ use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Reduction, Tensor};
 
 use super::{Confidence, Distillation, G2dLoss, Input, Terms, TrueClassProbability, torch};
-use crate::{
-    error::{self, Result},
-    modality::Modality,
-};
+use crate::error::{self, Result};
+use crate::modality::Modality;
 
 /// The form of a classifier's targets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]

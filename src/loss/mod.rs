@@ -21,13 +21,11 @@ pub use confidence::{
 pub use distillation::{Distillation, FeatureReduction};
 pub use regression::Regression;
 
-use crate::{
-    batch::Rows,
-    error::{Error, Result},
-    modality::Modality,
-    number::{self, Numbers},
-    teacher::TeacherOutput,
-};
+use crate::batch::Rows;
+use crate::error::{Error, Result};
+use crate::modality::Modality;
+use crate::number::{self, Numbers};
+use crate::teacher::TeacherOutput;
 
 /// The loss of a step, and the confidence ρ that ranks the teachers.
 ///

@@ -3,10 +3,8 @@
 use tch::{TchError, Tensor};
 
 use super::{AdamConfig, AdamWConfig, Algorithm, SgdConfig, parameter::Parameter};
-use crate::{
-    error::{Error, Result},
-    libtorch::{self, AdamArgs, AdamMoments, SgdArgs},
-};
+use crate::error::{Error, Result};
+use crate::libtorch::{self, AdamArgs, AdamMoments, SgdArgs};
 
 /// Parameters that are updated with the same hyper-parameters.
 #[derive(Debug)]
