@@ -65,7 +65,8 @@ fn imports_past_the_owner(found: &Crate) -> Vec<String> {
             continue;
         };
         if !found.modules.contains_key(&path[..1]) {
-            violations.push(format!("{place}: crate::{written} is imported through the crate root"));
+            violations
+                .push(format!("{place}: crate::{written} is imported through the crate root"));
             continue;
         }
         let owner = found.resolve(&path).and_then(|target| target.module.first().cloned());
@@ -190,7 +191,10 @@ fn the_root_has_at_most_twenty_names() {
 /// A crate in which every check passes, with one file changed or added.
 fn example(file: &str, text: &str) -> Crate {
     let mut files = BTreeMap::from([
-        ("lib.rs", "pub mod error;\nmod modality;\npub mod step;\npub mod paper;\npub use modality::Modality;"),
+        (
+            "lib.rs",
+            "pub mod error;\nmod modality;\npub mod step;\npub mod paper;\npub use modality::Modality;",
+        ),
         ("error.rs", "pub struct Error;\npub(crate) fn internal() {}"),
         ("modality.rs", "use crate::error::Error;\npub struct Modality(Error);"),
         (
@@ -242,8 +246,7 @@ fn an_upward_import_is_found() {
 #[test]
 fn a_circle_of_files_is_found() {
     let found = example("step/b.rs", "pub struct B;\nuse super::A;");
-    let expected =
-        ["src/step/a.rs:1: a.rs imports b.rs", "src/step/b.rs:2: b.rs imports a.rs"];
+    let expected = ["src/step/a.rs:1: a.rs imports b.rs", "src/step/b.rs:2: b.rs imports a.rs"];
     assert_eq!(circles(&found), expected);
     let found = example("step/b.rs", "pub struct B;\nuse super::QUOTE;");
     assert!(circles(&found).is_empty(), "mod.rs re-exports alone");
