@@ -8,7 +8,7 @@ use super::{
 use crate::{
     error::{self, Result},
     loss::{Confidence, G2dLoss},
-    modality::{Modality, check_names},
+    modality::Modality,
     modulation::Modulate,
     parameters::ModalityParams,
     probe::ImbalanceProbe,
@@ -164,7 +164,7 @@ impl Builder {
     /// which multiply the accumulated gradient.
     pub fn build(self, student: &dyn Student) -> Result<G2dTrainer> {
         let modalities = student.modalities().to_vec();
-        check_names(&modalities)?;
+        Modality::check_names(&modalities)?;
         let Some(mut params) = self.encoders else {
             return Err(error::config(
                 "encoders",

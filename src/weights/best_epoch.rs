@@ -7,7 +7,8 @@ use crate::{
     parameters::TensorCopies,
 };
 
-/// A copy of the parameters and buffers of the epoch with the highest score; the first of equal ones.
+/// A copy of the parameters and buffers of the epoch with the highest score; the first of equal
+/// ones.
 ///
 /// # Example
 /// ```
@@ -31,8 +32,8 @@ pub struct BestEpoch {
 }
 
 impl BestEpoch {
-    /// Copies the variables of `vs` if `score` is higher than all before, and returns whether it is.
-    /// Negate a score of which lower is better.
+    /// Copies the variables of `vs` if `score` is higher than all before, and returns whether it
+    /// is. Negate a score of which lower is better.
     ///
     /// # Errors
     /// [`Error::NonFinite`](crate::Error::NonFinite) if the score is NaN,
