@@ -1,5 +1,5 @@
-//! Compiles the C++ shim and links libtorch: tests, examples and doc tests find it at run time without
-//! `LD_LIBRARY_PATH`, and the linker keeps the CUDA part of libtorch.
+//! Compiles the C++ shim and links libtorch: tests, examples and doc tests find it at run time
+//! without `LD_LIBRARY_PATH`, and the linker keeps the CUDA part of libtorch.
 
 use std::{env, fs, path::PathBuf};
 

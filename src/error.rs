@@ -100,8 +100,8 @@ impl Mismatch {
         }
     }
 
-    /// A file format of version `found`, which is above `newest`, the newest that this version of the
-    /// crate reads.
+    /// A file format of version `found`, which is above `newest`, the newest that this version of
+    /// the crate reads.
     pub(crate) fn newer_format(what: &str, newest: impl Display, found: impl Display) -> Self {
         let what = format_args!("format version of the {what}");
         let hint = "a newer g2d wrote it: use that version or a later one";

@@ -46,8 +46,8 @@ pub use trainer::{G2dTrainer, evaluate};
 
 /// The items that most programs use.
 ///
-/// It does not include [`Error`] and [`Result`]: a glob import of `Result` would shadow the standard
-/// one.
+/// It does not include [`Error`] and [`Result`]: a glob import of `Result` would shadow the
+/// standard one.
 pub mod prelude {
     pub use crate::{
         batch::Batch,

@@ -50,8 +50,8 @@ pub fn mae(predictions: &Tensor, targets: &Tensor) -> Result<f64> {
     mean((p - y).abs())
 }
 
-/// Coefficient of determination R² = 1 − Σ (p − y)² / Σ (y − ȳ)² of `predictions` p against `targets`
-/// y, both \[N\] or [N, 1]. Perfect predictions have 1, the constant prediction ȳ has 0.
+/// Coefficient of determination R² = 1 − Σ (p − y)² / Σ (y − ȳ)² of `predictions` p against
+/// `targets` y, both \[N\] or [N, 1]. Perfect predictions have 1, the constant prediction ȳ has 0.
 ///
 /// # Errors
 /// As [`rmse`]; [`Error::Target`] if all targets are equal, for which R² is not defined.
@@ -66,8 +66,8 @@ pub fn r2(predictions: &Tensor, targets: &Tensor) -> Result<f64> {
     Ok(1.0 - mean((p - y).square())? / variance)
 }
 
-/// Mean absolute percentage error, 100 · mean |(p − y) / y|, of `predictions` p against `targets` y,
-/// both \[N\] or [N, 1].
+/// Mean absolute percentage error, 100 · mean |(p − y) / y|, of `predictions` p against `targets`
+/// y, both \[N\] or [N, 1].
 ///
 /// # Errors
 /// As [`rmse`]; [`Error::Target`] for a target of 0, for which the MAPE is not defined.

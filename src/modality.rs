@@ -25,18 +25,44 @@ impl Modality {
         &self.0
     }
 
-    /// Checks that `modalities` are at least two, with distinct names of ASCII letters, digits, `_` and
-    /// `-`, as a student needs them.
-    ///
-    /// # Errors
-    /// [`Error::Config`](crate::Error::Config), naming the modality.
-    pub fn check_names(modalities: &[Self]) -> Result<()> {
-        check_names(modalities)
-    }
-
     /// Modalities in the order of `names`.
     pub fn list<S: AsRef<str>>(names: impl IntoIterator<Item = S>) -> Vec<Self> {
         names.into_iter().map(Self::new).collect()
+    }
+
+    /// Checks that there are at least two modalities, with distinct names of ASCII letters, digits,
+    /// `_` and `-`, which columns and file names can hold.
+    ///
+    /// # Errors
+    /// [`Error::Config`](crate::Error::Config).
+    pub fn check_names(modalities: &[Self]) -> Result<()> {
+        if modalities.len() < 2 {
+            let found = format!("{modalities:?}");
+            let hint =
+                "G²D balances modalities against each other: return two or more from `modalities`";
+            return Err(error::config("modalities of the student", "at least 2", found, hint));
+        }
+        for (m, modality) in modalities.iter().enumerate() {
+            let name = modality.name();
+            let legal = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+            if name.is_empty() || !name.chars().all(legal) {
+                return Err(error::config(
+                    format!("name of modality {m}"),
+                    "ASCII letters, digits, '_' and '-'",
+                    format!("{name:?}"),
+                    "rename it: the name becomes part of columns and file names",
+                ));
+            }
+            if modalities[..m].contains(modality) {
+                return Err(error::config(
+                    "modalities of the student",
+                    "distinct names",
+                    format!("{name:?} twice"),
+                    "give every modality its own name",
+                ));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -56,38 +82,6 @@ impl<S: AsRef<str>> From<S> for Modality {
     fn from(name: S) -> Self {
         Self::new(name)
     }
-}
-
-/// Checks that there are at least two modalities, and that their names are distinct and valid in
-/// columns and file names.
-pub(crate) fn check_names(modalities: &[Modality]) -> Result<()> {
-    if modalities.len() < 2 {
-        let found = format!("{modalities:?}");
-        let hint =
-            "G²D balances modalities against each other: return two or more from `modalities`";
-        return Err(error::config("modalities of the student", "at least 2", found, hint));
-    }
-    for (m, modality) in modalities.iter().enumerate() {
-        let name = modality.name();
-        let legal = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-        if name.is_empty() || !name.chars().all(legal) {
-            return Err(error::config(
-                format!("name of modality {m}"),
-                "ASCII letters, digits, '_' and '-'",
-                format!("{name:?}"),
-                "rename it: the name becomes part of columns and file names",
-            ));
-        }
-        if modalities[..m].contains(modality) {
-            return Err(error::config(
-                "modalities of the student",
-                "distinct names",
-                format!("{name:?} twice"),
-                "give every modality its own name",
-            ));
-        }
-    }
-    Ok(())
 }
 
 /// A hyper-parameter with one value for all modalities, or one for each.
@@ -114,8 +108,8 @@ impl<T: Copy> PerModality<T> {
 }
 
 impl PerModality<f64> {
-    /// Checks that there is a value for each of `modalities`, and that all values are `legal`, which
-    /// `expected` describes.
+    /// Checks that there is a value for each of `modalities`, and that all values are `legal`,
+    /// which `expected` describes.
     pub(crate) fn check(
         &self,
         what: &str,

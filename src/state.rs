@@ -5,8 +5,8 @@ use serde_json::Value;
 
 use crate::error::{self, Result};
 
-/// The state of a part of the trainer between steps: what a scheduler, a probe or a modulation needs
-/// so that a resumed run continues as if it had never stopped.
+/// The state of a part of the trainer between steps: what a scheduler, a probe or a modulation
+/// needs so that a resumed run continues as if it had never stopped.
 ///
 /// It is JSON whose structure only the part itself reads. Finite numbers keep every bit.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -22,8 +22,8 @@ impl State {
     /// Converts `state` to JSON.
     ///
     /// # Errors
-    /// [`Error::Config`](crate::Error::Config) for a value that JSON cannot represent, such as a map
-    /// whose keys are not strings.
+    /// [`Error::Config`](crate::Error::Config) for a value that JSON cannot represent, such as a
+    /// map whose keys are not strings.
     pub fn new(state: &impl Serialize) -> Result<Self> {
         serde_json::to_value(state).map(Self).map_err(|e| {
             let hint = "use strings as the keys of its maps";

@@ -17,12 +17,12 @@ use crate::modality::Modality;
 ///   model. Every index `m` in the crate is an index into it.
 /// - [`encode`](Self::encode) uses only the input and the encoder of modality `m`, and layers that
 ///   modalities share ([`ModalityParams`](crate::ModalityParams)). It returns features [B, d_m], or
-///   another shape that `fuse` and `distilled_features` accept, such as [B, T, d_m]. Its batch holds
-///   only samples that have `m`; without such samples it is not called.
-/// - Layers that combine modalities, such as cross-attention, belong in [`fuse`](Self::fuse). If they
-///   need a padding mask, `encode` returns it with the features, for example as a last column.
-/// - `fuse` returns logits or predictions [B, C]. The features of a sample that lacks a modality are
-///   zeros without gradient.
+///   another shape that `fuse` and `distilled_features` accept, such as [B, T, d_m]. Its batch
+///   holds only samples that have `m`; without such samples it is not called.
+/// - Layers that combine modalities, such as cross-attention, belong in [`fuse`](Self::fuse). If
+///   they need a padding mask, `encode` returns it with the features, for example as a last column.
+/// - `fuse` returns logits or predictions [B, C]. The features of a sample that lacks a modality
+///   are zeros without gradient.
 /// - `train` selects training or evaluation mode for batch norm and dropout, as in tch.
 /// - No method enables or disables gradients.
 ///
@@ -72,8 +72,8 @@ pub trait Student {
         None
     }
 
-    /// Computes the features that L_feat compares with the teachers': one tensor [B, d] per modality,
-    /// connected to the graph of `features`.
+    /// Computes the features that L_feat compares with the teachers': one tensor [B, d] per
+    /// modality, connected to the graph of `features`.
     ///
     /// By default the features themselves. A model that distils into a projection of its features
     /// returns the projection. The trainer calls it in steps with teachers.
@@ -84,8 +84,8 @@ pub trait Student {
         Ok(features.iter().map(Tensor::shallow_clone).collect())
     }
 
-    /// Computes the logits [B, C] of the unimodal head of modality `m`: the fused model's prediction
-    /// from `m` alone. `None` (the default) if the fusion has no such head.
+    /// Computes the logits [B, C] of the unimodal head of modality `m`: the fused model's
+    /// prediction from `m` alone. `None` (the default) if the fusion has no such head.
     ///
     /// The evaluation, probes and a [`Modulate`](crate::modulation::Modulate) call it without
     /// gradient. Reports leave out the head accuracy of a modality for which it returns `None`.

@@ -7,8 +7,8 @@ use tch::{Device, Kind, TchError, Tensor};
 use crate::error::{Error, Result};
 use crate::libtorch;
 
-/// Reads scalar tensors in one transfer. Synchronises with the device and records that as a `tracing`
-/// event of target `g2d::sync`.
+/// Reads scalar tensors in one transfer. Synchronises with the device and records that as a
+/// `tracing` event of target `g2d::sync`.
 pub(crate) fn read_scalars(scalars: &[Tensor]) -> Result<Vec<f64>> {
     if !scalars.is_empty() {
         tracing::trace!(target: "g2d::sync", scalars = scalars.len(), "reads scalars of a device");
@@ -31,7 +31,8 @@ pub(crate) fn read_on_host(scalars: &[Tensor]) -> Result<Vec<f64>> {
     read().map_err(|source| Error::torch("read scalars from the device", source))
 }
 
-/// The index of the first tensor with a value that is NaN or infinite. Synchronises with the device.
+/// The index of the first tensor with a value that is NaN or infinite. Synchronises with the
+/// device.
 pub(crate) fn first_non_finite(tensors: &[Tensor]) -> Result<Option<usize>> {
     let finite = tensors
         .iter()
@@ -64,8 +65,8 @@ pub(crate) fn bytes(tensor: &Tensor) -> Result<Vec<u8>> {
     copy().map_err(|source| Error::torch("copy a tensor's bytes", source))
 }
 
-/// `tensor` on `device`. From the host to a GPU the copy goes through pinned memory, so that it does not
-/// block until the device has finished earlier work.
+/// `tensor` on `device`. From the host to a GPU the copy goes through pinned memory, so that it
+/// does not block until the device has finished earlier work.
 pub(crate) fn send(tensor: &Tensor, device: Device) -> Result<Tensor> {
     if tensor.device() == device {
         return Ok(tensor.shallow_clone());

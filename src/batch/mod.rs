@@ -1,4 +1,5 @@
-//! A batch of samples: an input per modality, targets, sample ids, and which modalities are missing.
+//! A batch of samples: an input per modality, targets, sample ids, and which modalities are
+//! missing.
 
 mod rows;
 mod split;
@@ -20,8 +21,8 @@ use crate::{libtorch, transfer};
 /// [`with_present`](Self::with_present) marks the samples that have a modality, by one flag per
 /// sample in host memory. For a modality that some samples lack:
 /// - [`Student::encode`](crate::Student::encode) and [`Teacher::output`](crate::Teacher::output)
-///   receive a smaller batch: the modality's input, the targets and the ids of the samples that have
-///   it. The inputs of the other modalities have no rows in it.
+///   receive a smaller batch: the modality's input, the targets and the ids of the samples that
+///   have it. The inputs of the other modalities have no rows in it.
 /// - [`Student::fuse`](crate::Student::fuse) receives zeros without gradient as the features of the
 ///   samples that lack it.
 /// - ρ, L_feat and L_logit of the modality leave these samples out.
@@ -36,7 +37,8 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// A batch of one input [B, …] per modality, in the student's order, and targets \[B\] or [B, D].
+    /// A batch of one input [B, …] per modality, in the student's order, and targets \[B\] or
+    /// [B, D].
     ///
     /// The loss defines the targets: [`Classification`](crate::loss::Classification) takes labels,
     /// [`Regression`](crate::loss::Regression) values.
@@ -45,7 +47,8 @@ impl Batch {
         Self { inputs: inputs.into(), targets, ids: None, present: BTreeMap::new() }
     }
 
-    /// Adds one id per sample, by which a [`Cached`](crate::teacher::Cached) teacher finds its output.
+    /// Adds one id per sample, by which a [`Cached`](crate::teacher::Cached) teacher finds its
+    /// output.
     pub fn with_ids(mut self, ids: impl Into<Vec<i64>>) -> Self {
         self.ids = Some(ids.into());
         self
@@ -150,8 +153,8 @@ impl Batch {
         })
     }
 
-    /// Returns the samples that have modality `m`, or `None` if none has it. Checks the index and the
-    /// number of flags.
+    /// Returns the samples that have modality `m`, or `None` if none has it. Checks the index and
+    /// the number of flags.
     pub(crate) fn having(self, m: usize) -> Result<Option<Self>> {
         self.checked_input(m)?;
         self.check_flags(m, format!("of index {m}"))?;
@@ -186,8 +189,8 @@ impl Batch {
         })
     }
 
-    /// Checks that there is one input per modality, that all inputs have B ≥ 1 rows, that every tensor
-    /// is on `device`, the model's, and that ids and flags fit.
+    /// Checks that there is one input per modality, that all inputs have B ≥ 1 rows, that every
+    /// tensor is on `device`, the model's, and that ids and flags fit.
     pub(crate) fn check(&self, modalities: &[Modality], device: Device) -> Result<()> {
         if self.inputs.len() != modalities.len() {
             let expected = format!("{} inputs, one for each of {modalities:?}", modalities.len());

@@ -64,8 +64,9 @@ impl Rows {
         selected.map_err(|e| Error::torch("select the rows that have a modality", e))
     }
 
-    /// The inverse of [`select`](Self::select): places `part` [B_m, …] at these of `batch` rows of a
-    /// tensor [B, …], connected to the graph of `part`. The other rows are zeros without gradient.
+    /// The inverse of [`select`](Self::select): places `part` [B_m, …] at these of `batch` rows of
+    /// a tensor [B, …], connected to the graph of `part`. The other rows are zeros without
+    /// gradient.
     pub(crate) fn spread(&self, part: Tensor, batch: i64) -> Result<Tensor> {
         let Self::Part(index) = self else { return Ok(part) };
         let rest = part.size().into_iter().skip(1);

@@ -41,11 +41,11 @@ pub enum Best {
 }
 
 impl SnapshotFolder {
-    /// Opens the folder, or creates it. By default it keeps the 2 newest snapshots and the one with the
-    /// highest score.
+    /// Opens the folder, or creates it. By default it keeps the 2 newest snapshots and the one with
+    /// the highest score.
     ///
-    /// Removes incomplete snapshots that a crash has left. A snapshot with a damaged manifest is kept
-    /// and logged as a `tracing` warning; [`resume`](Self::resume) fails if it is the newest.
+    /// Removes incomplete snapshots that a crash has left. A snapshot with a damaged manifest is
+    /// kept and logged as a `tracing` warning; [`resume`](Self::resume) fails if it is the newest.
     ///
     /// # Errors
     /// [`Error::Io`] if the folder cannot be created or read.
@@ -86,16 +86,16 @@ impl SnapshotFolder {
         Self { best, ..self }
     }
 
-    /// Atomically writes a snapshot, then removes those that are neither among the newest nor the best.
-    /// Synchronises with the device.
+    /// Atomically writes a snapshot, then removes those that are neither among the newest nor the
+    /// best. Synchronises with the device.
     ///
     /// `caller` is the state of the caller's loop, such as seeds and running sums. `score` is the
     /// result of a validation at this position, if there was one.
     ///
     /// # Errors
     /// [`Error::Config`] inside an accumulation window, or for a score that is NaN;
-    /// [`Error::NonFinite`] for a deferred loss that is not finite; [`Error::Io`] if the snapshot cannot
-    /// be written. Existing snapshots are unchanged then, and the run can continue.
+    /// [`Error::NonFinite`] for a deferred loss that is not finite; [`Error::Io`] if the snapshot
+    /// cannot be written. Existing snapshots are unchanged then, and the run can continue.
     pub fn save(
         &mut self,
         parts: &mut RunParts<'_>,
@@ -114,8 +114,8 @@ impl SnapshotFolder {
         Ok(&self.snapshots[self.snapshots.len() - 1])
     }
 
-    /// Resumes from the newest snapshot: restores `parts` and returns the state of the caller's loop.
-    /// Returns `None` without snapshots.
+    /// Resumes from the newest snapshot: restores `parts` and returns the state of the caller's
+    /// loop. Returns `None` without snapshots.
     ///
     /// # Errors
     /// As [`Snapshot::load`]. If the newest snapshot is damaged, older ones are not used instead.

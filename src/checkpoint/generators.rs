@@ -19,20 +19,16 @@ pub(super) fn save(device: Device, folder: &Path) -> Result<()> {
     tensors::write(&folder.join(FILE), tensors, [])
 }
 
-/// The generators that a run on a device uses, and their saved states.
-pub(super) struct Saved(Vec<(Device, Tensor)>);
-
-/// Reads the states that a run on `device` needs.
-pub(super) fn read(device: Device, folder: &Path) -> Result<Saved> {
+/// Reads the generators that a run on `device` uses, and their states.
+pub(super) fn read(device: Device, folder: &Path) -> Result<Vec<(Device, Tensor)>> {
     let mut states = TensorFile::read(&folder.join(FILE))?.tensors()?;
-    let saved = devices(device).filter_map(|device| Some((device, states.remove(&name(device))?)));
-    Ok(Saved(saved.collect()))
+    let state = |device| Some((device, states.remove(&name(device))?));
+    Ok(devices(device).filter_map(state).collect())
 }
 
-impl Saved {
-    pub(super) fn restore(&self) -> Result<()> {
-        self.0.iter().try_for_each(|(device, state)| libtorch::restore_generator(*device, state))
-    }
+/// Restores the states that [`read`] has returned.
+pub(super) fn restore(states: &[(Device, Tensor)]) -> Result<()> {
+    states.iter().try_for_each(|(device, state)| libtorch::restore_generator(*device, state))
 }
 
 fn devices(device: Device) -> impl Iterator<Item = Device> {

@@ -102,8 +102,8 @@ impl Manifest {
     /// Reads and checks the manifest of the snapshot in `folder`.
     ///
     /// # Errors
-    /// [`Error::Io`] if it cannot be read, [`Error::Data`] if it is damaged, of a newer format, or not a
-    /// manifest.
+    /// [`Error::Io`] if it cannot be read, [`Error::Data`] if it is damaged, of a newer format, or
+    /// not a manifest.
     pub(super) fn read(folder: &Path) -> Result<Self> {
         let path = folder.join(FILE);
         let io = |source| Error::io("read", &path, source);
@@ -187,101 +187,4 @@ fn digest(text: &str) -> Digest {
     let mut hasher = Hasher::default();
     hasher.update(text.as_bytes());
     hasher.finish()
-}
-
-#[cfg(test)]
-mod tests {
-    use proptest::{collection::vec, prelude::*, sample::Index};
-
-    use super::*;
-
-    /// The text of a manifest.
-    fn valid() -> String {
-        let trainer = serde_json::json!({
-            "modalities": ["a", "b"],
-            "progress": {"epoch": 3, "step": 5, "total_steps": 65},
-            "totals": {
-                "total": {"sum": 1.5, "weight": 8.0}, "task": {"sum": "NaN", "weight": 8.0},
-                "feature": [{"sum": null, "weight": 0.0}, {"sum": 0.25, "weight": 8.0}],
-                "logit": [{"sum": null, "weight": 0.0}, {"sum": 0.25, "weight": 8.0}],
-                "confidence": [{"sum": null, "weight": 0.0}, {"sum": 0.25, "weight": 8.0}],
-                "kappa": [1.0, 0.0], "steps": 5
-            },
-            "loss_scale": {"scale": 65536.0, "good_steps": 4}, "skipped_in_a_row": 0,
-            "scheduler": null, "modulation": null, "probes": [{"x": [1, 2]}]
-        });
-        let trainer = serde_json::from_value(trainer).unwrap();
-        let caller = State::new(&serde_json::json!({"order": [1, 2, 3]})).unwrap();
-        let weights = vec!["student.weights.safetensors".into()];
-        let mut manifest = Manifest::new(trainer, caller, Some(0.5), weights, Vec::new());
-        let sha256 = Digest::from_parts(["x"]);
-        manifest.files.push(Entry { name: manifest.weights[0].clone(), bytes: 17, sha256 });
-        manifest.seal().unwrap()
-    }
-
-    fn config() -> ProptestConfig {
-        let cases = std::env::var("G2D_FUZZ_CASES").ok().and_then(|cases| cases.parse().ok());
-        let config = ProptestConfig::with_cases(cases.unwrap_or(2_000));
-        ProptestConfig { failure_persistence: None, ..config }
-    }
-
-    #[test]
-    fn a_sealed_manifest_is_read() {
-        let manifest = Manifest::parse(valid().as_bytes()).unwrap();
-        assert_eq!((manifest.score, manifest.trainer.progress().step), (Some(0.5), 5));
-    }
-
-    #[test]
-    fn other_and_newer_formats_are_refused() {
-        let refused = |from: &str, to: &str| {
-            let text = valid();
-            assert!(text.contains(from));
-            Manifest::parse(text.replacen(from, to, 1).as_bytes()).unwrap_err()
-        };
-        assert_eq!(refused("\"version\": 1", "\"version\": 2").found, "2");
-        assert_eq!(refused("g2d checkpoint", "a checkpoint").what, "format");
-        assert!(refused("\"score\": 0.5", "\"score\": 0.6").found.contains("checksum"));
-        assert!(refused("  \"score\"", " \"score\"").found.contains("checksum"));
-        assert!(refused("\"score\"", "\"scores\"").found.contains("scores"));
-    }
-
-    proptest! {
-        #![proptest_config(config())]
-
-        #[test]
-        fn random_bytes_are_refused(bytes in vec(any::<u8>(), 0..400)) {
-            prop_assert!(Manifest::parse(&bytes).is_err());
-        }
-
-        #[test]
-        fn changed_manifests_are_refused(
-            changes in vec((any::<Index>(), any::<u8>(), 0..4_u8), 1..4), cut in any::<Index>(),
-        ) {
-            let whole = valid().into_bytes();
-            let mut bytes = whole.clone();
-            for (at, byte, how) in changes {
-                if bytes.is_empty() {
-                    break;
-                }
-                let at = at.index(bytes.len());
-                match how {
-                    0 => bytes[at] = byte,
-                    1 => bytes.insert(at, byte),
-                    2 => drop(bytes.remove(at)),
-                    _ => bytes.truncate(cut.index(bytes.len()).max(1)),
-                }
-            }
-            prop_assert_eq!(Manifest::parse(&bytes).is_ok(), bytes == whole);
-        }
-
-        #[test]
-        fn invalid_values_are_refused(value in "-?[0-9]{1,30}|\"[^\"\\\\]{0,9}\"|\\[\\]|\\{\\}|null|1e999", at in any::<Index>()) {
-            let whole = valid();
-            let values: Vec<_> = whole.match_indices(": ").map(|(i, _)| i + 2).collect();
-            let at = values[at.index(values.len())];
-            let end = at + whole[at..].find(['\n', ',', '}']).unwrap();
-            let text = format!("{}{value}{}", &whole[..at], &whole[end..]);
-            prop_assert!(text == whole || Manifest::parse(text.as_bytes()).is_err());
-        }
-    }
 }

@@ -6,12 +6,14 @@
 //!
 //! # What a snapshot holds
 //! A snapshot is a folder, such as `snapshot-000017`, with these files:
-//! - `manifest.json`: the position in the run; the states of trainer, scheduler, probes and modulation;
-//!   the loss scale; the state of the caller's loop; the score; and size and SHA-256 of every file;
+//! - `manifest.json`: the position in the run; the states of trainer, scheduler, probes and
+//!   modulation; the loss scale; the state of the caller's loop; the score; and size and SHA-256 of
+//!   every file;
 //! - a safetensors file for each `VarStore` and each optimizer;
 //! - the states of libtorch's random number generators.
 //!
-//! It is written atomically: a crash, a full disk or a kill leaves the previous snapshots as they were.
+//! It is written atomically: a crash, a full disk or a kill leaves the previous snapshots as they
+//! were.
 //!
 //! # What a snapshot does not hold
 //! - Data, teachers and configuration: the program makes them again from the same seeds and files.
@@ -27,7 +29,8 @@
 //! #     mut optimizer: Optimizer, loader: impl Fn(u64) -> Vec<Batch>, validate: impl Fn() -> f64,
 //! # ) -> g2d::Result<()> {
 //! let mut checkpoints = SnapshotFolder::open("runs/mine/checkpoints")?.keep_last(2);
-//! let mut parts = RunParts::new(&mut trainer).weights("student", &mut vs).optimizer("sgd", &mut optimizer);
+//! let mut parts =
+//!     RunParts::new(&mut trainer).weights("student", &mut vs).optimizer("sgd", &mut optimizer);
 //! let mut validated: Vec<f64> = checkpoints.resume(&mut parts)?.unwrap_or_default();
 //! for epoch in trainer.progress().epoch..300 {
 //!     let done = trainer.progress().step as usize; // a resumed epoch skips its finished batches
@@ -38,7 +41,8 @@
 //!     }
 //!     trainer.end_epoch()?;
 //!     validated.push(validate());
-//!     let mut parts = RunParts::new(&mut trainer).weights("student", &mut vs).optimizer("sgd", &mut optimizer);
+//!     let mut parts =
+//!         RunParts::new(&mut trainer).weights("student", &mut vs).optimizer("sgd", &mut optimizer);
 //!     checkpoints.save(&mut parts, &validated, validated.last().copied())?;
 //! }
 //! # Ok(())

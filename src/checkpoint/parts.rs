@@ -66,8 +66,8 @@ impl<'a> RunParts<'a> {
     /// Reads and checks all files of a snapshot, and restores the parts after that.
     ///
     /// # Errors
-    /// [`Error::Data`] for a snapshot of other parts, and any error of a part. All parts are unchanged
-    /// then.
+    /// [`Error::Data`] for a snapshot of other parts, and any error of a part. All parts are
+    /// unchanged then.
     pub(super) fn load(&mut self, manifest: &Manifest, folder: &Path) -> Result<()> {
         let [weights, optimizers] = self.files()?;
         for (what, here, there) in [
@@ -86,14 +86,14 @@ impl<'a> RunParts<'a> {
         let optimizers = manifest.optimizers.iter().zip(&self.optimizers);
         let optimizers = optimizers.map(|(file, own)| own.part.read(&folder.join(file)));
         let optimizers = optimizers.collect::<Result<Vec<_>>>()?;
-        let generators = generators::read(self.trainer.device(), folder)?;
+        let states = generators::read(self.trainer.device(), folder)?;
 
         self.trainer.restore(&manifest.trainer)?;
         weights.into_iter().try_for_each(weights::Loaded::apply)?;
         for (own, state) in self.optimizers.iter_mut().zip(optimizers) {
             own.part.restore(state);
         }
-        generators.restore()
+        generators::restore(&states)
     }
 
     /// The files of the weights and those of the optimizers, in the order of the parts.

@@ -29,8 +29,8 @@ impl Snapshot {
     /// Opens the snapshot in the folder `path` and reads its manifest.
     ///
     /// # Errors
-    /// [`Error::Io`] without a manifest; [`Error::Data`] if the manifest is damaged, of a newer format,
-    /// or not of a snapshot.
+    /// [`Error::Io`] without a manifest; [`Error::Data`] if the manifest is damaged, of a newer
+    /// format, or not of a snapshot.
     pub fn open(path: impl AsRef<Path>) -> Result<Self> {
         Ok(Self::new(path.as_ref(), Manifest::read(path.as_ref())?))
     }
@@ -43,8 +43,8 @@ impl Snapshot {
     /// Atomically writes a snapshot of `parts` to the new folder `path`.
     ///
     /// # Errors
-    /// Any error of [`G2dTrainer::state`](crate::G2dTrainer::state); [`Error::Io`] if the snapshot cannot
-    /// be written.
+    /// Any error of [`G2dTrainer::state`](crate::G2dTrainer::state); [`Error::Io`] if the snapshot
+    /// cannot be written.
     pub(super) fn write(
         path: &Path,
         parts: &mut RunParts<'_>,
@@ -81,14 +81,14 @@ impl Snapshot {
 
     /// Restores `parts` and returns the state of the caller's loop.
     ///
-    /// Before a part changes, everything is read and checked: sizes and digests of all files; names,
-    /// shapes and dtypes of weights and moments; the trainer's modalities, scheduler, probes and
-    /// modulation.
+    /// Before a part changes, everything is read and checked: sizes and digests of all files;
+    /// names, shapes and dtypes of weights and moments; the trainer's modalities, scheduler, probes
+    /// and modulation.
     ///
     /// # Errors
-    /// [`Error::Io`] for a file that cannot be read, [`Error::Data`] for a snapshot that is damaged, of
-    /// a newer format, or of other parts, [`Error::Config`] for that of a trainer with another
-    /// configuration. All parts are unchanged then.
+    /// [`Error::Io`] for a file that cannot be read, [`Error::Data`] for a snapshot that is
+    /// damaged, of a newer format, or of other parts, [`Error::Config`] for that of a trainer with
+    /// another configuration. All parts are unchanged then.
     pub fn load<T: DeserializeOwned>(&self, parts: &mut RunParts<'_>) -> Result<T> {
         let manifest = Manifest::read(&self.path)?;
         let caller = manifest.caller.read("the caller")?;

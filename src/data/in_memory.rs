@@ -9,8 +9,9 @@ use crate::modality::Modality;
 
 /// A data set of N samples in memory: an input [N, …] per modality, and targets [N, …].
 ///
-/// Batches convert `Uint8` inputs to floats from 0 to 1. The id of a sample is its row, counted from
-/// 0, and does not change when [`hold_out`](Self::hold_out) or [`first`](Self::first) select samples.
+/// Batches convert `Uint8` inputs to floats from 0 to 1. The id of a sample is its row, counted
+/// from 0, and does not change when [`hold_out`](Self::hold_out) or [`first`](Self::first) select
+/// samples.
 #[derive(Debug)]
 pub struct InMemory {
     modalities: Vec<Modality>,

@@ -10,8 +10,8 @@ use std::{
 
 use crate::error::{Error, Result};
 
-/// Writes the file at `path`: `write` creates it at a temporary path in the same folder, from which it
-/// is renamed after an fsync.
+/// Writes the file at `path`: `write` creates it at a temporary path in the same folder, from which
+/// it is renamed after an fsync.
 pub(crate) fn write<T>(path: &Path, write: impl FnOnce(&Path) -> Result<T>) -> Result<T> {
     replace(path, |temporary| {
         let written = write(temporary)?;
@@ -27,8 +27,8 @@ pub(crate) fn write_bytes(path: &Path, content: &[u8]) -> Result<()> {
     })
 }
 
-/// Creates the folder `path`: `write` writes files into a temporary folder beside it, each by one of
-/// the functions above. The folder is renamed after that.
+/// Creates the folder `path`: `write` writes files into a temporary folder beside it, each by one
+/// of the functions above. The folder is renamed after that.
 pub(crate) fn write_folder(path: &Path, write: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
     replace(path, |temporary| {
         fs::create_dir(temporary).map_err(|e| Error::io("create", temporary, e))?;

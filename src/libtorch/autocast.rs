@@ -25,8 +25,8 @@ unsafe extern "C" {
 
 /// Guard of autocast on this thread. Dropping it, also in unwinding, restores the mode before.
 ///
-/// libtorch's cache of cast weights is cleared at both ends, since an optimizer that steps between two
-/// regions changes the weights and not their casts.
+/// libtorch's cache of cast weights is cleared at both ends, since an optimizer that steps between
+/// two regions changes the weights and not their casts.
 #[must_use = "autocast ends when this is dropped"]
 pub(crate) struct Autocast {
     before: Mode,
@@ -57,7 +57,8 @@ impl Autocast {
             }
         };
         let mut before = Mode { device: 0, kind: 0, enabled: false };
-        // SAFETY: `before` outlives the call, which writes it in the layout that both languages declare.
+        // SAFETY: `before` outlives the call, which writes it in the layout that both languages
+        // declare.
         check("start autocast", unsafe { g2d_autocast_enter(device, kind, &mut before) })?;
         Ok(Self { before, _not_send: PhantomData })
     }
@@ -65,7 +66,8 @@ impl Autocast {
 
 impl Drop for Autocast {
     fn drop(&mut self) {
-        // SAFETY: `before` was written by `enter`. `check` frees an error, which `drop` cannot return.
+        // SAFETY: `before` was written by `enter`. `check` frees an error, which `drop` cannot
+        // return.
         let _ = check("end autocast", unsafe { g2d_autocast_leave(&self.before) });
     }
 }

@@ -40,8 +40,8 @@ pub(crate) fn scale_grads<'a>(
 ) -> Result<Option<Tensor>> {
     let tensors: Vec<_> = tensors.map(Tensor::as_ptr).collect();
     let mut found = ptr::null_mut();
-    // SAFETY: as above; gradients are changed in place, as by tch's optimizers. `found` is null or a
-    // new `at::Tensor*` that this function owns.
+    // SAFETY: as above; gradients are changed in place, as by tch's optimizers. `found` is null or
+    // a new `at::Tensor*` that this function owns.
     unsafe {
         let message = g2d_scale_grads(tensors.as_ptr(), tensors.len(), factor, &mut found);
         check("scale gradients", message)?;

@@ -1,5 +1,5 @@
-// Runs the body of a function of the shim. Returns null, or the message of the C++ exception, which the
-// caller frees with g2d_free.
+// Runs the body of a function of the shim. Returns null, or the message of the C++ exception, which
+// the caller frees with g2d_free.
 #pragma once
 #include <cstdlib>
 #include <cstring>

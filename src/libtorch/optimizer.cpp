@@ -63,7 +63,8 @@ char *g2d_sgd(void *const *parameters, void *const *momenta, size_t count, doubl
   });
 }
 
-// One step of Adam, or of AdamW if `decoupled`. `largest` is null without AMSGrad. Increments `steps`.
+// One step of Adam, or of AdamW if `decoupled`. `largest` is null without AMSGrad. Increments
+// `steps`.
 char *g2d_adam(void *const *parameters, void *const *first, void *const *second,
                void *const *largest, void *const *steps, size_t count, double lr, double beta1,
                double beta2, double weight_decay, double eps, bool decoupled) {
@@ -92,8 +93,8 @@ char *g2d_adam(void *const *parameters, void *const *first, void *const *second,
   });
 }
 
-// Scales all gradients so that their joint norm is at most `limit`. `norm` becomes a new tensor, the
-// norm before; null without gradients. Does not synchronise with the device.
+// Scales all gradients so that their joint norm is at most `limit`. `norm` becomes a new tensor,
+// the norm before; null without gradients. Does not synchronise with the device.
 char *g2d_clip_grad_norm(void *const *parameters, size_t count, double limit, void **norm) {
   *norm = nullptr;
   return guarded([&] {

@@ -67,8 +67,8 @@ pub(crate) struct AdamArgs {
     pub decoupled: bool,
 }
 
-/// The state of Adam, one tensor per parameter: first and second moments, the largest second moments
-/// for AMSGrad, and the numbers of steps.
+/// The state of Adam, one tensor per parameter: first and second moments, the largest second
+/// moments for AMSGrad, and the numbers of steps.
 #[derive(Debug, Default)]
 pub(crate) struct AdamMoments<'a> {
     pub first: Vec<&'a Tensor>,
@@ -77,8 +77,8 @@ pub(crate) struct AdamMoments<'a> {
     pub steps: Vec<&'a Tensor>,
 }
 
-/// One step of SGD for parameters with defined gradients. With momentum, `momenta` has one tensor per
-/// parameter; `fresh` ones are initialised with the gradients.
+/// One step of SGD for parameters with defined gradients. With momentum, `momenta` has one tensor
+/// per parameter; `fresh` ones are initialised with the gradients.
 pub(crate) fn sgd(
     parameters: &[&Tensor],
     momenta: Option<&[&Tensor]>,
@@ -88,8 +88,8 @@ pub(crate) fn sgd(
     debug_assert!(momenta.is_none_or(|momenta| momenta.len() == parameters.len()));
     let (parameters, momenta) = (pointers(parameters), momenta.map(pointers));
     let SgdArgs { lr, momentum, dampening, weight_decay, nesterov } = args;
-    // SAFETY: every pointer is a live `at::Tensor*` while its tensor is borrowed, and each array has
-    // `count` of them or is null. The shim changes contents in place, as tch's optimizers do.
+    // SAFETY: every pointer is a live `at::Tensor*` while its tensor is borrowed, and each array
+    // has `count` of them or is null. The shim changes contents in place, as tch's optimizers do.
     check("step SGD", unsafe {
         g2d_sgd(
             parameters.as_ptr(),
@@ -139,8 +139,8 @@ pub(crate) fn adam(
     })
 }
 
-/// Scales the gradients of `parameters` so that their joint norm is at most `limit`. Returns the norm
-/// before, a scalar on the device; `None` without gradients.
+/// Scales the gradients of `parameters` so that their joint norm is at most `limit`. Returns the
+/// norm before, a scalar on the device; `None` without gradients.
 pub(crate) fn clip_grad_norm(parameters: &[&Tensor], limit: f64) -> Result<Option<Tensor>> {
     let parameters = pointers(parameters);
     let mut norm = ptr::null_mut();

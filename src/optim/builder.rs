@@ -2,7 +2,7 @@
 
 use tch::nn::VarStore;
 
-use super::{Algorithm, Optimizer, group::Group, parameter::Parameter};
+use super::{Algorithm, Optimizer, group::Group};
 use crate::error::{self, Result};
 use crate::parameters::{Variables, within};
 
@@ -18,7 +18,8 @@ pub struct Builder {
 impl Optimizer {
     /// Begins an optimizer that updates the parameters of `vs` that are in no other
     /// [`group`](Builder::group) by `config`: an [`SgdConfig`](super::SgdConfig), an
-    /// [`AdamConfig`](super::AdamConfig), an [`AdamWConfig`](super::AdamWConfig) or an [`Algorithm`].
+    /// [`AdamConfig`](super::AdamConfig), an [`AdamWConfig`](super::AdamWConfig) or an
+    /// [`Algorithm`].
     ///
     /// Make the model first: parameters that are made later are not included. Frozen parameters are
     /// included, and are updated after they are unfrozen.
@@ -55,27 +56,22 @@ impl Builder {
         let mut all = std::iter::once(&rest).chain(&groups);
         all.try_for_each(|group| group.algorithm().check(group.path()))?;
         for (name, tensor) in variables.parameters() {
-            let parameter = Parameter::new(name.clone(), tensor.shallow_clone());
             let mut owners = groups.iter_mut().filter(|group| within(name, group.path()));
-            match (owners.next(), owners.next()) {
-                (None, _) => rest.add(parameter),
-                (Some(group), None) => group.add(parameter),
-                (Some(a), Some(b)) => {
-                    return Err(error::config(
-                        format!("parameter {name:?} of the optimizer"),
-                        "one group",
-                        format!("{:?} and {:?}", a.path(), b.path()),
-                        "choose paths of groups that do not contain each other",
-                    ));
-                }
+            let group = owners.next().unwrap_or(&mut rest);
+            if let Some(other) = owners.next() {
+                let what = format!("parameter {name:?} of the optimizer");
+                let found = format!("{:?} and {:?}", group.path(), other.path());
+                let hint = "choose paths of groups that do not contain each other";
+                return Err(error::config(what, "one group", found, hint));
             }
+            group.add(name.clone(), tensor.shallow_clone());
         }
-        if let Some(empty) = groups.iter().find(|group| group.parameters().is_empty()) {
+        if let Some(empty) = groups.iter().find(|group| group.is_empty()) {
             let what = format!("group {:?} of the optimizer", empty.path());
             let hint = "check the path (whole components, joined by '.'), and make the model first";
             return Err(error::config(what, "parameters under this path", "none", hint));
         }
-        if !rest.parameters().is_empty() {
+        if !rest.is_empty() {
             groups.insert(0, rest);
         }
         if groups.is_empty() {

@@ -2,8 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::parameter::STEP;
 use crate::error::{self, Result};
+
+/// The name of the state tensor that counts a parameter's steps.
+pub(super) const STEP: &str = "step";
 
 /// The configuration of stochastic gradient descent, as `torch.optim.SGD`:
 ///
@@ -63,8 +65,8 @@ impl Default for AdamConfig {
     }
 }
 
-/// The configuration of Adam with decoupled weight decay, as `torch.optim.AdamW`:
-/// θ ← (1 − lr · weight_decay) θ, then the update of [`AdamConfig`] without a penalty in the gradient.
+/// The configuration of Adam with decoupled weight decay, as `torch.optim.AdamW`: θ ← (1 − lr ·
+/// weight_decay) θ, then the update of [`AdamConfig`] without a penalty in the gradient.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct AdamWConfig {
@@ -87,7 +89,8 @@ impl Default for AdamWConfig {
     }
 }
 
-/// An optimizer algorithm with its configuration. In configuration files `type` selects the algorithm:
+/// An optimizer algorithm with its configuration. In configuration files `type` selects the
+/// algorithm:
 ///
 /// ```toml
 /// type = "sgd"        # or "adam", "adamw"

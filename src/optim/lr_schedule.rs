@@ -42,8 +42,8 @@ pub enum Decay {
         /// The factor of each decay.
         gamma: f64,
     },
-    /// floor + (1 − floor) (1 + cos(π t / steps)) / 2 up to step `steps`, then `floor`; the decaying
-    /// half of PyTorch's `CosineAnnealingLR`.
+    /// floor + (1 − floor) (1 + cos(π t / steps)) / 2 up to step `steps`, then `floor`; the
+    /// decaying half of PyTorch's `CosineAnnealingLR`.
     Cosine {
         /// The number of steps of the decay.
         steps: u64,

@@ -1,7 +1,7 @@
 //! Optimizers with a state that can be saved, and learning rate schedules.
 //!
-//! - [`Optimizer`]: updates the parameters of one or more `VarStore`s, in groups, with libtorch's fused
-//!   kernels.
+//! - [`Optimizer`]: updates the parameters of one or more `VarStore`s, in groups, with libtorch's
+//!   fused kernels.
 //! - [`SgdConfig`], [`AdamConfig`], [`AdamWConfig`]: the hyper-parameters, as in PyTorch.
 //!   [`Algorithm`] is one of them, for configuration files.
 //! - [`LrSchedule`]: step and cosine decay, with warm-up.
@@ -14,7 +14,6 @@ mod config;
 mod group;
 mod lr_schedule;
 mod optimizer;
-mod parameter;
 mod saved;
 
 pub use builder::Builder;

@@ -1,6 +1,6 @@
 //! An optimizer over groups of parameters.
 
-use std::{fmt, path::Path};
+use std::path::Path;
 
 use tch::Tensor;
 
@@ -13,10 +13,10 @@ use crate::libtorch;
 
 /// Updates parameters by the gradients of [`G2dTrainer::step`](crate::G2dTrainer::step).
 ///
-/// A parameter without a gradient, such as one of a suppressed encoder, is not updated and keeps its
-/// moments. A frozen parameter is never updated, even if it has an old gradient. Updates equal
-/// PyTorch's. Each group is one call of libtorch's fused kernel, which does not synchronise with the
-/// device.
+/// A parameter without a gradient, such as one of a suppressed encoder, is not updated and keeps
+/// its moments. A frozen parameter is never updated, even if it has an old gradient. Updates equal
+/// PyTorch's. Each group is one call of libtorch's fused kernel, which does not synchronise with
+/// the device.
 ///
 /// [`save`](Self::save) and [`load`](Self::load) hold the whole state, so that a run can resume.
 ///
@@ -41,6 +41,7 @@ use crate::libtorch;
 /// }
 /// # Ok::<(), g2d::Error>(())
 /// ```
+#[derive(Debug)]
 pub struct Optimizer {
     groups: Vec<Group>,
     lr_factor: f64,
@@ -54,8 +55,8 @@ impl Optimizer {
     /// Updates all parameters once.
     ///
     /// # Errors
-    /// [`Error::Torch`](crate::Error::Torch) for sparse gradients, for parameters that are views with
-    /// gaps, and for errors of libtorch.
+    /// [`Error::Torch`](crate::Error::Torch) for sparse gradients, for parameters that are views
+    /// with gaps, and for errors of libtorch.
     pub fn step(&mut self) -> Result<()> {
         self.groups.iter_mut().try_for_each(|group| group.step(self.lr_factor))
     }
@@ -68,13 +69,14 @@ impl Optimizer {
         libtorch::clear_grads(self.tensors())
     }
 
-    /// Sets the factor by which the learning rates of all groups are multiplied, for example that of an
-    /// [`LrSchedule`](super::LrSchedule). It is 1 at first, and replaces the previous factor.
+    /// Sets the factor by which the learning rates of all groups are multiplied, for example that
+    /// of an [`LrSchedule`](super::LrSchedule). It is 1 at first, and replaces the previous factor.
     pub fn set_lr_factor(&mut self, factor: f64) {
         self.lr_factor = factor;
     }
 
-    /// The path of each group, "" for the parameters of no other group, and its current learning rate.
+    /// The path of each group, "" for the parameters of no other group, and its current learning
+    /// rate.
     pub fn lr(&self) -> impl Iterator<Item = (&str, f64)> {
         self.groups.iter().map(|group| (group.path(), group.algorithm().lr() * self.lr_factor))
     }
@@ -94,8 +96,8 @@ impl Optimizer {
         Err(error::out_of_range("max_norm", "above 0", max_norm))
     }
 
-    /// Atomically writes the state to a safetensors file: momentum, moments, numbers of steps and the
-    /// learning rate factor. Synchronises with the device.
+    /// Atomically writes the state to a safetensors file: momentum, moments, numbers of steps and
+    /// the learning rate factor. Synchronises with the device.
     ///
     /// # Errors
     /// [`Error::Io`](crate::Error::Io) if the file cannot be written.
@@ -107,9 +109,9 @@ impl Optimizer {
     /// rates, stay those of this optimizer.
     ///
     /// # Errors
-    /// [`Error::Io`](crate::Error::Io) if the file cannot be read; [`Error::Data`](crate::Error::Data)
-    /// if it is damaged, of a newer format, or of an optimizer with other algorithms, groups or
-    /// parameters. The optimizer is unchanged then.
+    /// [`Error::Io`](crate::Error::Io) if the file cannot be read;
+    /// [`Error::Data`](crate::Error::Data) if it is damaged, of a newer format, or of an optimizer
+    /// with other algorithms, groups or parameters. The optimizer is unchanged then.
     pub fn load(&mut self, path: impl AsRef<Path>) -> Result<()> {
         let state = self.read(path.as_ref())?;
         self.restore(state);
@@ -127,17 +129,6 @@ impl Optimizer {
     }
 
     fn tensors(&self) -> impl Iterator<Item = &Tensor> {
-        let parameters = self.groups.iter().flat_map(|group| group.parameters());
-        parameters.map(|parameter| parameter.tensor())
-    }
-}
-
-impl fmt::Debug for Optimizer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let group = |g: &Group| (g.path().to_owned(), *g.algorithm(), g.parameters().len());
-        f.debug_struct("Optimizer")
-            .field("groups", &self.groups.iter().map(group).collect::<Vec<_>>())
-            .field("lr_factor", &self.lr_factor)
-            .finish()
+        self.groups.iter().flat_map(Group::tensors)
     }
 }

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 
 use tch::{Device, Tensor, nn::VarStore};
 
-use crate::error::{self, Error, Result};
+use crate::error::{self, Result};
 use crate::libtorch;
 use crate::modality::Modality;
 
@@ -21,13 +21,13 @@ pub(crate) use variables::Variables;
 /// modalities share. Shared parameters are updated in every step; κ of a modality acts on the
 /// parameters of its encoder only.
 ///
-/// - [`by_prefix`](Self::by_prefix) and [`by_name`](Self::by_name) group by whole path components: the
-///   prefix `"audio"` matches `audio.conv1.weight` and not `audio_head.weight`.
+/// - [`by_prefix`](Self::by_prefix) and [`by_name`](Self::by_name) group by whole path components:
+///   the prefix `"audio"` matches `audio.conv1.weight` and not `audio_head.weight`.
 /// - [`by_function`](Self::by_function) groups by any function of the parameter's name.
 ///
-/// Buffers belong to no modality. Frozen parameters belong to their encoder, so that the schedule also
-/// applies to a layer that is unfrozen later. The tensors are shallow clones: they follow later changes
-/// of value, device and dtype. Parameters that are made later are not included.
+/// Buffers belong to no modality. Frozen parameters belong to their encoder, so that the schedule
+/// also applies to a layer that is unfrozen later. The tensors are shallow clones: they follow
+/// later changes of value, device and dtype. Parameters that are made later are not included.
 #[derive(Debug)]
 pub struct ModalityParams {
     encoders: Vec<Encoder>,
@@ -46,8 +46,9 @@ impl ModalityParams {
     /// `[("audio", "audio_net"), …]`. The components of a path are joined by `.`.
     ///
     /// # Errors
-    /// [`Error::Config`] if no trainable parameter has a prefix, if one prefix contains another, or if
-    /// two names of the same storage (tied weights) do not belong to the same modality.
+    /// [`Error::Config`](crate::Error::Config) if a prefix has no trainable parameter, if one
+    /// prefix contains another, or if two names of the same storage (tied weights) do not belong to
+    /// the same modality.
     pub fn by_prefix<M: Into<Modality>, P: AsRef<str>>(
         vs: &VarStore,
         prefixes: impl IntoIterator<Item = (M, P)>,
@@ -80,13 +81,13 @@ impl ModalityParams {
         Self::by_prefix(vs, modalities.iter().map(|m| (m.clone(), m.name().to_owned())))
     }
 
-    /// Groups the parameters of `vs` by a function of their names: `owner` receives the full name of
-    /// every variable and returns its modality, or `None` for a shared one.
+    /// Groups the parameters of `vs` by a function of their names: `owner` receives the full name
+    /// of every variable and returns its modality, or `None` for a shared one.
     ///
     /// # Errors
-    /// [`Error::Config`] if `owner` returns a modality that is not in `modalities`, if one of
-    /// `modalities` has no trainable parameter, or if two names of the same storage (tied weights) do
-    /// not have the same owner.
+    /// [`Error::Config`](crate::Error::Config) if `owner` returns a modality that is not in
+    /// `modalities`, if one of `modalities` has no trainable parameter, or if two names of the same
+    /// storage (tied weights) do not have the same owner.
     ///
     /// # Example
     /// ```
@@ -143,11 +144,19 @@ impl ModalityParams {
             if !is_parameter {
                 continue;
             }
-            let (first_name, first_m) =
-                *owners.entry(variables::storage(tensor)).or_insert((name, m));
+            let (first, first_m) = *owners.entry(variables::storage(tensor)).or_insert((name, m));
             if m != first_m {
-                let [owner, first_owner] = [m, first_m].map(|m| m.map(|m| &encoders[m].modality));
-                return Err(tied_weights((name, owner), (first_name, first_owner)));
+                let describe = |m: Option<usize>| match m {
+                    Some(m) => format!("modality {:?}", encoders[m].modality),
+                    None => "no modality".to_owned(),
+                };
+                return Err(error::config(
+                    format!("parameter {name:?} of {}", describe(m)),
+                    "a parameter of one modality only",
+                    format!("the same storage as {first:?} of {}", describe(first_m)),
+                    "leave a shared layer out of the encoders, so that it is always updated: \
+                     `ModalityParams::by_function` can return None for both names",
+                ));
             }
             if let Some(m) = m {
                 encoders[m].parameters.push((name.clone(), tensor.shallow_clone()));
@@ -178,8 +187,8 @@ impl ModalityParams {
     /// Adds another `VarStore` of the same model.
     ///
     /// A trainer that scales, checks or clears gradients (in fp16, under a
-    /// [`NonFinite`](crate::trainer::NonFinite) policy, with accumulation) does so for the parameters
-    /// of all stores given here, and for no others.
+    /// [`NonFinite`](crate::trainer::NonFinite) policy, with accumulation) does so for the
+    /// parameters of all stores given here, and for no others.
     pub fn with_store(mut self, vs: &VarStore) -> Self {
         self.variables.add(vs);
         self
@@ -235,40 +244,7 @@ impl ModalityParams {
     }
 }
 
-/// The error for two names of the same storage that have different owners.
-fn tied_weights(
-    (name, owner): (&str, Option<&Modality>),
-    (first_name, first_owner): (&str, Option<&Modality>),
-) -> Error {
-    let describe = |owner: Option<&Modality>| match owner {
-        Some(modality) => format!("modality {modality:?}"),
-        None => "no modality".to_owned(),
-    };
-    error::config(
-        format!("parameter {name:?} of {}", describe(owner)),
-        "a parameter of one modality only",
-        format!("the same storage as {first_name:?} of {}", describe(first_owner)),
-        "leave a shared layer out of the encoders, so that it is always updated: \
-         `ModalityParams::by_function` can return None for both names",
-    )
-}
-
 /// Returns whether `path` is `prefix` or inside it, by whole components.
 pub(crate) fn within(path: &str, prefix: &str) -> bool {
     path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::within;
-
-    #[test]
-    fn prefixes_match_whole_components() {
-        assert!(within("a.b.weight", "a"));
-        assert!(within("a.b.weight", "a.b"));
-        assert!(within("a", "a"));
-        assert!(!within("ab.weight", "a"));
-        assert!(!within("a.bc.weight", "a.b"));
-        assert!(!within("b.a.weight", "a"));
-    }
 }

@@ -7,7 +7,7 @@ use super::{
 };
 use crate::error::{self, Result};
 use crate::loss::{Confidence, G2dLoss};
-use crate::modality::{Modality, check_names};
+use crate::modality::Modality;
 use crate::modulation::Modulate;
 use crate::parameters::ModalityParams;
 use crate::probe::ImbalanceProbe;
@@ -162,7 +162,7 @@ impl Builder {
     /// which multiply the accumulated gradient.
     pub fn build(self, student: &dyn Student) -> Result<G2dTrainer> {
         let modalities = student.modalities().to_vec();
-        check_names(&modalities)?;
+        Modality::check_names(&modalities)?;
         let Some(mut params) = self.encoders else {
             return Err(error::config(
                 "encoders",

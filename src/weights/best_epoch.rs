@@ -5,7 +5,8 @@ use tch::nn::VarStore;
 use crate::error::{self, Result};
 use crate::parameters::TensorCopies;
 
-/// A copy of the parameters and buffers of the epoch with the highest score; the first of equal ones.
+/// A copy of the parameters and buffers of the epoch with the highest score; the first of equal
+/// ones.
 ///
 /// # Example
 /// ```
@@ -29,8 +30,8 @@ pub struct BestEpoch {
 }
 
 impl BestEpoch {
-    /// Copies the variables of `vs` if `score` is higher than all before, and returns whether it is.
-    /// Negate a score of which lower is better.
+    /// Copies the variables of `vs` if `score` is higher than all before, and returns whether it
+    /// is. Negate a score of which lower is better.
     ///
     /// # Errors
     /// [`Error::NonFinite`](crate::Error::NonFinite) if the score is NaN,

@@ -7,12 +7,13 @@ use crate::error::{Error, Result};
 /// Changes the memory layout of the weights of all convolutions in `vs` to channels-last
 /// (`torch.channels_last`): the layout of every variable with four or five dimensions [O, I, …].
 ///
-/// Values, shapes and names do not change. libtorch convolves in the layout of the weights, so inputs
-/// need no conversion. Convolutions and batch norm are faster in this layout on CPUs with oneDNN and
-/// on GPUs with tensor cores (docs/performance.md).
+/// Values, shapes and names do not change. libtorch convolves in the layout of the weights, so
+/// inputs need no conversion. Convolutions and batch norm are faster in this layout on CPUs with
+/// oneDNN and on GPUs with tensor cores (docs/performance.md).
 ///
-/// Call it once, after the model is made and before the trainer and the optimizer are built. Loading,
-/// saving and `VarStore::set_device` keep the layout, and existing handles on the variables have it.
+/// Call it once, after the model is made and before the trainer and the optimizer are built.
+/// Loading, saving and `VarStore::set_device` keep the layout, and existing handles on the
+/// variables have it.
 ///
 /// # Errors
 /// [`Error::Torch`] if libtorch runs out of memory.

@@ -16,18 +16,20 @@ const SHOWN: usize = 6;
 
 /// Loads a safetensors file into `vs`.
 ///
-/// The file must hold every parameter and buffer of `vs` by name, with the same shape and dtype, and
-/// no other tensors. Two differences are accepted: `num_batches_tracked` is ignored, and the prefix
-/// `module.` of all names is removed. The file is checked before a variable of `vs` changes.
+/// The file must hold every parameter and buffer of `vs` by name, with the same shape and dtype,
+/// and no other tensors. Two differences are accepted: `num_batches_tracked` is ignored, and the
+/// prefix `module.` of all names is removed. The file is checked before a variable of `vs` changes.
 ///
 /// # Errors
-/// [`Error::Io`] if the file cannot be read; [`Error::Data`] if it is not a safetensors file, or does
-/// not fit: the error lists the names that are missing, unexpected, or of another shape or dtype.
+/// [`Error::Io`] if the file cannot be read; [`Error::Data`] if it is not a safetensors file, or
+/// does not fit: the error lists the names that are missing, unexpected, or of another shape or
+/// dtype.
 pub fn load(vs: &mut VarStore, path: impl AsRef<Path>) -> Result<()> {
     read(vs, path.as_ref())?.apply()
 }
 
-/// The values of a file, checked against the `VarStore` into which [`apply`](Self::apply) copies them.
+/// The values of a file, checked against the `VarStore` into which [`apply`](Self::apply) copies
+/// them.
 #[derive(Debug)]
 pub(crate) struct Loaded(Vec<Value>);
 

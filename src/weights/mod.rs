@@ -1,7 +1,7 @@
 //! The parameters and buffers of a network.
 //!
-//! - [`save`], [`load`]: safetensors files that PyTorch can load with `load_state_dict(strict=True)`,
-//!   and the reverse. docs/from-python.md shows the Python side.
+//! - [`save`], [`load`]: safetensors files that PyTorch can load with
+//!   `load_state_dict(strict=True)`, and the reverse. docs/from-python.md shows the Python side.
 //! - [`BestEpoch`]: the weights of the best epoch of a training run.
 //! - [`channels_last`]: the memory layout of convolutions.
 

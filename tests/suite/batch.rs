@@ -1,8 +1,8 @@
-//! Batches with invalid presence flags.
+//! Batches: invalid presence flags, pinned memory.
 
 use g2d::{Batch, Error, evaluate, loss::Classification};
 
-use crate::support::{Tiny, assert_mismatch, assert_same, gradients, values};
+use crate::support::{Tiny, assert_mismatch, assert_same, assert_same_batch, gradients, values};
 
 /// Asserts that `evaluate` and `step` return an error with `words` for the batch that `invalid`
 /// makes, and change nothing.
@@ -49,4 +49,13 @@ fn a_sample_without_any_modality_is_invalid() {
         batch.with_present(0, [true, false, false]).with_present(1, [true, false, true])
     });
     assert!(matches!(error, Error::Config(_)));
+}
+
+#[test]
+fn memory_is_pinned_if_there_is_a_gpu() {
+    let batch = Tiny::linear(2).batch(3, 0.0).with_ids([5, 6, 7]);
+    match batch.pin_memory() {
+        Ok(pinned) => assert_same_batch(&pinned, &batch),
+        Err(error) => assert!(!tch::Cuda::is_available(), "{error}"),
+    }
 }

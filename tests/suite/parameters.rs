@@ -1,6 +1,6 @@
 //! The parameters of each modality's encoder.
 
-use g2d::{Modality, ModalityParams};
+use g2d::{G2dTrainer, Modality, ModalityParams, loss::Classification};
 use tch::{Device, Kind, nn};
 
 use crate::support::{Tiny, assert_config_error, names};
@@ -145,4 +145,18 @@ fn parameters_follow_a_change_of_dtype_of_their_store() {
     student.vs.float();
     assert!(params.encoder(0).iter().all(|(_, tensor)| tensor.kind() == Kind::Float));
     assert_eq!(params.device(), Device::Cpu);
+}
+
+#[test]
+fn the_trainer_clears_the_gradients_of_all_stores() {
+    let student = Tiny::linear(2);
+    let other = nn::VarStore::new(Device::Cpu);
+    let weight = other.root().ones("weight", &[1]);
+    let params = student.params().with_store(&other);
+    let builder = G2dTrainer::builder(Classification::default()).encoders(params).accumulate(2);
+    let mut trainer = builder.build(&student).unwrap();
+    trainer.step(&student, &student.batch(3, 0.0)).unwrap();
+    weight.square().sum(Kind::Float).backward();
+    assert_eq!(trainer.end_epoch().unwrap().unfinished, 1);
+    assert!(!weight.grad().defined());
 }

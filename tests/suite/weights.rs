@@ -70,7 +70,7 @@ fn a_file_that_does_not_fit_is_an_error_with_all_differences_and_changes_nothing
     let whole = fs::read(&path).unwrap();
     fs::write(&path, &whole[..whole.len() - 1]).unwrap();
     let error = weights::load(&mut vs, &path).unwrap_err().to_string();
-    assert!(error.contains("a whole safetensors file"), "{error}");
+    assert!(error.contains("a complete safetensors file"), "{error}");
     assert_same(&values(&vs), &before);
 
     let absent = weights::load(&mut vs, folder.path().join("absent")).unwrap_err();

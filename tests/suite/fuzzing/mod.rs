@@ -5,10 +5,12 @@
 //! - `settings.rs`: settings and reports in TOML and JSON.
 //! - `run_folder.rs`: run folders and tables.
 //! - `cache_file.rs`: cache files of teacher outputs.
+//! - `manifest.rs`: manifests of snapshots.
 //!
 //! `G2D_FUZZ_CASES=1000000 cargo test --test suite fuzzing` runs a million cases of each property.
 
 mod cache_file;
+mod manifest;
 mod mutation;
 #[cfg(feature = "report")]
 mod run_folder;

@@ -124,6 +124,23 @@ fn parameters_that_are_frozen_or_have_no_gradient_are_not_updated() {
 }
 
 #[test]
+fn parameters_of_another_store_are_updated_under_its_name() {
+    let (small, other) = (Small::new(Kind::Double), Small::new(Kind::Double));
+    let config = SgdConfig { lr: 0.5, ..Default::default() };
+    let mut optimizer = Optimizer::builder(&small.vs, config)
+        .with_store("projection", &other.vs)
+        .group("projection.other", SgdConfig { lr: 0.0, ..config })
+        .build()
+        .unwrap();
+    let before = other.numbers();
+    other.backward(1);
+    optimizer.step().unwrap();
+    let after = other.numbers();
+    assert!(after[..6].iter().zip(&before).all(|(after, before)| after != before));
+    assert_eq!(after[6..], before[6..]);
+}
+
+#[test]
 fn clipping_by_norm_agrees_with_pytorch() {
     let small = Small::new(Kind::Double);
     let optimizer = Optimizer::builder(&small.vs, SgdConfig::default()).build().unwrap();
