@@ -182,7 +182,8 @@ fn a_plan_for_another_number_of_modalities_is_an_error() {
         let builder = student.builder(Classification::default());
         let n = kappa.len().to_string();
         let mut trainer = builder.scheduler(FixedKappa(kappa)).build(&student).unwrap();
-        let words = ["plan of the scheduler", "2, one for each", &format!("found {n}"), "scheduler"];
+        let words =
+            ["plan of the scheduler", "2, one for each", &format!("found {n}"), "scheduler"];
         assert_config_error(trainer.step(&student, &student.batch(3, 0.0)), &words);
     }
 }
