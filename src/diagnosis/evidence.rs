@@ -1,51 +1,49 @@
-//! What is known of a run.
+//! The evidence of a diagnosis.
 
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    error::{self, Result},
-    modality::Modality,
-    step::{EpochReport, Measurement},
-};
+use crate::error::{self, Result};
+use crate::modality::Modality;
+use crate::step::{EpochReport, Measurement};
 
-/// Which way a metric improves, and so how it is written.
+/// The direction in which a metric improves, which also selects its format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Better {
-    /// A share in [0, 1] that should be high, written as a percentage.
+    /// A share in [0, 1], higher is better, such as an accuracy; written as a percentage.
     HighShare,
-    /// A value that should be high, such as R².
+    /// Higher is better, such as R².
     High,
-    /// A value that should be low, such as an RMSE.
+    /// Lower is better, such as an RMSE.
     Low,
 }
 
-/// The metric that heads, teachers and the fused model are compared by.
+/// The metric by which heads, teachers and the fused model are compared.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Metric {
-    /// Its name in sentences, such as "accuracy".
+    /// Name of the metric in a sentence, such as "accuracy".
     pub name: String,
-    /// Which way it improves.
+    /// The direction in which it improves.
     pub better: Better,
-    /// What a model that knows nothing gets: all comparisons are of what is beyond it.
+    /// The chance level: the value of a model that ignores its input. Comparisons are of gains over it.
     pub chance: f64,
 }
 
 impl Metric {
-    /// Accuracy over `classes` classes of equal size: chance is 1 / C.
+    /// The accuracy over `classes` classes of equal size, whose chance level is 1 / C.
     pub fn accuracy(classes: u32) -> Self {
         let chance = 1.0 / f64::from(classes.max(1));
         Self { name: "accuracy".into(), better: Better::HighShare, chance }
     }
 
-    /// An error called `name`, of which a model that always says the targets' mean gets `chance`: for
-    /// an RMSE the targets' standard deviation.
+    /// An error metric, whose chance level is that of predicting the mean of the targets: for an RMSE
+    /// their standard deviation.
     pub fn error(name: impl Into<String>, chance: f64) -> Self {
         Self { name: name.into(), better: Better::Low, chance }
     }
 
-    /// How much better than chance `value` is, in the metric's unit.
+    /// The improvement of `value` over the chance level, in the metric's unit.
     pub(super) fn gain(&self, value: f64) -> f64 {
         match self.better {
             Better::HighShare | Better::High => value - self.chance,
@@ -54,43 +52,44 @@ impl Metric {
     }
 }
 
-/// What a [`Diagnosis`](crate::diagnosis::Diagnosis) judges: fill in what is known, leave out the rest.
+/// The evidence of a [`Diagnosis`](super::Diagnosis), as far as it is known.
 ///
-/// Metrics belong to validation data, not to training data, where every model looks good. A vector
-/// is empty, or has a value a modality, in the order of `modalities`.
+/// Each vector is empty or has one value per modality, in the order of `modalities`. Metrics should be
+/// measured on validation data.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Evidence {
-    /// The metric of `fused`, `teachers`, `heads` and `probes`.
+    /// The metric of `fused`, `teachers`, `heads`, `probes` and `untrained`.
     pub metric: Metric,
     /// The modalities.
     pub modalities: Vec<Modality>,
-    /// The fused model's metric: [`Predictions::accuracy`](crate::trainer::Predictions::accuracy) of
-    /// [`evaluate`](crate::trainer::evaluate).
+    /// The fused model, from [`evaluate`](crate::evaluate), for example
+    /// [`Predictions::accuracy`](crate::trainer::Predictions::accuracy).
     pub fused: Option<f64>,
-    /// Each teacher's, of [`evaluate_teacher`](crate::trainer::evaluate_teacher).
+    /// The teachers, from [`evaluate_teacher`](crate::trainer::evaluate_teacher).
     pub teachers: Vec<Option<f64>>,
-    /// Each head slice's: [`Predictions::head_accuracy`](crate::trainer::Predictions::head_accuracy).
+    /// The unimodal heads, for example
+    /// [`Predictions::head_accuracy`](crate::trainer::Predictions::head_accuracy).
     pub heads: Vec<Option<f64>>,
-    /// Each encoder's linear probe, of [`LinearProbe`](crate::probe::held_out::LinearProbe) with the same metric.
+    /// A [`LinearProbe`](crate::probe::held_out::LinearProbe) of each encoder.
     pub probes: Vec<Option<f64>>,
-    /// The same before training: random features are often worth much, and what counts as learnt is
-    /// beyond them. Where it is not known, all that is beyond chance counts.
+    /// The same before training. Features of random weights are often better than chance, so an encoder
+    /// has learned only what exceeds them.
     pub untrained: Vec<Option<f64>>,
-    /// φ of [`Shapley`](crate::probe::held_out::Shapley); its worth must rise as the model improves.
+    /// φ of [`Shapley`](crate::probe::held_out::Shapley).
     pub contributions: Vec<Option<f64>>,
-    /// Teachers' mean ρ on the training batches.
+    /// Mean ρ of the teachers on the training batches.
     pub confidence: Vec<Option<f64>>,
-    /// Mean gradient norms.
+    /// Mean gradient norm of each encoder.
     pub gradient_norms: Vec<Option<f64>>,
-    /// κ of every modality, epoch by epoch.
+    /// κ of every modality in each epoch.
     pub kappa: Vec<Vec<f64>>,
-    /// How many epochs a run has; by default those of `kappa`.
+    /// Number of epochs of the run; by default the length of `kappa`.
     pub epochs: Option<u64>,
 }
 
 impl Evidence {
-    /// Nothing known yet of these modalities.
+    /// Evidence without values.
     pub fn new(metric: Metric, modalities: &[Modality]) -> Self {
         Self {
             metric,
@@ -108,47 +107,41 @@ impl Evidence {
         }
     }
 
-    /// Takes the heads' metric, as [`Predictions::head_accuracy`](crate::trainer::Predictions::head_accuracy)
-    /// gives it.
-    pub fn heads(mut self, heads: &[(Modality, f64)]) -> Self {
+    /// Sets `heads` from the result of
+    /// [`Predictions::head_accuracy`](crate::trainer::Predictions::head_accuracy).
+    pub fn with_heads(mut self, heads: &[(Modality, f64)]) -> Self {
         let of = |m: &Modality| heads.iter().find(|(name, _)| name == m).map(|(_, value)| *value);
         self.heads = self.modalities.iter().map(of).collect();
         self
     }
 
-    /// Takes κ, ρ and the probes' measurements from the epochs of a run: κ of all, the rest of the last.
-    pub fn reports(mut self, reports: &[EpochReport]) -> Self {
+    /// Sets `kappa` from all epochs of a run, and `confidence` and the measurements from the last one.
+    pub fn with_reports(mut self, reports: &[EpochReport]) -> Self {
         self.kappa = reports.iter().map(|report| report.kappa.clone()).collect();
-        match reports.last() {
-            None => self,
-            Some(last) => {
-                self.confidence.clone_from(&last.confidence);
-                self.measurements(&last.measurements)
+        let Some(last) = reports.last() else { return self };
+        self.confidence.clone_from(&last.confidence);
+        self.with_measurements(&last.measurements)
+    }
+
+    /// Sets `probes`, `contributions` and `gradient_norms` from the measurements `linear_probe`,
+    /// `shapley` and `gradient_norm`, where present.
+    pub fn with_measurements(mut self, found: &[Measurement]) -> Self {
+        for (metric, values) in [
+            ("linear_probe", &mut self.probes),
+            ("shapley", &mut self.contributions),
+            ("gradient_norm", &mut self.gradient_norms),
+        ] {
+            let of = |m: &Modality| {
+                let mut found = found.iter();
+                found.find(|one| one.metric == metric && one.modality.as_ref() == Some(m))
+            };
+            let measured: Vec<_> =
+                self.modalities.iter().map(|m| of(m).map(|one| one.value)).collect();
+            if measured.iter().any(Option::is_some) {
+                *values = measured;
             }
         }
-    }
-
-    /// Takes `linear_probe`, `shapley` and `gradient_norm` where they were measured.
-    pub fn measurements(mut self, found: &[Measurement]) -> Self {
-        let of = |metric: &str, known: Vec<Option<f64>>| {
-            let value = |m: &Modality| {
-                let is = |found: &&Measurement| {
-                    found.metric == metric && found.modality.as_ref() == Some(m)
-                };
-                found.iter().find(is).map(|found| found.value)
-            };
-            let measured: Vec<_> = self.modalities.iter().map(value).collect();
-            if measured.iter().all(Option::is_none) { known } else { measured }
-        };
-        self.probes = of("linear_probe", self.probes);
-        self.contributions = of("shapley", self.contributions);
-        self.gradient_norms = of("gradient_norm", self.gradient_norms);
         self
-    }
-
-    /// The value of modality `m`, where there is one.
-    pub(super) fn of(values: &[Option<f64>], m: usize) -> Option<f64> {
-        values.get(m).copied().flatten()
     }
 
     pub(super) fn check(&self) -> Result<()> {
@@ -162,28 +155,23 @@ impl Evidence {
             ("confidence", &self.confidence),
             ("gradient_norms", &self.gradient_norms),
         ];
-        let wrong = |len: usize| len != 0 && len != k;
         let lengths = all.iter().map(|(name, values)| (*name, values.len()));
-        let kappa = self.kappa.iter().map(|kappa| ("kappa", kappa.len()));
-        if let Some((name, len)) = lengths.chain(kappa).find(|(_, len)| wrong(*len)) {
-            return Err(error::config(
-                format!("{name} of the evidence"),
-                format!("{k} values, one for each of {:?}, or none", self.modalities),
-                len.to_string(),
-                "put `None` where a modality's value is not known",
-            ));
+        let mut lengths = lengths.chain(self.kappa.iter().map(|kappa| ("kappa", kappa.len())));
+        if let Some((name, len)) = lengths.find(|(_, len)| *len != 0 && *len != k) {
+            let what = format!("{name} of the evidence");
+            let expected =
+                format_args!("{k} values, one for each of {:?}, or none", self.modalities);
+            return Err(error::config(what, expected, len, "use `None` for an unknown value"));
         }
-        let numbers = all.iter().flat_map(|(name, own)| own.iter().flatten().map(|v| (*name, *v)));
-        let alone = self.fused.map(|v| ("fused", v));
-        let chance = ("chance", self.metric.chance);
-        match numbers.chain(alone).chain([chance]).find(|(_, value)| !value.is_finite()) {
+        let each = all.iter().flat_map(|(name, own)| own.iter().flatten().map(|v| (*name, *v)));
+        let fused = self.fused.map(|value| ("fused", value));
+        let mut values = each.chain(fused).chain([("chance", self.metric.chance)]);
+        match values.find(|(_, value)| !value.is_finite()) {
             None => Ok(()),
-            Some((name, value)) => Err(error::non_finite(
-                format!("{name} of the evidence"),
-                "finite numbers",
-                value.to_string(),
-                "leave out what is not known",
-            )),
+            Some((name, value)) => {
+                let what = format!("{name} of the evidence");
+                Err(error::non_finite(what, "finite values", value, "omit an unknown value"))
+            }
         }
     }
 }

@@ -1,4 +1,4 @@
-//! A finding, the numbers it rests on, and what to do.
+//! A finding, its numbers and its advice.
 
 use std::fmt;
 
@@ -7,134 +7,140 @@ use serde::{Deserialize, Serialize};
 use super::evidence::{Better, Metric};
 use crate::modality::Modality;
 
-/// What is out of balance.
+/// The kind of a finding.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum FindingKind {
-    /// The fused model ends below the best teacher.
+    /// The fused model is worse than the best teacher.
     BelowTeacher,
-    /// The head's slice knows far less than the modality's teacher; others keep more.
+    /// The unimodal head of a modality is far below its teacher, and further than other heads.
     Suppressed,
-    /// The same, but a linear probe shows that the encoder has learned: the fusion does not use it.
+    /// As `Suppressed`, but a linear probe shows that the encoder has learned: the fusion does not use
+    /// its features.
     Unused,
-    /// The modality adds almost nothing to the fused answer, and no teacher says what it could.
+    /// The modality hardly contributes to the fused predictions, and has no teacher to compare with.
     Marginal,
 }
 
-/// What to do about it.
+/// What to do about a finding.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Advice {
-    /// Let this modality's encoder learn alone first.
+    /// Train the encoder of this modality alone first.
     Prioritise {
-        /// Whose turn comes first.
+        /// The modality.
         first: Modality,
-        /// For how many epochs, where the length of a run is known.
+        /// Number of epochs of its stage, if the length of the run is known.
         epochs: Option<u64>,
-        /// The modality that would come first by ρ, if that is another one.
+        /// The modality that ranking by ρ would train first, if it is another one.
         unless_fixed: Option<Modality>,
     },
-    /// It had a stage of its own, too short: make it longer.
+    /// Extend the stage in which the modality is trained alone.
     LengthenStage {
-        /// Whose stage.
+        /// The modality.
         first: Modality,
-        /// To how many epochs.
+        /// Number of epochs of the extended stage.
         epochs: u64,
     },
-    /// Leave SMP: joint training already ends above the better teacher.
+    /// Keep training jointly: the fused model is better than the best teacher.
     KeepJoint,
-    /// Keep the schedule: it held this modality back, and the model ends above the best teacher.
+    /// Keep the schedule: the fused model is better than the best teacher.
     KeepSchedule,
     /// Distil from the teachers.
     Distil,
-    /// Change the fusion, not the schedule.
+    /// Change the fusion instead of the schedule.
     ReviseFusion,
-    /// Train a unimodal teacher of it first: it may simply know little.
+    /// Train a unimodal teacher to learn whether the modality is suppressed or uninformative.
     TrainTeacher,
 }
 
-/// One thing out of balance.
+/// One sign of imbalance.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Finding {
-    /// What.
+    /// The kind.
     pub kind: FindingKind,
-    /// Whose; of [`FindingKind::BelowTeacher`] the best teacher's.
+    /// The modality; for [`FindingKind::BelowTeacher`] that of the best teacher.
     pub modality: Modality,
-    /// The numbers it rests on, by name: `head`, `teacher`, `fused`, `linear_probe`,
-    /// `untrained`, `kept`, `best_kept`, `shapley`, `confidence`, `gradient_norm`, as far as they are known.
+    /// The numbers that support the finding, as far as they are known: `head`, `teacher`, `fused`,
+    /// `linear_probe`, `untrained` (the linear probe before training), `kept` (gain of the head over
+    /// chance divided by the teacher's), `best_kept` (largest `kept` of any modality), `shapley`,
+    /// `shapley_total`, `confidence`, `gradient_norm`.
     pub numbers: Vec<(String, f64)>,
     /// What to do.
     pub advice: Advice,
 }
 
 impl Finding {
-    /// The number called `name`.
+    /// Returns the number called `name`.
     pub fn number(&self, name: &str) -> Option<f64> {
         self.numbers.iter().find(|(own, _)| own == name).map(|(_, value)| *value)
     }
 
-    /// Its numbers for people: what each is, and its value in the unit of `metric`.
-    pub fn shown(&self, metric: &Metric) -> Vec<(String, String)> {
-        let shown = |(name, value): &(String, f64)| {
-            let (name, value) = match name.as_str() {
-                "head" | "teacher" => (name.as_str(), in_words(*value, metric)),
-                "fused" => ("fused model", in_words(*value, metric)),
-                "linear_probe" => ("linear probe of the encoder", in_words(*value, metric)),
-                "untrained" => ("the same before training", in_words(*value, metric)),
-                "kept" => ("kept of what its teacher knows", share(*value)),
-                "best_kept" => ("kept of the best kept modality", share(*value)),
+    /// Returns a label and the formatted value of each number, in the unit of `metric`.
+    pub fn labelled_numbers(&self, metric: &Metric) -> Vec<(String, String)> {
+        let labelled = |(name, value): &(String, f64)| {
+            let (label, value) = match name.as_str() {
+                "head" | "teacher" => (name.as_str(), formatted(*value, metric)),
+                "fused" => ("fused model", formatted(*value, metric)),
+                "linear_probe" => ("linear probe of the encoder", formatted(*value, metric)),
+                "untrained" => ("linear probe before training", formatted(*value, metric)),
+                "kept" => ("gain of the head relative to its teacher", percentage(*value)),
+                "best_kept" => ("largest such gain of a modality", percentage(*value)),
                 "shapley" => ("Shapley contribution", format!("{value:.3}")),
-                "shapley_total" => ("Shapley contributions in all", format!("{value:.3}")),
+                "shapley_total" => ("sum of all Shapley contributions", format!("{value:.3}")),
                 "confidence" => ("ρ of its teacher", format!("{value:.3}")),
                 "gradient_norm" => ("gradient norm", format!("{value:.3}")),
                 other => (other, format!("{value:.4}")),
             };
-            (name.to_owned(), value)
+            (label.to_owned(), value)
         };
-        self.numbers.iter().map(shown).collect()
+        self.numbers.iter().map(labelled).collect()
     }
 
-    /// The finding in a sentence, without its advice, in the unit of `metric`.
-    pub fn in_words(&self, metric: &Metric) -> String {
-        let value = |name| in_words(self.number(name).unwrap_or(f64::NAN), metric);
+    /// Returns the finding as a sentence, without its advice, in the unit of `metric`.
+    pub fn describe(&self, metric: &Metric) -> String {
+        let number = |name| self.number(name).unwrap_or(f64::NAN);
+        let value = |name| formatted(number(name), metric);
         let (modality, measure) = (&self.modality, &metric.name);
         match self.kind {
             FindingKind::BelowTeacher => format!(
-                "the fused model ends below the {modality} teacher alone: {measure} {} against {}",
+                "The fused model is worse than the {modality} teacher alone: its {measure} is {}, \
+                 that of the teacher {}.",
                 value("fused"),
                 value("teacher")
             ),
             FindingKind::Suppressed => format!(
-                "{modality} is suppressed: head {measure} {} against its teacher's {}",
+                "The {modality} encoder is suppressed: the {measure} of its head is {}, that of its \
+                 teacher {}.",
                 value("head"),
                 value("teacher")
             ),
             FindingKind::Unused => format!(
-                "{modality} has learned but is not used: head {measure} {}, while a linear probe of \
-                 its encoder gets {} and its teacher {}",
+                "The {modality} encoder has learned, but the fusion does not use its features: the \
+                 {measure} of its head is {}, that of a linear probe {} and that of its teacher {}.",
                 value("head"),
                 value("linear_probe"),
                 value("teacher")
             ),
             FindingKind::Marginal => format!(
-                "{modality} adds almost nothing to the fused answer: its Shapley contribution is \
-                 {:.3} of {:.3}",
-                self.number("shapley").unwrap_or(f64::NAN),
-                self.number("shapley_total").unwrap_or(f64::NAN)
+                "The {modality} modality hardly contributes to the fused predictions: its Shapley \
+                 contribution is {:.3} of {:.3}.",
+                number("shapley"),
+                number("shapley_total")
             ),
         }
     }
 }
 
-fn in_words(value: f64, metric: &Metric) -> String {
+fn formatted(value: f64, metric: &Metric) -> String {
     match metric.better {
-        Better::HighShare => share(value),
+        Better::HighShare => percentage(value),
         Better::High | Better::Low => format!("{value:.4}"),
     }
 }
 
-fn share(value: f64) -> String {
+fn percentage(value: f64) -> String {
     format!("{:.1} %", 100.0 * value)
 }
 
@@ -142,35 +148,36 @@ impl fmt::Display for Advice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Prioritise { first, epochs, unless_fixed } => {
+                write!(f, "Train {first} first: use Sequential")?;
                 match epochs {
-                    Some(epochs) => write!(f, "try Sequential::new([{epochs}])")?,
-                    None => write!(f, "try Sequential::stages of half the epochs")?,
+                    Some(epochs) => write!(f, "::new([{epochs}])")?,
+                    None => write!(f, " with a first stage of half of the epochs")?,
                 }
-                write!(f, " with {first} first")?;
-                unless_fixed.as_ref().map_or(Ok(()), |other| {
-                    write!(f, " by Ranking::Fixed, since by ρ {other} would be")
-                })
+                match unless_fixed {
+                    Some(other) => write!(f, " and Ranking::Fixed, since ρ ranks {other} first."),
+                    None => f.write_str("."),
+                }
             }
             Self::LengthenStage { first, epochs } => {
-                write!(f, "lengthen the stage in which {first} learns alone to {epochs} epochs")
+                write!(f, "Extend the stage in which only {first} is trained to {epochs} epochs.")
             }
             Self::KeepJoint => f.write_str(
-                "joint training already ends above the better teacher: SMP is unlikely to pay, keep \
-                 the schedule joint",
+                "Keep training jointly: the fused model is already better than the best teacher, so \
+                 SMP is unlikely to help.",
             ),
             Self::KeepSchedule => f.write_str(
-                "the schedule let others learn first, and the fused model ends above the best teacher: \
-                 keep it",
+                "Keep the schedule: it trained other modalities first, and the fused model is better \
+                 than the best teacher.",
             ),
             Self::Distil => f.write_str(
-                "train with L_G2D: give the trainer the teachers, with α and β above 0",
+                "Train with L_G2D: pass the teachers to the trainer, and set α and β above 0.",
             ),
             Self::ReviseFusion => f.write_str(
-                "a schedule cannot help the encoder; change the fusion, or raise β so that the fused \
-                 logits follow its teacher",
+                "Change the fusion, or raise β so that the fused logits follow its teacher; a schedule \
+                 does not help an encoder that has learned.",
             ),
             Self::TrainTeacher => f.write_str(
-                "train a unimodal teacher of it: it may be suppressed, or know little to begin with",
+                "Train a unimodal teacher for it, to learn whether it is suppressed or uninformative.",
             ),
         }
     }

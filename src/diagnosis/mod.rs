@@ -1,9 +1,7 @@
-//! From numbers to what to do about them.
+//! Diagnosis of modality imbalance: from metrics of a run to findings and advice.
 //!
-//! - `evidence.rs`: what is known of a run; the caller fills it.
-//! - `thresholds.rs`: where a difference begins to matter.
-//! - `finding.rs`: a finding, its numbers and its advice, in words.
-//! - `rules.rs`: which evidence makes which finding.
+//! [`Diagnosis::from_evidence`] applies the rules of `rules.rs` to the caller's [`Evidence`] under
+//! [`Thresholds`], and returns [`Finding`]s, each with an [`Advice`].
 
 mod evidence;
 mod finding;
@@ -20,9 +18,9 @@ pub use thresholds::Thresholds;
 
 use crate::error::Result;
 
-/// What is out of balance in a run, and what to do: nothing at all where nothing is.
+/// The findings about a run.
 ///
-/// `Display` writes a sentence or two for each finding, a line each.
+/// `Display` writes a line for each finding: its description and its advice.
 ///
 /// # Example
 /// ```
@@ -35,27 +33,27 @@ use crate::error::Result;
 /// evidence.epochs = Some(300);
 /// let diagnosis = Diagnosis::from_evidence(&evidence, &Thresholds::default())?;
 /// assert!(diagnosis.to_string().starts_with(
-///     "video is suppressed: head accuracy 27.4 % against its teacher's 76.5 %; try \
-///      Sequential::new([150]) with video first",
+///     "The video encoder is suppressed: the accuracy of its head is 27.4 %, that of its teacher \
+///      76.5 %. Train video first: use Sequential::new([150]).",
 /// ));
 /// # Ok::<(), g2d::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Diagnosis {
-    /// The metric that the findings speak of.
+    /// The metric of the findings.
     pub metric: Metric,
-    /// What was found, the gravest first; empty without imbalance.
+    /// The findings, the most severe first; empty for a balanced run.
     pub findings: Vec<Finding>,
 }
 
 impl Diagnosis {
-    /// Judges `evidence`; what it does not hold is not judged.
+    /// Derives findings from `evidence`. A rule whose evidence is missing does not apply.
     ///
     /// # Errors
-    /// [`Error::Config`](crate::error::Error::Config) if a vector of the evidence is neither empty nor has a
-    /// value a modality, or if a threshold is out of range;
-    /// [`Error::NonFinite`](crate::error::Error::NonFinite) for a number that is not finite.
+    /// [`Error::Config`](crate::Error::Config) if a vector of the evidence is neither empty nor has one
+    /// value per modality, or if a threshold is outside its range;
+    /// [`Error::NonFinite`](crate::Error::NonFinite) for a value that is not finite.
     pub fn from_evidence(evidence: &Evidence, thresholds: &Thresholds) -> Result<Self> {
         evidence.check()?;
         thresholds.check()?;
@@ -67,10 +65,8 @@ impl Diagnosis {
 impl fmt::Display for Diagnosis {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (i, finding) in self.findings.iter().enumerate() {
-            if i > 0 {
-                writeln!(f)?;
-            }
-            write!(f, "{}; {}", finding.in_words(&self.metric), finding.advice)?;
+            let line_break = if i > 0 { "\n" } else { "" };
+            write!(f, "{line_break}{} {}", finding.describe(&self.metric), finding.advice)?;
         }
         Ok(())
     }

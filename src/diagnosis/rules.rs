@@ -1,141 +1,154 @@
-//! Which evidence makes which finding.
+//! Rules that derive findings from evidence.
 
 use super::{Advice, Evidence, Finding, FindingKind, Thresholds};
 
-/// All findings, the gravest first.
-pub(super) fn findings(seen: &Evidence, limits: &Thresholds) -> Vec<Finding> {
-    let mut found = suppressed(seen, limits);
-    found.extend(below_teacher(seen, limits));
-    found.extend(marginal(seen, limits));
+/// All findings, the most severe first.
+pub(super) fn findings(evidence: &Evidence, limits: &Thresholds) -> Vec<Finding> {
+    let mut found = suppressed(evidence, limits);
+    found.extend(below_teacher(evidence, limits));
+    found.extend(marginal(evidence, limits));
     found
 }
 
-/// The best teacher's index and what it knows beyond chance.
-fn best_teacher(seen: &Evidence) -> Option<(usize, f64)> {
-    (0..seen.modalities.len())
-        .filter_map(|m| Some((m, seen.metric.gain(Evidence::of(&seen.teachers, m)?))))
+/// The value of modality `m`, if known.
+fn known(values: &[Option<f64>], m: usize) -> Option<f64> {
+    values.get(m).copied().flatten()
+}
+
+/// The gain of modality `m` over chance, if known.
+fn gain(evidence: &Evidence, values: &[Option<f64>], m: usize) -> Option<f64> {
+    known(values, m).map(|value| evidence.metric.gain(value))
+}
+
+/// The index and the gain of the best teacher that is better than chance.
+fn best_teacher(evidence: &Evidence) -> Option<(usize, f64)> {
+    (0..evidence.modalities.len())
+        .filter_map(|m| Some((m, gain(evidence, &evidence.teachers, m)?)))
         .filter(|(_, gain)| *gain > 0.0)
         .max_by(|a, b| a.1.total_cmp(&b.1))
 }
 
-/// What of modality m's teacher's knowledge `values` keeps.
-fn kept(seen: &Evidence, values: &[Option<f64>], m: usize) -> Option<f64> {
-    let teacher = seen.metric.gain(Evidence::of(&seen.teachers, m)?);
-    Some(seen.metric.gain(Evidence::of(values, m)?) / teacher)
-}
-
-/// How far encoder m's linear probe has come from where it began to its teacher.
-fn learned(seen: &Evidence, m: usize) -> Option<f64> {
-    let gain = |values: &[Option<f64>]| Some(seen.metric.gain(Evidence::of(values, m)?));
-    let start = gain(&seen.untrained).unwrap_or(0.0).max(0.0);
-    let (probe, teacher) = (gain(&seen.probes)?, gain(&seen.teachers)?);
-    (teacher > start).then(|| (probe - start) / (teacher - start))
-}
-
-fn suppressed(seen: &Evidence, limits: &Thresholds) -> Vec<Finding> {
-    let Some((_, best)) = best_teacher(seen) else { return Vec::new() };
-    let worthwhile = |m: &usize| {
-        let gain = Evidence::of(&seen.teachers, *m).map(|value| seen.metric.gain(value));
-        gain.is_some_and(|gain| gain > 0.0 && gain >= limits.worthwhile * best)
+/// Modalities whose heads are far below their teachers, the worst first.
+fn suppressed(evidence: &Evidence, limits: &Thresholds) -> Vec<Finding> {
+    let Some((_, best)) = best_teacher(evidence) else { return Vec::new() };
+    let share = |m: usize| {
+        let teacher = gain(evidence, &evidence.teachers, m)?;
+        let informative = teacher > 0.0 && teacher >= limits.worthwhile * best;
+        let head = gain(evidence, &evidence.heads, m)?;
+        informative.then_some((m, head / teacher))
     };
-    let mut shares: Vec<(usize, f64)> = (0..seen.modalities.len())
-        .filter(worthwhile)
-        .filter_map(|m| Some((m, kept(seen, &seen.heads, m)?)))
-        .collect();
+    let mut shares: Vec<_> = (0..evidence.modalities.len()).filter_map(share).collect();
     shares.sort_by(|a, b| a.1.total_cmp(&b.1));
     let Some(&(_, most)) = shares.last() else { return Vec::new() };
     let low = |(_, share): &&(usize, f64)| *share < limits.kept && most - share >= limits.spread;
-    shares.iter().filter(low).map(|&(m, share)| one(seen, limits, m, share, most)).collect()
+    let low = shares.iter().filter(low);
+    low.map(|&(m, share)| suppressed_finding(evidence, limits, m, share, most)).collect()
 }
 
-/// The finding about a suppressed modality.
-fn one(seen: &Evidence, limits: &Thresholds, m: usize, share: f64, most: f64) -> Finding {
-    let learned = learned(seen, m).is_some_and(|learned| learned >= limits.learned);
-    let mut numbers = vec![("kept".to_owned(), share), ("best_kept".to_owned(), most)];
-    let known = [
-        ("head", Evidence::of(&seen.heads, m)),
-        ("teacher", Evidence::of(&seen.teachers, m)),
-        ("fused", seen.fused),
-        ("linear_probe", Evidence::of(&seen.probes, m)),
-        ("untrained", Evidence::of(&seen.untrained, m)),
-        ("shapley", Evidence::of(&seen.contributions, m)),
-        ("confidence", Evidence::of(&seen.confidence, m)),
-        ("gradient_norm", Evidence::of(&seen.gradient_norms, m)),
+fn suppressed_finding(
+    evidence: &Evidence,
+    limits: &Thresholds,
+    m: usize,
+    share: f64,
+    most: f64,
+) -> Finding {
+    let numbers = [
+        ("kept", Some(share)),
+        ("best_kept", Some(most)),
+        ("head", known(&evidence.heads, m)),
+        ("teacher", known(&evidence.teachers, m)),
+        ("fused", evidence.fused),
+        ("linear_probe", known(&evidence.probes, m)),
+        ("untrained", known(&evidence.untrained, m)),
+        ("shapley", known(&evidence.contributions, m)),
+        ("confidence", known(&evidence.confidence, m)),
+        ("gradient_norm", known(&evidence.gradient_norms, m)),
     ];
-    numbers.extend(known.into_iter().filter_map(|(name, v)| Some((name.to_owned(), v?))));
-    let kind = if learned { FindingKind::Unused } else { FindingKind::Suppressed };
-    let advice = match (above_teachers(seen, limits), learned) {
-        (true, _) if joint(seen) => Advice::KeepJoint,
+    let learned = learned(evidence, m).is_some_and(|learned| learned >= limits.learned);
+    let joint = evidence.kappa.iter().flatten().all(|&kappa| kappa == 1.0);
+    let advice = match (above_teachers(evidence, limits), learned) {
+        (true, _) if joint => Advice::KeepJoint,
         (true, _) => Advice::KeepSchedule,
         (false, true) => Advice::ReviseFusion,
-        (false, false) => first(seen, m),
+        (false, false) => prioritise(evidence, m),
     };
-    Finding { kind, modality: seen.modalities[m].clone(), numbers, advice }
+    Finding {
+        kind: if learned { FindingKind::Unused } else { FindingKind::Suppressed },
+        modality: evidence.modalities[m].clone(),
+        numbers: numbers.iter().filter_map(|(name, v)| Some(((*name).to_owned(), (*v)?))).collect(),
+        advice,
+    }
 }
 
-/// Did all modalities always learn?
-fn joint(seen: &Evidence) -> bool {
-    seen.kappa.iter().flatten().all(|&kappa| kappa == 1.0)
+/// The share of the distance from the untrained encoder's linear probe to the teacher that the probe of
+/// encoder `m` covers.
+fn learned(evidence: &Evidence, m: usize) -> Option<f64> {
+    let start = gain(evidence, &evidence.untrained, m).unwrap_or(0.0).max(0.0);
+    let probe = gain(evidence, &evidence.probes, m)?;
+    let teacher = gain(evidence, &evidence.teachers, m)?;
+    (teacher > start).then(|| (probe - start) / (teacher - start))
 }
 
-/// Does the fused model end above the best teacher?
-fn above_teachers(seen: &Evidence, limits: &Thresholds) -> bool {
-    let fused = seen.fused.map(|value| seen.metric.gain(value));
+/// Returns whether the fused model is better than the best teacher.
+fn above_teachers(evidence: &Evidence, limits: &Thresholds) -> bool {
+    let fused = evidence.fused.map(|value| evidence.metric.gain(value));
     fused
-        .zip(best_teacher(seen))
+        .zip(best_teacher(evidence))
         .is_some_and(|(fused, (_, best))| fused > best * (1.0 + limits.margin))
 }
 
-/// A stage for modality `m`, or a longer one.
-fn first(seen: &Evidence, m: usize) -> Advice {
-    let name = seen.modalities[m].clone();
+/// A stage for modality `m`, or a longer one if the run has had one.
+fn prioritise(evidence: &Evidence, m: usize) -> Advice {
+    let first = evidence.modalities[m].clone();
     let alone = |kappa: &&Vec<f64>| {
         kappa.iter().enumerate().all(|(j, &kappa)| if j == m { kappa > 0.5 } else { kappa < 0.5 })
     };
-    let stage = seen.kappa.iter().filter(alone).count() as u64;
+    let stage = evidence.kappa.iter().filter(alone).count() as u64;
     if stage > 0 {
-        return Advice::LengthenStage { first: name, epochs: 2 * stage };
+        return Advice::LengthenStage { first, epochs: 2 * stage };
     }
-    let epochs = seen.epochs.unwrap_or(seen.kappa.len() as u64);
-    let ranked = (0..seen.modalities.len())
-        .filter_map(|j| Some((j, Evidence::of(&seen.confidence, j)?)))
+    let epochs = evidence.epochs.unwrap_or(evidence.kappa.len() as u64);
+    let ranked_first = (0..evidence.modalities.len())
+        .filter_map(|j| Some((j, known(&evidence.confidence, j)?)))
         .min_by(|a, b| a.1.total_cmp(&b.1));
-    let other = ranked.filter(|(j, _)| *j != m).map(|(j, _)| seen.modalities[j].clone());
+    let other = ranked_first.filter(|(j, _)| *j != m);
     Advice::Prioritise {
-        first: name,
+        first,
         epochs: (epochs > 1).then_some(epochs / 2),
-        unless_fixed: other,
+        unless_fixed: other.map(|(j, _)| evidence.modalities[j].clone()),
     }
 }
 
-fn below_teacher(seen: &Evidence, limits: &Thresholds) -> Option<Finding> {
-    let (m, best) = best_teacher(seen)?;
-    let fused = seen.fused?;
-    if seen.metric.gain(fused) >= best * (1.0 - limits.margin) {
+fn below_teacher(evidence: &Evidence, limits: &Thresholds) -> Option<Finding> {
+    let (m, best) = best_teacher(evidence)?;
+    let fused = evidence.fused?;
+    if evidence.metric.gain(fused) >= best * (1.0 - limits.margin) {
         return None;
     }
-    let numbers = vec![("fused".to_owned(), fused), ("teacher".to_owned(), seen.teachers[m]?)];
-    let modality = seen.modalities[m].clone();
-    Some(Finding { kind: FindingKind::BelowTeacher, modality, numbers, advice: Advice::Distil })
+    Some(Finding {
+        kind: FindingKind::BelowTeacher,
+        modality: evidence.modalities[m].clone(),
+        numbers: vec![("fused".to_owned(), fused), ("teacher".to_owned(), evidence.teachers[m]?)],
+        advice: Advice::Distil,
+    })
 }
 
-/// Modalities without a teacher that add almost nothing.
-fn marginal(seen: &Evidence, limits: &Thresholds) -> Vec<Finding> {
-    let k = seen.modalities.len();
-    if seen.contributions.iter().flatten().count() < k {
+/// Modalities without a teacher that contribute almost nothing.
+fn marginal(evidence: &Evidence, limits: &Thresholds) -> Vec<Finding> {
+    let k = evidence.modalities.len();
+    if evidence.contributions.iter().flatten().count() < k {
         return Vec::new();
     }
-    let total: f64 = seen.contributions.iter().flatten().sum();
-    let unknown = (0..k).filter(|&m| Evidence::of(&seen.teachers, m).is_none());
-    let each = unknown.filter_map(|m| Some((m, Evidence::of(&seen.contributions, m)?)));
-    let little =
-        |(_, own): &(usize, f64)| total > 0.0 && *own < limits.contribution * total / k as f64;
-    each.filter(little)
-        .map(|(m, own)| Finding {
+    let total: f64 = evidence.contributions.iter().flatten().sum();
+    let finding = |m: usize| {
+        let own = known(&evidence.contributions, m)?;
+        let little = total > 0.0 && own < limits.contribution * total / k as f64;
+        (little && known(&evidence.teachers, m).is_none()).then(|| Finding {
             kind: FindingKind::Marginal,
-            modality: seen.modalities[m].clone(),
+            modality: evidence.modalities[m].clone(),
             numbers: vec![("shapley".to_owned(), own), ("shapley_total".to_owned(), total)],
             advice: Advice::TrainTeacher,
         })
-        .collect()
+    };
+    (0..k).filter_map(finding).collect()
 }

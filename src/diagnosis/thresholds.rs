@@ -1,30 +1,30 @@
-//! Where a difference begins to matter.
+//! Limits of the rules.
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::{self, Result};
 
-/// The limits that the rules compare with. All are shares of what a teacher knows beyond chance, but
-/// for `contribution`.
+/// Limits of the rules, each in [0, 1]. A gain is the improvement of a metric over its chance level.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Thresholds {
-    /// A head that keeps less than this share of what its teacher knows may be suppressed. 0.6.
+    /// A modality may be suppressed if the gain of its head is less than this share of its teacher's.
+    /// Default 0.6.
     pub kept: f64,
-    /// … if it keeps this much less than the best kept modality: a head's slice is everywhere a
-    /// little below its teacher. 0.2.
+    /// A modality is suppressed only if its share is this much lower than the best modality's, since
+    /// every head is a little worse than its teacher. Default 0.2.
     pub spread: f64,
-    /// A teacher that knows less than this share of what the best one knows has nothing to lose:
-    /// its modality is poor, not suppressed. 0.1.
+    /// A modality is uninformative, not suppressed, if the gain of its teacher is less than this share
+    /// of the best teacher's. Default 0.1.
     pub worthwhile: f64,
-    /// By how much of what the best teacher knows the fused model must differ from it to be called
-    /// better or worse: below, it is noise. 0.02.
+    /// The fused model counts as better or worse than the best teacher if their gains differ by this
+    /// share of the teacher's. Default 0.02.
     pub margin: f64,
-    /// A linear probe that has come this far from the untrained encoder's to its teacher shows an
-    /// encoder that has learned. 0.8.
+    /// An encoder has learned if its linear probe covers this share of the distance from the probe of
+    /// the untrained encoder to its teacher. Default 0.8.
     pub learned: f64,
-    /// Without a teacher to compare with: a modality whose Shapley contribution is below this share of
-    /// an equal one, (v(all) − v(∅)) / k, contributes almost nothing. 0.2.
+    /// A modality without a teacher contributes almost nothing if its Shapley contribution is less than
+    /// this share of (v(all) − v(∅)) / k. Default 0.2.
     pub contribution: f64,
 }
 
@@ -53,12 +53,10 @@ impl Thresholds {
         ];
         match all.iter().find(|(_, value)| !(0.0..=1.0).contains(value)) {
             None => Ok(()),
-            Some((name, value)) => Err(error::config(
-                format!("threshold {name:?}"),
-                "a share in [0, 1]",
-                value.to_string(),
-                "change it, or take the default",
-            )),
+            Some((name, value)) => {
+                let what = format!("threshold {name:?}");
+                Err(error::out_of_range(what, "a share in [0, 1]", value))
+            }
         }
     }
 }

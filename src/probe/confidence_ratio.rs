@@ -1,22 +1,21 @@
-//! The teachers' ρ and its discrepancy ratio.
+//! ρ of the teachers and its discrepancy ratio.
 
-use super::{ImbalanceProbe, means::Means, ratio};
-use crate::{
-    error::Result,
-    state::State,
-    step::{Measurement, Observation},
-};
+use super::{ImbalanceProbe, means::Means};
+use crate::error::Result;
+use crate::step::{Measurement, Observation};
 
-/// The teachers' mean ρ over the epoch's samples (`confidence`) and the k-way OGM discrepancy ratio
-/// (`confidence_ratio`): for modality m the mean over j ≠ m of ρ^m / ρ^j.
+/// ρ of each teacher and its ratio to the other teachers.
 ///
-/// 1 is balance; the modality above 1 is the one that drowns the others. Without teachers it
-/// measures nothing; a ratio to a ρ of 0 is left out, and so is a modality that no sample had.
-/// Costs nothing: the step has computed ρ.
+/// - `confidence`: mean ρ^m over the samples of the epoch that have modality m.
+/// - `confidence_ratio`: the k-way OGM discrepancy ratio, the mean over j ≠ m of ρ^m / ρ^j. It is 1 for
+///   balanced modalities and above 1 for a dominant one.
+///
+/// Modalities without samples and ratios to a ρ of 0 are omitted; without teachers there are no
+/// measurements. Cost: none, since the step has computed ρ.
 ///
 /// Source: Peng et al., "Balanced Multimodal Learning via On-the-fly Gradient Modulation", CVPR 2022,
-/// with the teachers' probabilities in place of the student's, which
-/// [`StudentConfidence`](super::StudentConfidence) has.
+/// with the teachers' probabilities instead of the student's; for those see
+/// [`StudentConfidence`](super::StudentConfidence).
 #[derive(Debug)]
 pub struct ConfidenceRatio {
     rho: Means,
@@ -32,23 +31,15 @@ impl ImbalanceProbe for ConfidenceRatio {
     fn observe(&mut self, step: &Observation<'_>) -> Result<()> {
         for (m, rho) in step.confidence.iter().enumerate() {
             if let Some(rho) = rho {
-                self.rho.of(step.modalities(), m).add(rho, step.samples(m) as f64)?;
+                self.rho.add(step, m, rho)?;
             }
         }
         Ok(())
     }
 
     fn end_epoch(&mut self) -> Result<Vec<Measurement>> {
-        let mut found = self.rho.take()?;
-        found.extend(ratio::pairwise("confidence_ratio", &found));
-        Ok(found)
+        self.rho.take_with_ratios("confidence_ratio")
     }
 
-    fn state(&self) -> Result<State> {
-        Means::save(&[&self.rho])
-    }
-
-    fn restore(&mut self, state: &State) -> Result<()> {
-        Means::restore(state, &mut [&mut self.rho])
-    }
+    means_state!(rho);
 }

@@ -1,48 +1,43 @@
-//! The size of each encoder's gradient.
+//! Norm of each encoder's gradient.
 
-use super::{ImbalanceProbe, is_due, means::Means, vectors};
-use crate::{
-    error::{Error, Result},
-    state::State,
-    step::{Measurement, Observation},
-};
+use super::{ImbalanceProbe, interval::Interval, means::Means, vectors};
+use crate::error::{Error, Result};
+use crate::step::{Measurement, Observation};
 
-/// L2 norm of all of an encoder's gradients taken together, as the optimizer will see them, averaged
-/// over the steps observed (`gradient_norm`). A suppressed encoder, which has none, counts as 0; a step
-/// whose whole batch lacks the modality does not count.
+/// `gradient_norm`: the L2 norm of each encoder's gradient, concatenated over its parameters, as the
+/// optimizer sees it; the mean over the observed steps.
 ///
-/// Costs one pass over the encoders' gradients in every `every`-th step, no wait for the device.
+/// A suppressed encoder has no gradient and counts as 0. Steps whose whole batch lacks the modality are
+/// omitted. Cost: one pass over the gradients per observed step.
 #[derive(Debug)]
 pub struct GradientNorm {
-    every: u64,
+    interval: Interval,
     norm: Means,
 }
 
 impl GradientNorm {
-    /// Observes the first of every `every` steps of the optimizer; 0 is taken as 1.
-    pub fn every(every: u64) -> Self {
-        Self { every: every.max(1), norm: Means::new("gradient_norm") }
+    /// Observes the first of every `interval` optimizer steps; 0 is treated as 1.
+    pub fn with_interval(interval: u64) -> Self {
+        Self { interval: Interval::new(interval), norm: Means::new("gradient_norm") }
     }
 }
 
 impl Default for GradientNorm {
+    /// Observes every step.
     fn default() -> Self {
-        Self::every(1)
+        Self::with_interval(1)
     }
 }
 
 impl ImbalanceProbe for GradientNorm {
     fn observe(&mut self, step: &Observation<'_>) -> Result<()> {
-        if !is_due(step, self.every) {
+        if !self.interval.includes(step) {
             return Ok(());
         }
-        for m in 0..step.modalities().len() {
-            if step.rows[m].is_missing() {
-                continue;
-            }
+        for m in (0..step.modalities().len()).filter(|&m| !step.rows[m].is_missing()) {
             let norm = vectors::norm(step.params.gradients(m))
-                .map_err(|source| Error::torch("take the norm of a gradient", source))?;
-            let mean = self.norm.of(step.modalities(), m);
+                .map_err(|source| Error::torch("compute the norm of a gradient", source))?;
+            let mean = self.norm.modality(step.modalities(), m);
             match norm {
                 Some(norm) => mean.add(&norm, 1.0)?,
                 None => mean.add_zero(1.0),
@@ -55,11 +50,5 @@ impl ImbalanceProbe for GradientNorm {
         self.norm.take()
     }
 
-    fn state(&self) -> Result<State> {
-        Means::save(&[&self.norm])
-    }
-
-    fn restore(&mut self, state: &State) -> Result<()> {
-        Means::restore(state, &mut [&mut self.norm])
-    }
+    means_state!(norm);
 }

@@ -1,23 +1,21 @@
-//! Which modality's head is behind, by its loss.
+//! Smoothed losses of the unimodal heads and their ratio.
 
-use super::{ImbalanceProbe, means::Means, ratio};
-use crate::{
-    error::{self, Result},
-    state::State,
-    step::{Measurement, Observation},
-};
+use super::{ImbalanceProbe, means::Means};
+use crate::error::{self, Result};
+use crate::step::{Measurement, Observation};
 
-/// L_S of each modality's unimodal logits, smoothed over the epoch's steps (`head_loss`), and its ratio
-/// to the others (`loss_ratio`): for modality m the mean over j ≠ m of s^m / s^j.
+/// The smoothed loss of each unimodal head and its ratio to the other heads.
 ///
-/// s_t = λ s_{t−1} + (1 − λ) L_t from s_0 = 0, divided by 1 − λ^t, so that the first steps do not pull
-/// it to 0; read at the epoch's end. 1 is balance; the modality above 1 is behind. It needs no
-/// classes: it works for regression. Ratios to a loss that is 0 are left out.
+/// - `head_loss`: s^m, the exponential moving average of L_S of the student's
+///   [unimodal logits](crate::Student::unimodal_logits) at the end of the epoch. It starts anew in every
+///   epoch, with s_0 = 0, s_t = λ s_{t−1} + (1 − λ) L_t and the bias correction s_t / (1 − λ^t).
+/// - `loss_ratio`: the mean over j ≠ m of s^m / s^j. It is 1 for balanced modalities and above 1 for one
+///   that lags behind.
 ///
-/// Of a student without [`unimodal_logits`](crate::student::Student::unimodal_logits) it measures nothing.
-/// Costs the heads once a step, shared with the other probes that read them, and their loss; no wait.
+/// Modalities without unimodal logits and ratios to a loss of 0 are omitted. Works for regression, too.
+/// Cost: the unimodal heads once per step, shared with the other probes that use them, and their loss.
 ///
-/// Source: the loss ratios of Chen et al., "GradNorm", ICML 2018, between modalities in place of tasks;
+/// Sources: the loss ratios of Chen et al., "GradNorm", ICML 2018, between modalities instead of tasks;
 /// the bias correction of Kingma & Ba, "Adam", ICLR 2015.
 #[derive(Debug)]
 pub struct LossRatio {
@@ -26,20 +24,15 @@ pub struct LossRatio {
 }
 
 impl LossRatio {
-    /// With λ = `smoothing` in [0, 1): 0 looks at the last step alone, 0.9 at about the last ten.
+    /// With smoothing factor λ in [0, 1): 0 is the loss of the last step, 0.9 averages over about ten.
     ///
     /// # Errors
-    /// [`Error::Config`](crate::error::Error::Config) for a λ outside.
-    pub fn smoothed(smoothing: f64) -> Result<Self> {
+    /// [`Error::Config`](crate::Error::Config) for a λ outside [0, 1).
+    pub fn with_smoothing(smoothing: f64) -> Result<Self> {
         if (0.0..1.0).contains(&smoothing) {
             return Ok(Self { smoothing, ..Self::default() });
         }
-        Err(error::config(
-            "smoothing of LossRatio",
-            "λ in [0, 1)",
-            format!("{smoothing}"),
-            "0.9 averages over about ten steps",
-        ))
+        Err(error::out_of_range("smoothing factor λ of LossRatio", "a number in [0, 1)", smoothing))
     }
 }
 
@@ -55,7 +48,7 @@ impl ImbalanceProbe for LossRatio {
         for m in 0..step.modalities().len() {
             if let Some(logits) = step.unimodal_logits(m)? {
                 let loss = step.task_loss(m, &logits)?;
-                let mean = self.loss.of(step.modalities(), m);
+                let mean = self.loss.modality(step.modalities(), m);
                 mean.fade(self.smoothing);
                 mean.add(&loss, 1.0 - self.smoothing)?;
             }
@@ -64,16 +57,8 @@ impl ImbalanceProbe for LossRatio {
     }
 
     fn end_epoch(&mut self) -> Result<Vec<Measurement>> {
-        let mut found = self.loss.take()?;
-        found.extend(ratio::pairwise("loss_ratio", &found));
-        Ok(found)
+        self.loss.take_with_ratios("loss_ratio")
     }
 
-    fn state(&self) -> Result<State> {
-        Means::save(&[&self.loss])
-    }
-
-    fn restore(&mut self, state: &State) -> Result<()> {
-        Means::restore(state, &mut [&mut self.loss])
-    }
+    means_state!(loss);
 }

@@ -1,16 +1,16 @@
-//! One metric's mean for every modality: what most probes remember between steps.
+//! Epoch means of a metric, one per modality: the state of most probes.
 
 use std::collections::BTreeMap;
 
-use crate::mean::{Mean, MeanState};
-use crate::{
-    error::{self, Result},
-    modality::Modality,
-    state::State,
-    step::Measurement,
-};
+use tch::Tensor;
 
-/// The means of one metric over the epoch so far, on the device.
+use crate::error::{self, Result};
+use crate::mean::{Mean, MeanState};
+use crate::modality::Modality;
+use crate::state::State;
+use crate::step::{Measurement, Observation};
+
+/// The means of one metric over the current epoch. They stay on the device until they are taken.
 #[derive(Debug)]
 pub(super) struct Means {
     metric: &'static str,
@@ -19,58 +19,87 @@ pub(super) struct Means {
 
 type MeansState = Vec<(Option<Modality>, MeanState)>;
 
+/// Implements `state` and `restore` of a probe whose whole state is the [`Means`] in these fields.
+macro_rules! means_state {
+    ($($field:ident),+) => {
+        fn state(&self) -> Result<crate::state::State> {
+            Means::save(&[$(&self.$field),+])
+        }
+
+        fn restore(&mut self, state: &crate::state::State) -> Result<()> {
+            Means::restore(state, &mut [$(&mut self.$field),+])
+        }
+    };
+}
+
 impl Means {
     pub(super) fn new(metric: &'static str) -> Self {
         Self { metric, each: Vec::new() }
     }
 
     /// The mean of modality `m`.
-    pub(super) fn of(&mut self, modalities: &[Modality], m: usize) -> &mut Mean {
+    pub(super) fn modality(&mut self, modalities: &[Modality], m: usize) -> &mut Mean {
         if self.each.is_empty() {
             self.each = modalities.iter().map(|m| (Some(m.clone()), Mean::default())).collect();
         }
         &mut self.each[m].1
     }
 
-    /// The only mean of a metric that is of no modality.
-    pub(super) fn of_all(&mut self) -> &mut Mean {
+    /// The only mean of a metric that describes the whole model.
+    pub(super) fn whole_model(&mut self) -> &mut Mean {
         if self.each.is_empty() {
             self.each.push((None, Mean::default()));
         }
         &mut self.each[0].1
     }
 
-    /// Reads the means that counted something, in one host, and starts anew.
-    pub(super) fn take(&mut self) -> Result<Vec<Measurement>> {
-        let (names, means): (Vec<_>, Vec<_>) = std::mem::take(&mut self.each).into_iter().unzip();
-        let values = Mean::read_all(&means)?;
-        let measured = |(modality, value): (_, Option<f64>)| {
-            Some(Measurement { metric: self.metric.to_owned(), modality, value: value? })
-        };
-        Ok(names.into_iter().zip(values).filter_map(measured).collect())
+    /// Adds a mean over the samples of the batch that have modality `m`, weighted by their number.
+    pub(super) fn add(&mut self, step: &Observation<'_>, m: usize, value: &Tensor) -> Result<()> {
+        self.modality(step.modalities(), m).add(value, step.samples(m) as f64)
     }
 
-    /// What a probe that holds `all` remembers; waits for the device.
+    /// Reads the means that have a value in one transfer, and starts a new epoch.
+    pub(super) fn take(&mut self) -> Result<Vec<Measurement>> {
+        let (modalities, means): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.each).into_iter().unzip();
+        let values = Mean::read_all(&means)?;
+        let measurement = |(modality, value): (_, Option<f64>)| {
+            Some(Measurement { metric: self.metric.to_owned(), modality, value: value? })
+        };
+        Ok(modalities.into_iter().zip(values).filter_map(measurement).collect())
+    }
+
+    /// [`take`](Self::take), followed by the measurements of `ratio`: the mean over j ≠ m of x^m / x^j
+    /// for every mean x^m, without those that are not finite.
+    pub(super) fn take_with_ratios(&mut self, ratio: &str) -> Result<Vec<Measurement>> {
+        let means = self.take()?;
+        let ratio = |(m, own): (usize, &Measurement)| {
+            let others = means.iter().enumerate().filter(|&(j, _)| j != m);
+            let sum: f64 = others.map(|(_, other)| own.value / other.value).sum();
+            let (metric, value) = (ratio.to_owned(), sum / means.len().saturating_sub(1) as f64);
+            value.is_finite().then(|| Measurement { metric, value, ..own.clone() })
+        };
+        let ratios: Vec<_> = means.iter().enumerate().filter_map(ratio).collect();
+        Ok([means, ratios].concat())
+    }
+
+    /// The state of a probe that holds `all`; synchronises with the device.
     pub(super) fn save(all: &[&Self]) -> Result<State> {
-        let each = |means: &&Self| {
+        let means = |means: &&Self| {
             let each = means.each.iter().map(|(m, mean)| Ok((m.clone(), mean.state()?)));
             Ok((means.metric, each.collect::<Result<MeansState>>()?))
         };
-        State::new(&all.iter().map(each).collect::<Result<BTreeMap<_, _>>>()?)
+        State::new(&all.iter().map(means).collect::<Result<BTreeMap<_, _>>>()?)
     }
 
-    /// Takes back what [`save`](Self::save) said of a probe with the same metrics.
+    /// Restores the state that [`save`](Self::save) returned for the same metrics.
     pub(super) fn restore(state: &State, all: &mut [&mut Self]) -> Result<()> {
         let metrics: Vec<_> = all.iter().map(|means| means.metric).collect();
         let mut saved: BTreeMap<String, MeansState> =
             state.read(&format!("the probe of {metrics:?}"))?;
         if saved.len() != all.len() || !metrics.iter().all(|name| saved.contains_key(*name)) {
-            return Err(error::config(
-                "state of a probe",
-                format!("the metrics {metrics:?}"),
-                format!("{:?}", saved.keys()),
-                "resume with the probes that the run was started with, in their order",
-            ));
+            let [here, there] = [format!("{metrics:?}"), format!("{:?}", saved.keys())];
+            return Err(error::foreign_state("metrics in the state of a probe", here, there));
         }
         for means in all {
             let each = saved.remove(means.metric).unwrap_or_default();

@@ -1,37 +1,32 @@
-//! Probes look on while a model trains and measure how unequal its modalities are.
+//! Probes: measurements of modality imbalance.
 //!
-//! From every step, as an [`ImbalanceProbe`]:
-//! - [`ConfidenceRatio`]: the teachers' ρ and each one's ratio to the others.
-//! - [`StudentConfidence`]: the same of the student's own unimodal logits.
-//! - [`HeadAccuracy`]: how often each slice of the head is right, beside teachers and the whole.
-//! - [`LossRatio`]: each head's smoothed loss and its ratio to the others; for regression too.
-//! - [`GradientNorm`]: how large each encoder's gradient is.
-//! - [`UpdateRatio`]: how far the optimizer moves each encoder, ‖Δθ‖ / ‖θ‖.
-//! - [`GradientCosine`]: whether the loss's terms pull an encoder the same way.
-//! - [`TeacherCka`]: how like its teacher's an encoder's features are.
-//! - [`ModalityGap`]: how far apart the modalities' features lie.
+//! An [`ImbalanceProbe`] observes every training step:
+//! - [`ConfidenceRatio`], [`StudentConfidence`]: ρ of the teachers and of the student's unimodal heads.
+//! - [`HeadAccuracy`]: accuracy of the unimodal heads, the teachers and the fused model.
+//! - [`LossRatio`]: smoothed loss of each unimodal head; for regression, too.
+//! - [`GradientNorm`], [`UpdateRatio`]: size of each encoder's gradients and updates.
+//! - [`GradientCosine`]: conflicts between the terms of the loss.
+//! - [`TeacherCka`]: similarity of student and teacher features.
+//! - [`ModalityGap`]: distance between the modalities' features.
 //!
-//! On held-out data, when the caller asks (`held_out/`):
-//! - [`Shapley`]: what each modality contributes to the fused answer.
-//! - [`LinearProbe`]: what each frozen encoder knows, whatever the fusion makes of it.
-//!
-//! `means.rs`, `ratio.rs` and `vectors.rs` are what they share;
+//! [`held_out`] has the measures that need held-out data.
 
-mod cka;
+#[macro_use]
+mod means;
+
 mod confidence_ratio;
 mod gradient_cosine;
 mod gradient_norm;
 mod head_accuracy;
 pub mod held_out;
+mod interval;
 mod loss_ratio;
-mod means;
 mod modality_gap;
-mod ratio;
 mod student_confidence;
+mod teacher_cka;
 mod update_ratio;
 mod vectors;
 
-pub use cka::TeacherCka;
 pub use confidence_ratio::ConfidenceRatio;
 pub use gradient_cosine::GradientCosine;
 pub use gradient_norm::GradientNorm;
@@ -39,68 +34,95 @@ pub use head_accuracy::HeadAccuracy;
 pub use loss_ratio::LossRatio;
 pub use modality_gap::ModalityGap;
 pub use student_confidence::StudentConfidence;
+pub use teacher_cka::TeacherCka;
 pub use update_ratio::UpdateRatio;
 
-use crate::{
-    error::Result,
-    state::State,
-    step::{Measurement, Observation},
-};
+use crate::error::Result;
+use crate::state::State;
+use crate::step::{Measurement, Observation};
 
-/// Measures imbalance from the steps it is shown.
+/// A measurement that is taken over the steps of an epoch.
+///
+/// [`Builder::probe`](crate::trainer::Builder::probe) adds a probe to a trainer;
+/// [`EpochReport::measurements`](crate::EpochReport::measurements) has its results.
 ///
 /// # Contract
-/// - Read-only: `observe` and `observe_terms` change no parameter, no gradient and no random state.
-/// - `observe` is called when a step's gradients are ready, before the caller's optimizer steps,
-///   without gradient: where gradients accumulate, at a window's last micro-batch; of a skipped step,
-///   never. It should keep device tensors and leave reading them to `end_epoch`, since a read
-///   waits for the device.
-/// - What is measured of a modality leaves out the samples that lack it, and the steps whose whole
-///   batch does.
-/// - `end_epoch` returns what was measured since the last call and starts anew. Names are stable, a
-///   measurement a name and modality, values finite.
+/// - A probe changes no parameter, gradient or random state.
+/// - [`observe`](Self::observe) runs without gradient, after the step's gradients are complete and before
+///   the caller steps the optimizer; under gradient accumulation only in the last micro-batch of a window.
+///   Skipped steps are not observed.
+/// - Reading a tensor synchronises with the device, so a probe keeps tensors on the device and reads
+///   them in [`end_epoch`](Self::end_epoch).
+/// - A measurement of one modality excludes samples and steps that lack the modality.
+/// - Each call of `end_epoch` covers the steps since the last one. Names are stable, each pair of name
+///   and modality occurs once, and values are finite.
+///
+/// # Example
+/// ```
+/// use g2d::{ImbalanceProbe, Result, step::{Measurement, Observation}};
+///
+/// /// The share of steps in which every encoder is trained.
+/// #[derive(Default)]
+/// struct JointShare {
+///     joint: u64,
+///     steps: u64,
+/// }
+///
+/// impl ImbalanceProbe for JointShare {
+///     fn observe(&mut self, step: &Observation<'_>) -> Result<()> {
+///         self.steps += 1;
+///         self.joint += u64::from(step.plan.kappa().iter().all(|&kappa| kappa > 0.0));
+///         Ok(())
+///     }
+///
+///     fn end_epoch(&mut self) -> Result<Vec<Measurement>> {
+///         let Self { joint, steps } = std::mem::take(self);
+///         let value = joint as f64 / steps.max(1) as f64;
+///         Ok(vec![Measurement { metric: "joint_share".into(), modality: None, value }])
+///     }
+/// }
+/// ```
 pub trait ImbalanceProbe {
-    /// Looks at the loss of one step before its backward, while the graph stands; does nothing by
-    /// default. For what needs the gradient of a single term.
+    /// Observes a step before backward, while single terms of the loss can be differentiated. Does
+    /// nothing by default.
     ///
     /// # Errors
-    /// [`Error::Torch`](crate::error::Error::Torch); `step` passes it on before any gradient has changed.
+    /// [`Error::Torch`](crate::Error::Torch). The step fails with the error before any gradient changes.
     fn observe_terms(&mut self, step: &Observation<'_>) -> Result<()> {
         let _ = step;
         Ok(())
     }
 
-    /// Looks at one step.
+    /// Observes a step whose gradients are complete.
     ///
     /// # Errors
-    /// [`Error::Torch`](crate::error::Error::Torch); `step` passes it on after the gradients are made.
+    /// [`Error::Torch`](crate::Error::Torch). The step fails with the error after its gradients are made.
     fn observe(&mut self, step: &Observation<'_>) -> Result<()>;
 
-    /// What the epoch showed.
+    /// Returns the measurements of the epoch and starts a new one.
     ///
     /// # Errors
-    /// [`Error::Torch`](crate::error::Error::Torch).
+    /// [`Error::Torch`](crate::Error::Torch).
     fn end_epoch(&mut self) -> Result<Vec<Measurement>>;
 
-    /// What [`restore`](Self::restore) needs to go on after a stop; nothing by default.
+    /// Returns the state that a checkpoint stores; empty by default.
     ///
     /// # Errors
-    /// [`Error::Torch`](crate::error::Error::Torch) where reading it waits for a device that failed.
+    /// [`Error::Torch`](crate::Error::Torch) if the device has failed.
     fn state(&self) -> Result<State> {
         Ok(State::none())
     }
 
-    /// Takes back what [`state`](Self::state) said, in a part of the same configuration.
+    /// Restores a state that [`state`](Self::state) returned for the same configuration.
     ///
     /// # Errors
-    /// [`Error::Config`](crate::error::Error::Config) for the state of another part; nothing has changed
-    /// then.
+    /// [`Error::Config`](crate::Error::Config) for the state of another probe; nothing changes then.
     fn restore(&mut self, state: &State) -> Result<()> {
-        state.expect_none("a probe that keeps none")
+        state.expect_none("a probe without state")
     }
 }
 
-const _: Option<&dyn ImbalanceProbe> = None; // stays object-safe
+const _: Option<&dyn ImbalanceProbe> = None; // object-safe
 
 impl<T: ImbalanceProbe + ?Sized> ImbalanceProbe for Box<T> {
     fn observe_terms(&mut self, step: &Observation<'_>) -> Result<()> {
@@ -122,10 +144,4 @@ impl<T: ImbalanceProbe + ?Sized> ImbalanceProbe for Box<T> {
     fn restore(&mut self, state: &State) -> Result<()> {
         (**self).restore(state)
     }
-}
-
-/// Is a step of the optimizer the first of `every`? Probes see a window's last micro-batch alone, so
-/// it is windows that are counted.
-fn is_due(step: &Observation<'_>, every: u64) -> bool {
-    (step.at.step / step.micro_batch.count).is_multiple_of(every)
 }

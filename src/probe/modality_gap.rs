@@ -1,22 +1,20 @@
-//! How far apart the modalities' features lie.
+//! Distance between the modalities' features.
 
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, TchError, Tensor};
 
-use super::ImbalanceProbe;
-use crate::{
-    error::{Error, Result},
-    modality::Modality,
-    state::State,
-    step::{Measurement, Observation},
-    transfer,
-};
+use super::{ImbalanceProbe, vectors::TchResult};
+use crate::error::{Error, Result};
+use crate::modality::Modality;
+use crate::state::State;
+use crate::step::{Measurement, Observation};
+use crate::transfer;
 
-/// ‖c^m − c^j‖, averaged over the other modalities j whose features are as wide (`modality_gap`), in
-/// [0, 2]: c^m is the mean over the epoch's samples that have m of x / ‖x‖, x the student's features.
+/// `modality_gap`: ‖c^m − c^j‖ in [0, 2], the mean over the other modalities j of the same feature width.
+/// The centroid c^m is the mean of x / ‖x‖ over the samples of the epoch that have m, where x are the
+/// student's features.
 ///
-/// Nothing is said of a modality that no other is as wide as. Costs one pass over the features a
-/// step, no wait.
+/// Modalities whose width no other modality has are omitted. Cost: one pass over the features per step.
 ///
 /// Source: Liang et al., "Mind the Gap", NeurIPS 2022, section 2.
 #[derive(Debug, Default)]
@@ -24,14 +22,14 @@ pub struct ModalityGap {
     each: Vec<(Modality, Option<Sum>)>,
 }
 
-/// A sum of normalised features [d], on the device, over `samples`.
+/// The sum of the normalised features [d] of `samples` samples, on their device.
 #[derive(Debug)]
 struct Sum {
     directions: Tensor,
     samples: i64,
 }
 
-/// The same in numbers.
+/// A [`Sum`] as numbers.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct SumState {
@@ -46,10 +44,11 @@ impl ImbalanceProbe for ModalityGap {
         }
         for (m, (_, sum)) in self.each.iter_mut().enumerate() {
             let Some(features) = step.features(m)? else { continue };
-            let (own, samples) = (directions(&features).map_err(failed)?, step.samples(m));
+            let directions = sum_of_directions(&features).map_err(failed)?;
+            let samples = step.samples(m);
             *sum = Some(match sum.take() {
-                None => Sum { directions: own, samples },
-                Some(sum) => sum.and(&own, samples).map_err(failed)?,
+                None => Sum { directions, samples },
+                Some(sum) => sum.add(&directions, samples).map_err(failed)?,
             });
         }
         Ok(())
@@ -66,9 +65,9 @@ impl ImbalanceProbe for ModalityGap {
         }
         let mut found = Vec::new();
         for (modality, own) in &centroids {
-            let alike =
+            let comparable =
                 centroids.iter().filter(|(j, other)| j != modality && other.len() == own.len());
-            let gaps: Vec<f64> = alike.map(|(_, other)| distance(own, other)).collect();
+            let gaps: Vec<f64> = comparable.map(|(_, other)| distance(own, other)).collect();
             let gap = gaps.iter().sum::<f64>() / gaps.len() as f64;
             if gap.is_finite() {
                 found.push(Measurement::new("modality_gap", modality, gap));
@@ -78,26 +77,20 @@ impl ImbalanceProbe for ModalityGap {
     }
 
     fn state(&self) -> Result<State> {
-        let numbers = |sum: &Sum| -> Result<SumState> {
-            Ok(SumState { directions: sum.read()?, samples: sum.samples })
-        };
-        let each = self.each.iter().map(|(m, sum)| Ok((m, sum.as_ref().map(numbers).transpose()?)));
+        let each =
+            self.each.iter().map(|(m, sum)| Ok((m, sum.as_ref().map(Sum::state).transpose()?)));
         State::new(&each.collect::<Result<Vec<_>>>()?)
     }
 
     fn restore(&mut self, state: &State) -> Result<()> {
         let each: Vec<(Modality, Option<SumState>)> = state.read("ModalityGap")?;
-        let sum = |sum: SumState| Sum {
-            directions: Tensor::from_slice(&sum.directions),
-            samples: sum.samples,
-        };
-        self.each = each.into_iter().map(|(m, own)| (m, own.map(sum))).collect();
+        self.each = each.into_iter().map(|(m, sum)| (m, sum.map(Sum::from_state))).collect();
         Ok(())
     }
 }
 
 impl Sum {
-    fn and(self, directions: &Tensor, samples: i64) -> std::result::Result<Self, TchError> {
+    fn add(self, directions: &Tensor, samples: i64) -> TchResult<Self> {
         let sum = self.directions.f_to_device(directions.device())?.f_add(directions)?;
         Ok(Self { directions: sum, samples: self.samples + samples })
     }
@@ -109,18 +102,22 @@ impl Sum {
         };
         read().map_err(failed)
     }
+
+    fn state(&self) -> Result<SumState> {
+        Ok(SumState { directions: self.read()?, samples: self.samples })
+    }
+
+    fn from_state(state: SumState) -> Self {
+        Self { directions: Tensor::from_slice(&state.directions), samples: state.samples }
+    }
 }
 
-/// Σ x / ‖x‖ over the rows of [n, …]; a row of zeros adds nothing.
-fn directions(features: &Tensor) -> std::result::Result<Tensor, TchError> {
+/// Σ x / ‖x‖ over the rows x of [n, …]; a row of zeros adds nothing.
+fn sum_of_directions(features: &Tensor) -> TchResult<Tensor> {
     let x = features.f_flatten(1, -1)?.f_to_kind(transfer::wide_kind(features.device()))?;
     let lengths = x.f_norm_scalaropt_dim(2.0, [1_i64].as_slice(), true)?;
-    let smallest = f64::from(f32::MIN_POSITIVE);
-    x.f_div(&lengths.clamp_min(smallest))?.f_sum_dim_intlist(
-        [0_i64].as_slice(),
-        false,
-        None::<Kind>,
-    )
+    let directions = x.f_div(&lengths.clamp_min(f64::from(f32::MIN_POSITIVE)))?;
+    directions.f_sum_dim_intlist([0_i64].as_slice(), false, None::<Kind>)
 }
 
 fn distance(a: &[f64], b: &[f64]) -> f64 {

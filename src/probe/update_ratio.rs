@@ -1,80 +1,67 @@
-//! How far the optimizer really moves each encoder.
+//! Relative size of each encoder's updates.
 
 use tch::Tensor;
 
-use super::{ImbalanceProbe, is_due, means::Means, vectors};
-use crate::mean::Mean;
-use crate::{
-    error::{Error, Result},
-    modality::Modality,
-    state::State,
-    step::{Measurement, Observation},
+use super::{
+    ImbalanceProbe,
+    interval::Interval,
+    means::Means,
+    vectors::{self, TchResult},
 };
+use crate::error::{Error, Result};
+use crate::modality::Modality;
+use crate::state::State;
+use crate::step::{Measurement, Observation};
 
-/// ‖Δθ^m‖ / ‖θ^m‖ of one update of encoder m, averaged over the steps observed (`update_ratio`): what
-/// the optimizer did, momentum and weight decay included, and not what the gradient alone suggests.
+/// `update_ratio`: ‖Δθ^m‖ / ‖θ^m‖ of an update of encoder m, the mean over the observed steps.
 ///
-/// It copies the encoders' parameters in the first of every `every` steps of the optimizer, when the
-/// gradients are ready, and compares when they are ready next, at the epoch's end or when its state is
-/// asked for, whichever comes first: step the optimizer before
-/// [`end_epoch`](crate::trainer::G2dTrainer::end_epoch). A step whose whole batch lacks m does not count;
-/// weights that are all 0 give 0.
+/// The update includes momentum and weight decay, unlike the gradient. About 10⁻³ is usual in healthy
+/// training; parameters that are all 0 give 0. Steps whose whole batch lacks the modality are omitted.
 ///
-/// Costs a copy of the encoders' parameters in memory, and a pass over them twice in every `every`-th
-/// step; no wait. About 10⁻³ is usual in healthy training.
+/// The probe copies the encoders' parameters in an observed step and compares them with the live ones
+/// in the next step, or when the epoch ends or its state is saved. So step the optimizer before
+/// [`end_epoch`](crate::G2dTrainer::end_epoch).
+///
+/// Cost: memory for a copy of the encoders' parameters, and two passes over them per observed step.
 #[derive(Debug)]
 pub struct UpdateRatio {
-    every: u64,
+    interval: Interval,
     ratio: Means,
-    pending: Option<Before>,
-}
-
-/// Encoders as they were before an update, beside the live ones.
-#[derive(Debug)]
-struct Before {
-    modalities: Vec<Modality>,
-    /// Of every encoder that counts: its index, and pairs of a copy and the parameter itself.
-    encoders: Vec<(usize, Vec<(Tensor, Tensor)>)>,
+    pending: Option<BeforeUpdate>,
 }
 
 impl UpdateRatio {
-    /// Observes the update of the first of every `every` steps of the optimizer; 0 is taken as 1.
-    pub fn every(every: u64) -> Self {
-        Self { every: every.max(1), ratio: Means::new("update_ratio"), pending: None }
-    }
-
-    fn settle(&mut self) -> Result<()> {
-        let Some(before) = self.pending.take() else { return Ok(()) };
-        before.ratios()?.iter().try_for_each(|(m, ratio)| {
-            let mean: &mut Mean = self.ratio.of(&before.modalities, *m);
-            mean.add(ratio, 1.0)
-        })
+    /// Observes the first of every `interval` optimizer steps; 0 is treated as 1.
+    pub fn with_interval(interval: u64) -> Self {
+        let (interval, ratio) = (Interval::new(interval), Means::new("update_ratio"));
+        Self { interval, ratio, pending: None }
     }
 }
 
 impl ImbalanceProbe for UpdateRatio {
     fn observe(&mut self, step: &Observation<'_>) -> Result<()> {
-        self.settle()?;
-        if is_due(step, self.every) {
-            self.pending = Some(Before::copy(step)?);
+        if let Some(before) = self.pending.take() {
+            before.compare(&mut self.ratio)?;
+        }
+        if self.interval.includes(step) {
+            self.pending = Some(BeforeUpdate::copy(step)?);
         }
         Ok(())
     }
 
     fn end_epoch(&mut self) -> Result<Vec<Measurement>> {
-        self.settle()?;
+        if let Some(before) = self.pending.take() {
+            before.compare(&mut self.ratio)?;
+        }
         self.ratio.take()
     }
 
     fn state(&self) -> Result<State> {
-        let mut settled = Means::new("update_ratio");
-        Means::restore(&Means::save(&[&self.ratio])?, &mut [&mut settled])?;
-        if let Some(before) = &self.pending {
-            for (m, ratio) in before.ratios()? {
-                settled.of(&before.modalities, m).add(&ratio, 1.0)?;
-            }
-        }
-        Means::save(&[&settled])
+        let Some(before) = &self.pending else { return Means::save(&[&self.ratio]) };
+        let mut compared = Means::new("update_ratio");
+        Means::restore(&Means::save(&[&self.ratio])?, &mut [&mut compared])?;
+        before.compare(&mut compared)?;
+        Means::save(&[&compared])
     }
 
     fn restore(&mut self, state: &State) -> Result<()> {
@@ -84,42 +71,50 @@ impl ImbalanceProbe for UpdateRatio {
     }
 }
 
-impl Before {
+/// The encoders' parameters before an update.
+#[derive(Debug)]
+struct BeforeUpdate {
+    modalities: Vec<Modality>,
+    /// Index of each observed encoder, and pairs of a copy and the live parameter.
+    encoders: Vec<(usize, Vec<(Tensor, Tensor)>)>,
+}
+
+impl BeforeUpdate {
     fn copy(step: &Observation<'_>) -> Result<Self> {
-        let pair = |live: &Tensor| -> std::result::Result<_, tch::TchError> {
+        let pair = |live: &Tensor| {
             let mut copy = live.f_empty_like()?;
             copy.f_copy_(live)?;
             Ok((copy, live.shallow_clone()))
         };
-        let counts = |&m: &usize| !step.rows[m].is_missing();
-        let encoders = (0..step.modalities().len()).filter(counts).map(|m| {
-            let own = step.params.encoder(m).iter().map(|(_, live)| pair(live));
-            Ok((m, own.collect::<std::result::Result<_, _>>()?))
+        let observed = (0..step.modalities().len()).filter(|&m| !step.rows[m].is_missing());
+        let encoders = observed.map(|m| {
+            let pairs = step.params.encoder(m).iter().map(|(_, live)| pair(live));
+            Ok((m, pairs.collect::<TchResult<_>>()?))
         });
-        let encoders = encoders.collect::<std::result::Result<_, tch::TchError>>();
-        Ok(Self {
-            modalities: step.modalities().to_vec(),
-            encoders: encoders.map_err(|e| Error::torch("copy an encoder's parameters", e))?,
-        })
+        let encoders = encoders.collect::<TchResult<_>>();
+        let failed = |source| Error::torch("copy the parameters of an encoder", source);
+        Ok(Self { modalities: step.modalities().to_vec(), encoders: encoders.map_err(failed)? })
     }
 
-    /// ‖Δθ^m‖ / ‖θ^m‖ of every encoder that counts, on the device.
-    fn ratios(&self) -> Result<Vec<(usize, Tensor)>> {
+    /// Adds ‖Δθ^m‖ / ‖θ^m‖ of every observed encoder to `ratios`.
+    fn compare(&self, ratios: &mut Means) -> Result<()> {
         let _no_grad = tch::no_grad_guard();
-        let ratio = |own: &[(Tensor, Tensor)]| {
-            let moved = own.iter().map(|(old, live)| live.f_to_device(old.device())?.f_sub(old));
-            let moved = moved.collect::<std::result::Result<Vec<_>, _>>()?;
-            let length = vectors::norm(own.iter().map(|(old, _)| old.shallow_clone()))?;
-            match (vectors::norm(moved.into_iter())?, length) {
-                (Some(moved), Some(length)) => vectors::quotient(&moved, &length).map(Some),
-                _ => Ok(None),
+        for (m, pairs) in &self.encoders {
+            let ratio = relative_change(pairs)
+                .map_err(|source| Error::torch("compare the parameters of an encoder", source))?;
+            if let Some(ratio) = ratio {
+                ratios.modality(&self.modalities, *m).add(&ratio, 1.0)?;
             }
-        };
-        let mut found = Vec::with_capacity(self.encoders.len());
-        for (m, own) in &self.encoders {
-            let ratio = ratio(own).map_err(|e| Error::torch("compare an encoder's weights", e))?;
-            found.extend(ratio.map(|ratio| (*m, ratio)));
         }
-        Ok(found)
+        Ok(())
     }
+}
+
+/// ‖live − old‖ / ‖old‖ over pairs of an old and a live tensor; `None` without pairs.
+fn relative_change(pairs: &[(Tensor, Tensor)]) -> TchResult<Option<Tensor>> {
+    let change = pairs.iter().map(|(old, live)| live.f_to_device(old.device())?.f_sub(old));
+    let change = vectors::norm(change.collect::<TchResult<Vec<_>>>()?.into_iter())?;
+    let length = vectors::norm(pairs.iter().map(|(old, _)| old.shallow_clone()))?;
+    let Some((change, length)) = change.zip(length) else { return Ok(None) };
+    vectors::quotient(&change, &length).map(Some)
 }

@@ -2,14 +2,15 @@
 
 use std::fmt::Write as _;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::{Outcome, Recorder};
-use crate::{error::Result, step::EpochReport};
+use crate::error::Result;
+use crate::step::EpochReport;
 
-/// A bar over epochs with loss, metrics (per-modality accuracy, say) and κ, on stderr.
+/// A progress bar over epochs on stderr, with loss, metrics and κ.
 ///
-/// Drawn only where stderr is a terminal; elsewhere it prints nothing.
+/// Nothing is drawn unless stderr is a terminal.
 #[derive(Debug, Clone)]
 pub struct ConsoleProgress {
     bar: ProgressBar,
@@ -18,16 +19,16 @@ pub struct ConsoleProgress {
 impl ConsoleProgress {
     /// A bar called `name` over `epochs` epochs.
     pub fn new(name: &str, epochs: u64) -> Self {
-        Self::on(name, epochs, ProgressDrawTarget::stderr())
+        Self::with_target(name, epochs, ProgressDrawTarget::stderr())
     }
 
-    /// One of several bars that are drawn together.
-    pub fn among(bars: &indicatif::MultiProgress, name: &str, epochs: u64) -> Self {
-        let progress = Self::on(name, epochs, ProgressDrawTarget::hidden());
-        Self { bar: bars.add(progress.bar) }
+    /// A bar that is drawn together with the other bars of a group.
+    pub fn with_group(group: &MultiProgress, name: &str, epochs: u64) -> Self {
+        let progress = Self::with_target(name, epochs, ProgressDrawTarget::hidden());
+        Self { bar: group.add(progress.bar) }
     }
 
-    fn on(name: &str, epochs: u64, target: ProgressDrawTarget) -> Self {
+    fn with_target(name: &str, epochs: u64, target: ProgressDrawTarget) -> Self {
         const TEMPLATE: &str = "{prefix:>12} [{bar:24}] {pos:>3}/{len} {eta:>4}  {msg}";
         let style = ProgressStyle::with_template(TEMPLATE)
             .unwrap_or_else(|_| ProgressStyle::default_bar())
@@ -37,46 +38,30 @@ impl ConsoleProgress {
         Self { bar }
     }
 
-    /// Shows a run that goes on behind `done` epochs.
+    /// Sets the number of epochs that a resumed run has completed.
     #[must_use]
-    pub fn starting_at(self, done: u64) -> Self {
-        self.bar.set_position(done);
+    pub fn starting_at(self, epochs: u64) -> Self {
+        self.bar.set_position(epochs);
         self.bar.reset_eta();
         self
     }
 
-    /// Advances by one epoch and shows its numbers.
-    pub fn epoch(&self, report: &EpochReport, metrics: &[(String, f64)]) {
-        self.show(
-            report.terms.total,
-            metrics,
-            report.modalities.iter().map(|m| m.name()).zip(&report.kappa),
-        );
+    /// Advances by an epoch of a training that has no [`EpochReport`], such as that of a teacher.
+    pub fn unimodal_epoch(&self, loss: f64, metrics: &[(String, f64)]) {
+        self.advance(loss, metrics, String::new());
     }
 
-    /// Advances by one epoch of a plain (unimodal) training.
-    pub fn plain_epoch(&self, loss: f64, metrics: &[(String, f64)]) {
-        self.show(loss, metrics, std::iter::empty());
-    }
-
-    fn show<'a>(
-        &self,
-        loss: f64,
-        metrics: &[(String, f64)],
-        kappa: impl Iterator<Item = (&'a str, &'a f64)>,
-    ) {
+    /// Advances by an epoch, with `kappa` as text.
+    fn advance(&self, loss: f64, metrics: &[(String, f64)], kappa: String) {
         let mut text = format!("loss {loss:.3}");
         for (name, value) in metrics {
             let _ = write!(text, "  {name} {value:.1}");
         }
-        for (i, (name, value)) in kappa.enumerate() {
-            let _ = write!(text, "{} {name} {value:.2}", if i == 0 { "  κ" } else { "" });
-        }
-        self.bar.set_message(text);
+        self.bar.set_message(text + &kappa);
         self.bar.inc(1);
     }
 
-    /// Ends the bar and leaves its last line.
+    /// Completes the bar and leaves its last line.
     pub fn finish(&self) {
         self.bar.finish();
     }
@@ -84,7 +69,9 @@ impl ConsoleProgress {
 
 impl Recorder for ConsoleProgress {
     fn epoch(&mut self, report: &EpochReport, metrics: &[(String, f64)]) -> Result<()> {
-        ConsoleProgress::epoch(self, report, metrics);
+        let each = report.modalities.iter().zip(&report.kappa);
+        let each: Vec<_> = each.map(|(name, kappa)| format!("{name} {kappa:.2}")).collect();
+        self.advance(report.terms.total, metrics, format!("  κ {}", each.join(" ")));
         Ok(())
     }
 

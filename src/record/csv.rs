@@ -1,4 +1,4 @@
-//! One CSV file a run.
+//! A CSV file with a row per epoch.
 
 use std::{
     fs::File,
@@ -7,18 +7,16 @@ use std::{
 };
 
 use super::{Recorder, files};
-use crate::{
-    error::{self, Error, Result},
-    step::EpochReport,
-};
+use crate::error::{self, Error, Result};
+use crate::step::EpochReport;
 
-/// A row an epoch in one CSV file.
+/// Records one row per epoch in a CSV file.
 ///
-/// Columns: `epoch`, `steps`, `skipped`, `loss_total`, `loss_task`, then for each modality m `loss_feature_m`,
-/// `loss_logit_m`, `confidence_m`, `kappa_m`, then the probes' `probe_metric_m`, then the caller's own
-/// metrics. A value that a row lacks is left empty. One that the header lacks (a probe may measure an
-/// encoder only once it learns) becomes a column at the end: the file is then replaced by a wider one,
-/// whole. What is not finite is written as `NaN` or `inf`.
+/// The columns are `epoch`, `steps`, `skipped`, `loss_total`, `loss_task`, for each modality m
+/// `loss_feature_m`, `loss_logit_m`, `confidence_m`, `kappa_m`, the measurements `probe_metric_m`, and
+/// the caller's metrics. A missing value is an empty cell; a value that is not finite is `NaN` or `inf`.
+/// A value without a column, such as that of a probe that measures an encoder only once it is trained,
+/// adds a column at the end: the file is then replaced atomically.
 #[derive(Debug)]
 pub struct Csv {
     path: PathBuf,
@@ -27,21 +25,21 @@ pub struct Csv {
 }
 
 impl Csv {
-    /// Creates (or replaces) the file, and the folders it lies in.
+    /// Creates or truncates the file, and creates its parent directories.
     ///
     /// # Errors
-    /// [`Error::Io`] with the path.
+    /// [`Error::Io`].
     pub fn create(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref().to_path_buf();
         let writer = csv::Writer::from_writer(files::create(&path)?);
         Ok(Self { path, writer, header: Vec::new() })
     }
 
-    /// Goes on with the file of a run that is resumed at `epoch`: rows from there on are cut away, and
-    /// so is a row that a crash cut. Creates the file where there is none.
+    /// Opens the file of a run that resumes at `epoch`. Removes the rows of that and later epochs, and a
+    /// truncated last row. Creates the file if it does not exist.
     ///
     /// # Errors
-    /// [`Error::Io`] with the path; [`Error::Data`] for a file that is not one of this recorder's.
+    /// [`Error::Io`]; [`Error::Data`] for a file that this recorder did not write.
     pub fn resume(path: impl AsRef<Path>, epoch: u64) -> Result<Self> {
         let path = path.as_ref().to_path_buf();
         let mut header = Vec::new();
@@ -55,52 +53,18 @@ impl Csv {
                 (Some("epoch"), _, Ok(of)) => Ok(of < epoch),
                 _ => Err(Error::data(
                     &path,
-                    format!("line {}", i + 1),
-                    "a row of a Csv, its column `epoch` first",
-                    format!("{line:?}"),
-                    "name another file, or create it anew",
+                    format_args!("line {}", i + 1),
+                    "a row whose first column is `epoch`",
+                    format_args!("{line:?}"),
+                    "choose a file that `Csv` wrote, or create a new one",
                 )),
             }
         })?;
         Ok(Self { path, writer: csv::Writer::from_writer(file), header })
     }
 
-    /// Adds the row of an epoch, flushed to the file; `metrics` are the caller's own columns, such as a validation
-    /// accuracy, the same names in every row.
-    ///
-    /// # Errors
-    /// [`Error::Io`] if the disk refuses; [`Error::Config`] for a column that comes twice.
-    pub fn epoch(&mut self, report: &EpochReport, metrics: &[(String, f64)]) -> Result<()> {
-        let cells = cells(report, metrics);
-        let mut names: Vec<_> = cells.iter().map(|(name, _)| name).collect();
-        names.sort_unstable();
-        if let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]) {
-            return Err(error::config(
-                format!("columns of {}", self.path.display()),
-                "names of their own",
-                format!("{:?} twice", twice[0]),
-                "give the metric another name",
-            ));
-        }
-        let new = cells.iter().map(|(name, _)| name).filter(|name| !self.header.contains(name));
-        let new: Vec<String> = new.cloned().collect();
-        if self.header.is_empty() {
-            self.writer.write_record(&new).map_err(|e| failed(&self.path, e))?;
-            self.header = new;
-        } else if !new.is_empty() {
-            self.widen(new)?;
-        }
-        let value = |column: &String| {
-            let cell = cells.iter().find(|(name, _)| name == column);
-            cell.and_then(|(_, value)| *value).map_or_else(String::new, |v| v.to_string())
-        };
-        let row: Vec<String> = self.header.iter().map(value).collect();
-        self.writer.write_record(row).map_err(|e| failed(&self.path, e))?;
-        self.flush()
-    }
-
-    /// Adds columns at the end, empty in the rows that are there.
-    fn widen(&mut self, new: Vec<String>) -> Result<()> {
+    /// Adds columns at the end, which are empty in the existing rows.
+    fn add_columns(&mut self, new: Vec<String>) -> Result<()> {
         let wider = || -> csv::Result<Vec<u8>> {
             let mut rows = csv::ReaderBuilder::new()
                 .has_headers(false)
@@ -121,28 +85,47 @@ impl Csv {
         Ok(())
     }
 
-    /// Writes what is buffered to the file; `epoch` has done so.
-    ///
-    /// # Errors
-    /// [`Error::Io`] if the disk refuses.
-    pub fn flush(&mut self) -> Result<()> {
-        self.writer.flush().map_err(|e| Error::io("write the file", &self.path, e))
+    fn write(&mut self, row: impl IntoIterator<Item = String>) -> Result<()> {
+        self.writer.write_record(row).map_err(|e| failed(&self.path, e))
     }
 }
 
 impl Recorder for Csv {
     fn epoch(&mut self, report: &EpochReport, metrics: &[(String, f64)]) -> Result<()> {
-        Csv::epoch(self, report, metrics)
+        let cells = cells(report, metrics);
+        let mut names: Vec<_> = cells.iter().map(|(name, _)| name).collect();
+        names.sort_unstable();
+        if let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]) {
+            let what = format!("columns of {}", self.path.display());
+            let found = format!("{:?} twice", twice[0]);
+            return Err(error::config(what, "distinct names", found, "rename the metric"));
+        }
+        let new = cells.iter().map(|(name, _)| name).filter(|name| !self.header.contains(name));
+        let new: Vec<String> = new.cloned().collect();
+        if self.header.is_empty() {
+            self.write(new.clone())?;
+            self.header = new;
+        } else if !new.is_empty() {
+            self.add_columns(new)?;
+        }
+        let value = |column: &String| {
+            let cell = cells.iter().find(|(name, _)| name == column);
+            cell.and_then(|(_, value)| *value).map_or_else(String::new, |v| v.to_string())
+        };
+        let row: Vec<String> = self.header.iter().map(value).collect();
+        self.write(row)?;
+        self.writer.flush().map_err(|e| Error::io("write the file", &self.path, e))
     }
 }
 
-/// The fields of a line; none where it is no CSV.
+/// The fields of a line; empty for invalid CSV.
 fn fields(line: &str) -> Vec<String> {
     let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(line.as_bytes());
     let row = reader.records().next().and_then(std::result::Result::ok);
     row.map_or_else(Vec::new, |row| row.iter().map(str::to_owned).collect())
 }
 
+/// The names and values of a row.
 fn cells(report: &EpochReport, metrics: &[(String, f64)]) -> Vec<(String, Option<f64>)> {
     let mut cells = vec![
         ("epoch".to_owned(), Some(report.epoch as f64)),

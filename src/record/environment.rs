@@ -1,27 +1,27 @@
-//! What a run ran on.
+//! The software and hardware of a run.
 
 use serde::{Deserialize, Serialize};
 use tch::Device;
 
 use crate::libtorch;
 
-/// What a run ran on, without the machine's name.
+/// The software and hardware of a run, without the name of the machine.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Environment {
     /// Version of this crate.
     pub g2d: String,
     /// Version of libtorch.
     pub libtorch: String,
-    /// The device, as `Cpu` or `Cuda(0)`.
+    /// The device, such as `Cpu` or `Cuda(0)`.
     pub device: String,
-    /// libtorch's threads within an operation.
+    /// Number of intra-op threads of libtorch.
     pub threads: i64,
     /// Operating system and processor architecture.
     pub system: String,
 }
 
 impl Environment {
-    /// That of this process, training on `device`.
+    /// The environment of this process when training on `device`.
     pub fn here(device: Device) -> Self {
         Self {
             g2d: env!("CARGO_PKG_VERSION").to_owned(),

@@ -1,37 +1,28 @@
-//! Files that a crash leaves whole.
+//! File operations of the recorders.
 
 use std::{
     fs::{self, File},
-    io::{ErrorKind, Write as _},
-    path::{Path, PathBuf},
+    io::ErrorKind,
+    path::Path,
 };
 
 use crate::error::{Error, Result};
+use crate::file::atomic;
 
-/// Creates (or replaces) a file, and the folders it lies in.
+/// Creates or truncates a file, and creates its parent directories.
 pub(super) fn create(path: &Path) -> Result<File> {
-    create_folder_of(path)?;
+    create_parents(path)?;
     File::create(path).map_err(|e| Error::io("create the file", path, e))
 }
 
-/// Writes a file whole or not at all, in the folders it lies in.
+/// Replaces a file atomically, and creates its parent directories.
 pub(super) fn replace(path: &Path, content: &[u8]) -> Result<()> {
-    create_folder_of(path)?;
-    let partial = partial(path);
-    let write = || -> std::io::Result<()> {
-        let mut file = File::create(&partial)?;
-        file.write_all(content)?;
-        file.sync_all()?;
-        fs::rename(&partial, path)
-    };
-    write().map_err(|e| {
-        let _ = fs::remove_file(&partial);
-        Error::io("write the file", path, e)
-    })
+    create_parents(path)?;
+    atomic::write_bytes(path, content)
 }
 
-/// Opens a file of lines to add to it, without the lines that `keep` does not want and without a
-/// last line that was cut off; a new file where there is none.
+/// Opens a file to append lines. Removes a truncated last line and the lines for which `keep` returns
+/// false. Creates the file if it does not exist.
 pub(super) fn reopen(
     path: &Path,
     mut keep: impl FnMut(usize, &str) -> Result<bool>,
@@ -54,7 +45,7 @@ pub(super) fn reopen(
     open.map_err(|e| Error::io("open the file", path, e))
 }
 
-/// Removes a file, if it is there.
+/// Removes a file if it exists.
 pub(super) fn remove(path: &Path) -> Result<()> {
     match fs::remove_file(path) {
         Err(e) if e.kind() != ErrorKind::NotFound => Err(Error::io("remove the file", path, e)),
@@ -62,13 +53,7 @@ pub(super) fn remove(path: &Path) -> Result<()> {
     }
 }
 
-fn create_folder_of(path: &Path) -> Result<()> {
+fn create_parents(path: &Path) -> Result<()> {
     let Some(folder) = path.parent() else { return Ok(()) };
     fs::create_dir_all(folder).map_err(|e| Error::io("create the folder", folder, e))
-}
-
-fn partial(path: &Path) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(".partial");
-    name.into()
 }

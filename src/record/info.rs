@@ -1,87 +1,86 @@
-//! What is known of a run before it starts.
+//! The description of a run.
 
 use std::time::SystemTime;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
 use tch::Device;
 
 use super::Environment;
-use crate::{
-    error::{self, Result},
-    modality::Modality,
-    number,
-};
+use crate::error::{self, Result};
+use crate::modality::Modality;
+use crate::number;
 
-/// What is known of a run before it starts.
+/// The description of a run, known before it starts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunInfo {
-    /// Its name, for people.
+    /// Display name of the run.
     pub name: String,
-    /// When it was started: UTC, as RFC 3339.
+    /// Start of the run: UTC, as RFC 3339.
     pub created: String,
     /// The modalities, in the student's order.
     pub modalities: Vec<Modality>,
-    /// Its settings, an object.
-    pub config: serde_json::Value,
-    /// What it runs on.
+    /// The settings of the run, a JSON object.
+    pub config: Json,
+    /// The software and hardware of the run.
     pub environment: Environment,
-    /// What the unimodal teachers reach.
+    /// The metrics of the unimodal teachers.
     #[serde(default)]
     pub teachers: Vec<TeacherScores>,
-    /// How metrics are to be called.
+    /// Labels of metrics in plots and tables.
     #[serde(default)]
     pub labels: Vec<MetricLabel>,
 }
 
-/// What the teacher of a modality reaches, by the names of the student's metrics.
+/// The metrics of the teacher of a modality.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct TeacherScores {
-    /// Its modality.
+    /// The modality.
     pub modality: Modality,
-    /// Metric and value, such as `val_accuracy`.
+    /// Metrics by the names of the student's, such as `val_accuracy`.
     #[serde(with = "number::named")]
     pub scores: Vec<(String, f64)>,
 }
 
-/// What a plot or table calls a metric.
+/// The label of a metric in plots and tables.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct MetricLabel {
-    /// The metric's name, without a modality.
+    /// Name of the metric, without a modality.
     pub metric: String,
-    /// Its name for people, such as `validation accuracy`.
+    /// Display name, such as `validation accuracy`.
     pub title: String,
-    /// Its unit, such as `%`; empty for none.
+    /// Unit, such as `%`; may be empty.
     pub unit: String,
 }
 
 impl RunInfo {
-    /// A run that starts now, in this process.
+    /// The description of a run that starts now in this process.
     pub fn new(name: impl Into<String>, modalities: &[Modality], device: Device) -> Self {
         Self {
             name: name.into(),
             created: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
             modalities: modalities.to_vec(),
-            config: serde_json::Value::Object(serde_json::Map::new()),
+            config: Json::Object(serde_json::Map::new()),
             environment: Environment::here(device),
             teachers: Vec::new(),
             labels: Vec::new(),
         }
     }
 
-    /// Its settings: anything that serialises to a JSON object.
+    /// Sets the settings to any value that serialises to a JSON object.
     ///
     /// # Errors
-    /// [`Error::Config`](crate::error::Error::Config) for what does not.
+    /// [`Error::Config`](crate::Error::Config) for another value.
     pub fn config(mut self, config: &impl Serialize) -> Result<Self> {
         let refused = |found: String| {
             let hint = "pass a struct or a map with text as keys";
-            error::config("the run's config", "what serialises to a JSON object", found, hint)
+            error::config("config of the run", "a value that serialises to an object", found, hint)
         };
         self.config = serde_json::to_value(config).map_err(|e| refused(e.to_string()))?;
         if self.config.is_object() { Ok(self) } else { Err(refused(self.config.to_string())) }
     }
 
-    /// Adds what the teacher of `modality` reaches, by the names of the student's metrics.
+    /// Adds the metrics of the teacher of `modality`, by the names of the student's metrics.
     #[must_use]
     pub fn teacher<S: Into<String>>(
         mut self,
@@ -93,11 +92,26 @@ impl RunInfo {
         self
     }
 
-    /// Says how a metric is to be called, and its unit.
+    /// Adds the display name and the unit of a metric.
     #[must_use]
     pub fn label(mut self, metric: &str, title: &str, unit: &str) -> Self {
         let [metric, title, unit] = [metric, title, unit].map(str::to_owned);
         self.labels.push(MetricLabel { metric, title, unit });
         self
+    }
+
+    /// Returns the settings as a flat list, with names such as `optimizer.lr` for nested objects.
+    pub fn flat_config(&self) -> Vec<(String, &Json)> {
+        let mut flat = Vec::new();
+        flatten(String::new(), &self.config, &mut flat);
+        flat
+    }
+}
+
+fn flatten<'a>(path: String, value: &'a Json, flat: &mut Vec<(String, &'a Json)>) {
+    let Json::Object(fields) = value else { return flat.push((path, value)) };
+    for (name, field) in fields {
+        let separator = if path.is_empty() { "" } else { "." };
+        flatten(format!("{path}{separator}{name}"), field, flat);
     }
 }

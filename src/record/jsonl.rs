@@ -1,4 +1,4 @@
-//! One line of JSON an epoch.
+//! A JSON Lines file with a row per epoch.
 
 use std::{
     fs::File,
@@ -10,25 +10,23 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{Recorder, files};
-use crate::{
-    error::{Error, Result},
-    number,
-    step::EpochReport,
-};
+use crate::error::{Error, Result};
+use crate::number;
+use crate::step::EpochReport;
 
-/// What is recorded of an epoch.
+/// The record of an epoch.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct EpochRow {
     /// The trainer's report.
     pub report: EpochReport,
-    /// The caller's metrics. In a file, what is not finite is `"NaN"`, `"inf"` or `"-inf"`.
+    /// The caller's metrics. In a file a value that is not finite is `"NaN"`, `"inf"` or `"-inf"`.
     #[serde(with = "number::named")]
     pub metrics: Vec<(String, f64)>,
-    /// Wall time since the row before, or since the recorder was made.
+    /// Wall time since the previous row, or since the recorder was created.
     pub seconds: f64,
 }
 
-/// An [`EpochRow`] a line in one JSON Lines file.
+/// Records one [`EpochRow`] per line of a JSON Lines file.
 #[derive(Debug)]
 pub struct JsonLines {
     path: PathBuf,
@@ -37,21 +35,21 @@ pub struct JsonLines {
 }
 
 impl JsonLines {
-    /// Creates (or replaces) the file, and the folders it lies in.
+    /// Creates or truncates the file, and creates its parent directories.
     ///
     /// # Errors
-    /// [`Error::Io`] with the path.
+    /// [`Error::Io`].
     pub fn create(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref().to_path_buf();
         let file = files::create(&path)?;
         Ok(Self { path, file, since: Instant::now() })
     }
 
-    /// Goes on with the file of a run that is resumed at `epoch`: lines from there on are cut away,
-    /// and so is a line that a crash cut. Creates the file where there is none.
+    /// Opens the file of a run that resumes at `epoch`. Removes the lines of that and later epochs, and
+    /// a truncated last line. Creates the file if it does not exist.
     ///
     /// # Errors
-    /// [`Error::Io`] with the path; [`Error::Data`] for a file that is not one of this recorder's.
+    /// [`Error::Io`]; [`Error::Data`] for a file that this recorder did not write.
     pub fn resume(path: impl AsRef<Path>, epoch: u64) -> Result<Self> {
         let path = path.as_ref().to_path_buf();
         let file = files::reopen(&path, |i, line| {
@@ -76,16 +74,12 @@ impl Recorder for JsonLines {
 }
 
 impl EpochRow {
-    /// Line `i`, counted from 0, of the file at `path`.
+    /// Parses line `i`, counted from 0, of the file at `path`.
     pub(super) fn parse(path: &Path, i: usize, line: &str) -> Result<Self> {
         serde_json::from_str(line).map_err(|e| {
-            Error::data(
-                path,
-                format!("line {}", i + 1),
-                "an epoch as a JsonLines writes it",
-                e.to_string(),
-                "name the file of a g2d run, or remove the line",
-            )
+            let what = format!("line {}", i + 1);
+            let hint = "choose a file that `JsonLines` wrote, or remove the line";
+            Error::data(path, what, "the record of an epoch", e, hint)
         })
     }
 }

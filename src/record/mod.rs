@@ -1,12 +1,12 @@
-//! Where reports go: files, TensorBoard and the terminal.
+//! Recorders: the metrics of a training run in files, in TensorBoard and on the terminal.
 //!
-//! - [`Recorder`]: what all of these are; [`Recorders`]: several at once, none of which stops a training.
-//! - [`RunFolder`]: a run folder, from which a report can be made later; [`Run`] reads it.
-//! - [`Csv`], [`JsonLines`]: one file a run, a row an epoch.
-//! - [`TensorBoard`]: event files.
-//! - [`ConsoleProgress`]: a progress bar with loss, accuracy and κ.
+//! - [`Recorder`]: the trait; [`Recorders`] combines several, and never fails a training run.
+//! - [`RunFolder`]: writes a run folder, which [`Run`] reads and a report is made of.
+//! - [`Csv`], [`JsonLines`]: one file with a row per epoch.
+//! - `TensorBoard` (feature `tensorboard`): event files.
+//! - `ConsoleProgress` (feature `progress`): a progress bar.
 //!
-//! What is recorded: [`RunInfo`] at the start, [`EpochRow`] an epoch, [`Outcome`] at the end.
+//! The data are [`RunInfo`] at the start of a run, [`EpochRow`] per epoch and [`Outcome`] at the end.
 
 #[cfg(feature = "progress")]
 mod console;
@@ -19,7 +19,7 @@ mod outcome;
 mod recorder;
 mod recorders;
 mod run;
-mod run_recorder;
+mod run_folder;
 #[cfg(feature = "tensorboard")]
 mod tensorboard;
 
@@ -33,11 +33,11 @@ pub use outcome::Outcome;
 pub use recorder::Recorder;
 pub use recorders::Recorders;
 pub use run::Run;
-pub use run_recorder::RunFolder;
+pub use run_folder::RunFolder;
 #[cfg(feature = "tensorboard")]
 pub use tensorboard::TensorBoard;
 
-/// So that the guide's code compiles.
+/// Tests the code of docs/report.md.
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/report.md")]
-struct Guide;
+mod guide {}

@@ -1,20 +1,22 @@
-//! What a run ends with.
+//! The outcome of a run.
 
 use serde::{Deserialize, Serialize};
 
-use crate::{diagnosis::Diagnosis, number, step::Measurement};
+use crate::diagnosis::Diagnosis;
+use crate::number;
+use crate::step::Measurement;
 
-/// What a run ends with.
+/// The outcome of a run.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Outcome {
-    /// Final numbers, such as `test_accuracy`.
+    /// Final metrics by name, such as `test_accuracy`.
     #[serde(default, with = "number::named")]
     pub scores: Vec<(String, f64)>,
-    /// What was measured at the end, on the final weights and held-out data:
-    /// [`Shapley`](crate::probe::held_out::Shapley), [`LinearProbe`](crate::probe::held_out::LinearProbe).
+    /// Measurements of the final weights on held-out data, from
+    /// [`Shapley`](crate::probe::held_out::Shapley) and [`LinearProbe`](crate::probe::held_out::LinearProbe).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub measurements: Vec<Measurement>,
-    /// What was found out about the balance of its modalities; `None` where nobody looked.
+    /// The diagnosis of the run, if one was made.
     #[serde(default)]
     pub diagnosis: Option<Diagnosis>,
 }

@@ -1,52 +1,50 @@
-//! What every recorder is.
+//! The trait of all recorders.
 
 use super::{Outcome, RunInfo};
-use crate::{
-    error::Result,
-    parameters::ModalityParams,
-    step::{EpochReport, StepReport},
-};
+use crate::error::Result;
+use crate::parameters::ModalityParams;
+use crate::step::{EpochReport, StepReport};
 
-/// Takes down what a training says of itself.
+/// Records the metrics of a training run.
 ///
 /// # Contract
-/// - Called in the order `begin`, then `step`s and at most one `encoders` before each `epoch`, then
-///   `finish`; only `epoch` must be there. All but it do nothing by default.
-/// - What an `epoch` was given lies in the file when it returns: a crash later loses none of it.
-/// - Only `encoders` may wait for the device.
+/// - The order of calls is `begin`, then for each epoch any number of `step`s, at most one `encoders`
+///   and one `epoch`, then `finish`. All but `epoch` are optional, and do nothing by default.
+/// - The data of an epoch are in the file when `epoch` returns, so that a later crash loses nothing.
+/// - Only `encoders` may synchronise with the device.
 ///
 /// # Errors
-/// All return [`Error::Io`](crate::error::Error::Io) if the disk refuses, and
-/// [`Error::Config`](crate::error::Error::Config) for what the format cannot hold. [`Recorders`](super::Recorders)
-/// takes such errors for the caller.
+/// All methods return [`Error::Io`](crate::Error::Io) for a failed write and
+/// [`Error::Config`](crate::Error::Config) for what the format cannot represent.
+/// [`Recorders`](super::Recorders) handles them for the caller.
 pub trait Recorder {
-    /// Before the first epoch: what is trained, and where.
+    /// Records the description of the run, before the first epoch.
     fn begin(&mut self, info: &RunInfo) -> Result<()> {
         let _ = info;
         Ok(())
     }
 
-    /// After a step.
+    /// Records a step.
     fn step(&mut self, report: &StepReport) -> Result<()> {
         let _ = report;
         Ok(())
     }
 
-    /// At the end of `epoch`, while the gradients of its last step are there: what the encoders are.
+    /// Records the encoders at the end of `epoch`, before the gradients of its last step are zeroed.
     fn encoders(&mut self, epoch: u64, params: &ModalityParams) -> Result<()> {
         let _ = (epoch, params);
         Ok(())
     }
 
-    /// After an epoch; `metrics` are the caller's own, such as a validation accuracy, the same names
-    /// in every epoch. One that ends in `_{modality}` is read as that modality's.
+    /// Records an epoch. `metrics` are the caller's own, such as a validation accuracy, with the same
+    /// names in every epoch; a name that ends in `_{modality}` is a metric of that modality.
     fn epoch(&mut self, report: &EpochReport, metrics: &[(String, f64)]) -> Result<()>;
 
-    /// After the last epoch.
+    /// Records the outcome of the run, after the last epoch.
     fn finish(&mut self, outcome: &Outcome) -> Result<()> {
         let _ = outcome;
         Ok(())
     }
 }
 
-const _: Option<&dyn Recorder> = None; // stays object-safe
+const _: Option<&dyn Recorder> = None; // object-safe

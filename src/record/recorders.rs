@@ -1,18 +1,16 @@
-//! Several recorders, none of which stops a training.
+//! Several recorders, isolated from the training run.
 
 use std::fmt;
 
 use super::{Outcome, Recorder, RunInfo};
-use crate::{
-    error::{Error, Result},
-    parameters::ModalityParams,
-    step::{EpochReport, StepReport},
-};
+use crate::error::{Error, Result};
+use crate::parameters::ModalityParams;
+use crate::step::{EpochReport, StepReport};
 
-/// Several recorders at once.
+/// Several recorders whose failures do not stop the training run.
 ///
-/// One that fails (a full disk, say) is switched off: the error is logged as a `tracing` warning and
-/// kept in [`failures`](Self::failures), the other recorders and the training go on.
+/// A recorder that fails, for example on a full disk, is removed. Its error is logged as a `tracing`
+/// warning and kept in [`failures`](Self::failures); the other recorders continue.
 #[derive(Default)]
 pub struct Recorders {
     active: Vec<Box<dyn Recorder>>,
@@ -20,54 +18,54 @@ pub struct Recorders {
 }
 
 impl Recorders {
-    /// None yet.
+    /// No recorders.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Adds one.
+    /// Adds a recorder.
     #[must_use]
     pub fn with(mut self, recorder: impl Recorder + 'static) -> Self {
         self.active.push(Box::new(recorder));
         self
     }
 
-    /// Why recorders were switched off, in the order in which it happened.
+    /// The errors of the removed recorders, in order.
     pub fn failures(&self) -> &[Error] {
         &self.failures
     }
 
-    /// [`Recorder::begin`] of each.
+    /// Calls [`Recorder::begin`] of each recorder.
     pub fn begin(&mut self, info: &RunInfo) {
         self.each(|recorder| recorder.begin(info));
     }
 
-    /// [`Recorder::step`] of each.
+    /// Calls [`Recorder::step`] of each recorder.
     pub fn step(&mut self, report: &StepReport) {
         self.each(|recorder| recorder.step(report));
     }
 
-    /// [`Recorder::encoders`] of each.
+    /// Calls [`Recorder::encoders`] of each recorder.
     pub fn encoders(&mut self, epoch: u64, params: &ModalityParams) {
         self.each(|recorder| recorder.encoders(epoch, params));
     }
 
-    /// [`Recorder::epoch`] of each.
+    /// Calls [`Recorder::epoch`] of each recorder.
     pub fn epoch(&mut self, report: &EpochReport, metrics: &[(String, f64)]) {
         self.each(|recorder| recorder.epoch(report, metrics));
     }
 
-    /// [`Recorder::finish`] of each.
+    /// Calls [`Recorder::finish`] of each recorder.
     pub fn finish(&mut self, outcome: &Outcome) {
         self.each(|recorder| recorder.finish(outcome));
     }
 
-    fn each(&mut self, mut tell: impl FnMut(&mut dyn Recorder) -> Result<()>) {
+    fn each(&mut self, mut record: impl FnMut(&mut dyn Recorder) -> Result<()>) {
         let failures = &mut self.failures;
-        self.active.retain_mut(|recorder| match tell(recorder.as_mut()) {
+        self.active.retain_mut(|recorder| match record(recorder.as_mut()) {
             Ok(()) => true,
             Err(error) => {
-                tracing::warn!(%error, "a recorder failed and is switched off");
+                tracing::warn!(%error, "removed a recorder that failed");
                 failures.push(error);
                 false
             }

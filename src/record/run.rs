@@ -1,6 +1,7 @@
 //! Reads a run folder.
 
 use std::{
+    fmt::Display,
     fs,
     path::{Path, PathBuf},
 };
@@ -10,16 +11,16 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use super::{EpochRow, Outcome, RunInfo};
 use crate::error::{Error, Result};
 
-/// What is known before the run.
+/// The file of [`RunInfo`].
 pub(super) const INFO: &str = "run.json";
-/// A line an epoch.
+/// The file of [`EpochRow`]s.
 pub(super) const EPOCHS: &str = "epochs.jsonl";
-/// What the run ended with.
+/// The file of [`Outcome`].
 pub(super) const RESULT: &str = "result.json";
-/// Says of `run.json` what it is.
+/// Identifies the format of `run.json`.
 pub(super) const FORMAT: &str = "g2d run 1";
 
-/// `run.json`.
+/// The content of `run.json`.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct InfoFile {
     pub format: String,
@@ -27,29 +28,29 @@ pub(super) struct InfoFile {
     pub info: RunInfo,
 }
 
-/// A run as its folder tells it.
+/// A recorded run, read from its folder.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Run {
-    /// Where it lies.
+    /// The folder.
     pub folder: PathBuf,
-    /// What was known before it started.
+    /// The description of the run.
     pub info: RunInfo,
-    /// Its epochs, in order.
+    /// The epochs, in order.
     pub epochs: Vec<EpochRow>,
-    /// What it ended with; `None` for a run that has not ended.
+    /// The outcome; `None` for an unfinished run.
     pub outcome: Option<Outcome>,
-    /// What a reader should know of the files, in plain words: a line that was cut, a missing result.
+    /// Notes for readers on incomplete files: a truncated line, a missing result.
     pub notes: Vec<String>,
 }
 
 impl Run {
-    /// Reads what a [`RunFolder`](super::RunRecorder) wrote to `folder`.
+    /// Reads a folder that [`RunFolder`](super::RunFolder) wrote.
     ///
-    /// A last line that a crash cut is left out and noted, and so is a missing result.
+    /// A truncated last line and a missing result, as after a crash, are noted and not an error.
     ///
     /// # Errors
-    /// [`Error::Io`] for files that are missing or cannot be read, [`Error::Data`] with file and line
-    /// for what is cut elsewhere, foreign, or of other modalities.
+    /// [`Error::Io`] for a file that is missing or cannot be read, [`Error::Data`] with file and line for
+    /// invalid content.
     pub fn read(folder: impl AsRef<Path>) -> Result<Self> {
         let folder = folder.as_ref().to_path_buf();
         let info = read_info(&folder)?;
@@ -58,30 +59,27 @@ impl Run {
         let result = folder.join(RESULT);
         let outcome = if result.exists() { Some(read_json(&result)?) } else { None };
         if outcome.is_none() {
-            notes.push(format!("{RESULT} is not there: the run has not ended, or was stopped."));
+            notes.push(format!("{RESULT} is missing: the run is unfinished."));
         }
         Ok(Self { folder, info, epochs, outcome, notes })
     }
 }
 
-/// `run.json` of a run folder.
+/// Reads `run.json` of a run folder.
 pub(super) fn read_info(folder: &Path) -> Result<RunInfo> {
     let path = folder.join(INFO);
     if !path.exists() {
-        return Err(Error::data(
-            folder,
-            "run folder",
-            format!("a folder with {INFO} and {EPOCHS}"),
-            if folder.is_dir() { "a folder without them" } else { "no such folder" },
-            "name the folder that a RunFolder wrote to",
-        ));
+        let expected = format!("a folder with {INFO} and {EPOCHS}");
+        let found = if folder.is_dir() { "a folder without them" } else { "no such folder" };
+        return Err(Error::data(folder, "run folder", expected, found, HINT));
     }
     let file: InfoFile = read_json(&path)?;
     if file.format == FORMAT {
         return Ok(file.info);
     }
     let hint = "read it with the version of g2d that wrote it";
-    Err(Error::data(&path, "format", format!("{FORMAT:?}"), format!("{:?}", file.format), hint))
+    let found = format!("{:?}", file.format);
+    Err(Error::data(&path, "format", format_args!("{FORMAT:?}"), found, hint))
 }
 
 fn read_epochs(path: &Path, info: &RunInfo, notes: &mut Vec<String>) -> Result<Vec<EpochRow>> {
@@ -91,42 +89,52 @@ fn read_epochs(path: &Path, info: &RunInfo, notes: &mut Vec<String>) -> Result<V
         let row = match EpochRow::parse(path, i, line.trim_end()) {
             Ok(row) => row,
             Err(_) if !line.ends_with('\n') => {
-                notes.push(format!("The last line of {EPOCHS} was cut off and is left out."));
+                notes.push(format!("The last line of {EPOCHS} is truncated and was ignored."));
                 break;
             }
             Err(error) => return Err(error),
         };
-        let refused = |what: &str, expected: String, found: String| {
-            let hint = "the lines are not of one run: take the others out";
-            Error::data(path, format!("{what} in line {}", i + 1), expected, found, hint)
-        };
-        if row.report.modalities != info.modalities {
-            let [expected, found] =
-                [&info.modalities, &row.report.modalities].map(|names| format!("{names:?}"));
-            return Err(refused("modalities", expected, found));
-        }
-        let of_each = [
-            row.report.confidence.len(),
-            row.report.terms.feature.len(),
-            row.report.terms.logit.len(),
-        ];
-        let k = info.modalities.len();
-        if row.report.kappa.len() != k || of_each != [k; 3] {
-            return Err(refused("values", format!("{k}, one a modality"), "another number".into()));
-        }
-        if let Some(last) = rows.last().filter(|last| last.report.epoch >= row.report.epoch) {
-            let (last, this) = (last.report.epoch, row.report.epoch);
-            return Err(refused("epoch", format!("one after {last}"), format!("{this}")));
-        }
+        check_row(path, i, info, rows.last(), &row)?;
         rows.push(row);
     }
     Ok(rows)
 }
 
+/// Checks that the row of line `i` belongs to the run and follows the row `last`.
+fn check_row(
+    path: &Path,
+    i: usize,
+    info: &RunInfo,
+    last: Option<&EpochRow>,
+    row: &EpochRow,
+) -> Result<()> {
+    let refused = |what: &str, expected: &dyn Display, found: &dyn Display| {
+        let what = format!("{what} in line {}", i + 1);
+        Err(Error::data(path, what, expected, found, "remove the lines of other runs"))
+    };
+    let report = &row.report;
+    if report.modalities != info.modalities {
+        let [expected, found] = [&info.modalities, &report.modalities].map(|m| format!("{m:?}"));
+        return refused("modalities", &expected, &found);
+    }
+    let (terms, k) = (&report.terms, info.modalities.len());
+    let lengths =
+        [report.kappa.len(), report.confidence.len(), terms.feature.len(), terms.logit.len()];
+    if let Some(length) = lengths.iter().find(|length| **length != k) {
+        return refused("values", &format_args!("{k}, one per modality"), length);
+    }
+    match last.map(|last| last.report.epoch) {
+        Some(last) if last >= report.epoch => {
+            refused("epoch", &format_args!("one after {last}"), &report.epoch)
+        }
+        _ => Ok(()),
+    }
+}
+
+const HINT: &str = "choose a folder that `RunFolder` wrote";
+
 fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T> {
     let text = fs::read(path).map_err(|e| Error::io("read the file", path, e))?;
-    serde_json::from_slice(&text).map_err(|e| {
-        let hint = "name the folder that a RunFolder wrote to";
-        Error::data(path, "content", "what a RunFolder writes", e.to_string(), hint)
-    })
+    let invalid = |e| Error::data(path, "content", "the content that `RunFolder` writes", e, HINT);
+    serde_json::from_slice(&text).map_err(invalid)
 }

@@ -1,19 +1,20 @@
-//! Which plots a run gives.
+//! Selects the plots of runs.
 
 use super::{
-    Chart, Colour, Lane, LaneChart, Level, LineChart, Plot, Series, Stroke,
-    labels::{axis, split, title},
+    curves::{EPOCHS, curve, lines_plot, per_modality, series},
+    labels::{axis, metric_names, metrics, split, title, unique, value},
+    lanes::{Lane, LaneChart},
+    lines::{Level, Series},
     measured,
+    plot::{Chart, Plot},
+    theme::{Colour, Stroke},
 };
-use crate::{
-    modality::Modality,
-    record::{EpochRow, Run},
-};
+use crate::modality::Modality;
+use crate::record::{EpochRow, Run};
 
-const EPOCHS: &str = "Epochs trained";
-/// The plots of one run: its metrics with the teachers as levels (the paper's Figure 1), κ, ρ, losses
-/// and what the probes measured. What was not recorded gives no plot.
-pub fn plots(run: &Run) -> Vec<Plot> {
+/// The plots of one run: its metrics with the teachers as levels (the paper's Figure 1), κ, ρ, losses and
+/// measurements, as far as they were recorded.
+pub(super) fn plots(run: &Run) -> Vec<Plot> {
     let mut plots: Vec<Plot> = metrics(run).iter().map(|metric| learning(run, metric)).collect();
     plots.extend(kappa(&[run]));
     plots.extend(confidence(run));
@@ -22,45 +23,36 @@ pub fn plots(run: &Run) -> Vec<Plot> {
     plots
 }
 
-/// Plots of several runs over each other: every metric, fused and of each modality, and κ. Runs are
-/// told apart by colour.
-pub fn comparison_plots(runs: &[Run]) -> Vec<Plot> {
-    let mut names: Vec<(&Run, &str)> = Vec::new();
-    for run in runs {
-        for (name, _) in run.epochs.iter().flat_map(|row| &row.metrics) {
-            if names.iter().all(|(_, known)| known != name) {
-                names.push((run, name));
-            }
-        }
-    }
-    let overlay = |(first, name): &(&Run, &str)| {
-        let (metric, of) = split(name, &first.info.modalities);
-        let line = |(i, run): (usize, &Run)| {
-            let points = curve(run, |row| value(&row.metrics, name));
-            series(&run.info.name, points, Colour::Hue(i), Stroke::Solid)
-        };
-        let lines = runs.iter().enumerate().filter_map(line).collect();
-        let levels = shared_levels(runs, metric, of);
-        let of = of.map(|m| format!(", {m} inside the student")).unwrap_or_default();
-        let head = format!("{}{of}", title(first, metric));
-        let dashed = if levels.is_empty() { "" } else { " Dashed: what the teachers reach alone." };
-        let caption = format!("{head}, of every run after each epoch.{dashed}");
-        lines_plot((*name).to_owned(), head, caption, axis(first, metric), lines, levels)
-    };
-    let mut plots: Vec<Plot> = names.iter().map(overlay).collect();
+/// The plots that compare runs by colour: every metric, fused and of each modality, and κ.
+pub(super) fn comparison_plots(runs: &[Run]) -> Vec<Plot> {
+    let names = unique(runs.iter().flat_map(metric_names));
+    let mut plots: Vec<Plot> = names.iter().filter_map(|name| overlay(runs, name)).collect();
     plots.extend(kappa(&runs.iter().collect::<Vec<_>>()));
     plots
 }
 
-/// Teachers that all runs have in common: of one modality, or all.
-fn shared_levels(runs: &[Run], metric: &str, of: Option<&Modality>) -> Vec<Level> {
-    let score = |run: &Run, modality: &Modality| {
-        let mut teachers = run.info.teachers.iter();
-        value(&teachers.find(|teacher| teacher.modality == *modality)?.scores, metric)
+/// The curves of one metric of all runs.
+fn overlay(runs: &[Run], name: &str) -> Option<Plot> {
+    let first = runs.iter().find(|run| metric_names(run).any(|own| own == name))?;
+    let (metric, of) = split(name, &first.info.modalities);
+    let line = |(i, run): (usize, &Run)| {
+        let points = curve(run, |row| value(&row.metrics, name));
+        series(&run.info.name, points, Colour::Hue(i), Stroke::Solid)
     };
+    let levels = shared_levels(runs, metric, of);
+    let head = of.map(|m| format!(", {m} head")).unwrap_or_default();
+    let title = format!("{}{head}", title(first, metric));
+    let dashed = if levels.is_empty() { "" } else { " Dashed: the unimodal teachers." };
+    let caption = format!("{title} of each run after each epoch.{dashed}");
+    let words = [name.to_owned(), title, caption, axis(first, metric)];
+    Some(lines_plot(words, runs.iter().enumerate().filter_map(line).collect(), levels))
+}
+
+/// The teachers whose scores all runs share: of one modality, or all.
+fn shared_levels(runs: &[Run], metric: &str, of: Option<&Modality>) -> Vec<Level> {
     let level = |(m, modality): (usize, &Modality)| {
-        let own = score(&runs[0], modality)?;
-        let shared = runs.iter().all(|run| score(run, modality) == Some(own));
+        let own = teacher_score(&runs[0], modality, metric)?;
+        let shared = runs.iter().all(|run| teacher_score(run, modality, metric) == Some(own));
         let colour = Colour::Hue(runs.len() + m);
         shared.then(|| Level { name: format!("{modality} teacher"), value: own, colour })
     };
@@ -68,141 +60,82 @@ fn shared_levels(runs: &[Run], metric: &str, of: Option<&Modality>) -> Vec<Level
     runs[0].info.modalities.iter().enumerate().filter(wanted).filter_map(level).collect()
 }
 
-/// The run's metrics without their modalities, in order.
-pub(super) fn metrics(run: &Run) -> Vec<&str> {
-    let mut found = Vec::new();
-    for (name, _) in run.epochs.iter().flat_map(|row| &row.metrics) {
-        let (metric, _) = split(name, &run.info.modalities);
-        if !found.contains(&metric) {
-            found.push(metric);
-        }
-    }
-    found
-}
-
-/// The value called `name`.
-pub(super) fn value(numbers: &[(String, f64)], name: &str) -> Option<f64> {
-    numbers.iter().find(|(known, _)| known == name).map(|(_, value)| *value)
+/// The score of the teacher of `modality`.
+pub(super) fn teacher_score(run: &Run, modality: &Modality, metric: &str) -> Option<f64> {
+    let mut teachers = run.info.teachers.iter();
+    value(&teachers.find(|teacher| teacher.modality == *modality)?.scores, metric)
 }
 
 fn learning(run: &Run, metric: &str) -> Plot {
-    let all = curve(run, |row| value(&row.metrics, metric));
-    let mut lines: Vec<_> =
-        series("all modalities", all, Colour::Ink, Stroke::Solid).into_iter().collect();
-    let mut levels = Vec::new();
-    for (m, modality) in run.info.modalities.iter().enumerate() {
-        let alone = curve(run, |row| value(&row.metrics, &format!("{metric}_{modality}")));
-        let name = format!("{modality} inside the student");
-        lines.extend(series(&name, alone, Colour::Hue(m), Stroke::Solid));
-        let teacher = run.info.teachers.iter().find(|teacher| teacher.modality == *modality);
-        let level = teacher.and_then(|teacher| value(&teacher.scores, metric));
-        let name = format!("{modality} teacher");
-        levels.extend(level.map(|value| Level { name, value, colour: Colour::Hue(m) }));
-    }
-    let caption = "Solid: the student after each epoch, as a whole and each modality inside it. \
-                   Dashed: the teacher trained on that modality alone. A solid line far below its \
-                   dashed one is a modality that is held down.";
-    let head = title(run, metric);
-    lines_plot(metric.to_owned(), head, caption.to_owned(), axis(run, metric), lines, levels)
+    let fused = curve(run, |row| value(&row.metrics, metric));
+    let fused = series("fused model", fused, Colour::Ink, Stroke::Solid);
+    let head = |row: &EpochRow, m: usize| {
+        value(&row.metrics, &format!("{metric}_{}", run.info.modalities[m]))
+    };
+    let heads = per_modality(run, Stroke::Solid, " head", head);
+    let level = |(m, modality): (usize, &Modality)| {
+        let (name, colour) = (format!("{modality} teacher"), Colour::Hue(m));
+        Some(Level { name, value: teacher_score(run, modality, metric)?, colour })
+    };
+    let levels = run.info.modalities.iter().enumerate().filter_map(level).collect();
+    let caption = "Solid: the fused model and its unimodal heads after each epoch. Dashed: the \
+                   unimodal teachers. A head far below its teacher indicates a suppressed modality.";
+    let words = [metric.to_owned(), title(run, metric), caption.to_owned(), axis(run, metric)];
+    lines_plot(words, fused.into_iter().chain(heads).collect(), levels)
 }
 
 fn kappa(runs: &[&Run]) -> Option<Plot> {
+    let several = runs.len() > 1;
     let mut lanes = Vec::new();
     for (i, run) in runs.iter().enumerate() {
+        let prefix = if several { format!("{}: ", run.info.name) } else { String::new() };
         for (m, modality) in run.info.modalities.iter().enumerate() {
             let span = |row: &EpochRow| {
-                let at = row.report.epoch as f64;
-                (at, at + 1.0, row.report.kappa[m])
+                let start = row.report.epoch as f64;
+                (start, start + 1.0, row.report.kappa[m])
             };
-            let whose = if runs.len() > 1 { format!("{}: ", run.info.name) } else { String::new() };
             lanes.push(Lane {
-                name: format!("{whose}{modality}"),
+                name: format!("{prefix}{modality}"),
                 spans: run.epochs.iter().map(span).collect(),
-                colour: Colour::Hue(if runs.len() > 1 { i } else { m }),
+                colour: Colour::Hue(if several { i } else { m }),
             });
         }
     }
+    let caption = "Height of a band: κ, the mean over the steps of the epoch. Full height: the encoder \
+                   is trained (κ = 1). No band: the encoder is suppressed (κ = 0).";
     lanes.iter().any(|lane| !lane.spans.is_empty()).then(|| Plot {
         name: "kappa".to_owned(),
-        title: "Who learns when: κ of each encoder".to_owned(),
-        caption:
-            "A full band: the encoder learns (κ = 1); none: it waits (κ = 0); between: its mean \
-                  over the epoch's steps."
-                .to_owned(),
+        title: "κ of each encoder".to_owned(),
+        caption: caption.to_owned(),
         chart: Chart::Lanes(LaneChart { x: EPOCHS.to_owned(), lanes }),
     })
 }
 
 fn confidence(run: &Run) -> Option<Plot> {
-    let lines = each(run, Stroke::Solid, "", |row, m| row.report.confidence[m]);
-    let caption = "Mean confidence ρ of each teacher on the training batches: the higher, the \
-                   stronger the modality counts.";
-    let title = "ρ: how confident each teacher is".to_owned();
-    let plot = |lines| {
-        let (name, y) = ("confidence".to_owned(), "ρ".to_owned());
-        lines_plot(name, title, caption.to_owned(), y, lines, Vec::new())
-    };
-    (!lines.is_empty()).then(|| plot(lines))
+    let lines = per_modality(run, Stroke::Solid, "", |row, m| row.report.confidence[m]);
+    let caption = "Mean confidence ρ of each teacher on the training batches.";
+    let words = ["confidence", "Confidence ρ of each teacher", caption, "ρ"];
+    (!lines.is_empty()).then(|| lines_plot(words, lines, Vec::new()))
 }
 
 fn losses(run: &Run) -> Vec<Plot> {
     let task = curve(run, |r| Some(r.report.terms.task));
     let total = curve(run, |r| Some(r.report.terms.total));
-    let whole = if total == task {
-        [series("L_S, the task's loss", task, Colour::Ink, Stroke::Solid), None]
+    let loss = if total == task {
+        [series("L_S (task)", task, Colour::Ink, Stroke::Solid), None]
     } else {
-        let task = series("L_S, the task's part", task, Colour::Hue(0), Stroke::Dashed);
-        [series("L_G2D", total, Colour::Ink, Stroke::Solid), task]
+        let task = series("L_S (task)", task, Colour::Hue(0), Stroke::Dashed);
+        [series("L_G2D (total)", total, Colour::Ink, Stroke::Solid), task]
     };
-    let mut terms = each(run, Stroke::Solid, " features", |row, m| row.report.terms.feature[m]);
-    terms.extend(each(run, Stroke::Dashed, " logits", |row, m| row.report.terms.logit[m]));
-    let plot = |name: &str, title: &str, caption: &str, lines: Vec<Series>| {
-        let [name, title, caption] = [name, title, caption].map(str::to_owned);
-        let y = "Loss, mean over samples".to_owned();
-        (!lines.is_empty()).then(|| lines_plot(name, title, caption, y, lines, Vec::new()))
+    let mut terms = per_modality(run, Stroke::Solid, " features", |r, m| r.report.terms.feature[m]);
+    terms.extend(per_modality(run, Stroke::Dashed, " logits", |r, m| r.report.terms.logit[m]));
+    let plot = |name, title, caption, lines: Vec<Series>| {
+        let words = [name, title, caption, "Loss, mean over samples"];
+        (!lines.is_empty()).then(|| lines_plot(words, lines, Vec::new()))
     };
-    let caption = "Means over the training samples of each epoch.";
-    let whole = plot("loss", "Training loss", caption, whole.into_iter().flatten().collect());
-    let caption = "How far the student is from each teacher, before the terms' weights.";
+    let caption = "Mean over the training samples of each epoch.";
+    let loss = plot("loss", "Training loss", caption, loss.into_iter().flatten().collect());
+    let caption = "Distance of the student from each teacher, before the weights of the terms.";
     let terms = plot("distillation", "Distillation terms", caption, terms);
-    whole.into_iter().chain(terms).collect()
-}
-
-/// A line a modality that has values.
-pub(super) fn each(
-    run: &Run,
-    stroke: Stroke,
-    what: &str,
-    of: impl Fn(&EpochRow, usize) -> Option<f64>,
-) -> Vec<Series> {
-    let line = |(m, modality): (usize, &Modality)| {
-        series(&format!("{modality}{what}"), curve(run, |row| of(row, m)), Colour::Hue(m), stroke)
-    };
-    run.info.modalities.iter().enumerate().filter_map(line).collect()
-}
-
-pub(super) fn curve(run: &Run, of: impl Fn(&EpochRow) -> Option<f64>) -> Vec<(f64, f64)> {
-    let point = |row: &EpochRow| Some((row.report.epoch as f64 + 1.0, of(row)?));
-    run.epochs.iter().filter_map(point).collect()
-}
-
-pub(super) fn series(
-    name: &str,
-    points: Vec<(f64, f64)>,
-    colour: Colour,
-    stroke: Stroke,
-) -> Option<Series> {
-    (!points.is_empty()).then(|| Series { name: name.to_owned(), points, colour, stroke })
-}
-
-pub(super) fn lines_plot(
-    name: String,
-    title: String,
-    caption: String,
-    y: String,
-    series: Vec<Series>,
-    levels: Vec<Level>,
-) -> Plot {
-    let chart = Chart::Lines(LineChart { x: EPOCHS.to_owned(), y, series, levels });
-    Plot { name, title, caption, chart }
+    loss.into_iter().chain(terms).collect()
 }

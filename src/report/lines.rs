@@ -1,57 +1,65 @@
-//! Values over epochs, with levels to compare them to.
+//! Charts of lines over epochs.
 
 use plotters::prelude::*;
 
 use super::{
-    Colour, Stroke, Theme,
-    canvas::{Area, Drawn, Key, TEXT, header, range, tick},
+    canvas::{Area, DrawResult, Key, font, header, range, tick},
+    theme::{Colour, Stroke, Theme},
 };
 
 /// Values over a number, such as epochs.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LineChart {
-    /// Below the horizontal axis.
+    /// Label of the horizontal axis.
     pub x: String,
-    /// Beside the vertical axis, with its unit.
+    /// Label of the vertical axis, with its unit.
     pub y: String,
     /// The lines.
     pub series: Vec<Series>,
-    /// Values to compare them to.
+    /// Reference values.
     pub levels: Vec<Level>,
 }
 
-/// A line; a point that is not finite interrupts it.
+/// A line, interrupted at points that are not finite.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Series {
-    /// In the legend.
+    /// Name in the legend.
     pub name: String,
-    /// x and y.
+    /// The points (x, y).
     pub points: Vec<(f64, f64)>,
-    /// Its colour.
+    /// Colour of the line.
     pub colour: Colour,
-    /// How it is drawn.
+    /// Stroke of the line.
     pub stroke: Stroke,
 }
 
-/// A dashed line at one value.
+/// A reference value, drawn as a dashed line.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Level {
-    /// In the legend.
+    /// Name in the legend.
     pub name: String,
-    /// Where.
+    /// The value.
     pub value: f64,
-    /// Its colour.
+    /// Colour of the line.
     pub colour: Colour,
 }
 
+impl Series {
+    fn key(&self) -> Key<'_> {
+        Key { name: &self.name, colour: self.colour, stroke: self.stroke }
+    }
+}
+
+impl Level {
+    pub(super) fn key(&self) -> Key<'_> {
+        Key { name: &self.name, colour: self.colour, stroke: Stroke::Dashed }
+    }
+}
+
 impl LineChart {
-    pub(super) fn draw(&self, title: &str, theme: Theme, area: &Area<'_>) -> Drawn<()> {
-        let series = self.series.iter().map(|s| (&s.name, s.colour, s.stroke));
-        let levels = self.levels.iter().map(|l| (&l.name, l.colour, Stroke::Dashed));
-        let keys: Vec<_> = series
-            .chain(levels)
-            .map(|(name, colour, stroke)| Key { name, colour, stroke })
-            .collect();
+    pub(super) fn draw(&self, title: &str, theme: Theme, area: &Area<'_>) -> DrawResult<()> {
+        let keys: Vec<_> =
+            self.series.iter().map(Series::key).chain(self.levels.iter().map(Level::key)).collect();
         let area = header(area, theme, title, &keys)?;
         let points = || self.series.iter().flat_map(|s| &s.points);
         let far = points().map(|(x, _)| *x).fold(1.0, f64::max);
@@ -60,15 +68,14 @@ impl LineChart {
             .x_label_area_size(48)
             .y_label_area_size(76)
             .build_cartesian_2d(0.0..far, low..high)?;
-        let font = |colour| ("sans-serif", TEXT).into_font().color(&theme.rgb(colour));
         chart
             .configure_mesh()
             .disable_x_mesh()
             .max_light_lines(0)
             .bold_line_style(theme.rgb(Colour::Grid))
             .axis_style(theme.rgb(Colour::Faint))
-            .label_style(font(Colour::Faint))
-            .axis_desc_style(font(Colour::Ink))
+            .label_style(font(theme, Colour::Faint))
+            .axis_desc_style(font(theme, Colour::Ink))
             .x_labels((far as usize + 1).min(11))
             .y_labels(7)
             .x_label_formatter(&|x| tick(*x, far))

@@ -1,129 +1,114 @@
-//! Plots of what probes measured, epoch by epoch and at the end.
+//! Plots of measurements, per epoch and at the end of a run.
 
 use super::{
-    Chart, Colour, Mark, Plot, Row, RowChart, Stroke,
-    figures::{curve, each, lines_plot, series},
-    labels::{axis, title},
+    curves::{curve, lines_plot, per_modality, series},
+    labels::{axis, title, unique},
+    plot::{Chart, Plot},
+    rows::{Mark, Row, RowChart},
+    theme::{Colour, Stroke},
 };
-use crate::{
-    modality::Modality,
-    record::{EpochRow, Run},
-};
+use crate::modality::Modality;
+use crate::record::{EpochRow, Run};
+use crate::step::Measurement;
 
-/// Metrics of probes that begin so are shares at a time, rather than curves.
-const SHARES: &str = "shapley";
-const SHARED: &str = "What each modality adds to the whole's worth, averaged over the orders in which \
-                      modalities can join.";
+const SHAPLEY: &str = "Average change of the value of the fused predictions when the modality joins a \
+                       coalition of other modalities.";
 
-/// The plots of all that was measured.
+/// The plots of all measurements.
 pub(super) fn plots(run: &Run) -> Vec<Plot> {
-    let mut metrics: Vec<&str> = Vec::new();
-    for measured in run.epochs.iter().flat_map(|row| &row.report.measurements) {
-        if !metrics.contains(&measured.metric.as_str()) {
-            metrics.push(&measured.metric);
-        }
-    }
-    // ρ as the probe has it is the report's.
-    metrics.retain(|metric| *metric != "confidence");
-    let each = metrics.into_iter().filter_map(|metric| probe(run, metric));
+    let measured = run.epochs.iter().flat_map(|row| &row.report.measurements);
+    let mut metrics = unique(measured.map(|one| one.metric.as_str()));
+    metrics.retain(|metric| *metric != "confidence"); // `EpochReport::confidence` is plotted.
+    let each = metrics.into_iter().filter_map(|metric| over_epochs(run, metric));
     each.chain(at_end(run)).collect()
 }
 
-/// What was measured at the end, a bar a modality.
+/// The value of a metric and modality.
+fn find(all: &[Measurement], metric: &str, modality: Option<&Modality>) -> Option<f64> {
+    let found = all.iter().find(|one| one.metric == metric && one.modality.as_ref() == modality);
+    found.map(|one| one.value)
+}
+
+/// The measurements of the outcome, a bar for each modality.
 fn at_end(run: &Run) -> Vec<Plot> {
     let measured = run.outcome.as_ref().map_or(&[][..], |outcome| &outcome.measurements);
-    let mut metrics: Vec<&str> = Vec::new();
-    for one in measured.iter().filter(|one| one.modality.is_some()) {
-        if !metrics.contains(&one.metric.as_str()) {
-            metrics.push(&one.metric);
-        }
-    }
+    let of_modalities = measured.iter().filter(|one| one.modality.is_some());
     let plot = |metric: &str| {
-        let of = |m: &Modality| {
-            let own =
-                measured.iter().find(|x| x.metric == metric && x.modality.as_ref() == Some(m));
-            own.map(|one| one.value)
-        };
         let caption = match metric {
-            "shapley" => SHARED,
+            "shapley" => SHAPLEY,
             "utilisation_rate" => {
-                "The share of the whole's worth that is lost without the modality."
+                "Share of the value of the fused predictions that is lost without the modality."
             }
             "linear_probe" => {
-                "What a linear model reads from each frozen encoder: what it has learnt, whatever the \
-                 fusion makes of it."
+                "Value of a linear model on the features of each frozen encoder, independent of the \
+                 fusion."
             }
             _ => "Measured on held-out data.",
         };
-        let title = format!("{} at the end", title(run, metric));
-        bars(run, format!("end_{metric}"), title, caption, axis(run, metric), of)
+        let words = [format!("end_{metric}"), format!("{} at the end", title(run, metric))];
+        bars(run, words, caption, metric, |m| find(measured, metric, Some(m)))
     };
-    metrics.into_iter().map(plot).collect()
+    unique(of_modalities.map(|one| one.metric.as_str())).into_iter().map(plot).collect()
 }
 
-/// A bar a modality that has a value.
+/// A bar for each modality that has a value.
 fn bars(
     run: &Run,
-    name: String,
-    title: String,
+    [name, title]: [String; 2],
     caption: &str,
-    x: String,
-    of: impl Fn(&Modality) -> Option<f64>,
+    metric: &str,
+    value: impl Fn(&Modality) -> Option<f64>,
 ) -> Plot {
     let bar = |(m, modality): (usize, &Modality)| {
-        let value = of(modality)?;
-        let name = modality.name().to_owned();
-        Some(Row { name, value, interval: None, colour: Colour::Hue(m) })
+        let (name, colour) = (modality.name().to_owned(), Colour::Hue(m));
+        Some(Row { name, value: value(modality)?, interval: None, colour })
     };
     let rows = run.info.modalities.iter().enumerate().filter_map(bar).collect();
+    let x = axis(run, metric);
     let chart = Chart::Rows(RowChart { x, mark: Mark::Bar, rows, levels: Vec::new() });
     Plot { name, title, caption: caption.to_owned(), chart }
 }
 
-fn probe(run: &Run, metric: &str) -> Option<Plot> {
-    let measured = |row: &EpochRow, of: Option<&Modality>| {
-        let mut all = row.report.measurements.iter();
-        all.find(|one| one.metric == metric && one.modality.as_ref() == of).map(|one| one.value)
-    };
-    let modalities = &run.info.modalities;
-    let name = format!("probe_{metric}");
-    if metric.starts_with(SHARES) {
+/// The measurements of a probe over epochs; Shapley contributions only of the last epoch that has them.
+fn over_epochs(run: &Run, metric: &str) -> Option<Plot> {
+    let measured =
+        |row: &EpochRow, of: Option<&Modality>| find(&row.report.measurements, metric, of);
+    let (modalities, name) = (&run.info.modalities, format!("probe_{metric}"));
+    if metric.starts_with("shapley") {
         let row = run.epochs.iter().rfind(|row| measured(row, modalities.first()).is_some())?;
-        let title =
-            format!("{} after {} epochs", title(run, metric), row.report.epoch.saturating_add(1));
-        let of = |m: &Modality| measured(row, Some(m));
-        return Some(bars(run, name, title, SHARED, axis(run, metric), of));
+        let epochs = row.report.epoch.saturating_add(1);
+        let words = [name, format!("{} after {epochs} epochs", title(run, metric))];
+        return Some(bars(run, words, SHAPLEY, metric, |m| measured(row, Some(m))));
     }
-    let mut lines = each(run, Stroke::Solid, "", |row, m| measured(row, Some(&modalities[m])));
+    let mut lines =
+        per_modality(run, Stroke::Solid, "", |row, m| measured(row, Some(&modalities[m])));
     let whole = curve(run, |row| measured(row, None));
-    lines.extend(series("all modalities", whole, Colour::Ink, Stroke::Solid));
+    lines.extend(series("whole model", whole, Colour::Ink, Stroke::Solid));
     let (y, caption) = match metric {
         "gradient_norm" => {
-            ("L2 norm, mean over steps", "Size of each encoder's gradient; 0 while it waits.")
+            ("L2 norm, mean over steps", "Norm of each encoder's gradient; 0 while suppressed.")
         }
         "update_ratio" => (
             "‖Δθ‖ / ‖θ‖ of a step",
-            "How far the optimizer moves each encoder, beside its size; 0 while it waits.",
+            "Size of the optimizer's updates relative to each encoder's parameters.",
         ),
         "confidence_ratio" => (
-            "Ratio of ρ to the others'",
-            "1 is balance; the modality above 1 is the one that drowns the others.",
+            "Ratio of ρ to the other modalities",
+            "1 for balanced modalities, above 1 for a dominant modality.",
         ),
-        "head_loss" => (
-            "Loss of the head, smoothed",
-            "The task's loss of each modality's part of the head alone, on training batches.",
-        ),
+        "head_loss" => ("Smoothed loss", "Task loss of each unimodal head on training batches."),
         "loss_ratio" => (
-            "Ratio of head losses",
-            "Each head's smoothed loss beside the others': 1 is balance, above it the modality lags.",
+            "Ratio to the loss of the other heads",
+            "1 for balanced modalities, above 1 for a modality that lags behind.",
         ),
         "cka_teacher" => (
             "Linear CKA",
-            "How like its teacher's each encoder's features are: 1 is the same up to rotation and \
-             scale, 0 nothing alike.",
+            "Similarity of each encoder's features to its teacher's: 1 for features that are equal up \
+             to rotation and scale, 0 for unrelated ones.",
         ),
-        _ => ("", "As the probe measured it, epoch by epoch."),
+        _ => ("", "Measured by a probe in each epoch."),
     };
     let y = if y.is_empty() { axis(run, metric) } else { y.to_owned() };
-    Some(lines_plot(name, title(run, metric), caption.to_owned(), y, lines, Vec::new()))
+    let words = [name, title(run, metric), caption.to_owned(), y];
+    Some(lines_plot(words, lines, Vec::new()))
 }

@@ -1,14 +1,14 @@
-//! Plots and the report of recorded runs: one HTML file that needs nothing else.
+//! Plots and HTML reports of recorded runs.
 //!
-//! - [`Report`]: the page of one run, or of several side by side.
-//! - [`Plot`]: a chart as SVG or PNG, for light and dark pages ([`Theme`]); [`plots`] and
-//!   [`comparison_plots`] draw a run's.
-//! - [`LineChart`], [`LaneChart`], [`RowChart`]: what a plot shows.
+//! - [`Report`]: the page of one run, or of several runs side by side, and its plots.
+//! - [`Plot`]: a chart with title and caption as SVG or PNG, in a [`Theme`].
+//! - [`LineChart`], [`LaneChart`], [`RowChart`]: the charts, which also plot data of one's own.
 //!
-//! `theme.rs` has the colours, `canvas.rs` what all charts share, `figures.rs` and `measured.rs` which
-//! plots a run gives, `labels.rs` what its numbers are called, `page.rs` and `page.html` the page.
+//! `figures.rs` and `measured.rs` select the plots of a run; `curves.rs` and `labels.rs` have their data
+//! and names. `canvas.rs` and `theme.rs` draw. `page.rs` and `page.html` are the page.
 
 mod canvas;
+mod curves;
 mod figures;
 mod labels;
 mod lanes;
@@ -19,7 +19,6 @@ mod plot;
 mod rows;
 mod theme;
 
-pub use figures::{comparison_plots, plots};
 pub use lanes::{Lane, LaneChart};
 pub use lines::{Level, LineChart, Series};
 pub use page::Report;

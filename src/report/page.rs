@@ -1,4 +1,4 @@
-//! The page.
+//! The HTML page of a report.
 
 use std::path::Path;
 
@@ -6,39 +6,37 @@ use minijinja::{Environment, Value, context};
 use serde_json::Value as Json;
 
 use super::{
-    Plot, Theme, comparison_plots,
-    figures::{metrics, value},
-    labels::{axis, capital, number, split, title},
-    plots, theme,
+    figures::{comparison_plots, plots, teacher_score},
+    labels::{axis, metric_names, metrics, number, split, title, unique, unit, value},
+    plot::Plot,
+    theme::{Theme, dark_css},
 };
-use crate::{
-    diagnosis::{Advice, Finding},
-    error::{self, Error, Result},
-    modality::Modality,
-    record::Run,
-};
+use crate::diagnosis::{Advice, Finding};
+use crate::error::{self, Error, Result};
+use crate::modality::Modality;
+use crate::record::Run;
 
-/// A page of one run, or of several side by side: one HTML file without script that needs no network,
-/// for light and dark screens and for paper.
+/// A report of one run, or of several runs side by side: one HTML file without scripts that needs no
+/// network, in a light, a dark and a print layout.
 #[derive(Debug, Clone)]
 pub struct Report {
     runs: Vec<Run>,
 }
 
 impl Report {
-    /// Of these runs, in this order.
+    /// A report of these runs, in this order.
     ///
     /// # Errors
     /// [`Error::Config`] without a run.
     pub fn new(runs: Vec<Run>) -> Result<Self> {
         if runs.is_empty() {
-            let hint = "read one with Run::read";
+            let hint = "read a run with `Run::read`";
             return Err(error::config("runs of a report", "at least one", "none", hint));
         }
         Ok(Self { runs })
     }
 
-    /// Its plots: [`plots`] of one run, [`comparison_plots`] of several.
+    /// Returns the plots of the report: all that one run recorded, or those that compare several runs.
     pub fn plots(&self) -> Vec<Plot> {
         match self.runs.as_slice() {
             [run] => plots(run),
@@ -46,10 +44,10 @@ impl Report {
         }
     }
 
-    /// The page.
+    /// Returns the page.
     ///
     /// # Errors
-    /// [`Error::Config`] for what cannot be drawn.
+    /// [`Error::Config`] for a plot that cannot be drawn.
     pub fn html(&self) -> Result<String> {
         let figure = |plot: &Plot| {
             let svg = Value::from_safe_string(plot.svg(Theme::Light)?);
@@ -59,9 +57,9 @@ impl Report {
         let names: Vec<&str> = self.runs.iter().map(|run| run.info.name.as_str()).collect();
         let page = context! {
             title => names.join(" · "),
-            darken => Value::from_safe_string(theme::darken()),
+            dark_css => Value::from_safe_string(dark_css()),
             version => env!("CARGO_PKG_VERSION"),
-            runs => self.runs.iter().map(of_run).collect::<Vec<_>>(),
+            runs => self.runs.iter().map(run_context).collect::<Vec<_>>(),
             comparison => (self.runs.len() > 1).then(|| comparison(&self.runs)),
             figures,
         };
@@ -69,15 +67,14 @@ impl Report {
         let rendered = environment
             .add_template("page.html", include_str!("page.html"))
             .and_then(|()| environment.get_template("page.html")?.render(page));
-        rendered.map_err(|e| {
-            error::config("report", "a page", e.to_string(), "tell the authors of g2d")
-        })
+        rendered
+            .map_err(|e| error::config("report", "a page", e, "report this error as a bug of g2d"))
     }
 
-    /// Writes the page to `path`, and the folders it lies in.
+    /// Writes the page to `path`, and creates its parent directories.
     ///
     /// # Errors
-    /// As [`html`](Self::html); [`Error::Io`] with the path.
+    /// As [`html`](Self::html); [`Error::Io`].
     pub fn write(&self, path: impl AsRef<Path>) -> Result<()> {
         let path = path.as_ref();
         let html = self.html()?;
@@ -89,28 +86,30 @@ impl Report {
     }
 }
 
-/// Name and value as text.
+/// A label and a formatted value.
 type Pair = (String, String);
 
-fn of_run(run: &Run) -> Value {
-    let scores = scores(run);
+fn run_context(run: &Run) -> Value {
     let environment = &run.info.environment;
     let seconds: f64 = run.epochs.iter().map(|row| row.seconds).sum();
-    let mut config = Vec::new();
-    flatten("", &run.info.config, &mut config);
+    let duration = std::time::Duration::from_secs(seconds.ceil() as u64);
+    let config = run.info.flat_config().into_iter().map(|(name, value)| match value {
+        Json::String(text) => (name, text.clone()),
+        other => (name, other.to_string()),
+    });
     context! {
         name => &run.info.name,
         created => &run.info.created,
         folder => run.folder.display().to_string(),
         epochs => run.epochs.len(),
-        duration => humantime::format_duration(std::time::Duration::from_secs(seconds.ceil() as u64)).to_string(),
-        ended => run.outcome.is_some(),
+        duration => humantime::format_duration(duration).to_string(),
+        finished => run.outcome.is_some(),
         modalities => run.info.modalities.iter().map(Modality::name).collect::<Vec<_>>().join(", "),
-        scores,
+        scores => scores(run),
         diagnosis => diagnosis(run),
         balance => balance(run),
         log => log(run),
-        config,
+        config => config.collect::<Vec<Pair>>(),
         environment => [
             ("g2d", environment.g2d.clone()),
             ("libtorch", environment.libtorch.clone()),
@@ -122,60 +121,56 @@ fn of_run(run: &Run) -> Value {
     }
 }
 
-/// What was found, in words; nothing where nobody looked.
 fn diagnosis(run: &Run) -> Option<Value> {
-    let found = run.outcome.as_ref()?.diagnosis.as_ref()?;
-    let metric = &found.metric;
+    let diagnosis = run.outcome.as_ref()?.diagnosis.as_ref()?;
+    let metric = &diagnosis.metric;
     let finding = |finding: &Finding| {
         context! {
-            text => capital(&finding.in_words(metric)),
-            advice => capital(&finding.advice.to_string()),
-            numbers => finding.shown(metric),
+            description => finding.describe(metric),
+            advice => finding.advice.to_string(),
+            numbers => finding.labelled_numbers(metric),
             fine => matches!(finding.advice, Advice::KeepJoint | Advice::KeepSchedule),
         }
     };
-    let findings = found.findings.iter().map(finding).collect::<Vec<_>>();
+    let findings = diagnosis.findings.iter().map(finding).collect::<Vec<_>>();
     Some(context! { metric => &metric.name, findings })
 }
 
-/// Final numbers; those of the last epoch where there are none.
+/// The final scores, or the metrics of the last epoch without them.
 fn scores(run: &Run) -> Vec<Pair> {
     let of_end = run.outcome.as_ref().map(|outcome| &outcome.scores).filter(|all| !all.is_empty());
     let of_last = run.epochs.last().map(|row| &row.metrics);
-    of_end.or(of_last).map_or_else(Vec::new, |numbers| shown(run, numbers))
+    of_end.or(of_last).map_or_else(Vec::new, |numbers| labelled(run, numbers))
 }
 
-fn shown(run: &Run, numbers: &[(String, f64)]) -> Vec<Pair> {
+fn labelled(run: &Run, numbers: &[(String, f64)]) -> Vec<Pair> {
     let pair = |(name, value): &(String, f64)| {
         let (metric, of) = split(name, &run.info.modalities);
-        let of = of.map(|m| format!(", {m} inside the student")).unwrap_or_default();
-        let label = run.info.labels.iter().find(|label| label.metric == metric);
-        let value = match label.map_or("", |label| label.unit.as_str()) {
+        let head = of.map(|m| format!(", {m} head")).unwrap_or_default();
+        let value = match unit(run, metric) {
             "" => number(*value),
             "%" if value.is_finite() => format!("{value:.2} %"),
             unit => format!("{} {unit}", number(*value)),
         };
-        (format!("{}{of}", title(run, metric)), value)
+        (format!("{}{head}", title(run, metric)), value)
     };
     numbers.iter().map(pair).collect()
 }
 
-/// A row a modality: its teacher, itself inside the student, how long it learnt.
+/// A table with a row per modality: its teacher and its head in each metric, ρ and κ.
 fn balance(run: &Run) -> Value {
     let metrics = metrics(run);
     let mut head = Vec::new();
     for metric in &metrics {
         let name = axis(run, metric);
-        head.push(format!("{name}: teacher"));
-        head.push(format!("{name}: inside the student, last epoch"));
+        head.extend([format!("{name}: teacher"), format!("{name}: head, last epoch")]);
     }
     head.extend(["ρ, last epoch".to_owned(), "κ, mean".to_owned()]);
     let last = run.epochs.last();
     let row = |(m, modality): (usize, &Modality)| {
-        let teacher = run.info.teachers.iter().find(|teacher| teacher.modality == *modality);
         let mut cells: Vec<Option<f64>> = Vec::new();
         for metric in &metrics {
-            cells.push(teacher.and_then(|teacher| value(&teacher.scores, metric)));
+            cells.push(teacher_score(run, modality, metric));
             cells.push(last.and_then(|r| value(&r.metrics, &format!("{metric}_{modality}"))));
         }
         cells.push(last.and_then(|row| row.report.confidence[m]));
@@ -184,25 +179,18 @@ fn balance(run: &Run) -> Value {
         (modality.name().to_owned(), cells)
     };
     let rows: Vec<_> = run.info.modalities.iter().enumerate().map(row).collect();
-    // A column that no modality has says nothing.
-    let kept: Vec<usize> =
-        (0..head.len()).filter(|&c| rows.iter().any(|(_, cells)| cells[c].is_some())).collect();
-    let rows = rows.into_iter().map(|(name, cells)| {
-        let cells = kept.iter().map(|&c| cells[c].map_or_else(|| "–".into(), number));
-        (name, cells.collect::<Vec<_>>())
-    });
-    let head = kept.iter().map(|&c| head[c].clone());
-    context! { head => head.collect::<Vec<_>>(), rows => rows.collect::<Vec<_>>() }
+    let is_filled = |c: &usize| rows.iter().any(|(_, cells)| cells[*c].is_some());
+    let columns: Vec<usize> = (0..head.len()).filter(is_filled).collect();
+    let shown = |(name, cells): (String, Vec<Option<f64>>)| {
+        (name, columns.iter().map(|&c| cell(cells[c])).collect::<Vec<_>>())
+    };
+    let head: Vec<_> = columns.iter().map(|&c| head[c].clone()).collect();
+    context! { head, rows => rows.into_iter().map(shown).collect::<Vec<_>>() }
 }
 
-/// A row an epoch.
+/// A table with a row per epoch: loss, κ and metrics.
 fn log(run: &Run) -> Value {
-    let mut names: Vec<&str> = Vec::new();
-    for (name, _) in run.epochs.iter().flat_map(|row| &row.metrics) {
-        if !names.contains(&name.as_str()) {
-            names.push(name);
-        }
-    }
+    let names = unique(metric_names(run));
     let mut head = vec!["Loss".to_owned()];
     head.extend(run.info.modalities.iter().map(|m| format!("κ {m}")));
     head.extend(names.iter().map(|name| {
@@ -212,40 +200,28 @@ fn log(run: &Run) -> Value {
     let rows = run.epochs.iter().map(|row| {
         let mut cells = vec![number(row.report.terms.total)];
         cells.extend(row.report.kappa.iter().map(|kappa| number(*kappa)));
-        let metric = |name: &&str| value(&row.metrics, name).map_or_else(|| "–".into(), number);
-        cells.extend(names.iter().map(metric));
+        cells.extend(names.iter().map(|name| cell(value(&row.metrics, name))));
         (row.report.epoch.saturating_add(1), cells)
     });
     context! { rows => rows.collect::<Vec<_>>(), head }
 }
 
-/// A column a run, a row a number that any of them ended with.
+/// A table with a column per run and a row per score.
 fn comparison(runs: &[Run]) -> Value {
     let all: Vec<Vec<Pair>> = runs.iter().map(scores).collect();
-    let mut names: Vec<&str> = Vec::new();
-    for (name, _) in all.iter().flatten() {
-        if !names.contains(&name.as_str()) {
-            names.push(name);
-        }
-    }
-    let cell = |name: &str, of: &[Pair]| {
-        of.iter().find(|(known, _)| known == name).map_or("–".to_owned(), |(_, v)| v.clone())
+    let row = |name: &str| {
+        let of_run = |scores: &Vec<Pair>| {
+            let found = scores.iter().find(|(known, _)| known == name);
+            found.map_or("–".to_owned(), |(_, value)| value.clone())
+        };
+        (name.to_owned(), all.iter().map(of_run).collect::<Vec<_>>())
     };
-    let row =
-        |name: &str| (name.to_owned(), all.iter().map(|of| cell(name, of)).collect::<Vec<_>>());
+    let names = unique(all.iter().flatten().map(|(name, _)| name.as_str()));
     let head: Vec<_> = runs.iter().map(|run| run.info.name.clone()).collect();
-    context! { head, rows => names.iter().map(|name| row(name)).collect::<Vec<_>>() }
+    context! { head, rows => names.into_iter().map(row).collect::<Vec<_>>() }
 }
 
-fn flatten(path: &str, config: &Json, into: &mut Vec<Pair>) {
-    match config {
-        Json::Object(fields) => {
-            for (name, field) in fields {
-                let path = if path.is_empty() { name.clone() } else { format!("{path}.{name}") };
-                flatten(&path, field, into);
-            }
-        }
-        Json::String(text) => into.push((path.to_owned(), text.clone())),
-        other => into.push((path.to_owned(), other.to_string())),
-    }
+/// A table cell; a dash without a value.
+fn cell(value: Option<f64>) -> String {
+    value.map_or_else(|| "–".to_owned(), number)
 }

@@ -1,47 +1,53 @@
-//! A chart as SVG or PNG.
+//! Plots as SVG and PNG.
 
 use std::{path::Path, sync::Arc};
 
 use plotters::prelude::*;
 use resvg::{tiny_skia, usvg};
 
-use super::{LaneChart, LineChart, RowChart, Theme, canvas::Drawn};
+use super::{
+    canvas::DrawResult,
+    lanes::LaneChart,
+    lines::LineChart,
+    rows::RowChart,
+    theme::{Colour, Theme},
+};
 use crate::error::{self, Error, Result};
 
-/// Inter, Latin and Greek: text looks the same on machines without fonts.
+/// Inter, Latin and Greek: PNGs need no installed fonts.
 const FONT: &[u8] = include_bytes!("font/Inter-Regular.otf");
-/// A PNG's pixels to a unit of the SVG.
+/// Pixels of a PNG per unit of the SVG.
 const SCALE: f32 = 2.0;
 
-/// What a plot shows.
+/// The chart of a plot.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Chart {
     /// Values over a number, such as epochs.
     Lines(LineChart),
-    /// A fraction over epochs, a lane each.
+    /// A fraction over epochs, in lanes.
     Lanes(LaneChart),
-    /// A value a row.
+    /// One value per row.
     Rows(RowChart),
 }
 
-/// A chart with its title and what it tells.
+/// A chart with title and caption.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Plot {
-    /// A name for files, such as `val_accuracy`.
+    /// Name in files, such as `val_accuracy`.
     pub name: String,
-    /// Above the plot.
+    /// Title above the chart.
     pub title: String,
-    /// A sentence or two on how to read it.
+    /// Explanation of the chart, also for screen readers.
     pub caption: String,
-    /// What it shows.
+    /// The chart.
     pub chart: Chart,
 }
 
 impl Plot {
-    /// The plot as SVG text, with its title and caption for those who do not see it.
+    /// Returns the plot as SVG text, with title and caption for screen readers.
     ///
     /// # Errors
-    /// [`Error::Config`] for what cannot be drawn.
+    /// [`Error::Config`] for a chart that cannot be drawn.
     pub fn svg(&self, theme: Theme) -> Result<String> {
         let size = match &self.chart {
             Chart::Lines(_) => (760, 400),
@@ -50,35 +56,33 @@ impl Plot {
         };
         let mut svg = String::new();
         self.draw(theme, SVGBackend::with_string(&mut svg, size)).map_err(|e| {
-            let hint = "check its numbers";
-            error::config(format!("plot {:?}", self.name), "one to draw", e.to_string(), hint)
+            let what = format!("plot {:?}", self.name);
+            error::config(what, "a chart that can be drawn", e, "check its numbers")
         })?;
-        // Two plots on a page have two ids.
+        // Ids are unique among the plots of a page.
         let id: String =
             self.name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
         let [title, caption] = [&self.title, &self.caption].map(|text| escape(text));
-        let told = format!(
+        let attributes = format!(
             "<svg role=\"img\" aria-labelledby=\"t-{id} d-{id}\" font-family=\"Inter, system-ui, \
              sans-serif\" "
         );
-        let words =
-            format!("<title id=\"t-{id}\">{title}</title><desc id=\"d-{id}\">{caption}</desc>");
-        let svg = svg.replacen("<svg ", &told, 1).replace(" font-family=\"sans-serif\"", "");
-        Ok(svg.replacen(
-            "xmlns=\"http://www.w3.org/2000/svg\">",
-            &format!("xmlns=\"http://www.w3.org/2000/svg\">{words}"),
-            1,
-        ))
+        let described = format!(
+            "xmlns=\"http://www.w3.org/2000/svg\"><title id=\"t-{id}\">{title}</title><desc \
+             id=\"d-{id}\">{caption}</desc>"
+        );
+        let svg = svg.replacen("<svg ", &attributes, 1).replace(" font-family=\"sans-serif\"", "");
+        Ok(svg.replacen("xmlns=\"http://www.w3.org/2000/svg\">", &described, 1))
     }
 
-    /// The plot as a PNG file, two pixels to a unit of the SVG.
+    /// Returns the plot as a PNG file, with two pixels per unit of the SVG.
     ///
     /// # Errors
     /// As [`svg`](Self::svg).
     pub fn png(&self, theme: Theme) -> Result<Vec<u8>> {
         let failed = |found: String| {
             let what = format!("plot {:?}", self.name);
-            error::config(what, "an SVG that can be rasterised", found, "write it as SVG")
+            error::config(what, "an SVG that can be rasterised", found, "use the SVG")
         };
         let mut options = usvg::Options { font_family: "Inter".into(), ..Default::default() };
         let source = usvg::fontdb::Source::Binary(Arc::new(FONT));
@@ -93,10 +97,10 @@ impl Plot {
         pixels.encode_png().map_err(|e| failed(e.to_string()))
     }
 
-    /// Writes `{name}.svg` and `{name}.png` to `folder`, which is created.
+    /// Writes `{name}.svg` and `{name}.png` to `folder`, and creates the folder.
     ///
     /// # Errors
-    /// As [`svg`](Self::svg); [`Error::Io`] with the path.
+    /// As [`svg`](Self::svg); [`Error::Io`].
     pub fn write(&self, folder: impl AsRef<Path>, theme: Theme) -> Result<()> {
         let folder = folder.as_ref();
         std::fs::create_dir_all(folder).map_err(|e| Error::io("create the folder", folder, e))?;
@@ -107,9 +111,9 @@ impl Plot {
         })
     }
 
-    fn draw(&self, theme: Theme, backend: SVGBackend<'_>) -> Drawn<()> {
+    fn draw(&self, theme: Theme, backend: SVGBackend<'_>) -> DrawResult<()> {
         let area = backend.into_drawing_area();
-        area.fill(&theme.rgb(super::Colour::Paper))?;
+        area.fill(&theme.rgb(Colour::Paper))?;
         match &self.chart {
             Chart::Lines(chart) => chart.draw(&self.title, theme, &area)?,
             Chart::Lanes(chart) => chart.draw(&self.title, theme, &area)?,

@@ -1,49 +1,48 @@
-//! A value a row: bars, or points with their intervals.
+//! Charts with one value per row: bars, or points with intervals.
 
-use plotters::{
-    prelude::*,
-    style::text_anchor::{HPos, Pos, VPos},
-};
+use plotters::{prelude::*, style::text_anchor::HPos};
 
 use super::{
-    Colour, Level, Stroke, Theme,
-    canvas::{Area, Drawn, Key, NAME, TEXT, header, names_width, range, shorten, text, tick},
+    canvas::{Area, DrawResult, draw_name, draw_text, font, header, names_width, range, tick},
+    lines::Level,
+    theme::{Colour, Theme},
 };
 
+/// Height of a row.
 const ROW: u32 = 34;
 
-/// A value a row, and levels to compare them to.
+/// One value per row, and reference values.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RowChart {
-    /// Below the horizontal axis, with its unit.
+    /// Label of the horizontal axis, with its unit.
     pub x: String,
-    /// How values are shown.
+    /// How values are drawn.
     pub mark: Mark,
-    /// From top to bottom.
+    /// The rows from top to bottom.
     pub rows: Vec<Row>,
-    /// Vertical dashed lines.
+    /// Reference values, drawn as vertical lines.
     pub levels: Vec<Level>,
 }
 
-/// How a value is shown.
+/// How a value is drawn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mark {
     /// A bar from zero.
     Bar,
-    /// A point; the axis need not show zero.
+    /// A point; the axis need not include zero.
     Point,
 }
 
-/// One row.
+/// A row.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Row {
-    /// Left of it.
+    /// Name on the left.
     pub name: String,
-    /// Its value.
+    /// The value.
     pub value: f64,
-    /// The ends of its interval.
+    /// The bounds of its interval.
     pub interval: Option<[f64; 2]>,
-    /// Its colour.
+    /// Colour of the mark.
     pub colour: Colour,
 }
 
@@ -52,12 +51,8 @@ impl RowChart {
         44 + 84 + ROW * self.rows.len().max(2) as u32
     }
 
-    pub(super) fn draw(&self, title: &str, theme: Theme, area: &Area<'_>) -> Drawn<()> {
-        let keys: Vec<_> = self
-            .levels
-            .iter()
-            .map(|l| Key { name: &l.name, colour: l.colour, stroke: Stroke::Dashed })
-            .collect();
+    pub(super) fn draw(&self, title: &str, theme: Theme, area: &Area<'_>) -> DrawResult<()> {
+        let keys: Vec<_> = self.levels.iter().map(Level::key).collect();
         let area = header(area, theme, title, &keys)?;
         let names = names_width(self.rows.iter().map(|row| &row.name));
         let zero = matches!(self.mark, Mark::Bar).then_some(0.0);
@@ -71,7 +66,6 @@ impl RowChart {
             .margin_left(names)
             .margin_right(50)
             .build_cartesian_2d(low..high, 0.0..count.max(1.0))?;
-        let font = |colour| ("sans-serif", TEXT).into_font().color(&theme.rgb(colour));
         chart
             .configure_mesh()
             .disable_y_mesh()
@@ -80,8 +74,8 @@ impl RowChart {
             .x_labels(7)
             .bold_line_style(theme.rgb(Colour::Grid))
             .axis_style(theme.rgb(Colour::Faint))
-            .label_style(font(Colour::Faint))
-            .axis_desc_style(font(Colour::Ink))
+            .label_style(font(theme, Colour::Faint))
+            .axis_desc_style(font(theme, Colour::Ink))
             .x_label_formatter(&|x| tick(*x, high - low))
             .x_desc(&self.x)
             .draw()?;
@@ -95,8 +89,7 @@ impl RowChart {
             let middle = count - 0.5 - i as f64;
             let colour = theme.rgb(row.colour);
             let (_, y) = chart.backend_coord(&(low, middle));
-            let style = text(theme, Colour::Ink, Pos::new(HPos::Right, VPos::Center));
-            area.draw(&Text::new(shorten(&row.name, NAME), (names - 10, y - top), style))?;
+            draw_name(&area, theme, &row.name, names, y - top)?;
             if !row.value.is_finite() {
                 continue;
             }
@@ -115,12 +108,11 @@ impl RowChart {
                 chart.draw_series([Circle::new((row.value, middle), 5, colour.filled())])?;
             }
             let (x, _) = chart.backend_coord(&(end, middle));
-            let style = text(theme, Colour::Faint, Pos::new(HPos::Left, VPos::Center));
             let value = tick(row.value, high - low);
             let (x, y) = (x - left + 10, y - top);
-            let under = [(x - 3, y - 9), (x + 3 + 8 * value.chars().count() as i32, y + 9)];
-            area.draw(&Rectangle::new(under, theme.rgb(Colour::Paper).filled()))?;
-            area.draw(&Text::new(value, (x, y), style))?;
+            let background = [(x - 3, y - 9), (x + 3 + 8 * value.chars().count() as i32, y + 9)];
+            area.draw(&Rectangle::new(background, theme.rgb(Colour::Paper).filled()))?;
+            draw_text(&area, font(theme, Colour::Faint), HPos::Left, value, (x, y))?;
         }
         Ok(())
     }

@@ -1,8 +1,8 @@
-//! Colours.
+//! Themes and colours.
 
 use plotters::style::RGBColor;
 
-/// The page that a plot is for.
+/// The background that a plot is drawn for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Theme {
     /// Dark on white.
@@ -11,32 +11,31 @@ pub enum Theme {
     Dark,
 }
 
-/// A colour by its role; a theme knows its value.
+/// A colour by its role; its value depends on the theme.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Colour {
-    /// Text, and what is of no modality.
+    /// Text, and data of the whole model.
     Ink,
-    /// Text of less weight.
+    /// Secondary text.
     Faint,
-    /// Lines of the grid.
+    /// Grid lines.
     Grid,
-    /// The page.
+    /// The background.
     Paper,
-    /// One of Okabe and Ito's colours, which colour-blind readers tell apart too; lighter on dark
-    /// pages. They repeat after six.
+    /// One of six colours of Okabe and Ito, which colour-blind readers can distinguish, modulo 6.
     Hue(usize),
 }
 
-/// How a line is drawn.
+/// The stroke of a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Stroke {
-    /// Without gaps.
+    /// Continuous.
     Solid,
-    /// With gaps.
+    /// Dashed.
     Dashed,
 }
 
-/// Every colour, on light and on dark pages.
+/// The value of every colour in the light and in the dark theme.
 const COLOURS: [(Colour, RGBColor, RGBColor); 10] = [
     (Colour::Ink, RGBColor(31, 35, 40), RGBColor(230, 233, 238)),
     (Colour::Faint, RGBColor(89, 97, 107), RGBColor(160, 168, 178)),
@@ -65,8 +64,8 @@ impl Theme {
     }
 }
 
-/// CSS that turns a plot for light pages into one for dark ones.
-pub(super) fn darken() -> String {
+/// CSS that turns plots of the light theme into the dark theme.
+pub(super) fn dark_css() -> String {
     let hex = |RGBColor(r, g, b): RGBColor| format!("#{r:02X}{g:02X}{b:02X}");
     let rule = |(_, light, dark): &(Colour, RGBColor, RGBColor)| {
         let (light, dark) = (hex(*light), hex(*dark));

@@ -23,7 +23,7 @@ fn assert_invalid(words: &[&str], invalid: fn(Batch) -> Batch) -> Error {
 
 #[test]
 fn every_sample_needs_a_presence_flag() {
-    let words = ["flags of modality \"m1\"", "3, one a sample", "found 2"];
+    let words = ["flags of modality \"m1\"", "3, one per sample", "found 2"];
     let error = assert_invalid(&words, |batch| batch.with_present(1, [true, false]));
     assert!(matches!(error, Error::Shape(_)));
     assert_invalid(&["flags of modality \"m0\"", "found 4"], |batch| {
@@ -32,7 +32,7 @@ fn every_sample_needs_a_presence_flag() {
     let student = Tiny::linear(2);
     let batch = student.batch(3, 0.0).with_present(1, [true]);
     let found = g2d::teacher::Cached::record(&student.teacher(1, 4).0, 1, [Ok(batch)]);
-    assert_mismatch(found, &["flags", "3, one a sample", "found 1"]);
+    assert_mismatch(found, &["flags", "3, one per sample", "found 1"]);
 }
 
 #[test]

@@ -4,13 +4,17 @@ use g2d::{
     Modality,
     diagnosis::{Advice, Diagnosis, Finding, FindingKind, Metric},
     record::{Outcome, Recorder, Run, RunFolder},
-    report::{Chart, Colour, Level, Mark, Plot, Report, Row, RowChart, Theme, plots},
+    report::{Chart, Colour, Level, Mark, Plot, Report, Row, RowChart, Theme},
 };
 
 use crate::{
     record::{epoch, info, metrics, recorded},
     support::assert_error,
 };
+
+fn plots(run: &Run) -> Vec<Plot> {
+    Report::new(vec![run.clone()]).unwrap().plots()
+}
 
 /// A recorded run of four epochs in a temporary folder.
 fn example_run() -> (tempfile::TempDir, Run) {
@@ -38,8 +42,7 @@ fn a_run_has_plots_of_all_that_was_recorded() {
     assert_eq!(names, expected);
     let Chart::Lines(curves) = &plots[0].chart else { panic!("curves are lines") };
     let names: Vec<&str> = curves.series.iter().map(|s| s.name.as_str()).collect();
-    let inside = ["all modalities", "audio inside the student", "video inside the student"];
-    assert_eq!(names, inside);
+    assert_eq!(names, ["fused model", "audio head", "video head"]);
     assert_eq!(curves.series[1].points[3], (4.0, 43.25), "after four epochs");
     let levels: Vec<_> = curves.levels.iter().map(|l| (l.name.as_str(), l.value)).collect();
     assert_eq!(levels, [("audio teacher", 62.5), ("video teacher", 76.25)]);
@@ -101,11 +104,11 @@ fn the_page_shows_the_numbers_and_loads_no_other_file() {
     let (_folder, run) = example_run();
     let html = Report::new(vec![run]).unwrap().html().unwrap();
     let shown = [
-        "53.38",                                     // the result
-        "Video is suppressed: head accuracy 27.0 %", // the diagnosis
-        "Try Sequential::new([150]) with video first",
-        "kept of what its teacher knows <b>17.3 %</b>", // one of its numbers
-        "76.25",                                        // a teacher
+        "53.38",                                                               // the result
+        "The video encoder is suppressed: the accuracy of its head is 27.0 %", // the diagnosis
+        "Train video first: use Sequential::new([150]).",
+        "gain of the head relative to its teacher <b>17.3 %</b>", // one of its numbers
+        "76.25",                                                  // a teacher
         "optimizer.lr",
         "0.125",
         "2.13.0",
@@ -151,9 +154,9 @@ fn the_page_distinguishes_an_empty_diagnosis_from_none() {
     let (_folder, mut run) = example_run();
     let page = |run: &Run| Report::new(vec![run.clone()]).unwrap().html().unwrap();
     run.outcome.as_mut().unwrap().diagnosis.as_mut().unwrap().findings.clear();
-    assert!(page(&run).contains("Nothing is out of balance, judged by accuracy."));
+    assert!(page(&run).contains("No imbalance was found, judged by accuracy."));
     run.outcome.as_mut().unwrap().diagnosis = None;
-    assert!(page(&run).contains("the run has no diagnosis"));
+    assert!(page(&run).contains("No diagnosis was recorded."));
 }
 
 #[test]
@@ -183,6 +186,6 @@ fn a_run_without_epochs_has_a_page_and_an_empty_report_is_an_error() {
     let path = folder.path().join("not/yet/there/report.html");
     Report::new(vec![run]).unwrap().write(&path).unwrap();
     let html = std::fs::read_to_string(path).unwrap();
-    assert!(html.contains("No epoch has been recorded") && html.contains("not ended"));
+    assert!(html.contains("No epoch has been recorded") && html.contains("unfinished"));
     assert_error(Report::new(Vec::new()), &["at least one", "Run::read"]);
 }

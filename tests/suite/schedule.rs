@@ -2,9 +2,10 @@
 
 use g2d::{
     Modality, SmpScheduler,
-    schedule::{Candidates, Joint, Partial, PerBatch, Plan, Progress, Ranking, Sequential},
+    schedule::{Candidates, Joint, Partial, Plan, Progress, Ranking, SchedulerConfig, Sequential},
 };
 use proptest::prelude::*;
+use serde_json::json;
 
 use crate::support::{assert_config_error, assert_number, names};
 
@@ -38,6 +39,11 @@ fn kappas<const N: usize>(
 
 fn fixed<const K: usize>(order: [&str; K]) -> Ranking {
     Ranking::Fixed(Modality::list(order))
+}
+
+fn authors_window(first: u64, last: u64) -> SchedulerConfig {
+    let settings = json!({ "type": "per_batch", "window": { "first": first, "last": last } });
+    serde_json::from_value(settings).unwrap()
 }
 
 #[test]
@@ -80,8 +86,6 @@ fn equal_confidences_keep_the_order_of_the_modalities() {
     assert_eq!(found, [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]]);
     assert_eq!(kappa(&mut *s, 0, &[0.6, 0.5, 0.5]), [0.0, 1.0, 0.0]);
     assert_eq!(kappa(&mut *s, 0, &[0.0, -0.0, 0.0]), [1.0, 0.0, 0.0], "the two zeros are equal");
-    let mut s = bound(PerBatch::window(0..=0), 2);
-    assert_eq!(kappa(&mut *s, 0, &[0.5, 0.5]), [1.0, 0.0]);
 }
 
 #[test]
@@ -114,15 +118,14 @@ fn a_ranking_by_the_previous_epoch_ranks_the_first_epoch_by_its_batches_so_far()
 }
 
 #[test]
-fn the_window_of_per_batch_includes_both_ends() {
-    let mut s = bound(PerBatch::window(2..=4), 3);
+fn the_authors_window_includes_both_ends() {
+    let mut s = bound(authors_window(2, 4), 3);
     let rho = [0.3, 0.2, 0.4];
     let only = [0.0, 1.0, 0.0];
     let found = kappas(&mut *s, [0, 1, 2, 3, 4, 5], &rho);
     assert_eq!(found, [[1.0; 3], [1.0; 3], only, only, only, [1.0; 3]]);
-    let covered = (0..300).filter(|&e| {
-        kappa(&mut *bound(PerBatch::window(0..=150), 2), e, &[0.1, 0.2]) != [1.0, 1.0]
-    });
+    let mut s = bound(authors_window(0, 150), 2);
+    let covered = (0..300).filter(|&epoch| kappa(&mut *s, epoch, &[0.1, 0.2]) != [1.0, 1.0]);
     assert_eq!(covered.count(), 151);
 }
 
@@ -197,19 +200,31 @@ proptest! {
         }
     }
 
+    /// The authors' rule: from `first` to `last` the weakest present modality learns alone, before and
+    /// after that all learn.
     #[test]
-    fn per_batch_suppresses_all_but_the_weakest_within_its_window(
-        (rho, _) in settings(), first in 0_u64..5, length in 0_u64..5, epoch in 0_u64..12,
+    fn a_window_suppresses_all_but_the_weakest_present_modality(
+        batch in prop::collection::vec((0_u8..4, any::<bool>()), 2..7),
+        first in 0_u64..5, length in 0_u64..5, epoch in 0_u64..12,
     ) {
-        let k = rho.len();
-        let mut s = bound(PerBatch::window(first..=first + length), k);
-        let found = kappa(&mut *s, epoch, &rho);
-        if epoch < first || epoch > first + length {
-            prop_assert_eq!(found, vec![1.0; k]);
+        let (k, last) = (batch.len(), first + length);
+        let expected = if (first..=last).contains(&epoch) {
+            let present = (0..k).filter(|&m| batch[m].1);
+            let weakest = present.min_by_key(|&m| batch[m].0); // the first of equals
+            (0..k).map(|m| f64::from(u8::from(weakest == Some(m)))).collect()
         } else {
-            prop_assert_eq!(found.iter().sum::<f64>(), 1.0);
-            let m = found.iter().position(|&kappa| kappa == 1.0).unwrap();
-            prop_assert!(rho.iter().all(|&other| other >= rho[m]));
+            vec![1.0; k]
+        };
+
+        let by_hand = Sequential::new([length + 1]).starting_at(first);
+        for mut s in [bound(authors_window(first, last), k), bound(by_hand, k)] {
+            prop_assert!(s.needs_confidence());
+            prop_assert_eq!(s.reads_confidence(at(epoch, 0)), (first..=last).contains(&epoch));
+            let rho: Vec<f64> = batch.iter().map(|&(rho, _)| f64::from(rho) / 4.0).collect();
+            let missing = (0..k).filter(|&m| !batch[m].1);
+            let given = missing.fold(Candidates::from_confidence(rho), Candidates::without);
+            let plan = s.plan(at(epoch, 0), &given).unwrap();
+            prop_assert_eq!(plan.kappa(), &expected);
         }
     }
 

@@ -7,7 +7,7 @@ use g2d::{
         Classification, Confidence, ConfidenceConfig, Distillation, ExponentialError,
         FeatureReduction, InverseError, Labels, Regression, TrueClassProbability,
     },
-    schedule::{Joint, Partial, PerBatch, Progress, Ranking, SchedulerConfig, Sequential},
+    schedule::{Joint, Partial, Progress, Ranking, SchedulerConfig, Sequential},
     trainer::{GradientScope, Suppression},
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
@@ -103,8 +103,12 @@ fn every_scheduler_is_read_and_written() {
             SchedulerConfig::Sequential(Sequential::new([1]).ranking(previous.clone())),
         ),
         (
+            "type = 'sequential'\nstages = [2]\nstart = 5",
+            SchedulerConfig::Sequential(Sequential::new([2]).starting_at(5)),
+        ),
+        (
             "type = 'per_batch'\nwindow = { first = 1, last = 4 }",
-            SchedulerConfig::PerBatch(PerBatch::window(1..=4)),
+            SchedulerConfig::Sequential(Sequential::new([4]).starting_at(1)),
         ),
         (
             "type = 'partial'\nalpha = 0.5\nepochs = { start = 0, end = 7 }\nranking = 'previous_epoch'",
@@ -171,6 +175,10 @@ fn values_of_a_wrong_type_are_errors_with_their_field() {
     );
     assert_invalid::<SchedulerConfig>("type = 'sequential'\nstages = [-1]", &["-1", "u64"]);
     assert_invalid::<SchedulerConfig>("type = 'sequential'\nstages = 150", &["150", "sequence"]);
+    assert_invalid::<SchedulerConfig>(
+        "type = 'per_batch'\nwindow = { first = 3, last = 2 }",
+        &["window of per_batch", "3..=2", "joint"],
+    );
 }
 
 #[test]
@@ -184,10 +192,6 @@ fn values_out_of_range_are_errors_of_build() {
     assert_mismatch(
         built("type = 'sequential'\nstages = [1, 1, 1]"),
         &["stages of Sequential", "3"],
-    );
-    assert_mismatch(
-        built("type = 'per_batch'\nwindow = { first = 3, last = 2 }"),
-        &["window of PerBatch"],
     );
     assert_mismatch(
         built("type = 'partial'\nalpha = -1.0\nepochs = { start = 0, end = 3 }"),

@@ -1,27 +1,26 @@
-//! What each frozen encoder knows, whatever the fusion makes of it.
+//! Ridge regression on the features of each frozen encoder.
 
 use std::fmt;
 
-use tch::{Kind, TchError, Tensor};
+use tch::{Kind, Tensor};
 
 use super::{ValueFunction, accuracy, cat, failed, flat, to_host};
-use crate::{
-    batch::{Batch, SplitBatch},
-    error::{self, Result},
-    step::Measurement,
-    student::Student,
-};
+use crate::batch::{Batch, SplitBatch};
+use crate::error::{self, Result};
+use crate::probe::vectors::TchResult;
+use crate::step::Measurement;
+use crate::student::Student;
 
-/// The worth of a linear model on each encoder's features (`linear_probe`): fitted on one set of
-/// batches, measured on another, with the encoder in evaluation mode, each over the samples that have
-/// the modality.
+/// `linear_probe`: the value of a linear model on the features of each encoder in evaluation mode, fitted
+/// on one set of batches and measured on another, over the samples that have the modality.
 ///
-/// Ridge regression in closed form, in `Double` on the host: with Z the fit set's features, every
-/// column standardised (one that does not vary becomes 0), and Y the targets minus their mean, one-hot
-/// for class labels, W = (ZᵀZ/n + λI)⁻¹ ZᵀY/n, or its dual Zᵀ(ZZᵀ/n + λI)⁻¹ Y/n where there are fewer
-/// samples than features. The prediction is zW + ȳ. Exact and deterministic: no steps, no seed.
+/// The model is ridge regression in closed form, computed as `Double` on the host. Z are the features of
+/// the fit set with standardised columns (constant columns become 0), Y the targets minus their mean ȳ,
+/// one-hot for class labels. The weights are W = (ZᵀZ/n + λI)⁻¹ ZᵀY/n, or in the dual form
+/// Zᵀ(ZZᵀ/n + λI)⁻¹ Y/n for fewer samples than features, and the prediction is zW + ȳ. The result is exact
+/// and deterministic.
 ///
-/// Costs one pass of every encoder over both sets, O(n d min(n, d)) and min(n, d)² numbers of memory.
+/// Cost: one pass of every encoder over both sets, O(n d min(n, d)) operations and min(n, d)² numbers.
 ///
 /// Source: Alain & Bengio, "Understanding intermediate layers using linear classifier probes", 2016.
 pub struct LinearProbe {
@@ -30,36 +29,37 @@ pub struct LinearProbe {
 }
 
 impl Default for LinearProbe {
-    /// λ = 10⁻², accuracy as worth.
+    /// λ = 10⁻², accuracy as value function.
     fn default() -> Self {
         Self { lambda: 1e-2, value: accuracy() }
     }
 }
 
 impl LinearProbe {
-    /// With λ > 0, in units of the standardised features' variance.
+    /// With regularisation λ > 0, relative to the variance of the standardised features.
     ///
     /// # Errors
-    /// [`Error::Config`](crate::error::Error::Config) for another λ.
-    pub fn ridge(lambda: f64) -> Result<Self> {
+    /// [`Error::Config`](crate::Error::Config) for another λ.
+    pub fn with_ridge(lambda: f64) -> Result<Self> {
         if lambda.is_finite() && lambda > 0.0 {
             return Ok(Self { lambda, ..Self::default() });
         }
-        let hint = "10⁻² suits most features";
-        Err(error::config("λ of LinearProbe", "a number above 0", lambda.to_string(), hint))
+        Err(error::out_of_range("λ of LinearProbe", "a finite number above 0", lambda))
     }
 
-    /// With another worth; higher is better: `|p, y| metrics::r2(p, y)` for a regression.
+    /// Sets the value function, for example `|p, y| metrics::r2(p, y)` for a regression. A higher value is
+    /// better.
     pub fn value_function(self, value: impl Fn(&Tensor, &Tensor) -> Result<f64> + 'static) -> Self {
         Self { value: Box::new(value), ..self }
     }
 
-    /// Fits on `fit` and measures on `test`, both on the student's device. A modality that no sample
-    /// of either has is left out.
+    /// Fits on `fit` and measures on `test`, both on the student's device. Omits a modality that no sample
+    /// of one of them has.
     ///
     /// # Errors
-    /// Any error of a batch, of the student or of the worth; [`Error::Target`](crate::error::Error::Target)
-    /// for a label below 0; [`Error::NonFinite`](crate::error::Error::NonFinite) for features that are not.
+    /// Any error of a batch, of the student or of the value function;
+    /// [`Error::Target`](crate::Error::Target) for a label below 0;
+    /// [`Error::NonFinite`](crate::Error::NonFinite) for features that are not finite.
     pub fn measure(
         &self,
         student: &dyn Student,
@@ -69,20 +69,17 @@ impl LinearProbe {
         let _no_grad = tch::no_grad_guard();
         let mut found = Vec::new();
         for (m, modality) in student.modalities().iter().enumerate() {
-            let (Some(fit), Some(test)) = (encoded(student, m, fit)?, encoded(student, m, test)?)
-            else {
-                continue;
-            };
-            let predictions = self.predict(&fit, &test.0)?;
-            let value = (self.value)(&predictions, &test.1)?;
+            let Some(fit) = encode(student, m, fit)? else { continue };
+            let Some((features, targets)) = encode(student, m, test)? else { continue };
+            let value = (self.value)(&self.predict(&fit, &features)?, &targets)?;
             found.push(Measurement::new("linear_probe", modality, value));
         }
         Ok(found)
     }
 
-    /// Predictions [N, C] at `at` [N, d] of the model fitted to features [n, d] and targets.
+    /// Fits features [n, d] and targets, and predicts [N, C] from the features `at` [N, d].
     fn predict(&self, (x, targets): &(Tensor, Tensor), at: &Tensor) -> Result<Tensor> {
-        let y = wanted(targets)?;
+        let y = regression_targets(targets)?;
         let solve = || {
             let columns = [0_i64];
             let mean = x.f_mean_dim(columns.as_slice(), true, None::<Kind>)?;
@@ -99,7 +96,8 @@ impl LinearProbe {
         solve().map_err(failed)
     }
 
-    fn weights(&self, z: &Tensor, y: &Tensor) -> std::result::Result<Tensor, TchError> {
+    /// W [d, C] of standardised features [n, d] and centred targets [n, C].
+    fn weights(&self, z: &Tensor, y: &Tensor) -> TchResult<Tensor> {
         let (n, d) = (z.size()[0], z.size()[1]);
         let ridge = Tensor::f_eye(n.min(d), (Kind::Double, z.device()))? * self.lambda;
         let zt = z.f_tr()?;
@@ -121,8 +119,8 @@ impl fmt::Debug for LinearProbe {
     }
 }
 
-/// Features of modality `m` and targets of all samples that have it, on the host.
-fn encoded(student: &dyn Student, m: usize, batches: &[Batch]) -> Result<Option<(Tensor, Tensor)>> {
+/// Features of modality `m` and targets of all samples that have it, on the host; `None` without any.
+fn encode(student: &dyn Student, m: usize, batches: &[Batch]) -> Result<Option<(Tensor, Tensor)>> {
     let (mut features, mut targets) = (Vec::new(), Vec::new());
     for batch in batches {
         batch.check(student.modalities(), batch.device())?;
@@ -144,16 +142,15 @@ fn encoded(student: &dyn Student, m: usize, batches: &[Batch]) -> Result<Option<
     Ok(Some((features, cat(&targets)?)))
 }
 
-/// What the model is fitted to, `Double` [n, C]: one-hot rows of labels, or the values themselves.
-fn wanted(targets: &Tensor) -> Result<Tensor> {
+/// The targets of the ridge regression as `Double` [n, C]: one-hot for class labels.
+fn regression_targets(targets: &Tensor) -> Result<Tensor> {
     if targets.kind() != Kind::Int64 || targets.dim() != 1 {
         let values = || targets.f_reshape([targets.size()[0], -1])?.f_to_kind(Kind::Double);
         return values().map_err(failed);
     }
     let least = targets.min().int64_value(&[]);
     if least < 0 {
-        let hint = "check the labels";
-        return Err(error::target("targets", "classes from 0", least.to_string(), hint));
+        return Err(error::target("targets", "class labels from 0", least, "check the labels"));
     }
     targets.f_one_hot(-1).and_then(|rows| rows.f_to_kind(Kind::Double)).map_err(failed)
 }

@@ -1,4 +1,4 @@
-//! An event file: length, its checksum, event, its checksum, and again.
+//! Event files: records of a length, its checksum, an event and its checksum.
 
 use std::{
     fs::{self, File},
@@ -9,10 +9,10 @@ use std::{
 
 use prost::Message as _;
 
-use super::message::{Event, SessionLog, SessionLogStatus, Summary, Value, What};
+use super::message::{Event, EventData, SessionLog, Summary, Value};
 use crate::error::{Error, Result};
 
-/// A file that events are added to.
+/// An open event file.
 #[derive(Debug)]
 pub(super) struct EventFile {
     path: PathBuf,
@@ -20,7 +20,7 @@ pub(super) struct EventFile {
 }
 
 impl EventFile {
-    /// A new file in `folder` under a name that TensorBoard looks for, after all that are there.
+    /// Creates a file in `folder` whose name TensorBoard recognises and sorts after existing ones.
     pub(super) fn create(folder: &Path) -> Result<Self> {
         fs::create_dir_all(folder).map_err(|e| Error::io("create the folder", folder, e))?;
         let seconds = now() as u64;
@@ -30,8 +30,7 @@ impl EventFile {
             match File::create_new(&path) {
                 Ok(file) => {
                     let mut file = Self { path, writer: BufWriter::new(file) };
-                    file.write(0, What::FileVersion("brain.Event:2".to_owned()))?;
-                    file.flush()?;
+                    file.write(0, EventData::FileVersion("brain.Event:2".to_owned()))?;
                     return Ok(file);
                 }
                 Err(e) if e.kind() == ErrorKind::AlreadyExists => {}
@@ -39,33 +38,29 @@ impl EventFile {
             }
         }
         let taken = io::Error::from(ErrorKind::AlreadyExists);
-        Err(Error::io("find a free name for an event file", folder, taken))
+        Err(Error::io("find an unused name for an event file", folder, taken))
     }
 
-    /// Adds `values` at `step`.
+    /// Writes `values` at `step`.
     pub(super) fn summary(&mut self, step: i64, values: Vec<Value>) -> Result<()> {
-        self.write(step, What::Summary(Summary { value: values }))
+        self.write(step, EventData::Summary(Summary { value: values }))
     }
 
-    /// Says that what older files hold from `step` on no longer counts.
-    pub(super) fn restart(&mut self, step: i64) -> Result<()> {
-        let log = SessionLog { status: SessionLogStatus::Start.into() };
-        self.write(step, What::SessionLog(log))
+    /// Tells TensorBoard to ignore the values of older files from `step` on.
+    pub(super) fn purge_from(&mut self, step: i64) -> Result<()> {
+        self.write(step, EventData::SessionLog(SessionLog { status: 1 }))
     }
 
-    pub(super) fn flush(&mut self) -> Result<()> {
-        self.writer.flush().map_err(|e| Error::io("write the file", &self.path, e))
-    }
-
-    fn write(&mut self, step: i64, what: What) -> Result<()> {
-        let event = Event { wall_time: now(), step, what: Some(what) }.encode_to_vec();
+    /// Writes an event and flushes it to the file.
+    fn write(&mut self, step: i64, data: EventData) -> Result<()> {
+        let event = Event { wall_time: now(), step, data: Some(data) }.encode_to_vec();
         let length = (event.len() as u64).to_le_bytes();
         let mut write = || {
             for part in [&length[..], &event] {
                 self.writer.write_all(part)?;
                 self.writer.write_all(&masked_checksum(part).to_le_bytes())?;
             }
-            Ok(())
+            self.writer.flush()
         };
         write().map_err(|e| Error::io("write the file", &self.path, e))
     }
@@ -76,7 +71,7 @@ pub(super) fn now() -> f64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
 }
 
-/// CRC-32C, rotated and moved as TensorFlow does, lest a checksum of checksums be weak.
+/// CRC-32C, masked as TensorFlow does.
 fn masked_checksum(bytes: &[u8]) -> u32 {
     crc32c::crc32c(bytes).rotate_right(15).wrapping_add(0xa282_ead8)
 }

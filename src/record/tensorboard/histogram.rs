@@ -1,20 +1,18 @@
-//! Counts over equal bins.
+//! Histograms with bins of equal width.
 
 use tch::{Kind, TchError, Tensor};
 
 use super::message::Histogram;
-use crate::{
-    error::{Error, Result},
-    transfer,
-};
+use crate::error::{Error, Result};
+use crate::transfer;
 
-/// Bins of a histogram of tensors.
+/// Number of bins of a histogram of tensors.
 const BINS: i64 = 64;
-/// Bins of a histogram of numbers from 0 to 1.
+/// Number of bins of a histogram of fractions.
 const FRACTION_BINS: usize = 20;
 
-/// Of numbers from 0 to 1; what lies outside counts in the outer bins. `None` without any.
-pub(super) fn of_fractions(values: &[f64]) -> Option<Histogram> {
+/// The histogram of numbers in [0, 1]; others count in the outer bins. `None` without numbers.
+pub(super) fn from_fractions(values: &[f64]) -> Option<Histogram> {
     let mut counts = vec![0.0; FRACTION_BINS];
     for value in values {
         let bin = (value * FRACTION_BINS as f64) as usize;
@@ -31,20 +29,20 @@ pub(super) fn of_fractions(values: &[f64]) -> Option<Histogram> {
     })
 }
 
-/// Of all finite elements of all tensors; `None` without any. Waits for the device.
-pub(super) fn of_tensors(tensors: &[Tensor]) -> Result<Option<Histogram>> {
-    let counted = count(tensors).map_err(|source| Error::torch("count a histogram", source))?;
+/// The histogram of all finite elements; `None` without any. Synchronises with the device.
+pub(super) fn from_tensors(tensors: &[Tensor]) -> Result<Option<Histogram>> {
+    let counted = count(tensors).map_err(|source| Error::torch("compute a histogram", source))?;
     let Some(numbers) = counted else { return Ok(None) };
     let numbers = transfer::read_scalars(&numbers)?;
     let ([min, max, num, sum, sum_squares], counts) =
         numbers.split_first_chunk().map_or(([0.0; 5], &[][..]), |(head, rest)| (*head, rest));
-    // libtorch counts a single value in the middle of a range of 2 around it.
+    // For elements that are all equal, `histc` uses a range of width 2 around them.
     let (low, high) = if min < max { (min, max) } else { (min - 1.0, max + 1.0) };
     let (bucket_limit, bucket) = (limits(low, high, counts.len()), counts.to_vec());
     Ok(Some(Histogram { min, max, num, sum, sum_squares, bucket_limit, bucket }))
 }
 
-/// min, max, number, sum, sum of squares, and the counts of the bins between min and max.
+/// Minimum, maximum, number, sum and sum of squares of the finite elements, and the counts of the bins.
 fn count(tensors: &[Tensor]) -> std::result::Result<Option<Vec<Tensor>>, TchError> {
     let _no_grad = tch::no_grad_guard();
     let flat = |t: &Tensor| t.f_reshape([-1])?.f_to_kind(Kind::Float);
@@ -65,7 +63,7 @@ fn count(tensors: &[Tensor]) -> std::result::Result<Option<Vec<Tensor>>, TchErro
     Ok(Some(numbers))
 }
 
-/// The upper ends of equal bins.
+/// The upper limits of bins of equal width.
 fn limits(low: f64, high: f64, bins: usize) -> Vec<f64> {
     (1..=bins).map(|i| low + (high - low) * i as f64 / bins as f64).collect()
 }

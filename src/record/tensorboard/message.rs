@@ -1,4 +1,4 @@
-//! The messages: what is used of tensorboard/compat/proto and tensorboard/plugins/hparams.
+//! Protocol buffers: the used subset of tensorboard/compat/proto and tensorboard/plugins/hparams.
 
 use std::collections::BTreeMap;
 
@@ -8,12 +8,12 @@ pub(super) struct Event {
     pub wall_time: f64,
     #[prost(int64, tag = "2")]
     pub step: i64,
-    #[prost(oneof = "What", tags = "3, 5, 7")]
-    pub what: Option<What>,
+    #[prost(oneof = "EventData", tags = "3, 5, 7")]
+    pub data: Option<EventData>,
 }
 
 #[derive(Clone, PartialEq, prost::Oneof)]
-pub(super) enum What {
+pub(super) enum EventData {
     #[prost(string, tag = "3")]
     FileVersion(String),
     #[prost(message, tag = "5")]
@@ -24,15 +24,9 @@ pub(super) enum What {
 
 #[derive(Clone, PartialEq, prost::Message)]
 pub(super) struct SessionLog {
-    #[prost(enumeration = "SessionLogStatus", tag = "1")]
+    /// An enumeration; 1 is START.
+    #[prost(int32, tag = "1")]
     pub status: i32,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, prost::Enumeration)]
-#[repr(i32)]
-pub(super) enum SessionLogStatus {
-    Unspecified = 0,
-    Start = 1,
 }
 
 #[derive(Clone, PartialEq, prost::Message)]
@@ -75,7 +69,7 @@ pub(super) struct Plugin {
     pub content: Vec<u8>,
 }
 
-/// HistogramProto: `bucket[i]` counts what lies above `bucket_limit[i − 1]` up to `bucket_limit[i]`.
+/// HistogramProto: `bucket[i]` is the number of values in (`bucket_limit[i − 1]`, `bucket_limit[i]`].
 #[derive(Clone, PartialEq, prost::Message)]
 pub(super) struct Histogram {
     #[prost(double, tag = "1")]
@@ -94,21 +88,21 @@ pub(super) struct Histogram {
     pub bucket: Vec<f64>,
 }
 
-/// TensorProto of one text.
+/// TensorProto of one string.
 #[derive(Clone, PartialEq, prost::Message)]
 pub(super) struct TextTensor {
     /// DT_STRING.
     #[prost(int32, tag = "1")]
     dtype: i32,
     #[prost(message, optional, tag = "2")]
-    shape: Option<NoDimension>,
+    shape: Option<ScalarShape>,
     #[prost(bytes = "vec", repeated, tag = "8")]
     text: Vec<Vec<u8>>,
 }
 
 /// TensorShapeProto of a scalar.
 #[derive(Clone, PartialEq, prost::Message)]
-pub(super) struct NoDimension {}
+pub(super) struct ScalarShape {}
 
 #[derive(Clone, PartialEq, prost::Message)]
 pub(super) struct HParamsData {
@@ -138,17 +132,11 @@ pub(super) struct SessionStart {
 
 #[derive(Clone, PartialEq, prost::Message)]
 pub(super) struct SessionEnd {
-    #[prost(enumeration = "SessionStatus", tag = "1")]
+    /// An enumeration; 1 is STATUS_SUCCESS.
+    #[prost(int32, tag = "1")]
     pub status: i32,
     #[prost(double, tag = "2")]
     pub end_time_secs: f64,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, prost::Enumeration)]
-#[repr(i32)]
-pub(super) enum SessionStatus {
-    Unknown = 0,
-    Success = 1,
 }
 
 /// google.protobuf.Value.
@@ -177,15 +165,15 @@ impl Value {
         Self { tag, metadata: None, content: Some(Content::Histogram(histogram)) }
     }
 
-    /// Markdown.
+    /// A text in Markdown.
     pub(super) fn text(tag: &str, text: String) -> Self {
-        let content = TextTensor { dtype: 7, shape: Some(NoDimension {}), text: vec![text.into()] };
+        let content = TextTensor { dtype: 7, shape: Some(ScalarShape {}), text: vec![text.into()] };
         let plugin = Plugin { name: "text".to_owned(), content: Vec::new() };
-        Self { content: Some(Content::Tensor(content)), ..Self::of_plugin(tag, plugin) }
+        Self { content: Some(Content::Tensor(content)), ..Self::from_plugin(tag, plugin) }
     }
 
-    /// What lies in the metadata alone.
-    pub(super) fn of_plugin(tag: &str, plugin: Plugin) -> Self {
+    /// A value that has only plugin data.
+    pub(super) fn from_plugin(tag: &str, plugin: Plugin) -> Self {
         let metadata = Some(Metadata { plugin: Some(plugin) });
         Self { tag: tag.to_owned(), metadata, content: None }
     }

@@ -1,65 +1,59 @@
-//! TensorBoard's event files.
+//! The TensorBoard recorder.
 //!
-//! - `message.rs`: the messages, a selection of TensorBoard's and TensorFlow's protocol buffers.
-//! - `file.rs`: records with their checksums.
-//! - `histogram.rs`: counts over equal bins, of numbers and of tensors.
-//! - `hyper.rs`: hyper-parameters out of a run's configuration.
+//! - `message.rs`: the protocol buffers; `file.rs`: their records in an event file.
+//! - `histogram.rs`: histograms of numbers and tensors.
+//! - `hparams.rs`: the values of the hparams plugin.
 
 mod file;
 mod histogram;
-mod hyper;
+mod hparams;
 mod message;
 
 use std::path::Path;
 
 use file::EventFile;
-use message::{SessionStatus, Value};
+use message::Value;
 
 use super::{Outcome, Recorder, RunInfo};
-use crate::{
-    error::Result,
-    modality::Modality,
-    parameters::ModalityParams,
-    step::{EpochReport, StepReport},
-};
+use crate::error::Result;
+use crate::modality::Modality;
+use crate::parameters::ModalityParams;
+use crate::step::{EpochReport, StepReport};
 
-/// Writes an event file that TensorBoard shows; its step is the epoch.
+/// Records an event file for TensorBoard, whose step is the epoch.
 ///
-/// Scalars `loss/total`, `loss/task`, `loss/feature/m`, `loss/logit/m`, `confidence/m`, `kappa/m`,
-/// `probe/metric/m`, `metric/name` and, at the end, `result/name`, in single precision; histograms
-/// `kappa_of_steps/m` (if told of steps), `parameters/m` and `gradients/m` (if told of encoders; what
-/// is not finite is left out, and so is an encoder without gradients); the configuration as
-/// hyper-parameters; name, environment and diagnosis as text.
+/// - Scalars in single precision: `loss/total`, `loss/task`, `loss/feature/m`, `loss/logit/m`,
+///   `confidence/m`, `kappa/m`, `probe/metric/m`, `metric/name`, and at the end `result/name`.
+/// - Histograms: `kappa_of_steps/m` if steps are recorded; `parameters/m` and `gradients/m` if encoders
+///   are, without values that are not finite.
+/// - Hyper-parameters: the configuration. Text: name, environment and diagnosis.
 #[derive(Debug)]
 pub struct TensorBoard {
     file: EventFile,
-    /// κ of the epoch's steps, for each modality.
+    /// κ in the steps of the current epoch, for each modality.
     kappa: Vec<Vec<f64>>,
-    /// The step that the next record belongs to.
+    /// The step of the next event.
     step: i64,
 }
 
 impl TensorBoard {
-    /// Starts an event file in `folder`, which TensorBoard takes for one run.
-    ///
-    /// Event files that are there stay: TensorBoard shows them as the same run.
+    /// Creates an event file in `folder`. TensorBoard shows all event files of a folder as one run.
     ///
     /// # Errors
-    /// [`Error::Io`](crate::error::Error::Io) with the path.
+    /// [`Error::Io`](crate::Error::Io).
     pub fn create(folder: impl AsRef<Path>) -> Result<Self> {
         Ok(Self { file: EventFile::create(folder.as_ref())?, kappa: Vec::new(), step: 0 })
     }
 
-    /// Goes on with the run in `folder` at `epoch`, in a file of its own that tells TensorBoard to
-    /// leave out what the older ones hold from there on.
+    /// Resumes the run in `folder` at `epoch`, in a new event file. TensorBoard then ignores that and
+    /// later epochs of older files.
     ///
     /// # Errors
     /// As [`create`](Self::create).
     pub fn resume(folder: impl AsRef<Path>, epoch: u64) -> Result<Self> {
         let mut board = Self::create(folder)?;
         board.step = step(epoch);
-        board.file.restart(board.step)?;
-        board.file.flush()?;
+        board.file.purge_from(board.step)?;
         Ok(board)
     }
 }
@@ -77,15 +71,14 @@ impl Recorder for TensorBoard {
             environment.threads,
             environment.system,
         );
-        let values = vec![Value::text("run", text), hyper::start(info)];
-        self.file.summary(self.step, values)?;
-        self.file.flush()
+        let values = vec![Value::text("run", text), hparams::start(info)];
+        self.file.summary(self.step, values)
     }
 
     fn step(&mut self, report: &StepReport) -> Result<()> {
         let kappa = report.kappa();
         self.kappa.resize_with(kappa.len(), Vec::new);
-        self.kappa.iter_mut().zip(kappa).for_each(|(seen, kappa)| seen.push(kappa));
+        self.kappa.iter_mut().zip(kappa).for_each(|(steps, kappa)| steps.push(kappa));
         Ok(())
     }
 
@@ -97,7 +90,7 @@ impl Recorder for TensorBoard {
                 ("parameters", parameters.collect::<Vec<_>>()),
                 ("gradients", params.gradients(m).collect()),
             ] {
-                let histogram = histogram::of_tensors(&tensors)?;
+                let histogram = histogram::from_tensors(&tensors)?;
                 values.extend(histogram.map(|h| Value::histogram(format!("{what}/{modality}"), h)));
             }
         }
@@ -109,31 +102,28 @@ impl Recorder for TensorBoard {
         let mut values = scalars(report);
         values.extend(metrics.iter().map(|(name, v)| Value::scalar(format!("metric/{name}"), *v)));
         for (modality, kappa) in report.modalities.iter().zip(std::mem::take(&mut self.kappa)) {
-            let histogram = histogram::of_fractions(&kappa);
+            let histogram = histogram::from_fractions(&kappa);
             let tag = format!("kappa_of_steps/{modality}");
             values.extend(histogram.map(|h| Value::histogram(tag, h)));
         }
-        self.file.summary(self.step, values)?;
-        self.file.flush()
+        self.file.summary(self.step, values)
     }
 
     fn finish(&mut self, outcome: &Outcome) -> Result<()> {
-        let scores = outcome.scores.iter();
-        let mut values: Vec<Value> =
-            scores.map(|(name, v)| Value::scalar(format!("result/{name}"), *v)).collect();
-        for measured in &outcome.measurements {
-            let of = measured.modality.as_ref().map(|m| format!("_{m}")).unwrap_or_default();
-            let tag = format!("result/{}{of}", measured.metric);
-            values.push(Value::scalar(tag, measured.value));
-        }
+        let scores = outcome.scores.iter().map(|(name, value)| (name.clone(), *value));
+        let measured = outcome.measurements.iter().map(|measurement| {
+            let of = measurement.modality.as_ref().map(|m| format!("_{m}")).unwrap_or_default();
+            (format!("{}{of}", measurement.metric), measurement.value)
+        });
+        let all = scores.chain(measured);
+        let mut values: Vec<_> =
+            all.map(|(name, value)| Value::scalar(format!("result/{name}"), value)).collect();
         if let Some(diagnosis) = outcome.diagnosis.as_ref().filter(|d| !d.findings.is_empty()) {
-            let text = diagnosis.to_string();
-            values
-                .push(Value::text("diagnosis", text.lines().map(|l| format!("- {l}\n")).collect()));
+            let lines = diagnosis.to_string().lines().map(|line| format!("- {line}\n")).collect();
+            values.push(Value::text("diagnosis", lines));
         }
-        values.push(hyper::end(SessionStatus::Success));
-        self.file.summary(self.step, values)?;
-        self.file.flush()
+        values.push(hparams::end());
+        self.file.summary(self.step, values)
     }
 }
 

@@ -83,7 +83,7 @@ fn resampling_keeps_tones_below_the_new_nyquist_frequency_and_removes_others() {
 #[test]
 fn the_spectrogram_of_a_constant_is_the_spectrum_of_the_window() {
     let spectrogram = LogSpectrogram::new(8, 3).unwrap();
-    let values = spectrogram.of(&[1.0; 20]);
+    let values = spectrogram.compute(&[1.0; 20]);
     assert_eq!(spectrogram.shape(20), [5, 7]);
     assert_eq!(values.len(), 35);
     let middle: Vec<f32> = (0..5).map(|bin| values[bin * 7 + 3].exp()).collect();
@@ -100,11 +100,11 @@ fn invalid_sound_is_an_error_with_its_path() {
     set.wav("whole.wav", 8_000, 0.2, 1);
     let bytes = std::fs::read(set.path().join("whole.wav")).unwrap();
     let truncated = set.write("truncated.wav", &bytes[..bytes.len() / 2]);
-    assert_error(Waveform::read(&truncated), &["truncated.wav", "whole WAV"]);
+    assert_error(Waveform::read(&truncated), &["truncated.wav", "complete WAV"]);
     let text = set.write("text.wav", "not a sound");
-    assert_error(Waveform::read(&text), &["text.wav", "whole WAV"]);
+    assert_error(Waveform::read(&text), &["text.wav", "complete WAV"]);
     let text = set.write("text.mp3", "not a sound either");
-    assert_error(Waveform::read(&text), &["text.mp3", "whole MP3"]);
+    assert_error(Waveform::read(&text), &["text.mp3", "complete MP3"]);
     let none = set.wav_from_samples("none.wav", 8_000, 1, &[]);
     assert_error(Waveform::read(&none), &["none.wav", "at least one sample"]);
     let slow = set.wav_from_samples("slow.wav", 10, 1, &[1, 2, 3]);

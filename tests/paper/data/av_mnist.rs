@@ -124,7 +124,7 @@ fn images_and_labels_of_a_wrong_shape_range_or_dtype_are_errors() {
     let name = "image/train_data.npy";
     let error = assert_mismatch(images(5, 783), &[name, "[5, H, W]", "[5, 784]", "[5, 783]"]);
     assert!(matches!(error, Error::Data { .. }));
-    assert_mismatch(images(4, 784), &[name, "one a label", "[4, 784]", "belong together"]);
+    assert_mismatch(images(4, 784), &[name, "one row per label", "[4, 784]", "belong together"]);
     let labels = |labels: Vec<i64>| {
         read(move |folder| {
             write(folder, "train_labels", &Array1::from_vec(labels));

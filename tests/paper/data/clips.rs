@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, fs};
 
 use g2d::{
     data::Order,
-    paper::data::{Clips, Cremad, GroupShares, OnMissing, Phase, SkipReason, VggSound},
+    paper::data::{Clips, Cremad, ExclusionReason, GroupShares, Mode, OnMissing, VggSound},
 };
 use rand::{SeedableRng, rngs::StdRng};
 use tch::Device;
@@ -14,6 +14,10 @@ use crate::support::{TempDataSet, assert_error};
 
 fn ids(clips: &Clips) -> Vec<i64> {
     clips.clips().iter().map(|clip| clip.id).collect()
+}
+
+fn labels(clips: &Clips) -> Vec<i64> {
+    clips.clips().iter().map(|clip| clip.label).collect()
 }
 
 fn actors(clips: &Clips) -> BTreeSet<String> {
@@ -31,14 +35,14 @@ fn the_authors_split_of_cremad_follows_its_listings() {
     assert_eq!(splits.train.classes(), 6);
     // train.csv lists the clips 0, 1, 2, 4, 5, 6 and test.csv the clips 3 and 7; clip i has the
     // label i mod 6.
-    assert_eq!(Vec::<i64>::try_from(splits.train.targets()).unwrap(), [0, 1, 2, 4, 5, 0]);
-    assert_eq!(Vec::<i64>::try_from(splits.test.targets()).unwrap(), [3, 1]);
+    assert_eq!(labels(&splits.train), [0, 1, 2, 4, 5, 0]);
+    assert_eq!(labels(&splits.test), [3, 1]);
     let clip = &splits.train.clips()[4];
     assert_eq!(clip.name, "1002_T01_ANG_XX");
     assert!(clip.audio.ends_with("AudioWAV/1002_T01_ANG_XX.wav"));
     assert_eq!(clip.frames.len(), 3);
 
-    let loader = loader(splits.test, &cremad.recipe(), Phase::Evaluate, options(2, 1));
+    let loader = loader(splits.test, &cremad.transform(), Mode::Evaluate, options(2, 1));
     let batch = loader.batches(0, Order::Stored, Device::Cpu).next().unwrap().unwrap();
     assert_eq!(batch.input(0).size(), [2, 1, 257, 188]);
     assert_eq!(batch.input(1).size(), [2, 3, 1, 224, 224]);
@@ -101,19 +105,23 @@ fn missing_files_are_errors_or_counted_as_skipped_clips() {
 
     let strict = Cremad::new(set.path(), OnMissing::Error);
     let path = format!("AudioWAV/{}.wav", clip(0));
-    assert_error(strict.authors_split(), &[&path, "a sound file", "OnMissing::Skip"]);
+    assert_error(strict.authors_split(), &[&path, "an audio file", "OnMissing::Skip"]);
 
     let splits = Cremad::new(set.path(), OnMissing::Skip).authors_split().unwrap();
-    let skipped = splits.train.skipped();
-    assert_eq!((splits.train.len(), skipped.total(), splits.test.skipped().total()), (6, 4, 0));
-    assert_eq!(skipped.count(SkipReason::MissingAudio), 1);
-    assert_eq!(skipped.count(SkipReason::MissingFrames), 2);
-    assert_eq!(skipped.count(SkipReason::Unreadable), 1);
+    let excluded = splits.train.excluded();
+    assert_eq!((splits.train.len(), excluded.total(), splits.test.excluded().total()), (6, 4, 0));
+    let counts = excluded.by_reason().iter().map(|(reason, excluded)| (*reason, excluded.count));
+    let expected = [
+        (ExclusionReason::MissingAudio, 1),
+        (ExclusionReason::MissingFrames, 2),
+        (ExclusionReason::Unreadable, 1),
+    ];
+    assert_eq!(counts.collect::<Vec<_>>(), expected);
     assert_eq!(ids(&splits.train), [4, 5, 6, 7, 8, 9]);
-    let (_, frames) = skipped.reasons().find(|(r, _)| *r == SkipReason::MissingFrames).unwrap();
+    let frames = &excluded.by_reason()[&ExclusionReason::MissingFrames];
     assert!(frames.examples[0].ends_with(clip(1)) && frames.examples[1].ends_with(clip(2)));
-    let text = skipped.to_string();
-    assert!(text.starts_with("4 clips left out: 1 no sound file ("), "{text}");
+    let text = excluded.to_string();
+    assert!(text.starts_with("4 clips excluded: 1 no audio file ("), "{text}");
     assert_eq!(splits.train.clips()[0].frames.len(), 3);
 
     // Every clip has three frames.
@@ -129,9 +137,12 @@ fn skipped_clips_are_all_counted_and_a_few_named() {
     set.jpg("Image-01-FPS/1001_T06_NEU_XX/0.jpg", [20, 20], 0, 0);
     set.jpg("Image-01-FPS/1001_T07_HAP_XX/0.jpg", [20, 20], 0, 0);
     let splits = Cremad::new(set.path(), OnMissing::Skip).authors_split().unwrap();
-    let (reason, found) = splits.train.skipped().reasons().next().unwrap();
-    assert_eq!((reason, found.count, found.examples.len()), (SkipReason::MissingFrames, 6, 3));
-    assert!(splits.train.skipped().to_string().ends_with(", …)"));
+    let (reason, found) = splits.train.excluded().by_reason().iter().next().unwrap();
+    assert_eq!(
+        (*reason, found.count, found.examples.len()),
+        (ExclusionReason::MissingFrames, 6, 3)
+    );
+    assert!(splits.train.excluded().to_string().ends_with(", …)"));
 }
 
 #[test]
@@ -171,7 +182,7 @@ fn mp3_replaces_a_missing_wav_and_frames_are_ordered_by_number() {
     assert!(train.clips()[0].audio.ends_with("AudioMP3/1001_T00_NEU_XX.mp3"));
     let names = train.clips()[0].frames.iter().map(|f| f.file_name().unwrap().to_str().unwrap());
     assert_eq!(names.take(3).collect::<Vec<_>>(), ["2.jpg", "9.jpg", "10.jpg"]);
-    let loader = loader(train, &cremad.recipe(), Phase::Train, options(1, 1));
+    let loader = loader(train, &cremad.transform(), Mode::Train, options(1, 1));
     let batch = loader.batches(0, Order::Stored, Device::Cpu).next().unwrap().unwrap();
     assert_eq!(batch.input(0).size(), [1, 1, 257, 188]);
 }
@@ -197,18 +208,18 @@ fn both_listings_of_vggsound_give_the_same_clips() {
     assert_eq!(plain.train.clips(), own.train.clips());
     assert_eq!(plain.test.clips(), own.test.clips());
     assert_eq!(own.train.classes(), 2);
-    assert_eq!(Vec::<i64>::try_from(own.train.targets()).unwrap(), [1, 0]);
+    assert_eq!(labels(&own.train), [1, 0]);
     assert_eq!((ids(&own.train), ids(&own.test)), (vec![0, 1], vec![2]));
 
-    for phase in [Phase::Train, Phase::Evaluate] {
-        let loader = loader(own.train.clone(), &vgg.recipe(), phase, options(2, 1));
+    for mode in [Mode::Train, Mode::Evaluate] {
+        let loader = loader(own.train.clone(), &vgg.transform(), mode, options(2, 1));
         let take =
             |epoch| loader.batches(epoch, Order::Stored, Device::Cpu).next().unwrap().unwrap();
         let (first, second) = (take(0), take(1));
         assert_eq!(first.input(0).size(), [2, 1, 129, 626]);
         assert_eq!(first.input(1).size(), [2, 3, 3, 224, 224]);
         let same = first.input(0).equal(second.input(0));
-        assert_eq!(same, phase == Phase::Evaluate, "{phase:?}");
+        assert_eq!(same, mode == Mode::Evaluate, "{mode:?}");
     }
 
     set.write("vggsound.csv", "a-_b,soon,zebra,train\n");
@@ -228,7 +239,5 @@ fn held_out_and_first_clips_keep_order_and_ids() {
     assert!(ids(&rest).is_sorted() && ids(&held).is_sorted());
     all.sort_unstable();
     assert_eq!(all, ids(&train));
-    assert_eq!(ids(&train.clone().first(2).unwrap()), [0, 1]);
-    assert_error(train.clone().first(0), &["at least 1"]);
     assert_error(train.hold_out(0.0, &mut rng), &["both sides"]);
 }

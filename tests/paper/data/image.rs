@@ -1,7 +1,8 @@
 //! Decoding, resizing and random crops of images.
 
-use g2d::paper::data::{CropBox, Draw, RandomResizedCrop, RgbPicture};
+use g2d::paper::data::{CropBox, RandomResizedCrop, RgbPicture};
 use image::{Rgb, RgbImage};
+use rand::{SeedableRng, rngs::StdRng};
 
 use crate::support::{TempDataSet, assert_error};
 
@@ -49,9 +50,9 @@ fn grey_images_have_three_channels_and_damaged_ones_are_errors() {
     set.jpg("whole.jpg", [40, 30], 1, 0);
     let bytes = std::fs::read(set.path().join("whole.jpg")).unwrap();
     let truncated = set.write("truncated.jpg", &bytes[..60]);
-    assert_error(RgbPicture::read(truncated), &["truncated.jpg", "whole JPEG or PNG"]);
+    assert_error(RgbPicture::read(truncated), &["truncated.jpg", "complete JPEG or PNG"]);
     let text = set.write("text.jpg", "not a picture");
-    assert_error(RgbPicture::read(text), &["text.jpg", "whole JPEG or PNG"]);
+    assert_error(RgbPicture::read(text), &["text.jpg", "complete JPEG or PNG"]);
     assert_error(RgbPicture::read(set.path().join("gone.jpg")), &["gone.jpg", "open the file"]);
 }
 
@@ -62,7 +63,7 @@ fn random_crops_lie_in_the_image_and_cover_the_ranges_of_torchvision() {
     let (width, height) = (480, 360);
     let (mut areas, mut ratios, mut lefts) = (Vec::new(), Vec::new(), Vec::new());
     for id in 0..4_000 {
-        let mut rng = Draw { seed: 1, epoch: 0, id }.generator(0);
+        let mut rng = StdRng::seed_from_u64(id);
         let CropBox { left, top, width: w, height: h } = crop.draw(width, height, &mut rng);
         assert!(w > 0 && h > 0 && left + w <= width && top + h <= height);
         areas.push((w * h) as f64 / (width * height) as f64);
@@ -90,7 +91,7 @@ fn random_crops_lie_in_the_image_and_cover_the_ranges_of_torchvision() {
 #[test]
 fn an_image_too_long_for_any_crop_is_cropped_to_its_middle() {
     let crop = RandomResizedCrop { scale: [1.0, 1.0], ..Default::default() };
-    let mut rng = Draw { seed: 1, epoch: 0, id: 0 }.generator(0);
+    let mut rng = StdRng::seed_from_u64(0);
     let wide = crop.draw(900, 30, &mut rng);
     assert_eq!(wide, CropBox { left: 430, top: 0, width: 40, height: 30 });
     let tall = crop.draw(30, 900, &mut rng);

@@ -10,8 +10,8 @@ use g2d::{
     Batch,
     data::Order,
     paper::data::{
-        AudioRecipe, Cache, ClipLoader, Clips, Cremad, FrameRecipe, LoaderOptions, LogSpectrogram,
-        OnMissing, Phase, Recipe, RgbPicture, Waveform,
+        AudioTransform, ClipCache, ClipLoader, ClipTransform, Clips, Cremad, FrameTransform,
+        LoaderOptions, LogSpectrogram, Mode, OnMissing, RgbPicture, Waveform,
     },
 };
 use rand::{SeedableRng, rngs::StdRng};
@@ -19,20 +19,25 @@ use tch::{Device, Kind, Tensor};
 
 use crate::support::{TempDataSet, assert_error, assert_same_batch};
 
-pub fn loader(clips: Clips, recipe: &Recipe, phase: Phase, options: LoaderOptions) -> ClipLoader {
-    ClipLoader::new(clips, recipe, phase, options).unwrap()
+pub fn loader(
+    clips: Clips,
+    transform: &ClipTransform,
+    mode: Mode,
+    options: LoaderOptions,
+) -> ClipLoader {
+    ClipLoader::new(clips, transform, mode, options).unwrap()
 }
 
 pub fn options(batch_size: usize, workers: usize) -> LoaderOptions {
     LoaderOptions { batch_size, workers, seed: 3, ..Default::default() }
 }
 
-/// A small recipe in which every step is random: the part of the sound, the frames, their crops and
+/// A small transform in which every step is random: the part of the sound, the frames, their crops and
 /// flips.
-fn recipe() -> Recipe {
-    Recipe {
-        audio: AudioRecipe { rate: 8_000, filled: 8_000, kept: 4_000, n_fft: 64, hop: 100 },
-        visual: FrameRecipe { side: 12, ..FrameRecipe::imagenet(2) },
+fn transform() -> ClipTransform {
+    ClipTransform {
+        audio: AudioTransform { rate: 8_000, filled: 8_000, kept: 4_000, n_fft: 64, hop: 100 },
+        visual: FrameTransform { side: 12, ..FrameTransform::imagenet(2) },
     }
 }
 
@@ -70,8 +75,8 @@ fn assert_samples(left: &[Batch], right: &[Batch]) {
 #[test]
 fn batches_do_not_depend_on_the_number_of_workers() {
     let set = TempDataSet::cremad(3, 5);
-    let one = loader(clips(&set), &recipe(), Phase::Train, options(5, 1));
-    let three = loader(clips(&set), &recipe(), Phase::Train, options(5, 3));
+    let one = loader(clips(&set), &transform(), Mode::Train, options(5, 1));
+    let three = loader(clips(&set), &transform(), Mode::Train, options(5, 3));
     let shuffled = |loader| all(loader, 2, Order::Shuffled(&mut StdRng::seed_from_u64(7)));
     let (one, three) = (shuffled(&one), shuffled(&three));
     assert_eq!(one.iter().map(Batch::size).collect::<Vec<_>>(), [5, 5, 2]);
@@ -92,7 +97,7 @@ fn an_augmented_sample_depends_on_seed_epoch_and_id_alone() {
     let set = TempDataSet::cremad(3, 4);
     let with = |seed, batch_size| {
         let options = LoaderOptions { seed, ..options(batch_size, 2) };
-        loader(clips(&set), &recipe(), Phase::Train, options)
+        loader(clips(&set), &transform(), Mode::Train, options)
     };
     let stored = all(&with(3, 4), 1, Order::Stored);
     let shuffled = all(&with(3, 2), 1, Order::Shuffled(&mut StdRng::seed_from_u64(7)));
@@ -124,21 +129,21 @@ fn in_evaluation_a_sample_is_the_middle_of_its_sound_and_frames() {
     let set = TempDataSet::cremad(2, 3);
     let clips = clips(&set);
     let clip = clips.clips()[1].clone();
-    let recipe = recipe();
-    let loader = loader(clips, &recipe, Phase::Evaluate, options(4, 2));
+    let transform = transform();
+    let loader = loader(clips, &transform, Mode::Evaluate, options(4, 2));
     let batches = all(&loader, 0, Order::Stored);
     assert_samples(&batches, &all(&loader, 9, Order::Stored));
     let [sound, frames] = &by_id(&batches)[&clip.id];
 
     // 1.3 s of sound at 8 kHz, cut at 1 s: samples 2,000 to 6,000.
     let wave = Waveform::read(&clip.audio).unwrap().resampled(8_000).unwrap();
-    let values = LogSpectrogram::new(64, 100).unwrap().of(&wave.samples()[2_000..6_000]);
+    let values = LogSpectrogram::new(64, 100).unwrap().compute(&wave.samples()[2_000..6_000]);
     assert!(sound.flatten(0, -1).allclose(&Tensor::from_slice(&values), 0.0, 0.0, false));
 
     // Two of three frames: the middles of two halves, 0 and 2.
     for (place, number) in [(0, 0), (1, 2)] {
         let picture = RgbPicture::read(&clip.frames[number]).unwrap().resized(12, 12);
-        let expected = Tensor::from_slice(&recipe.visual.normalised(&picture)).view([3, 12, 12]);
+        let expected = Tensor::from_slice(&transform.visual.normalised(&picture)).view([3, 12, 12]);
         assert!(frames.select(1, place).equal(&expected), "frame {place}");
     }
 }
@@ -149,27 +154,28 @@ fn a_short_sound_is_repeated() {
     let path = "AudioWAV/1001_T00_NEU_XX.wav";
     let samples: Vec<i16> = (0..700).map(|i| (i * 37 % 2_000) as i16 * 10).collect();
     set.wav_from_samples(path, 8_000, 1, &samples);
-    let loader = loader(clips(&set), &recipe(), Phase::Evaluate, options(1, 1));
+    let loader = loader(clips(&set), &transform(), Mode::Evaluate, options(1, 1));
     let batch = all(&loader, 0, Order::Stored).remove(0);
     let repeated: Vec<f32> =
         (2_000..6_000).map(|i| f32::from(samples[i % 700]) / 32768.0).collect();
-    let expected = LogSpectrogram::new(64, 100).unwrap().of(&repeated);
+    let expected = LogSpectrogram::new(64, 100).unwrap().compute(&repeated);
     assert!(batch.input(0).flatten(0, -1).equal(&Tensor::from_slice(&expected)));
 }
 
 #[test]
 fn a_cache_does_not_change_batches_and_replaces_reading_the_files() {
-    for phase in [Phase::Train, Phase::Evaluate] {
+    for mode in [Mode::Train, Mode::Evaluate] {
         let set = TempDataSet::cremad(2, 4);
-        let with =
-            |cache| loader(clips(&set), &recipe(), phase, LoaderOptions { cache, ..options(3, 2) });
-        let (off, on) = (with(Cache::Off), with(Cache::Memory { bytes: 1 << 24 }));
+        let with = |cache| {
+            loader(clips(&set), &transform(), mode, LoaderOptions { cache, ..options(3, 2) })
+        };
+        let (off, on) = (with(ClipCache::Off), with(ClipCache::Memory { bytes: 1 << 24 }));
         // Bytes of two frames per clip in evaluation and, after five epochs of training, of all
         // three.
-        let frames = if phase == Phase::Train { 3 * 60 * 44 } else { 2 * 12 * 12 } * 3;
-        let sound = if phase == Phase::Train { 8_000 } else { 33 * 41 } * 4;
+        let frames = if mode == Mode::Train { 3 * 60 * 44 } else { 2 * 12 * 12 } * 3;
+        let sound = if mode == Mode::Train { 8_000 } else { 33 * 41 } * 4;
         let whole = 6 * (frames + sound);
-        let part = with(Cache::Memory { bytes: whole / 2 });
+        let part = with(ClipCache::Memory { bytes: whole / 2 });
         let mut epochs = Vec::new();
         for epoch in 0..5 {
             let expected = all(&off, epoch, Order::Stored);
@@ -180,8 +186,8 @@ fn a_cache_does_not_change_batches_and_replaces_reading_the_files() {
             epochs.push(expected);
         }
         assert_eq!(off.cached_bytes(), 0);
-        assert_eq!(on.cached_bytes(), whole, "{phase:?}");
-        assert!((whole / 4..=whole / 2).contains(&part.cached_bytes()), "{phase:?}");
+        assert_eq!(on.cached_bytes(), whole, "{mode:?}");
+        assert!((whole / 4..=whole / 2).contains(&part.cached_bytes()), "{mode:?}");
 
         fs::remove_dir_all(set.path()).unwrap();
         let found = all(&on, 4, Order::Stored);
@@ -197,21 +203,21 @@ fn a_damaged_file_is_an_error_in_place_of_its_batch() {
     let clips = clips(&set);
     set.write("AudioWAV/1001_T03_FEA_XX.wav", "no sound");
     for workers in [1, 3] {
-        let loader = loader(clips.clone(), &recipe(), Phase::Train, options(2, workers));
+        let loader = loader(clips.clone(), &transform(), Mode::Train, options(2, workers));
         let mut batches = loader.batches(0, Order::Stored, Device::Cpu);
         assert_eq!(batches.next().unwrap().unwrap().ids(), Some(&[0, 1][..]));
-        assert_error(batches.next().unwrap(), &["1001_T03_FEA_XX.wav", "whole WAV"]);
+        assert_error(batches.next().unwrap(), &["1001_T03_FEA_XX.wav", "complete WAV"]);
         assert!(batches.next().is_none() && batches.next().is_none());
     }
     set.wav("AudioWAV/1001_T03_FEA_XX.wav", 8_000, 1.0, 0);
     let frames = "Image-01-FPS/1001_T00_NEU_XX";
     (0..3).for_each(|f| drop(set.write(&format!("{frames}/frame_{f:05}.jpg"), "no picture")));
-    let loader = loader(clips, &recipe(), Phase::Evaluate, options(2, 2));
+    let loader = loader(clips, &transform(), Mode::Evaluate, options(2, 2));
     let first = loader.batches(0, Order::Stored, Device::Cpu).next().unwrap();
-    assert_error(first, &["1001_T00_NEU_XX", "whole JPEG or PNG"]);
+    assert_error(first, &["1001_T00_NEU_XX", "complete JPEG or PNG"]);
 }
 
-/// The cached bytes of a sample of [`recipe`] in evaluation: a spectrogram and two frames.
+/// The cached bytes of a sample of [`transform`] in evaluation: a spectrogram and two frames.
 const SAMPLE: usize = 33 * 41 * 4 + 2 * 12 * 12 * 3;
 
 /// Waits until the cache holds exactly `samples` samples.
@@ -248,9 +254,9 @@ impl<'a> HiddenSounds<'a> {
 
 /// A loader of batches of two samples that prepares three batches ahead.
 fn loader_ahead(set: &TempDataSet, workers: usize) -> ClipLoader {
-    let cache = Cache::Memory { bytes: 1 << 24 };
+    let cache = ClipCache::Memory { bytes: 1 << 24 };
     let options = LoaderOptions { ahead: 3, cache, ..options(2, workers) };
-    loader(clips(set), &recipe(), Phase::Evaluate, options)
+    loader(clips(set), &transform(), Mode::Evaluate, options)
 }
 
 #[test]
@@ -291,12 +297,12 @@ fn workers_stop_when_the_iterator_is_dropped() {
 }
 
 #[test]
-fn invalid_options_and_recipes_are_errors() {
+fn invalid_options_and_transforms_are_errors() {
     let set = TempDataSet::cremad(1, 2);
-    let build = |change: fn(&mut Recipe, &mut LoaderOptions)| {
-        let (mut recipe, mut options) = (recipe(), options(2, 1));
-        change(&mut recipe, &mut options);
-        ClipLoader::new(clips(&set), &recipe, Phase::Train, options)
+    let build = |change: fn(&mut ClipTransform, &mut LoaderOptions)| {
+        let (mut transform, mut options) = (transform(), options(2, 1));
+        change(&mut transform, &mut options);
+        ClipLoader::new(clips(&set), &transform, Mode::Train, options)
     };
     build(|_, _| ()).unwrap();
     assert_error(build(|_, o| o.workers = 0), &["workers 0"]);
@@ -306,10 +312,10 @@ fn invalid_options_and_recipes_are_errors() {
     assert_error(build(|r, _| r.audio.kept = 0), &["kept 0"]);
     assert_error(build(|r, _| r.audio.rate = 1), &["sampling rate"]);
     assert_error(build(|r, _| r.audio.n_fft = 63), &["n_fft 63"]);
-    assert_error(build(|r, _| r.visual.frames = 0), &["frame recipe"]);
-    assert_error(build(|r, _| r.visual.frames = 4), &["frames of the recipe", "at most 3"]);
-    assert_error(build(|r, _| r.visual.std[1] = 0.0), &["frame recipe"]);
-    assert_error(build(|r, _| r.visual.flip = 1.5), &["frame recipe"]);
+    assert_error(build(|r, _| r.visual.frames = 0), &["frame transform"]);
+    assert_error(build(|r, _| r.visual.frames = 4), &["frames of the transform", "at most 3"]);
+    assert_error(build(|r, _| r.visual.std[1] = 0.0), &["frame transform"]);
+    assert_error(build(|r, _| r.visual.flip = 1.5), &["frame transform"]);
     assert_error(build(|r, _| r.visual.crop.scale = [0.5, 1.5]), &["random crop"]);
     assert_error(build(|r, _| r.visual.crop.ratio = [2.0, 1.0]), &["random crop"]);
 }

@@ -9,7 +9,7 @@
 //! | resized and normalised: mean and std of a channel | 0.008 | 0.0064 |
 //! | resized and normalised: single values (0.07 is four levels of 255) | 0.07 | 1.2e-7 |
 
-use g2d::paper::data::{FrameRecipe, LogSpectrogram, RgbPicture, Waveform};
+use g2d::paper::data::{FrameTransform, LogSpectrogram, RgbPicture, Waveform};
 use serde_json::Value;
 
 use crate::support::{assert_near, shared_file};
@@ -64,7 +64,7 @@ fn spectrograms_as_for_cremad_agree_with_librosa() {
             let samples = repeated(wave, 3 * wave.samples().len());
             let shape = spectrogram.shape(samples.len());
             assert_eq!(shape.map(|n| n as f64).to_vec(), expected("shape"));
-            let values = spectrogram.of(&samples);
+            let values = spectrogram.compute(&samples);
             let what = format!("{file} {prefix}");
             assert_near(&what, &column(&values, shape[1], 5), &expected("col5"), bins);
             let [mean, std] = statistics(&values);
@@ -87,7 +87,7 @@ fn spectrograms_as_for_vggsound_agree_with_librosa() {
         let samples = repeated(&wave, 160_000)[start..start + 80_000].to_vec();
         let shape = spectrogram.shape(samples.len());
         assert_eq!(shape.map(|n| n as f64).to_vec(), numbers(&case["shape"]));
-        let values = spectrogram.of(&samples);
+        let values = spectrogram.compute(&samples);
         assert_near(file, &column(&values, shape[1], 5), &numbers(&case["col5"]), 1e-4);
         let expected = [&case["mean"], &case["std"]].map(|v| v.as_f64().unwrap());
         assert_near(file, &statistics(&values), &expected, 0.02);
@@ -110,7 +110,7 @@ fn decoded_and_resized_images_agree_with_pillow() {
 
         let [height, width] = ["height", "width"].map(|key| case[key].as_u64().unwrap() as usize);
         let resized = picture.resized(width, height);
-        let values = FrameRecipe::imagenet(1).normalised(&resized);
+        let values = FrameTransform::imagenet(1).normalised(&resized);
         let plane = width * height;
         let planes: Vec<[f32; 2]> = values.chunks_exact(plane).map(statistics).collect();
         for (which, key) in ["mean", "std"].into_iter().enumerate() {

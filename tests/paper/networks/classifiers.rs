@@ -6,6 +6,7 @@ use g2d::{
         Backbone, ClassifierConfig, DistilledFeatures, FusionClassifier, FusionKind,
         Initialisation, UnimodalClassifier, UnimodalLogits,
     },
+    teacher::UnimodalModel,
 };
 use tch::{Device, Kind, Tensor, nn::VarStore};
 
@@ -179,7 +180,7 @@ fn invalid_inputs_and_configurations_are_errors() {
         assert_error(FusionClassifier::new(&vs, modalities, classes, config), &[word]);
     };
     assert_invalid(&modalities(1), 3, "at least 2");
-    assert_invalid(&modalities(2), 0, "0 classes");
+    assert_invalid(&modalities(2), 0, "outputs");
     assert_invalid(&[("a".into(), 1), ("b".into(), 0)], 3, "channels");
     assert_invalid(&[("a".into(), 1), ("a".into(), 1)], 3, "twice");
     let init = Initialisation::Tch;

@@ -5,7 +5,7 @@ use g2d::paper::networks::{
     EncoderConfig, ImageBackbone, ImageConfig, MixedConfig, MixedFusion, MixedNetwork, MlpConfig,
     MlpLayer, SequenceConfig, UnimodalNetwork,
 };
-use g2d::{Batch, Student, Teacher, weights};
+use g2d::{Batch, Student, Teacher, teacher::UnimodalModel, weights};
 use tch::{
     Device, Kind, Reduction, Tensor,
     nn::{self, OptimizerConfig, VarStore},
@@ -54,7 +54,7 @@ fn encoders_have_their_own_widths_and_the_fusion_has_the_configured_outputs() {
         let own = network.encoder_params(&vs).unwrap();
         assert!((0..3).all(|m| !own.encoder(m).is_empty()));
         let swapped = [&features[1], &features[0], &features[2]].map(Tensor::shallow_clone);
-        assert_error(network.fuse(&swapped, true), &["[64, 16, 12]"]);
+        assert_error(network.fuse(&swapped, true), &["[B, 64], [B, 16], [B, 12]"]);
     }
 }
 

@@ -8,6 +8,7 @@ use g2d::{
         Backbone, ClassifierConfig, FusionClassifier, FusionKind, Initialisation,
         UnimodalClassifier,
     },
+    teacher::UnimodalModel,
     weights,
 };
 use tch::{Device, Kind, Tensor, nn::VarStore};

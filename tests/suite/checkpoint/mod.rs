@@ -70,7 +70,7 @@ impl Run {
                     .probe(ConfidenceRatio::default())
                     .probe(GradientNorm::default())
                     .probe(LossRatio::default())
-                    .probe(UpdateRatio::every(2)),
+                    .probe(UpdateRatio::with_interval(2)),
                 sgd.into(),
             ),
             Setting::Cached => {

@@ -75,8 +75,8 @@ fn confidence_ratio_keeps_the_contract() {
 #[test]
 fn gradient_norm_keeps_the_contract() {
     contract(GradientNorm::default);
-    contract(|| GradientNorm::every(2));
-    contract(|| GradientNorm::every(0));
+    contract(|| GradientNorm::with_interval(2));
+    contract(|| GradientNorm::with_interval(0));
 }
 
 #[test]
@@ -88,18 +88,18 @@ fn probes_of_unimodal_heads_keep_the_contract() {
 
 #[test]
 fn update_ratio_keeps_the_contract() {
-    contract(|| UpdateRatio::every(1));
-    contract(|| UpdateRatio::every(2));
+    contract(|| UpdateRatio::with_interval(1));
+    contract(|| UpdateRatio::with_interval(2));
 }
 
 #[test]
 fn gradient_cosine_keeps_the_contract() {
-    contract(|| GradientCosine::every(1));
-    contract(|| GradientCosine::every(2));
+    contract(|| GradientCosine::with_interval(1));
+    contract(|| GradientCosine::with_interval(2));
 }
 
 #[test]
 fn probes_of_features_keep_the_contract() {
-    contract(|| TeacherCka::every(1));
+    contract(|| TeacherCka::with_interval(1));
     contract(ModalityGap::default);
 }

@@ -2,7 +2,7 @@
 
 use g2d::{
     Error, SmpScheduler,
-    schedule::{Candidates, Joint, Partial, PerBatch, Plan, Progress, Ranking, Sequential},
+    schedule::{Candidates, Joint, Partial, Plan, Progress, Ranking, Sequential},
 };
 
 use crate::support::{assert_mismatch, names};
@@ -106,8 +106,8 @@ fn sequential_in_a_fixed_order_reads_no_confidence() {
 }
 
 #[test]
-fn per_batch_keeps_the_contract() {
-    contract(|| PerBatch::window(1..=3));
+fn sequential_with_a_later_start_keeps_the_contract() {
+    contract(|| Sequential::new([3]).starting_at(1));
 }
 
 #[test]

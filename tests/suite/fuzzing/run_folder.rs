@@ -44,12 +44,9 @@ proptest! {
         let folder = tempfile::tempdir().unwrap();
         write(folder.path(), which, &mutated(&valid()[which], &mutations));
         if let Ok(run) = Run::read(folder.path()) {
-            for plot in g2d::report::plots(&run) {
-                let _ = plot.svg(Theme::Light);
-            }
-            if let Ok(report) = Report::new(vec![run.clone(), run]) {
-                let _ = report.html();
-            }
+            let report = Report::new(vec![run.clone()]).unwrap();
+            report.plots().iter().for_each(|plot| drop(plot.svg(Theme::Light)));
+            let _ = Report::new(vec![run.clone(), run]).unwrap().html();
         }
         if let Ok(mut resumed) = RunFolder::resume(folder.path(), 2) {
             resumed.epoch(&epoch(2), &metrics(2)).unwrap();
@@ -63,7 +60,6 @@ proptest! {
         let path = folder.path().join("run.csv");
         let mut csv = Csv::create(&path).unwrap();
         (0..4).for_each(|e| csv.epoch(&epoch(e), &metrics(e)).unwrap());
-        csv.flush().unwrap();
         fs::write(&path, mutated(&fs::read(&path).unwrap(), &mutations)).unwrap();
         if let Ok(mut resumed) = Csv::resume(&path, at) {
             let _ = resumed.epoch(&epoch(at), &metrics(at));

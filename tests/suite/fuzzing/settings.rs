@@ -163,7 +163,7 @@ proptest! {
 mod paper {
     use g2d::paper::{
         baselines::Ogm,
-        data::{LoaderOptions, Recipe, Standardisation},
+        data::{ClipTransform, LoaderOptions, Standardisation},
         networks::{ClassifierConfig, MixedConfig},
     };
     use proptest::prelude::*;
@@ -190,7 +190,7 @@ mod paper {
             read::<LoaderOptions>(&bytes);
             read::<ClassifierConfig>(&bytes);
             read::<MixedConfig>(&bytes);
-            read::<Recipe>(&bytes);
+            read::<ClipTransform>(&bytes);
             read::<Standardisation>(&bytes);
         }
     }

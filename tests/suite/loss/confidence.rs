@@ -6,7 +6,7 @@ use g2d::{
         Classification, Confidence, ExponentialError, InverseError, Labels, Regression,
         TrueClassProbability,
     },
-    schedule::PerBatch,
+    schedule::Sequential,
 };
 use tch::{Kind, Tensor};
 
@@ -59,7 +59,7 @@ fn a_step_with_constant_targets_ranks_the_teachers() {
     let student = Tiny::linear(2);
     let batch = with_targets(&student.batch(4, 0.0), wave(0.0, &[4, 3]) * 0.0 + 2.0);
     let builder = student.builder_with_teachers(Regression::default());
-    let builder = builder.scheduler(PerBatch::window(0..=0));
+    let builder = builder.scheduler(Sequential::new([1]));
     let mut trainer = builder.build(&student).unwrap();
     let read = trainer.step(&student, &batch).unwrap().read().unwrap();
     assert_eq!(read.confidence, [Some(0.0), Some(0.0)]);
@@ -93,7 +93,7 @@ fn a_confidence_of_the_builder_replaces_that_of_the_loss_in_reports_and_ranking(
     let batch = with_targets(&student.batch(5, 0.3), targets.copy());
     let read = |negated: bool| {
         let builder =
-            student.builder_with_teachers(Regression::default()).scheduler(PerBatch::window(0..=0));
+            student.builder_with_teachers(Regression::default()).scheduler(Sequential::new([1]));
         let builder = match negated {
             false => builder.confidence(InverseError),
             true => builder.confidence(|l: &Tensor, y: &Tensor| Ok(-InverseError.rho(l, y)?)),

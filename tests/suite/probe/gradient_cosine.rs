@@ -25,8 +25,9 @@ fn the_cosines_are_those_of_the_gradients_of_single_terms() {
     let student = Tiny::linear(2);
     // Terms are compared before their weights.
     let loss = Distillation { alpha: 0.3, beta: 7.0, ..Distillation::default() };
-    let builder =
-        student.builder_with_teachers(Classification::new(loss)).probe(GradientCosine::every(1));
+    let builder = student
+        .builder_with_teachers(Classification::new(loss))
+        .probe(GradientCosine::with_interval(1));
     let mut trainer = builder.build(&student).unwrap();
     trainer.step(&student, &student.batch(5, 1.0)).unwrap();
     let found = trainer.end_epoch().unwrap().measurements;
@@ -45,7 +46,8 @@ fn the_cosines_are_those_of_the_gradients_of_single_terms() {
 #[test]
 fn without_teachers_or_gradients_no_cosine_is_measured() {
     let student = Tiny::linear(2);
-    let builder = student.builder(Classification::default()).probe(GradientCosine::every(1));
+    let builder =
+        student.builder(Classification::default()).probe(GradientCosine::with_interval(1));
     let mut trainer = builder.build(&student).unwrap();
     trainer.step(&student, &student.batch(4, 0.0)).unwrap();
     assert_eq!(trainer.end_epoch().unwrap().measurements, []);
@@ -53,7 +55,7 @@ fn without_teachers_or_gradients_no_cosine_is_measured() {
     let builder = student
         .builder_with_teachers(Classification::default())
         .scheduler(FixedKappa(vec![0.0, 1.0]));
-    let mut trainer = builder.probe(GradientCosine::every(1)).build(&student).unwrap();
+    let mut trainer = builder.probe(GradientCosine::with_interval(1)).build(&student).unwrap();
     trainer.step(&student, &student.batch(4, 0.0)).unwrap();
     let found = trainer.end_epoch().unwrap().measurements;
     assert_eq!(found.len(), 3);

@@ -46,8 +46,9 @@ fn the_gradient_norm_of_every_second_step_measures_the_first() {
         }
         value(&trainer.end_epoch().unwrap().measurements, "gradient_norm", "m0")
     };
-    let (first, both) = (norm(GradientNorm::every(1), 1), norm(GradientNorm::every(1), 2));
-    assert_eq!(norm(GradientNorm::every(2), 2), first);
+    let (first, both) =
+        (norm(GradientNorm::with_interval(1), 1), norm(GradientNorm::with_interval(1), 2));
+    assert_eq!(norm(GradientNorm::with_interval(2), 2), first);
     assert_ne!(both, first);
 }
 

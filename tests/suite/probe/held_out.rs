@@ -142,7 +142,7 @@ fn linear_probes_agree_with_numpy() {
     let fit = [student.batch(9, 0.0)];
     let found = LinearProbe::default().measure(&student, &fit, &test).unwrap();
     assert_number(value(&found, "linear_probe", "m0"), 3.0 / 7.0);
-    assert_mismatch(LinearProbe::ridge(0.0), &["λ", "above 0"]);
+    assert_mismatch(LinearProbe::with_ridge(0.0), &["λ", "above 0"]);
 }
 
 #[test]
@@ -153,7 +153,7 @@ fn linear_probes_fit_values_and_ignore_constant_columns() {
         Tensor::cat(&[x.narrow(1, 0, 3), Tensor::ones([8, 1], (Kind::Double, Device::Cpu))], 1);
     let y = x.narrow(1, 0, 3).matmul(&wave(1.0, &[3, 1])).squeeze_dim(1) + 4.0;
     let batch = || [Batch::new([constant.copy(), x.copy()], y.copy())];
-    let probe = LinearProbe::ridge(1e-9).unwrap().value_function(metrics::r2);
+    let probe = LinearProbe::with_ridge(1e-9).unwrap().value_function(metrics::r2);
     let found = probe.measure(&student, &batch(), &batch()).unwrap();
     for m in ["m0", "m1"] {
         assert!((value(&found, "linear_probe", m) - 1.0).abs() < 1e-6);

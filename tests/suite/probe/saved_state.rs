@@ -68,11 +68,11 @@ fn a_restored_probe_measures_the_same_bits() {
     assert_resumes(StudentConfidence::default);
     assert_resumes(HeadAccuracy::default);
     assert_resumes(LossRatio::default);
-    assert_resumes(|| GradientNorm::every(2));
-    assert_resumes(|| GradientCosine::every(1));
-    assert_resumes(|| UpdateRatio::every(1));
-    assert_resumes(|| UpdateRatio::every(3));
-    assert_resumes(|| TeacherCka::every(1));
+    assert_resumes(|| GradientNorm::with_interval(2));
+    assert_resumes(|| GradientCosine::with_interval(1));
+    assert_resumes(|| UpdateRatio::with_interval(1));
+    assert_resumes(|| UpdateRatio::with_interval(3));
+    assert_resumes(|| TeacherCka::with_interval(1));
     assert_resumes(ModalityGap::default);
 }
 

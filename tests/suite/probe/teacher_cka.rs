@@ -21,7 +21,7 @@ use crate::support::assert_number;
 //     print(s[0] / np.sqrt(s[1]*s[2]))
 #[test]
 fn cka_agrees_with_numpy() {
-    let found = measured(TeacherCka::every(1));
+    let found = measured(TeacherCka::with_interval(1));
     assert_number(value(&found, "cka_teacher", "m0"), 0.8481913312316196);
     assert_number(value(&found, "cka_teacher", "m1"), 0.8080723145179566);
 }
@@ -29,7 +29,7 @@ fn cka_agrees_with_numpy() {
 #[test]
 fn batches_of_three_samples_are_left_out_of_cka() {
     let student = IdentityStudent::new(2);
-    let mut trainer = student.trainer(TeacherCka::every(1));
+    let mut trainer = student.trainer(TeacherCka::with_interval(1));
     trainer.step(&student, &student.batch(3, 0.0)).unwrap();
     assert_eq!(trainer.end_epoch().unwrap().measurements, []);
 }

@@ -75,7 +75,7 @@ fn the_head_accuracy_is_over_the_samples_that_have_the_modality() {
 #[test]
 fn the_loss_ratio_compares_losses_smoothed_with_bias_correction() {
     let student = IdentityStudent::new(2);
-    let mut trainer = student.trainer(LossRatio::smoothed(0.75).unwrap());
+    let mut trainer = student.trainer(LossRatio::with_smoothing(0.75).unwrap());
     let batches = [student.batch(6, 0.0), student.batch(5, 2.0), student.batch(6, 0.0)];
     batches.iter().for_each(|batch| drop(trainer.step(&student, batch).unwrap()));
     let found = trainer.end_epoch().unwrap().measurements;
@@ -87,7 +87,7 @@ fn the_loss_ratio_compares_losses_smoothed_with_bias_correction() {
     assert_number(value(&found, "head_loss", "m0"), smoothed[0]);
     assert_number(value(&found, "loss_ratio", "m0"), smoothed[0] / smoothed[1]);
     assert_number(value(&found, "loss_ratio", "m1"), smoothed[1] / smoothed[0]);
-    assert_mismatch(LossRatio::smoothed(1.0), &["λ", "[0, 1)"]);
+    assert_mismatch(LossRatio::with_smoothing(1.0), &["λ", "[0, 1)"]);
 }
 
 #[test]

@@ -13,7 +13,7 @@ fn the_update_ratio_is_the_relative_change_of_the_parameters() {
         .builder(Classification::default())
         .scheduler(FixedKappa(vec![0.0, 1.0]))
         .suppression(Suppression::ZeroGradient(Default::default()))
-        .probe(UpdateRatio::every(2))
+        .probe(UpdateRatio::with_interval(2))
         .build(&student)
         .unwrap();
     let mut optimizer = student.optimizer();
@@ -41,7 +41,7 @@ fn the_update_ratio_is_the_relative_change_of_the_parameters() {
 fn the_update_ratio_of_a_suppressed_encoder_is_0() {
     let student = Tiny::linear(2);
     let builder = student.builder(Classification::default()).scheduler(FixedKappa(vec![0.0, 1.0]));
-    let mut trainer = builder.probe(UpdateRatio::every(1)).build(&student).unwrap();
+    let mut trainer = builder.probe(UpdateRatio::with_interval(1)).build(&student).unwrap();
     let mut optimizer = student.optimizer();
     trainer.step(&student, &student.batch(4, 0.0)).unwrap();
     optimizer.step();

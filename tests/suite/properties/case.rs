@@ -3,7 +3,7 @@
 use g2d::{
     Modality, PerModality, SmpScheduler,
     loss::{Classification, Distillation, FeatureReduction, Regression},
-    schedule::{Joint, Partial, PerBatch, Ranking, Sequential},
+    schedule::{Joint, Partial, Ranking, Sequential},
     trainer::{GradientScope, LossScaling, NonFinite, Precision, SuppressedMode, Suppression},
 };
 use proptest::{collection::vec, prelude::*};
@@ -39,8 +39,7 @@ pub enum TeacherKind {
 #[derive(Debug, Clone)]
 pub enum Schedule {
     Joint,
-    Sequential(Vec<u64>, Ranking),
-    PerBatch(u64, u64),
+    Sequential { start: u64, stages: Vec<u64>, ranking: Ranking },
     Partial(f64, u64, Ranking),
 }
 
@@ -101,10 +100,9 @@ impl Case {
     pub fn scheduler(&self) -> Box<dyn SmpScheduler> {
         match self.schedule.clone() {
             Schedule::Joint => Box::new(Joint::default()),
-            Schedule::Sequential(stages, ranking) => {
-                Box::new(Sequential::new(stages).ranking(ranking))
+            Schedule::Sequential { start, stages, ranking } => {
+                Box::new(Sequential::new(stages).starting_at(start).ranking(ranking))
             }
-            Schedule::PerBatch(first, last) => Box::new(PerBatch::window(first..=last)),
             Schedule::Partial(alpha, end, ranking) => {
                 Box::new(Partial::new(alpha, 0..end).ranking(ranking))
             }
@@ -122,15 +120,14 @@ fn schedule(k: usize, taught: bool) -> BoxedStrategy<Schedule> {
     let fixed = order.prop_map(|order: Vec<Modality>| Ranking::Fixed(order)).boxed();
     let read = prop_oneof![Just(Ranking::Batch), Just(Ranking::PreviousEpoch)].boxed();
     let any = if taught { prop_oneof![2 => read.clone(), 1 => fixed].boxed() } else { fixed };
-    let sequential = (vec(0..3_u64, 0..=k), any).prop_map(|(s, r)| Schedule::Sequential(s, r));
+    let sequential = (0..2_u64, vec(0..3_u64, 0..=k), any)
+        .prop_map(|(start, stages, ranking)| Schedule::Sequential { start, stages, ranking });
     if !taught {
         return prop_oneof![1 => Just(Schedule::Joint), 2 => sequential].boxed();
     }
-    let per_batch =
-        (0..2_u64, 0..3_u64).prop_map(|(first, more)| Schedule::PerBatch(first, first + more));
     let alpha = prop_oneof![Just(1e-3), 0.1..2.0, Just(1e9)];
     let partial = (alpha, 0..3_u64, read).prop_map(|(a, end, r)| Schedule::Partial(a, end, r));
-    prop_oneof![1 => Just(Schedule::Joint), 3 => sequential, 2 => per_batch, 2 => partial].boxed()
+    prop_oneof![1 => Just(Schedule::Joint), 5 => sequential, 2 => partial].boxed()
 }
 
 fn distillation(k: usize) -> impl Strategy<Value = Distillation> {

@@ -99,8 +99,11 @@ impl Run<'_> {
         let alone = || kappa.iter().filter(|k| **k > 0.0).eq([&1.0]);
         let fits = match &self.case.schedule {
             Schedule::Joint => joint(),
-            Schedule::Sequential(stages, _) if epoch < stages.iter().sum() => alone(),
-            Schedule::PerBatch(first, last) if (*first..=*last).contains(&epoch) => alone(),
+            Schedule::Sequential { start, stages, .. }
+                if (*start..start + stages.iter().sum::<u64>()).contains(&epoch) =>
+            {
+                alone()
+            }
             Schedule::Partial(_, end, _) if epoch < *end => kappa.contains(&1.0),
             _ => joint(),
         };

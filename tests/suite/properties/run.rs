@@ -40,9 +40,9 @@ pub fn run(case: &Case) -> Check {
         .probe(HeadAccuracy::default())
         .probe(LossRatio::default())
         .probe(GradientNorm::default())
-        .probe(UpdateRatio::every(1))
-        .probe(GradientCosine::every(1))
-        .probe(TeacherCka::every(1))
+        .probe(UpdateRatio::with_interval(1))
+        .probe(GradientCosine::with_interval(1))
+        .probe(TeacherCka::with_interval(1))
         .probe(ModalityGap::default());
     for (m, kind) in case.teachers.iter().enumerate() {
         let live = LinearTeacher::new(case, m);

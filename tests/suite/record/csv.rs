@@ -1,6 +1,6 @@
 //! The CSV recorder.
 
-use g2d::record::{ConsoleProgress, Csv};
+use g2d::record::{ConsoleProgress, Csv, Recorder};
 use g2d::{
     EpochReport, Error, Modality, loss::Classification, loss::Terms, probe::ConfidenceRatio,
     step::Measurement,
@@ -43,7 +43,6 @@ fn a_csv_has_a_header_and_a_row_per_epoch() {
     let mut second = report(1);
     second.measurements.clear();
     csv.epoch(&second, &[metric("accuracy", 62.0)]).unwrap();
-    csv.flush().unwrap();
     let lines = std::fs::read_to_string(&path).unwrap();
     let lines: Vec<&str> = lines.lines().collect();
     let expected = [
@@ -116,7 +115,7 @@ fn the_reports_of_a_training_are_recorded_with_all_digits() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("run.csv");
     let mut csv = Csv::create(&path).unwrap();
-    let bar = ConsoleProgress::new("test", 2);
+    let mut bar = ConsoleProgress::new("test", 2);
     let student = Tiny::linear(3);
     let builder =
         student.builder_with_teachers(Classification::default()).probe(ConfidenceRatio::default());
@@ -126,11 +125,10 @@ fn the_reports_of_a_training_are_recorded_with_all_digits() {
         trainer.step(&student, &student.batch(4, f64::from(epoch))).unwrap();
         let report = trainer.end_epoch().unwrap();
         csv.epoch(&report, &[metric("accuracy", 50.0)]).unwrap();
-        bar.epoch(&report, &[metric("accuracy", 50.0)]);
+        bar.epoch(&report, &[metric("accuracy", 50.0)]).unwrap();
         totals.push(report.terms.total);
     }
     bar.finish();
-    csv.flush().unwrap();
     let mut reader = csv::Reader::from_path(&path).unwrap();
     let column = reader.headers().unwrap().iter().position(|name| name == "loss_total").unwrap();
     let ratio = "probe_confidence_ratio_m2";

@@ -49,7 +49,7 @@ fn a_truncated_last_line_and_a_missing_result_are_noted() {
     fs::remove_file(folder.path().join("result.json")).unwrap();
     let run = Run::read(folder.path()).unwrap();
     assert_eq!((run.epochs.len(), &run.outcome), (3, &None));
-    assert!(run.notes[0].contains("cut off") && run.notes[1].contains("result.json"));
+    assert!(run.notes[0].contains("truncated") && run.notes[1].contains("result.json"));
 }
 
 #[test]
@@ -101,7 +101,7 @@ fn a_folder_that_is_not_a_valid_run_is_an_error_with_file_and_line() {
         &epochs,
         "\"kappa\":[1.0,0.0]",
         "\"kappa\":[1.0]",
-        &["values in line 1", "one a modality"],
+        &["values in line 1", "one per modality"],
     );
     assert_invalid(&epochs, "}\n", "\n", &["epochs.jsonl", "line 1"]);
     fs::remove_file(&epochs.1).unwrap();

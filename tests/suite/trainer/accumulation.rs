@@ -163,8 +163,9 @@ fn accumulation_with_zero_gradient_or_a_modulation_is_an_error() {
 fn probes_observe_the_complete_gradients_of_a_window_once() {
     let (ours, theirs) = (Tiny::linear(2), Tiny::linear(2));
     let whole = ours.batch(8, 0.0);
-    let builder =
-        |student: &Tiny| student.builder(Classification::default()).probe(GradientNorm::every(2));
+    let builder = |student: &Tiny| {
+        student.builder(Classification::default()).probe(GradientNorm::with_interval(2))
+    };
     let mut large = builder(&theirs).build(&theirs).unwrap();
     large.step(&theirs, &whole).unwrap();
     let mut small = builder(&ours).accumulate(2).build(&ours).unwrap();
@@ -183,9 +184,9 @@ fn probes_of_every_second_step_count_windows() {
     let student = Tiny::linear(2);
     let builder = student.builder_with_teachers(Classification::default()).accumulate(2);
     let mut trainer = builder
-        .probe(GradientCosine::every(2))
-        .probe(TeacherCka::every(2))
-        .probe(UpdateRatio::every(2))
+        .probe(GradientCosine::with_interval(2))
+        .probe(TeacherCka::with_interval(2))
+        .probe(UpdateRatio::with_interval(2))
         .build(&student)
         .unwrap();
     let mut optimizer = student.optimizer();

@@ -3,7 +3,7 @@
 use g2d::{
     Batch, G2dLoss, G2dTrainer, Modality, ModalityParams, Result, SmpScheduler, Student,
     loss::{Classification, Distillation, Regression},
-    schedule::{Partial, PerBatch, Ranking, Sequential},
+    schedule::{Partial, Ranking, Sequential},
     trainer::FeatureProjection,
 };
 use tch::{Device, Tensor, nn};
@@ -130,9 +130,6 @@ fn invalid_schedules_are_errors() {
         build(Box::new(partial)),
         &["ranking of Partial", "PreviousEpoch", "Fixed"],
     );
-    #[expect(clippy::reversed_empty_ranges)]
-    let window = PerBatch::window(3..=2);
-    assert_config_error(build(Box::new(window)), &["window of PerBatch", "3..=2", "Joint"]);
     for wrong in [&["m0"][..], &["m0", "m0"], &["m0", "m2"], &["m0", "m1", "m1"], &[]] {
         let scheduler = Sequential::new([1]).ranking(fixed(wrong));
         let found = format!("{:?}", Modality::list(wrong));
@@ -149,7 +146,7 @@ fn a_ranking_by_confidence_without_teachers_is_an_error() {
     let schedulers: [Box<dyn SmpScheduler>; 4] = [
         Box::new(Sequential::new([1])),
         Box::new(Sequential::new([1]).ranking(Ranking::PreviousEpoch)),
-        Box::new(PerBatch::window(0..=1)),
+        Box::new(Sequential::new([1]).starting_at(1)),
         Box::new(Partial::new(0.5, 0..1)),
     ];
     for scheduler in schedulers {
@@ -166,7 +163,7 @@ fn a_projection_of_an_unknown_modality_or_an_invalid_width_is_an_error() {
     let vs = nn::VarStore::new(Device::Cpu);
     let new =
         |widths: &[(&str, i64, i64)]| FeatureProjection::new(&vs.root(), widths.iter().copied());
-    assert_config_error(new(&[("m0", 2, 3), ("m0", 2, 3)]), &["\"m0\"", "one a modality"]);
+    assert_config_error(new(&[("m0", 2, 3), ("m0", 2, 3)]), &["\"m0\"", "one per modality"]);
     assert_config_error(new(&[("m1", 0, 3)]), &["\"m1\"", "at least 1", "0 → 3"]);
     assert_config_error(new(&[("m1", 3, -1)]), &["\"m1\"", "at least 1", "3 → -1"]);
     let student = Tiny::linear(2);

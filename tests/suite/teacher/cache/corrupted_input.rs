@@ -27,7 +27,7 @@ fn a_file_with_another_identity_is_an_error_and_never_replaced() {
         assert!(error.to_string().contains("m0.safetensors"), "{error}");
     };
     let modality = cache::Identity::new("m1", weights, data);
-    assert_foreign(modality, &["modality \"m1\"", "modality \"m0\"", "record anew"]);
+    assert_foreign(modality, &["modality \"m1\"", "modality \"m0\"", "record again"]);
     let others = identity("b");
     let theirs = Digest::from_parts(["weights", "b"]).to_string();
     assert_foreign(others, &["teacher weights", &theirs, &weights.to_string()]);
@@ -76,9 +76,9 @@ fn a_changed_or_truncated_file_is_an_error() {
     changed[middle] ^= 1;
     let cases: [(&[u8], &str); 5] = [
         (&changed, "as it was written"),
-        (&whole[..middle], "it is cut"),
+        (&whole[..middle], "bytes are missing"),
         (&whole[..100], "a whole g2d teacher cache"),
-        (&whole[..4], "bytes more"),
+        (&whole[..4], "more bytes"),
         (b"", "empty"),
     ];
     for (bytes, word) in cases {

@@ -5,7 +5,7 @@ use std::{cell::Cell, fs};
 use g2d::{
     Error, Teacher, TeacherOutput,
     loss::Classification,
-    schedule::PerBatch,
+    schedule::Sequential,
     teacher::{
         Cached,
         cache::{Digest, Header, Identity, OutputFile, Storage},
@@ -68,7 +68,7 @@ fn training_with_a_file_makes_the_same_steps_as_with_a_live_teacher() {
             drop(opened);
             builder.teacher(std::thread::spawn(move || shared).join().unwrap())
         });
-        let mut trainer = builder.scheduler(PerBatch::window(0..=9)).build(&student).unwrap();
+        let mut trainer = builder.scheduler(Sequential::new([10])).build(&student).unwrap();
         let batches = batches(&student).into_iter().map(Result::unwrap);
         let steps = student.train(&mut trainer, &mut student.optimizer(), batches);
         (steps, values(&student.vs))

@@ -6,7 +6,7 @@ use std::{cell::RefCell, rc::Rc};
 use g2d::{
     Batch, G2dTrainer, Modality, Result, Student, Teacher, TeacherOutput,
     loss::Classification,
-    schedule::PerBatch,
+    schedule::Sequential,
     trainer::{GradientScope, Suppression},
 };
 use tch::Tensor;
@@ -68,7 +68,7 @@ fn neither_encoder_nor_teacher_of_a_missing_modality_runs_and_its_features_are_z
     let builder = (0..3).fold(student.builder(Classification::default()), |builder, m| {
         builder.teacher(LoggingTeacher(student.teacher(m, WIDTH).0, log.clone()))
     });
-    let mut trainer = builder.scheduler(PerBatch::window(0..=9)).build(&student).unwrap();
+    let mut trainer = builder.scheduler(Sequential::new([10])).build(&student).unwrap();
     let logging = LoggingStudent { inner: &student, log: log.clone(), fused: RefCell::default() };
     trainer.step(&logging, &masked(&student, 0.0, &present())).unwrap();
     let expected = [("teacher", 0, 4), ("teacher", 2, 3), ("student", 0, 4), ("student", 2, 3)];

@@ -6,7 +6,7 @@ use g2d::{
     Batch, Student, Teacher, evaluate,
     loss::Classification,
     probe::{ConfidenceRatio, GradientNorm},
-    schedule::{PerBatch, Sequential},
+    schedule::Sequential,
     step::Measurement,
     teacher::Cached,
     trainer::evaluate_teacher,
@@ -104,7 +104,7 @@ fn cached_teachers_make_the_same_steps_as_live_ones_for_the_present_samples() {
             false => student.builder_with_teachers(loss),
             true => student.builder_with_cached_teachers(loss, || vec![batch()]),
         };
-        let mut trainer = builder.scheduler(PerBatch::window(0..=9)).build(&student).unwrap();
+        let mut trainer = builder.scheduler(Sequential::new([10])).build(&student).unwrap();
         let batches = [batch(), batch()];
         let steps = student.train(&mut trainer, &mut student.optimizer(), batches);
         (steps, values(&student.vs))
@@ -190,7 +190,7 @@ fn presence_flags_are_kept_on_a_copy_to_a_device() {
 fn schedulers_rank_the_present_modalities() {
     let student = Tiny::linear(3);
     let rho: SharedConfidence = Rc::new(RefCell::new(vec![0.1, 0.3, 0.2]));
-    let builder = student.builder_with_fixed_confidence(&rho).scheduler(PerBatch::window(0..=9));
+    let builder = student.builder_with_fixed_confidence(&rho).scheduler(Sequential::new([10]));
     let mut trainer = builder.build(&student).unwrap();
     let incomplete = vec![vec![false; 3], vec![true; 3], vec![true, false, false]];
     let read = trainer.step(&student, &masked(&student, 0.0, &incomplete)).unwrap().read().unwrap();

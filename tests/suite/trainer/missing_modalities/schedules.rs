@@ -4,7 +4,7 @@ use std::{cell::RefCell, rc::Rc};
 
 use g2d::{
     Modality, SmpScheduler,
-    schedule::{Candidates, Joint, Partial, PerBatch, Progress, Ranking, Sequential},
+    schedule::{Candidates, Joint, Partial, Progress, Ranking, Sequential},
 };
 use proptest::prelude::*;
 
@@ -111,7 +111,7 @@ fn the_batches_so_far_are_averaged_over_those_that_have_the_modality() {
 #[test]
 fn per_batch_and_partial_compare_the_present_modalities() {
     let rho = [0.2, 0.3, 0.6];
-    let mut s = bound(PerBatch::window(0..=0), 3);
+    let mut s = bound(Sequential::new([1]), 3);
     assert_eq!(kappa(&mut *s, 0, &rho, &[0]), only(1, 3));
     let mut s = bound(Partial::new(0.5, 0..1), 3);
     let found = kappa(&mut *s, 0, &rho, &[0]);
@@ -139,7 +139,7 @@ fn schedules(k: usize) -> Vec<(&'static str, Box<dyn SmpScheduler>)> {
         ("by batch", Box::new(stages())),
         ("by previous epoch", Box::new(stages().ranking(Ranking::PreviousEpoch))),
         ("fixed", Box::new(stages().ranking(Ranking::Fixed(names(k))))),
-        ("window", Box::new(PerBatch::window(1..=2))),
+        ("window", Box::new(Sequential::new([2]).starting_at(1))),
         ("partial", Box::new(Partial::new(0.3, 0..2))),
         ("partial, previous epoch", {
             Box::new(Partial::new(0.3, 0..9).ranking(Ranking::PreviousEpoch))
