@@ -9,16 +9,18 @@
 mod classification;
 mod confidence;
 mod distillation;
+mod labels;
 mod regression;
 
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-pub use classification::{Classification, Labels};
+pub use classification::Classification;
 pub use confidence::{
     Confidence, ConfidenceConfig, ExponentialError, InverseError, TrueClassProbability,
 };
 pub use distillation::{Distillation, FeatureReduction};
+pub use labels::Labels;
 pub use regression::Regression;
 
 use crate::batch::Rows;

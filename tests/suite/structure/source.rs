@@ -9,6 +9,9 @@ use std::{
     path::Path,
 };
 
+use proc_macro2::{Span, TokenStream, TokenTree};
+use syn::{Attribute, Ident, Item, UseTree, spanned::Spanned as _, visit::Visit};
+
 /// Names from the crate root on: `schedule`, `Plan`.
 pub type ModulePath = Vec<String>;
 
@@ -77,16 +80,9 @@ impl Crate {
         for (file, text) in files {
             let module = module_of(file);
             found.modules.entry(module.clone()).or_default().file = file.to_owned();
-            let mut parser = Parser {
-                file,
-                tokens: tokens(text),
-                at: 0,
-                module,
-                found: &mut found,
-                tests: &mut tests,
-                children: &mut children,
-            };
-            parser.module_body();
+            let parsed = syn::parse_file(text).unwrap_or_else(|e| panic!("src/{file}: {e}"));
+            let (tests, children) = (&mut tests, &mut children);
+            Reader { file, module, found: &mut found, tests, children }.items(&parsed.items);
         }
         let is_test = |module: &[String]| (0..=module.len()).any(|n| tests.contains(&module[..n]));
         for (module, visibility) in children {
@@ -155,10 +151,14 @@ impl Crate {
     /// Returns whether another crate can name what an absolute path names.
     pub fn is_public(&self, path: &[String]) -> bool {
         let target = self.resolve(path);
-        let at_root = self.modules[&ModulePath::new()].imports.iter().any(|(name, (public, _))| {
-            *public == Visibility::Public && self.resolve(&[name.clone()]) == target
-        });
-        at_root || self.is_public_path(path)
+        let names_it = |(module, own): (&ModulePath, &Module)| {
+            self.is_public_path(module)
+                && own.imports.iter().any(|(name, (visibility, _))| {
+                    let path = [&module[..], std::slice::from_ref(name)].concat();
+                    *visibility == Visibility::Public && self.resolve(&path) == target
+                })
+        };
+        self.modules.iter().any(names_it) || self.is_public_path(path)
     }
 
     fn is_public_path(&self, path: &[String]) -> bool {
@@ -207,322 +207,166 @@ fn module_of(file: &str) -> ModulePath {
     path.split('/').filter(|part| !part.is_empty()).map(str::to_owned).collect()
 }
 
-struct Token {
-    text: String,
-    line: usize,
-}
-
-/// Names, `::` and single characters, without comments and literals.
-fn tokens(source: &str) -> Vec<Token> {
-    let source: Vec<char> = source.chars().collect();
-    let (mut found, mut i, mut line) = (Vec::new(), 0, 1);
-    let is_name = |c: char| c.is_alphanumeric() || c == '_';
-    while i < source.len() {
-        let rest = &source[i..];
-        let is = |text: &str| text.chars().eq(rest.iter().copied().take(text.len()));
-        let length = match rest[0] {
-            '/' if is("//") => rest.iter().position(|c| *c == '\n').unwrap_or(rest.len()),
-            '/' if is("/*") => block_comment(rest),
-            '"' => string(rest),
-            '\'' => character(rest),
-            'r' | 'b' if raw_string(rest).is_some() => raw_string(rest).unwrap(),
-            c if is_name(c) => {
-                let length = rest.iter().position(|c| !is_name(*c)).unwrap_or(rest.len());
-                found.push(Token { text: rest[..length].iter().collect(), line });
-                length
-            }
-            c if c.is_whitespace() => 1,
-            c => {
-                let text = if is("::") { "::".to_owned() } else { c.to_string() };
-                let length = text.len();
-                found.push(Token { text, line });
-                length
-            }
-        };
-        line += rest[..length].iter().filter(|c| **c == '\n').count();
-        i += length;
-    }
-    found
-}
-
-fn block_comment(text: &[char]) -> usize {
-    let (mut depth, mut i) = (0, 0);
-    while i < text.len() {
-        match text[i..] {
-            ['/', '*', ..] => (depth, i) = (depth + 1, i + 2),
-            ['*', '/', ..] => (depth, i) = (depth - 1, i + 2),
-            _ => i += 1,
-        }
-        if depth == 0 {
-            break;
-        }
-    }
-    i
-}
-
-fn string(text: &[char]) -> usize {
-    let mut i = 1;
-    while i < text.len() && text[i] != '"' {
-        i += if text[i] == '\\' { 2 } else { 1 };
-    }
-    i + 1
-}
-
-/// The length of a raw string literal such as `r#"…"#` or `br"…"`, if the text begins with one.
-fn raw_string(text: &[char]) -> Option<usize> {
-    let prefix = text.iter().take_while(|c| matches!(c, 'b' | 'r')).count();
-    let hashes = text[prefix..].iter().take_while(|c| **c == '#').count();
-    let start = prefix + hashes;
-    if !text[..prefix].contains(&'r') || prefix > 2 || text.get(start) != Some(&'"') {
-        return None;
-    }
-    let closes = |at: usize| {
-        text[at] == '"' && text[at + 1..].iter().take_while(|c| **c == '#').count() >= hashes
-    };
-    (start + 1..text.len()).find(|&at| closes(at)).map(|at| at + 1 + hashes)
-}
-
-/// The length of a character literal, or 1 for the mark of a lifetime.
-fn character(text: &[char]) -> usize {
-    match text {
-        [_, '\\', _, rest @ ..] => 4 + rest.iter().position(|c| *c == '\'').unwrap_or(0),
-        [_, _, '\'', ..] => 3,
-        _ => 1,
-    }
-}
-
 /// Reads one file, with the modules inside it.
-struct Parser<'a> {
+struct Reader<'a> {
     file: &'a str,
-    tokens: Vec<Token>,
-    at: usize,
     module: ModulePath,
     found: &'a mut Crate,
-    /// Modules of test code.
+    /// The modules of test code.
     tests: &'a mut BTreeSet<ModulePath>,
-    /// Declared modules.
+    /// The visibility with which modules are declared.
     children: &'a mut Vec<(ModulePath, Visibility)>,
 }
 
-const ITEMS: [&str; 9] =
-    ["fn", "struct", "enum", "trait", "type", "const", "static", "union", "macro_rules"];
-
-impl Parser<'_> {
-    fn text(&self, offset: usize) -> &str {
-        self.tokens.get(self.at + offset).map_or("", |token| &token.text)
+impl Reader<'_> {
+    /// Reads the items of a module: their names, then the paths in them.
+    fn items(&mut self, items: &[Item]) {
+        for item in items {
+            if let Some((name, visibility)) = named(item) {
+                self.own().items.insert(name, visibility);
+            }
+            if let Item::Macro(call) = item
+                && call.ident.is_none()
+            {
+                let names = names(&call.mac.tokens);
+                let own = self.own();
+                for (name, _) in names {
+                    own.items.entry(name).or_insert(Visibility::Public);
+                }
+            }
+            self.visit_item(item);
+        }
     }
 
     fn own(&mut self) -> &mut Module {
         self.found.modules.entry(self.module.clone()).or_default()
     }
 
-    /// Reads items up to the end of the file or of an inline module.
-    fn module_body(&mut self) {
-        while self.at < self.tokens.len() && self.text(0) != "}" {
-            self.item();
-        }
-        self.at += 1;
-    }
-
-    fn item(&mut self) {
-        let mut test = false;
-        while self.text(0) == "#" {
-            let start = self.at;
-            self.at += if self.text(1) == "!" { 2 } else { 1 };
-            self.group(false);
-            let attribute = self.tokens[start..self.at].iter().map(|t| t.text.as_str());
-            test |= attribute.collect::<String>().starts_with("#[cfg(test)");
-        }
-        let visibility = self.visibility();
-        match self.text(0) {
-            "use" => self.use_item(visibility, test),
-            "mod" => self.module_item(visibility, test),
-            _ => {
-                let mut words = (0..).map(|i| self.text(i)).take_while(|t| !t.is_empty());
-                let qualifiers = ["unsafe", "async", "extern", "default"];
-                let mut word = words.next().unwrap_or("");
-                while qualifiers.contains(&word) || (word == "const" && self.text(1) == "fn") {
-                    word = words.next().unwrap_or("");
-                    if word == "fn" {
-                        break;
-                    }
-                }
-                let is_macro = self.text(1) == "!" && word != "macro_rules";
-                if ITEMS.contains(&word) && !test {
-                    let name = words.find(|t| *t != "!" && *t != "mut").unwrap_or("").to_owned();
-                    self.own().items.insert(name, visibility);
-                }
-                self.rest_of_item(test, is_macro);
-            }
-        }
-    }
-
-    fn visibility(&mut self) -> Visibility {
-        if self.text(0) != "pub" {
-            return Visibility::Private;
-        }
-        self.at += 1;
-        if self.text(0) != "(" {
-            return Visibility::Public;
-        }
-        self.group(false);
-        Visibility::Crate
-    }
-
-    fn module_item(&mut self, visibility: Visibility, test: bool) {
-        let child = [&self.module[..], &[self.text(1).to_owned()]].concat();
-        if test {
-            self.tests.insert(child.clone());
-        }
-        self.children.push((child.clone(), visibility));
-        let inline = self.text(2) == "{";
-        self.at += 3;
-        if inline {
-            let file = self.file.to_owned();
-            let outer = std::mem::replace(&mut self.module, child);
-            self.own().file = file;
-            self.module_body();
-            self.module = outer;
-        }
-    }
-
-    /// Reads to the end of an item: a `;` or the first block, outside of parentheses.
-    fn rest_of_item(&mut self, test: bool, is_macro: bool) {
-        while self.at < self.tokens.len() {
-            match self.text(0) {
-                ";" => {
-                    self.at += 1;
-                    return;
-                }
-                "{" => {
-                    let start = self.at;
-                    self.group(!test);
-                    if is_macro {
-                        let tokens = &self.tokens[start..self.at];
-                        let names: Vec<_> = tokens.iter().map(|t| t.text.clone()).collect();
-                        let named = names.into_iter().map(|name| (name, Visibility::Public));
-                        let own = self.own();
-                        named.for_each(|(name, public)| {
-                            drop(own.items.entry(name).or_insert(public))
-                        });
-                    }
-                    // A macro or `const X: T = T { … };` goes on.
-                    if self.text(0) != ";" && !matches!(self.text(0), "." | "?" | ")") {
-                        return;
-                    }
-                }
-                "(" | "[" => self.group(!test),
-                _ => self.path_or_token(!test),
-            }
-        }
-    }
-
-    /// Reads a group in brackets; records its paths if `record`.
-    fn group(&mut self, record: bool) {
-        let mut depth = 0;
-        while self.at < self.tokens.len() {
-            match self.text(0) {
-                "(" | "[" | "{" => depth += 1,
-                ")" | "]" | "}" => depth -= 1,
-                "use" if self.text(1) != "<" && record => {
-                    self.use_item(Visibility::Private, false);
-                    continue;
-                }
-                _ => {
-                    self.path_or_token(record);
-                    continue;
-                }
-            }
-            self.at += 1;
-            if depth == 0 {
-                return;
-            }
-        }
-    }
-
-    /// Reads a path of at least two names, or one token.
-    fn path_or_token(&mut self, record: bool) {
-        let before = self.at.checked_sub(1).map_or("", |i| &self.tokens[i].text);
-        let is_name = |text: &str| text.starts_with(|c: char| c.is_alphabetic() || c == '_');
-        let starts = is_name(self.text(0)) && self.text(1) == "::";
-        if !starts || matches!(before, "." | "::") {
-            self.at += 1;
-            return;
-        }
-        let line = self.tokens[self.at].line;
-        let mut path = vec![self.text(0).to_owned()];
-        self.at += 1;
-        while self.text(0) == "::" && is_name(self.text(1)) {
-            path.push(self.text(1).to_owned());
-            self.at += 2;
-        }
-        if record {
-            self.record(path, line, false);
-        }
-    }
-
-    fn record(&mut self, path: ModulePath, line: usize, reexport: bool) {
-        let (file, module) = (self.file.to_owned(), self.module.clone());
+    fn record(&mut self, path: ModulePath, span: Span, reexport: bool) {
+        let (file, module, line) = (self.file.to_owned(), self.module.clone(), span.start().line);
         self.found.references.push(Reference { file, line, module, path, reexport });
     }
 
-    fn use_item(&mut self, visibility: Visibility, test: bool) {
-        self.at += 1;
-        let mut leaves = Vec::new();
-        self.use_tree(&[], &mut leaves);
-        self.at += 1;
-        for (path, name, line) in leaves {
-            if test {
-                continue;
+    /// Records the leaves of a `use` tree below `prefix`.
+    fn use_tree(&mut self, prefix: &[String], tree: &UseTree, visibility: Visibility) {
+        let extended = |name: &Ident| [prefix, &[name.to_string()]].concat();
+        let (path, name, span) = match tree {
+            UseTree::Path(path) => {
+                return self.use_tree(&extended(&path.ident), &path.tree, visibility);
             }
-            if name != "_" && name != "*" {
-                self.own().imports.insert(name, (visibility, path.clone()));
+            UseTree::Group(group) => {
+                return group.items.iter().for_each(|t| self.use_tree(prefix, t, visibility));
             }
-            self.record(path, line, visibility != Visibility::Private);
+            UseTree::Name(name) if name.ident == "self" => {
+                (prefix.to_vec(), prefix.last().cloned(), name.ident.span())
+            }
+            UseTree::Name(name) => {
+                (extended(&name.ident), Some(name.ident.to_string()), name.ident.span())
+            }
+            UseTree::Rename(rename) => {
+                let path =
+                    if rename.ident == "self" { prefix.to_vec() } else { extended(&rename.ident) };
+                let name = Some(rename.rename.to_string()).filter(|name| name != "_");
+                (path, name, rename.ident.span())
+            }
+            UseTree::Glob(glob) => (prefix.to_vec(), None, glob.star_token.span()),
+        };
+        if let Some(name) = name {
+            self.own().imports.insert(name, (visibility, path.clone()));
+        }
+        self.record(path, span, visibility != Visibility::Private);
+    }
+}
+
+impl<'ast> Visit<'ast> for Reader<'_> {
+    fn visit_item(&mut self, item: &'ast Item) {
+        match item {
+            Item::Mod(item) => {
+                let child = [&self.module[..], &[item.ident.to_string()]].concat();
+                if is_test(&item.attrs) {
+                    self.tests.insert(child.clone());
+                }
+                self.children.push((child.clone(), visibility(&item.vis)));
+                if let Some((_, items)) = &item.content {
+                    let outer = std::mem::replace(&mut self.module, child);
+                    self.own().file = self.file.to_owned();
+                    self.items(items);
+                    self.module = outer;
+                }
+            }
+            Item::Use(item) if !is_test(&item.attrs) => {
+                self.use_tree(&[], &item.tree, visibility(&item.vis));
+            }
+            Item::Fn(item) if is_test(&item.attrs) => {}
+            Item::Impl(item) if is_test(&item.attrs) => {}
+            _ => syn::visit::visit_item(self, item),
         }
     }
 
-    /// Reads a tree of a `use` declaration into (path, name, line).
-    fn use_tree(&mut self, prefix: &[String], leaves: &mut Vec<(ModulePath, String, usize)>) {
-        let mut path = prefix.to_vec();
-        let mut line = self.tokens[self.at].line;
-        loop {
-            match self.text(0) {
-                "::" => self.at += 1,
-                "{" => {
-                    self.at += 1;
-                    while self.text(0) != "}" {
-                        self.use_tree(&path, leaves);
-                        if self.text(0) == "," {
-                            self.at += 1;
-                        }
-                    }
-                    self.at += 1;
-                    return;
-                }
-                "as" => {
-                    let name = self.text(1).to_owned();
-                    self.at += 2;
-                    leaves.push((path, name, line));
-                    return;
-                }
-                "," | "}" | ";" => {
-                    let name = path.last().cloned().unwrap_or_default();
-                    leaves.push((path, name, line));
-                    return;
-                }
-                "*" => {
-                    self.at += 1;
-                    leaves.push((path, "*".to_owned(), line));
-                    return;
-                }
-                "self" if !path.is_empty() => self.at += 1,
-                name => {
-                    path.push(name.to_owned());
-                    line = self.tokens[self.at].line;
-                    self.at += 1;
-                }
+    fn visit_path(&mut self, path: &'ast syn::Path) {
+        let names: ModulePath = path.segments.iter().map(|s| s.ident.to_string()).collect();
+        if names.len() > 1 && path.leading_colon.is_none() {
+            self.record(names, path.span(), false);
+        }
+        syn::visit::visit_path(self, path);
+    }
+
+    /// The arguments of a macro are tokens: every `a::b` in them counts as a path.
+    fn visit_macro(&mut self, call: &'ast syn::Macro) {
+        self.visit_path(&call.path);
+        let names = names(&call.tokens);
+        for path in names.chunk_by(|_, (_, continues)| *continues) {
+            if path.len() > 1 {
+                let names = path.iter().map(|(name, _)| name.clone()).collect();
+                self.record(names, call.path.span(), false);
             }
         }
     }
+}
+
+/// The names among tokens in their order, each with whether it continues a path after `::`.
+fn names(tokens: &TokenStream) -> Vec<(String, bool)> {
+    let (mut found, mut colons) = (Vec::new(), 0);
+    for token in tokens.clone() {
+        match token {
+            TokenTree::Ident(name) => found.push((name.to_string(), colons == 2)),
+            TokenTree::Group(group) => found.extend(names(&group.stream())),
+            TokenTree::Punct(punct) if punct.as_char() == ':' => {
+                colons += 1;
+                continue;
+            }
+            _ => {}
+        }
+        colons = 0;
+    }
+    found
+}
+
+fn is_test(attributes: &[Attribute]) -> bool {
+    let mut words = attributes.iter().filter(|a| a.path().is_ident("cfg"));
+    words.any(|a| a.parse_args::<Ident>().is_ok_and(|name| name == "test"))
+}
+
+fn visibility(visibility: &syn::Visibility) -> Visibility {
+    match visibility {
+        syn::Visibility::Public(_) => Visibility::Public,
+        syn::Visibility::Restricted(_) => Visibility::Crate,
+        syn::Visibility::Inherited => Visibility::Private,
+    }
+}
+
+/// The name and visibility of an item outside test code; `None` for one without.
+fn named(item: &Item) -> Option<(String, Visibility)> {
+    let (name, vis, attributes) = match item {
+        Item::Const(i) => (&i.ident, &i.vis, &i.attrs),
+        Item::Enum(i) => (&i.ident, &i.vis, &i.attrs),
+        Item::Fn(i) => (&i.sig.ident, &i.vis, &i.attrs),
+        Item::Static(i) => (&i.ident, &i.vis, &i.attrs),
+        Item::Struct(i) => (&i.ident, &i.vis, &i.attrs),
+        Item::Trait(i) => (&i.ident, &i.vis, &i.attrs),
+        Item::Type(i) => (&i.ident, &i.vis, &i.attrs),
+        Item::Macro(i) => return Some((i.ident.as_ref()?.to_string(), Visibility::Crate)),
+        _ => return None,
+    };
+    (!is_test(attributes)).then(|| (name.to_string(), visibility(vis)))
 }
