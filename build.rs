@@ -1,9 +1,9 @@
-//! Builds the C++ shim and links libtorch so that tests, examples and doc tests find it at run
-//! time without `LD_LIBRARY_PATH`, and so that the linker keeps libtorch's CUDA part.
+//! Compiles the C++ shim and links libtorch: tests, examples and doc tests find it at run time
+//! without `LD_LIBRARY_PATH`, and the linker keeps the CUDA part of libtorch.
 
 use std::{env, fs, path::PathBuf};
 
-/// Where the shim's C++ files are.
+/// The folder of the shim's C++ files.
 const SHIM: &str = "src/libtorch";
 
 fn main() {
@@ -12,7 +12,7 @@ fn main() {
         return;
     }
     let lib = PathBuf::from(env::var_os("DEP_TCH_LIBTORCH_LIB").expect(
-        "torch-sys did not say where libtorch is: expected DEP_TCH_LIBTORCH_LIB (Linux, macOS)",
+        "torch-sys did not set DEP_TCH_LIBTORCH_LIB, the path of libtorch (on Linux and macOS)",
     ));
     println!("cargo::metadata=libtorch_lib={}", lib.display());
 
@@ -20,9 +20,9 @@ fn main() {
     let root = env::var_os("LIBTORCH_INCLUDE")
         .map(PathBuf::from)
         .or_else(|| lib.parent().map(PathBuf::from))
-        .expect("libtorch's lib folder has no parent folder to hold include/");
+        .expect("libtorch's lib folder has a parent folder with include/");
     let include = root.join("include");
-    let shim = fs::read_dir(SHIM).expect("the shim's folder is part of the package");
+    let shim = fs::read_dir(SHIM).expect("the package has the folder of the shim");
     let mut shim: Vec<PathBuf> = shim.filter_map(|file| Some(file.ok()?.path())).collect();
     shim.retain(|file| file.extension().is_some_and(|extension| extension == "cpp"));
     shim.sort();

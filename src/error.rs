@@ -16,8 +16,8 @@ pub type Result<T> = std::result::Result<T, Error>;
 /// An error of the crate.
 ///
 /// The message names the value that is wrong, what was expected, what was found, and how to correct
-/// it. Unless a method's documentation states otherwise, an error leaves parameters, optimizer and files
-/// unchanged: inputs are checked before a layer runs, and the loss before backward.
+/// it. Unless a method's documentation states otherwise, an error leaves parameters, optimizer and
+/// files unchanged: inputs are checked before a layer runs, and the loss before backward.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -99,6 +99,19 @@ impl Mismatch {
             hint: hint.to_string(),
         }
     }
+
+    /// A file format of version `found`, which is above `newest`, the newest that this version of
+    /// the crate reads.
+    pub(crate) fn newer_format(what: &str, newest: impl Display, found: impl Display) -> Self {
+        let what = format_args!("format version of the {what}");
+        let hint = "a newer g2d wrote it: use that version or a later one";
+        Self::new(what, format_args!("at most {newest}"), found, hint)
+    }
+
+    /// The [`Error::Data`] of this mismatch in the file at `path`.
+    pub(crate) fn in_file(self, path: &Path) -> Error {
+        Error::Data { path: path.to_path_buf(), mismatch: self }
+    }
 }
 
 impl Error {
@@ -120,18 +133,17 @@ impl Error {
         found: impl Display,
         hint: impl Display,
     ) -> Self {
-        let mismatch = Mismatch::new(what, expected, found, hint);
-        Self::Data { path: path.to_path_buf(), mismatch }
+        Mismatch::new(what, expected, found, hint).in_file(path)
     }
 
-    /// The same error, whose cause may be either the value or `other`.
-    pub(crate) fn beside(mut self, other: &str) -> Self {
+    /// Adds the value that the wrong one was compared with, since either may be the cause.
+    pub(crate) fn compared_with(mut self, other: &str) -> Self {
         if let Self::Config(mismatch)
         | Self::Shape(mismatch)
         | Self::Kind(mismatch)
         | Self::Target(mismatch) = &mut self
         {
-            mismatch.what = format!("{} beside the {other}", mismatch.what);
+            mismatch.what = format!("{}, compared with the {other}", mismatch.what);
         }
         self
     }

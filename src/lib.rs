@@ -44,20 +44,23 @@ pub use student::Student;
 pub use teacher::{Teacher, TeacherOutput};
 pub use trainer::{G2dTrainer, evaluate};
 
-/// The names that nearly every program with g2d uses.
+/// The items that most programs use.
 ///
-/// [`Error`] and [`Result`] are left out: a glob import of `Result` would hide the standard one.
+/// It does not include [`Error`] and [`Result`]: a glob import of `Result` would shadow the
+/// standard one.
 pub mod prelude {
-    pub use crate::batch::Batch;
-    pub use crate::loss::G2dLoss;
-    pub use crate::modality::{Modality, PerModality};
-    pub use crate::parameters::ModalityParams;
-    pub use crate::probe::ImbalanceProbe;
-    pub use crate::schedule::SmpScheduler;
-    pub use crate::step::{EpochReport, StepOutcome, StepReport};
-    pub use crate::student::Student;
-    pub use crate::teacher::{Teacher, TeacherOutput};
-    pub use crate::trainer::{G2dTrainer, evaluate};
+    pub use crate::{
+        batch::Batch,
+        loss::G2dLoss,
+        modality::{Modality, PerModality},
+        parameters::ModalityParams,
+        probe::ImbalanceProbe,
+        schedule::SmpScheduler,
+        step::{EpochReport, StepOutcome, StepReport},
+        student::Student,
+        teacher::{Teacher, TeacherOutput},
+        trainer::{G2dTrainer, evaluate},
+    };
 }
 
 /// Tests the code of docs/adopting.md.

@@ -1,22 +1,20 @@
-//! Weighted means of device scalars, read when asked for.
+//! Weighted means of device scalars.
 
 use serde::{Deserialize, Serialize};
-use tch::{Device, Tensor};
+use tch::{Device, TchError, Tensor};
 
-use crate::{
-    error::{Error, Result},
-    number::Numbers,
-    transfer,
-};
+use crate::error::{Error, Result};
+use crate::number::Numbers;
+use crate::transfer;
 
-/// A weighted mean that stays on the device.
+/// A weighted mean whose sum stays on the device until it is read.
 #[derive(Debug, Default)]
 pub(crate) struct Mean {
     sum: Option<Tensor>,
     weight: f64,
 }
 
-/// A [`Mean`] in numbers.
+/// A [`Mean`] as numbers, for a checkpoint.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(crate) struct MeanState {
@@ -26,7 +24,7 @@ pub(crate) struct MeanState {
 }
 
 impl Mean {
-    /// Counts the scalar `value` `weight` times.
+    /// Adds the scalar `value` with this weight.
     pub(crate) fn add(&mut self, value: &Tensor, weight: f64) -> Result<()> {
         let add = || {
             let value = value.f_detach()?.f_to_kind(transfer::wide_kind(value.device()))? * weight;
@@ -40,58 +38,55 @@ impl Mean {
         Ok(())
     }
 
-    /// Counts 0 `weight` times.
+    /// Adds 0 with this weight.
     pub(crate) fn add_zero(&mut self, weight: f64) {
         self.weight += weight;
     }
 
-    /// All means in one host; `None` for one that counted nothing.
-    pub(crate) fn read_all<'a>(
-        means: impl IntoIterator<Item = &'a Self>,
-    ) -> Result<Vec<Option<f64>>> {
-        let means: Vec<&Self> = means.into_iter().collect();
-        let device = means.iter().filter_map(|m| m.sum.as_ref()).map(Tensor::device);
-        let device = device.reduce(|a, b| if a == Device::Cpu { b } else { a });
-        let device = device.unwrap_or(Device::Cpu);
-        let zero = Tensor::from(0.0).to_device(device);
-        // A restored mean that has counted nothing since is still on the host.
-        let sums: Vec<Tensor> =
-            means.iter().map(|m| m.sum.as_ref().unwrap_or(&zero).to_device(device)).collect();
-        let sums = transfer::read_scalars(&sums)?;
-        Ok(sums
-            .iter()
-            .zip(means)
-            .map(|(sum, m)| (m.weight > 0.0).then(|| sum / m.weight))
-            .collect())
-    }
-
-    /// Lets what was counted so far weigh `factor` times as much.
+    /// Multiplies the weight of all values so far by `factor`.
     pub(crate) fn fade(&mut self, factor: f64) {
         self.sum = self.sum.take().map(|sum| sum * factor);
         self.weight *= factor;
     }
 
-    /// Its numbers; waits for the device.
+    /// Reads all means in one transfer; `None` for a mean of no values. Synchronises with the
+    /// device.
+    pub(crate) fn read_all<'a>(
+        means: impl IntoIterator<Item = &'a Self>,
+    ) -> Result<Vec<Option<f64>>> {
+        let means: Vec<&Self> = means.into_iter().collect();
+        let devices = || means.iter().filter_map(|mean| mean.sum.as_ref()).map(Tensor::device);
+        // A restored mean without new values is on the host, the others are on the model's device.
+        let device = devices().find(|device| *device != Device::Cpu).unwrap_or(Device::Cpu);
+        let zero = Tensor::from(0.0);
+        let sum = |mean: &&Self| mean.sum.as_ref().unwrap_or(&zero).f_to_device(device);
+        let sums = means.iter().map(sum).collect::<std::result::Result<Vec<_>, TchError>>();
+        let sums = sums.map_err(|source| Error::torch("read means", source))?;
+        let mean = |(sum, mean): (f64, &Self)| (mean.weight > 0.0).then(|| sum / mean.weight);
+        Ok(transfer::read_scalars(&sums)?.into_iter().zip(means).map(mean).collect())
+    }
+
+    /// The mean as numbers. Synchronises with the device.
     pub(crate) fn state(&self) -> Result<MeanState> {
         let sum = transfer::read_scalars(self.sum.as_slice())?.first().copied();
         Ok(MeanState { sum, weight: self.weight })
     }
 }
 
-impl Numbers for MeanState {
-    type Form = Self;
-
-    fn form(&self) -> Self {
-        self.clone()
-    }
-
-    fn of(form: Self) -> Option<Self> {
-        Some(form)
-    }
-}
-
 impl From<MeanState> for Mean {
     fn from(state: MeanState) -> Self {
         Self { sum: state.sum.map(Tensor::from), weight: state.weight }
+    }
+}
+
+impl Numbers for MeanState {
+    type Form = Self;
+
+    fn to_form(&self) -> Self {
+        self.clone()
+    }
+
+    fn from_form(form: Self) -> Option<Self> {
+        Some(form)
     }
 }

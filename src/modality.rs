@@ -1,4 +1,4 @@
-//! Modalities: their names, and values given per modality.
+//! The names of modalities, and hyper-parameters with a value per modality.
 
 use std::{fmt, sync::Arc};
 
@@ -8,8 +8,8 @@ use crate::error::{self, Result};
 
 /// The name of a modality, such as `audio`.
 ///
-/// Inside the crate a modality is its index in the student's order; the name is for people,
-/// parameter prefixes, files and columns.
+/// The crate identifies a modality by its index in the student's order. The name appears in
+/// messages, parameter prefixes, file names and columns.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Modality(Arc<str>);
@@ -20,7 +20,7 @@ impl Modality {
         Self(name.as_ref().into())
     }
 
-    /// Its name.
+    /// The name.
     pub fn name(&self) -> &str {
         &self.0
     }
@@ -28,6 +28,41 @@ impl Modality {
     /// Modalities in the order of `names`.
     pub fn list<S: AsRef<str>>(names: impl IntoIterator<Item = S>) -> Vec<Self> {
         names.into_iter().map(Self::new).collect()
+    }
+
+    /// Checks that there are at least two modalities, with distinct names of ASCII letters, digits,
+    /// `_` and `-`, which columns and file names can hold.
+    ///
+    /// # Errors
+    /// [`Error::Config`](crate::Error::Config).
+    pub fn check_names(modalities: &[Self]) -> Result<()> {
+        if modalities.len() < 2 {
+            let found = format!("{modalities:?}");
+            let hint =
+                "G²D balances modalities against each other: return two or more from `modalities`";
+            return Err(error::config("modalities of the student", "at least 2", found, hint));
+        }
+        for (m, modality) in modalities.iter().enumerate() {
+            let name = modality.name();
+            let legal = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
+            if name.is_empty() || !name.chars().all(legal) {
+                return Err(error::config(
+                    format!("name of modality {m}"),
+                    "ASCII letters, digits, '_' and '-'",
+                    format!("{name:?}"),
+                    "rename it: the name becomes part of columns and file names",
+                ));
+            }
+            if modalities[..m].contains(modality) {
+                return Err(error::config(
+                    "modalities of the student",
+                    "distinct names",
+                    format!("{name:?} twice"),
+                    "give every modality its own name",
+                ));
+            }
+        }
+        Ok(())
     }
 }
 
@@ -49,47 +84,13 @@ impl<S: AsRef<str>> From<S> for Modality {
     }
 }
 
-/// Refuses fewer than two modalities, names that repeat, and names that a column or a file could
-/// not carry.
-pub(crate) fn check_names(modalities: &[Modality]) -> Result<()> {
-    if modalities.len() < 2 {
-        return Err(error::config(
-            "modalities of the student",
-            "at least 2",
-            format!("{modalities:?}"),
-            "G²D balances modalities against each other: return two or more from `modalities`",
-        ));
-    }
-    for (m, modality) in modalities.iter().enumerate() {
-        let name = modality.name();
-        let legal = |c: char| c.is_ascii_alphanumeric() || c == '_' || c == '-';
-        if name.is_empty() || !name.chars().all(legal) {
-            return Err(error::config(
-                format!("name of modality {m}"),
-                "ASCII letters, digits, '_' and '-'",
-                format!("{name:?}"),
-                "rename it: the name becomes part of columns and file names",
-            ));
-        }
-        if modalities[..m].contains(modality) {
-            return Err(error::config(
-                "modalities of the student",
-                "distinct names",
-                format!("{name:?} twice"),
-                "give every modality a name of its own",
-            ));
-        }
-    }
-    Ok(())
-}
-
-/// A setting that is one value for all modalities or one for each, in the student's order.
+/// A hyper-parameter with one value for all modalities, or one for each.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(untagged, expecting = "one value for all modalities, or a list with one for each")]
 pub enum PerModality<T> {
-    /// The same for all.
+    /// The same value for all modalities.
     All(T),
-    /// One for each, in the student's order.
+    /// One value for each modality, in the student's order.
     Each(Vec<T>),
 }
 
@@ -97,7 +98,7 @@ impl<T: Copy> PerModality<T> {
     /// The value of modality `m`.
     ///
     /// # Panics
-    /// If `m` is not below the number of values; the trainer's builder has checked it.
+    /// If `m` is not below the number of values; the trainer's builder checks the number.
     pub fn get(&self, m: usize) -> T {
         match self {
             Self::All(value) => *value,
@@ -107,7 +108,8 @@ impl<T: Copy> PerModality<T> {
 }
 
 impl PerModality<f64> {
-    /// Checks that there is a value for each of `modalities` and that `legal` holds for all.
+    /// Checks that there is a value for each of `modalities`, and that all values are `legal`,
+    /// which `expected` describes.
     pub(crate) fn check(
         &self,
         what: &str,
@@ -119,17 +121,13 @@ impl PerModality<f64> {
             Self::All(value) => std::slice::from_ref(value),
             Self::Each(values) if values.len() == modalities.len() => values,
             Self::Each(values) => {
-                return Err(error::config(
-                    what,
-                    format!("{} values, one for each of {modalities:?}", modalities.len()),
-                    format!("{}", values.len()),
-                    "give one value a modality in the student's order, or one for all",
-                ));
+                let hint = "pass one value per modality in the student's order, or one for all";
+                return Err(error::one_per_modality(what, modalities, values.len(), hint));
             }
         };
         match values.iter().find(|&&value| !legal(value)) {
             None => Ok(()),
-            Some(value) => Err(error::config(what, expected, format!("{value}"), "change it")),
+            Some(value) => Err(error::out_of_range(what, expected, value)),
         }
     }
 }

@@ -1,10 +1,10 @@
-//! serde's form of numbers in reports: JSON has no NaN and no infinity, so these are text.
+//! The serde format of numbers: JSON has no NaN and no infinity, so these are strings.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
 const EXPECTED: &str = "expected a number, \"NaN\", \"inf\" or \"-inf\"";
 
-/// One number: as it is where it is finite, else `"NaN"`, `"inf"` or `"-inf"`.
+/// The serialized form of one number: a number if finite, else `"NaN"`, `"inf"` or `"-inf"`.
 #[derive(Serialize, Deserialize)]
 #[serde(untagged, expecting = "a number, \"NaN\", \"inf\" or \"-inf\"")]
 pub(crate) enum Form {
@@ -12,21 +12,25 @@ pub(crate) enum Form {
     Text(String),
 }
 
-/// What `#[serde(with = "number")]` can be put on.
+/// The types that `#[serde(with = "number")]` supports.
 pub(crate) trait Numbers: Sized {
+    /// The serialized form.
     type Form: Serialize + for<'de> Deserialize<'de>;
-    fn form(&self) -> Self::Form;
-    fn of(form: Self::Form) -> Option<Self>;
+
+    fn to_form(&self) -> Self::Form;
+
+    /// Returns `None` for a string that is no number.
+    fn from_form(form: Self::Form) -> Option<Self>;
 }
 
 impl Numbers for f64 {
     type Form = Form;
 
-    fn form(&self) -> Form {
+    fn to_form(&self) -> Form {
         if self.is_finite() { Form::Number(*self) } else { Form::Text(self.to_string()) }
     }
 
-    fn of(form: Form) -> Option<Self> {
+    fn from_form(form: Form) -> Option<Self> {
         match form {
             Form::Number(number) => Some(number),
             Form::Text(text) => text.parse().ok().filter(|number: &f64| !number.is_finite()),
@@ -37,37 +41,37 @@ impl Numbers for f64 {
 impl<T: Numbers> Numbers for Option<T> {
     type Form = Option<T::Form>;
 
-    fn form(&self) -> Self::Form {
-        self.as_ref().map(T::form)
+    fn to_form(&self) -> Self::Form {
+        self.as_ref().map(T::to_form)
     }
 
-    fn of(form: Self::Form) -> Option<Self> {
-        form.map_or(Some(None), |form| T::of(form).map(Some))
+    fn from_form(form: Self::Form) -> Option<Self> {
+        form.map_or(Some(None), |form| T::from_form(form).map(Some))
     }
 }
 
 impl<T: Numbers> Numbers for Vec<T> {
     type Form = Vec<T::Form>;
 
-    fn form(&self) -> Self::Form {
-        self.iter().map(T::form).collect()
+    fn to_form(&self) -> Self::Form {
+        self.iter().map(T::to_form).collect()
     }
 
-    fn of(form: Self::Form) -> Option<Self> {
-        form.into_iter().map(T::of).collect()
+    fn from_form(form: Self::Form) -> Option<Self> {
+        form.into_iter().map(T::from_form).collect()
     }
 }
 
 pub(crate) fn serialize<T: Numbers, S: Serializer>(value: &T, to: S) -> Result<S::Ok, S::Error> {
-    value.form().serialize(to)
+    value.to_form().serialize(to)
 }
 
 pub(crate) fn deserialize<'de, T: Numbers, D: Deserializer<'de>>(from: D) -> Result<T, D::Error> {
     let form = T::Form::deserialize(from)?;
-    T::of(form).ok_or_else(|| D::Error::custom(EXPECTED))
+    T::from_form(form).ok_or_else(|| D::Error::custom(EXPECTED))
 }
 
-/// Numbers by name, as an object that keeps its order; for `#[serde(with = …)]`.
+/// For `#[serde(with = "number::named")]`: named numbers as an object, in their order.
 pub(crate) mod named {
     use std::fmt;
 
@@ -82,7 +86,7 @@ pub(crate) mod named {
         numbers: &[(String, f64)],
         to: S,
     ) -> Result<S::Ok, S::Error> {
-        to.collect_map(numbers.iter().map(|(name, value)| (name, value.form())))
+        to.collect_map(numbers.iter().map(|(name, value)| (name, value.to_form())))
     }
 
     pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
@@ -100,7 +104,8 @@ pub(crate) mod named {
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
                 let mut numbers = Vec::new();
                 while let Some((name, form)) = map.next_entry::<String, Form>()? {
-                    let value = f64::of(form).ok_or_else(|| A::Error::custom(super::EXPECTED))?;
+                    let value =
+                        f64::from_form(form).ok_or_else(|| A::Error::custom(super::EXPECTED))?;
                     numbers.push((name, value));
                 }
                 Ok(numbers)

@@ -1,61 +1,53 @@
-//! What a part remembers between steps, in a form that a checkpoint can hold.
+//! The state of a scheduler, a probe or a modulation, for a checkpoint.
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use serde_json::Value;
 
 use crate::error::{self, Result};
 
-/// What a scheduler, a probe or a gradient modulation must get back for a run to go on as if it had
-/// never stopped: JSON that only its owner reads.
+/// The state of a part of the trainer between steps: what a scheduler, a probe or a modulation
+/// needs so that a resumed run continues as if it had never stopped.
+///
+/// It is JSON whose structure only the part itself reads. Finite numbers keep every bit.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct State(Value);
 
 impl State {
-    /// The state of a part that remembers nothing; the default.
+    /// The state of a part without state; the default.
     pub fn none() -> Self {
         Self::default()
     }
 
-    /// `memory` as JSON, every bit of a finite number kept.
+    /// Converts `state` to JSON.
     ///
     /// # Errors
-    /// [`Error::Config`](crate::error::Error::Config) for what JSON cannot hold (a map whose keys are not
-    /// text).
-    pub fn new(memory: &impl Serialize) -> Result<Self> {
-        let value = serde_json::to_value(memory).map_err(|e| {
-            error::config(
-                "state of a part",
-                "values that JSON can hold",
-                e.to_string(),
-                "give its maps text as keys",
-            )
-        })?;
-        Ok(Self(value))
-    }
-
-    /// What [`of`](Self::of) was given; `what` names the part in the error.
-    ///
-    /// # Errors
-    /// [`Error::Config`](crate::error::Error::Config) if it is of another form.
-    pub fn read<T: DeserializeOwned>(&self, what: &str) -> Result<T> {
-        T::deserialize(&self.0).map_err(|e| {
-            error::config(
-                format!("state of {what}"),
-                "what the same part, with the same configuration, said when it was saved",
-                e.to_string(),
-                "resume with the configuration that the run was started with",
-            )
+    /// [`Error::Config`](crate::Error::Config) for a value that JSON cannot represent, such as a
+    /// map whose keys are not strings.
+    pub fn new(state: &impl Serialize) -> Result<Self> {
+        serde_json::to_value(state).map(Self).map_err(|e| {
+            let hint = "use strings as the keys of its maps";
+            error::config("state of a part", "values that JSON can represent", e, hint)
         })
     }
 
-    /// Nothing to restore?
+    /// Converts the state back; `part` names the part in the error.
+    ///
+    /// # Errors
+    /// [`Error::Config`](crate::Error::Config) if the JSON does not have the structure of `T`.
+    pub fn read<T: DeserializeOwned>(&self, part: &str) -> Result<T> {
+        let expected = "the state of the same part with the same configuration";
+        T::deserialize(&self.0)
+            .map_err(|e| error::foreign_state(format_args!("state of {part}"), expected, e))
+    }
+
+    /// Returns whether this is the state of a part without state.
     pub fn is_none(&self) -> bool {
         self.0.is_null()
     }
 
-    /// Refuses a state where none is expected.
-    pub(crate) fn expect_none(&self, what: &str) -> Result<()> {
-        if self.is_none() { Ok(()) } else { self.read(what) }
+    /// Checks that `part`, which has no state, is restored from none.
+    pub(crate) fn expect_none(&self, part: &str) -> Result<()> {
+        self.read(part)
     }
 }

@@ -2,30 +2,32 @@
 
 use tch::Tensor;
 
-use crate::{batch::Batch, error::Result, modality::Modality};
+use crate::batch::Batch;
+use crate::error::Result;
+use crate::modality::Modality;
 
-/// A multimodal model: an encoder per modality and a fusion.
+/// A multimodal model: one encoder per modality, and a fusion of their features.
 ///
-/// `encode` and `fuse` are apart so that the trainer, which knows the plan, decides what enters
-/// the graph: an encoder that is suppressed is called without gradient, and costs no backward and
-/// no activations.
+/// `encode` and `fuse` are separate so that the trainer decides which encoders are part of the
+/// autograd graph: it calls the encoder of a suppressed modality under `no_grad`, which saves its
+/// backward pass and its activations.
 ///
 /// # Contract
-/// - `modalities` returns the same names in the same order for the life of the model; every index
-///   `m` in the crate is an index into it.
-/// - `encode(m, …)` reads only the input of modality `m`, its encoder, and layers that modalities
-///   share and none owns ([`ModalityParams`](crate::parameters::ModalityParams)), and returns features
-///   [B, d_m], or [B, T, d_m] and the like, which `fuse` and `distilled_features` understand. It is
-///   given the samples that have `m` alone, and not called where there are none.
-/// - What looks at several modalities at once (cross-attention, say) belongs in `fuse`. A mask of
-///   padding that it needs travels in the features, as a last column.
-/// - `fuse` takes the features of all modalities and returns logits or predictions [B, C]. Where a
-///   sample lacks a modality its features are zeros, a constant outside the graph.
-/// - `train` is tch's flag: batch norm and dropout as in training, or as in evaluation.
-/// - Neither switches gradients on or off.
+/// - [`modalities`](Self::modalities) returns the same names in the same order for the life of the
+///   model. Every index `m` in the crate is an index into it.
+/// - [`encode`](Self::encode) uses only the input and the encoder of modality `m`, and layers that
+///   modalities share ([`ModalityParams`](crate::ModalityParams)). It returns features [B, d_m], or
+///   another shape that `fuse` and `distilled_features` accept, such as [B, T, d_m]. Its batch
+///   holds only samples that have `m`; without such samples it is not called.
+/// - Layers that combine modalities, such as cross-attention, belong in [`fuse`](Self::fuse). If
+///   they need a padding mask, `encode` returns it with the features, for example as a last column.
+/// - `fuse` returns logits or predictions [B, C]. The features of a sample that lacks a modality
+///   are zeros without gradient.
+/// - `train` selects training or evaluation mode for batch norm and dropout, as in tch.
+/// - No method enables or disables gradients.
 ///
-/// A panic of tch inside (a layer fed the wrong shape, say) unwinds to the caller of
-/// [`G2dTrainer::step`](crate::trainer::G2dTrainer::step) with gradient mode as it was before.
+/// A panic of tch, for example in a layer whose input has the wrong shape, unwinds to the caller of
+/// [`G2dTrainer::step`](crate::G2dTrainer::step), with the gradient mode restored.
 ///
 /// # Example
 /// ```
@@ -45,46 +47,48 @@ use crate::{batch::Batch, error::Result, modality::Modality};
 /// }
 /// ```
 pub trait Student {
-    /// The modalities, in the order of every index.
+    /// The modalities, in the order of the indices `m`.
     fn modalities(&self) -> &[Modality];
 
-    /// Features [B, d_m] of modality `m`.
+    /// Computes the features [B, d_m] of modality `m`.
     ///
     /// # Errors
-    /// Whatever the model finds wrong; `step` passes it on.
+    /// Any error of the model; [`G2dTrainer::step`](crate::G2dTrainer::step) returns it.
     fn encode(&self, m: usize, batch: &Batch, train: bool) -> Result<Tensor>;
 
-    /// Fused logits (classification) or predictions (regression) [B, C].
+    /// Computes logits (classification) or predictions (regression) [B, C] from the features of all
+    /// modalities.
     ///
     /// # Errors
-    /// Whatever the model finds wrong; `step` passes it on.
+    /// As [`encode`](Self::encode).
     fn fuse(&self, features: &[Tensor], train: bool) -> Result<Tensor>;
 
     /// The shape [d_m, …] of one sample's features of modality `m`, without the batch dimension.
     ///
-    /// Asked only where a whole batch lacks `m`: its encoder then does not run, and the fusion sees
-    /// zeros of this shape. With `None` (the default) such a batch is an error.
+    /// The trainer calls it if a whole batch lacks `m`: the encoder does not run then, and `fuse`
+    /// receives zeros of this shape. With `None` (the default) such a batch is an error.
     fn feature_shape(&self, m: usize) -> Option<Vec<i64>> {
         let _ = m;
         None
     }
 
-    /// What L_feat compares with the teachers' features: one tensor [B, d] a modality.
+    /// Computes the features that L_feat compares with the teachers': one tensor [B, d] per
+    /// modality, connected to the graph of `features`.
     ///
-    /// The encoders' own features by default. A model that distils into a projection of them returns
-    /// that here, connected to the graph of `features`. Called by a step whose loss has teachers.
+    /// By default the features themselves. A model that distils into a projection of its features
+    /// returns the projection. The trainer calls it in steps with teachers.
     ///
     /// # Errors
-    /// Whatever the model finds wrong; `step` passes it on.
+    /// As [`encode`](Self::encode).
     fn distilled_features(&self, features: &[Tensor]) -> Result<Vec<Tensor>> {
         Ok(features.iter().map(Tensor::shallow_clone).collect())
     }
 
-    /// What modality `m` alone would predict, [B, C], where the fusion can say it.
+    /// Computes the logits [B, C] of the unimodal head of modality `m`: the fused model's
+    /// prediction from `m` alone. `None` (the default) if the fusion has no such head.
     ///
-    /// Called without gradient, in evaluation, by probes and by a
-    /// [`GradientModulation`](crate::modulation::Modulate). `None` (the default) leaves the accuracy of
-    /// this modality's head out of reports.
+    /// The evaluation, probes and a [`Modulate`](crate::modulation::Modulate) call it without
+    /// gradient. Reports leave out the head accuracy of a modality for which it returns `None`.
     fn unimodal_logits(&self, m: usize, features: &[Tensor]) -> Option<Tensor> {
         let _ = (m, features);
         None

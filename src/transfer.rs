@@ -1,13 +1,14 @@
-//! Between host and device: the one place where numbers come back, and how tensors go there unwaited.
+//! Transfers between host and device.
+//!
+//! Reading scalars synchronises with the device; sending tensors does not.
 
-use tch::{Device, Kind, Tensor};
+use tch::{Device, Kind, TchError, Tensor};
 
-use crate::{
-    error::{Error, Result},
-    libtorch,
-};
+use crate::error::{Error, Result};
+use crate::libtorch;
 
-/// Reads scalar tensors in one host: one wait for the device, none on the CPU.
+/// Reads scalar tensors in one transfer. Synchronises with the device and records that as a
+/// `tracing` event of target `g2d::sync`.
 pub(crate) fn read_scalars(scalars: &[Tensor]) -> Result<Vec<f64>> {
     if !scalars.is_empty() {
         tracing::trace!(target: "g2d::sync", scalars = scalars.len(), "reads scalars of a device");
@@ -15,23 +16,22 @@ pub(crate) fn read_scalars(scalars: &[Tensor]) -> Result<Vec<f64>> {
     read_on_host(scalars)
 }
 
-/// Reads scalar tensors that are in host memory wherever the model is: never a wait.
+/// Reads scalar tensors that are in host memory even if the model is not, so without synchronising.
 pub(crate) fn read_on_host(scalars: &[Tensor]) -> Result<Vec<f64>> {
     if scalars.is_empty() {
         return Ok(Vec::new());
     }
-    let wide = |t: &Tensor| t.f_detach()?.f_to_kind(wide_kind(t.device()));
-    let joined = scalars
-        .iter()
-        .map(wide)
-        .collect::<std::result::Result<Vec<_>, _>>()
-        .and_then(|scalars| Tensor::f_stack(&scalars, 0))
-        .and_then(|stacked| stacked.f_to_device(Device::Cpu)?.f_to_kind(Kind::Double))
-        .and_then(Vec::<f64>::try_from);
-    joined.map_err(|source| Error::torch("read scalars from the device", source))
+    let read = || {
+        let widen = |t: &Tensor| t.f_detach()?.f_to_kind(wide_kind(t.device()));
+        let scalars =
+            scalars.iter().map(widen).collect::<std::result::Result<Vec<_>, TchError>>()?;
+        let stacked = Tensor::f_stack(&scalars, 0)?;
+        Vec::try_from(stacked.f_to_device(Device::Cpu)?.f_to_kind(Kind::Double)?)
+    };
+    read().map_err(|source| Error::torch("read scalars from the device", source))
 }
 
-/// The index of the first tensor that holds a value that is NaN or infinite. Synchronises with the
+/// The index of the first tensor with a value that is NaN or infinite. Synchronises with the
 /// device.
 pub(crate) fn first_non_finite(tensors: &[Tensor]) -> Result<Option<usize>> {
     let finite = tensors
@@ -42,24 +42,31 @@ pub(crate) fn first_non_finite(tensors: &[Tensor]) -> Result<Option<usize>> {
     Ok(read_scalars(&finite)?.iter().position(|&finite| finite == 0.0))
 }
 
-/// The widest float kind that `device` computes in.
+/// The floating-point dtype of highest precision that `device` supports.
 pub(crate) fn wide_kind(device: Device) -> Kind {
     if device == Device::Mps { Kind::Float } else { Kind::Double }
 }
 
-/// The elements of `tensor` in order, as bytes: a wait for the device, none on the CPU.
+/// `tensor` in host memory, detached and contiguous; not copied if it is that already. Synchronises
+/// with the device.
+pub(crate) fn to_host(tensor: &Tensor) -> Result<Tensor> {
+    let host = || tensor.f_detach()?.f_to_device(Device::Cpu)?.f_contiguous();
+    host().map_err(|source| Error::torch("copy a tensor to the host", source))
+}
+
+/// The elements of `tensor` in order, as bytes. Synchronises with the device.
 pub(crate) fn bytes(tensor: &Tensor) -> Result<Vec<u8>> {
+    let host = to_host(tensor)?;
     let copy = || {
-        let host = tensor.f_detach()?.f_to_device(Device::Cpu)?.f_contiguous()?;
         let mut bytes = vec![0; host.numel() * host.f_kind()?.elt_size_in_bytes()];
         host.f_copy_data_u8(&mut bytes, host.numel())?;
         Ok(bytes)
     };
-    copy().map_err(|source| Error::torch("copy a tensor's bytes to the host", source))
+    copy().map_err(|source| Error::torch("copy a tensor's bytes", source))
 }
 
-/// `tensor` on `device`; one that goes from the host to a GPU goes by pinned memory, so that nothing
-/// waits.
+/// `tensor` on `device`. From the host to a GPU the copy goes through pinned memory, so that it
+/// does not block until the device has finished earlier work.
 pub(crate) fn send(tensor: &Tensor, device: Device) -> Result<Tensor> {
     if tensor.device() == device {
         return Ok(tensor.shallow_clone());

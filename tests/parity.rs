@@ -1,4 +1,4 @@
-//! Numeric parity with the authors' code, on the golden cases beside the repository.
+//! Numeric parity with the authors' code, on golden cases and on other settings, run by plain PyTorch.
 #![cfg(feature = "paper")]
 
 #[path = "../examples/parity/harness/mod.rs"]
@@ -10,10 +10,10 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use harness::{Case, TOLERANCE, compare, golden, run};
+use harness::{GoldenCase, TOLERANCE, compare, golden_cases, run};
 
-/// Paths (JSON pointers) of every number that the authors' code reported.
-fn reported(case: &Value) -> Vec<String> {
+/// The JSON pointers of all expected numbers.
+fn expected_numbers(case: &Value) -> Vec<String> {
     fn walk(value: &Value, path: String, found: &mut Vec<String>) {
         match value {
             Value::Number(_) if !path.ends_with("/epoch") => found.push(path),
@@ -35,35 +35,38 @@ fn reported(case: &Value) -> Vec<String> {
 }
 
 #[test]
-fn golden_cases_agree_and_every_number_of_them_counts() {
-    let paths = golden().unwrap();
+fn golden_cases_agree_and_every_number_is_compared() {
+    let paths = golden_cases().unwrap();
     if paths.is_empty() {
         skip::skipped("no cases in ../shared/golden");
     }
     for path in paths {
         let text = std::fs::read_to_string(&path).unwrap();
-        let case = Case::parse(&text).unwrap();
-        let observed = run(&case).unwrap();
-        let comparison = compare(&case, &observed).unwrap();
-        assert!(comparison.agrees(), "{}\n{comparison}", path.display());
+        let case = GoldenCase::parse(&text).unwrap();
+        let computed = run(&case).unwrap();
+        let differences = compare(&case, &computed).unwrap();
+        assert!(differences.are_within_tolerance(), "{}\n{differences}", path.display());
 
         let case: Value = serde_json::from_str(&text).unwrap();
-        let numbers = reported(&case);
+        let numbers = expected_numbers(&case);
         assert!(numbers.len() > 100, "{}: {} numbers", path.display(), numbers.len());
         for number in numbers {
             let mut wrong = case.clone();
             let place = wrong.pointer_mut(&number).unwrap();
             let value = place.as_f64().unwrap();
             *place = (value + (1e4 * TOLERANCE) * value.abs().max(1.0)).into();
-            let wrong = Case::parse(&wrong.to_string()).unwrap();
-            assert!(!compare(&wrong, &observed).unwrap().agrees(), "{number} is not compared");
+            let wrong = GoldenCase::parse(&wrong.to_string()).unwrap();
+            assert!(
+                !compare(&wrong, &computed).unwrap().are_within_tolerance(),
+                "{number} is not compared"
+            );
         }
     }
 }
 
-/// Settings that the golden cases leave out: the other data set and fusions under OGM, weights of 0,
-/// epochs left out and repeated, other hyper-parameters.
-fn more_settings() -> Vec<Value> {
+/// Settings that no golden case has: another data set, other fusions under OGM, weights of 0, skipped
+/// and repeated epochs, other hyper-parameters.
+fn other_settings() -> Vec<Value> {
     let case = |dataset, fusion, modulation, alpha, weights: [f64; 4], epochs: &[u64]| {
         let [logit_audio, feature_audio, logit_visual, feature_visual] = weights;
         json!({
@@ -91,22 +94,22 @@ fn more_settings() -> Vec<Value> {
 #[test]
 fn other_settings_agree_with_plain_pytorch() {
     let Some(python) = std::env::var_os("G2D_PYTHON") else {
-        skip::skipped("G2D_PYTHON names no Python with torch");
+        skip::skipped("G2D_PYTHON is not set to a Python with torch");
         return;
     };
     let folder = tempfile::tempdir().unwrap();
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/python/case.py");
     let [settings, cases] = ["settings.json", "cases.json"].map(|name| folder.path().join(name));
-    std::fs::write(&settings, Value::from(more_settings()).to_string()).unwrap();
+    std::fs::write(&settings, Value::from(other_settings()).to_string()).unwrap();
     let output =
         Command::new(&python).args(["-B", script]).args([&settings, &cases]).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let cases: Vec<Value> =
         serde_json::from_str(&std::fs::read_to_string(&cases).unwrap()).unwrap();
-    assert_eq!(cases.len(), more_settings().len());
-    for (given, case) in more_settings().iter().zip(cases) {
-        let case = Case::parse(&case.to_string()).unwrap();
-        let comparison = compare(&case, &run(&case).unwrap()).unwrap();
-        assert!(comparison.agrees(), "{given}\n{comparison}");
+    assert_eq!(cases.len(), other_settings().len());
+    for (given, case) in other_settings().iter().zip(cases) {
+        let case = GoldenCase::parse(&case.to_string()).unwrap();
+        let differences = compare(&case, &run(&case).unwrap()).unwrap();
+        assert!(differences.are_within_tolerance(), "{given}\n{differences}");
     }
 }

@@ -1,9 +1,11 @@
-//! The parts of a step, each by itself (Criterion): `cargo xtask bench --parts`.
+//! The parts of a step, timed one by one with Criterion: `cargo xtask bench --parts`.
 //!
 //! - `step.rs`: loss, ρ, plan, cache lookup, fusion.
-//! - `optimizer.rs`: ours beside tch's.
-//! - `data.rs`: decoding, spectrogram, resizing.
+//! - `optimizer.rs`: the optimizers of g2d and tch.
+//! - `data.rs`: decoding, spectrograms, resizing.
 
+#[path = "../support/cremad_files.rs"]
+mod cremad_files;
 mod data;
 mod optimizer;
 mod step;

@@ -1,4 +1,4 @@
-//! Our optimizers beside tch's, on the parameters of the CREMA-D student.
+//! The optimizers of g2d and tch, on the parameters of the CREMA-D student.
 
 use criterion::Criterion;
 use g2d::{
@@ -11,7 +11,7 @@ use tch::{
     nn::{self, OptimizerConfig, VarStore},
 };
 
-/// A student's parameters with gradients.
+/// The student's parameters, with gradients.
 fn parameters() -> VarStore {
     let vs = VarStore::new(Device::Cpu);
     let modalities = [("audio", 1), ("visual", 3)].map(|(m, c)| (Modality::new(m), c));
@@ -23,10 +23,11 @@ fn parameters() -> VarStore {
     vs
 }
 
-fn both(c: &mut Criterion, name: &str, ours: Algorithm, theirs: impl OptimizerConfig) {
+/// Times one step of both optimizers.
+fn compare(c: &mut Criterion, name: &str, ours: Algorithm, theirs: impl OptimizerConfig) {
     let vs = parameters();
     let mut ours = Optimizer::builder(&vs, ours).build().unwrap();
-    c.bench_function(&format!("{name}/ours"), |b| b.iter(|| ours.step().unwrap()));
+    c.bench_function(&format!("{name}/g2d"), |b| b.iter(|| ours.step().unwrap()));
     let vs = parameters();
     let mut theirs = theirs.build(&vs, 1e-6).unwrap();
     c.bench_function(&format!("{name}/tch"), |b| b.iter(|| theirs.step()));
@@ -35,11 +36,11 @@ fn both(c: &mut Criterion, name: &str, ours: Algorithm, theirs: impl OptimizerCo
 pub fn sgd(c: &mut Criterion) {
     let ours = SgdConfig { lr: 1e-6, momentum: 0.9, weight_decay: 1e-4, ..Default::default() };
     let theirs = nn::Sgd { momentum: 0.9, dampening: 0.0, wd: 1e-4, nesterov: false };
-    both(c, "sgd", ours.into(), theirs);
+    compare(c, "sgd", ours.into(), theirs);
 }
 
 pub fn adamw(c: &mut Criterion) {
     let ours = AdamWConfig { lr: 1e-6, weight_decay: 1e-2, ..Default::default() };
     let theirs = nn::AdamW { beta1: 0.9, beta2: 0.999, wd: 1e-2, eps: 1e-8, amsgrad: false };
-    both(c, "adamw", ours.into(), theirs);
+    compare(c, "adamw", ours.into(), theirs);
 }

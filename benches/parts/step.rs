@@ -1,4 +1,4 @@
-//! Loss, ρ, plan, cache lookup, fusion, at the sizes of CREMA-D's step.
+//! Loss, ρ, plan, cache lookup and fusion, with the sizes of a CREMA-D step.
 
 use std::hint::black_box;
 
@@ -29,9 +29,9 @@ fn labels() -> Tensor {
 pub fn loss(c: &mut Criterion) {
     let loss = Classification::default();
     let names = Modality::list(["audio", "visual"]);
-    let answer =
+    let output =
         |_| Some(TeacherOutput { features: noise(WIDTH), logits: noise(CLASSES), host: None });
-    let teachers: Vec<_> = (0..2).map(answer).collect();
+    let teachers: Vec<_> = (0..2).map(output).collect();
     let logits = noise(CLASSES).set_requires_grad(true);
     let features = [0, 1].map(|_| noise(WIDTH).set_requires_grad(true));
     let (rows, targets) = ([Rows::All, Rows::All], labels());
@@ -69,7 +69,7 @@ pub fn plan(c: &mut Criterion) {
     }
 }
 
-/// A batch out of CREMA-D's training set.
+/// Lookup of one batch among the samples of CREMA-D's training set.
 pub fn cache(c: &mut Criterion) {
     let mut vs = nn::VarStore::new(Device::Cpu);
     let head = nn::linear(vs.root(), WIDTH, CLASSES, Default::default());
@@ -82,8 +82,8 @@ pub fn cache(c: &mut Criterion) {
         Batch::new([input], Tensor::zeros([rows], (Kind::Int64, Device::Cpu))).with_ids(ids)
     };
     let cached = Cached::record(&live, 0, [Ok(batch((0..SAMPLES).collect()))]).unwrap();
-    let asked = batch((0..ROWS).map(|i| i * 397 % SAMPLES).collect());
-    c.bench_function("cache/lookup", |b| b.iter(|| cached.output(0, black_box(&asked)).unwrap()));
+    let wanted = batch((0..ROWS).map(|i| i * 397 % SAMPLES).collect());
+    c.bench_function("cache/lookup", |b| b.iter(|| cached.output(0, black_box(&wanted)).unwrap()));
 }
 
 pub fn fusion(c: &mut Criterion) {

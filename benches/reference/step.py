@@ -1,12 +1,13 @@
 """The authors' training step on CREMA-D in plain PyTorch, one step at a time.
 
-step.py THREADS BATCH FREQUENCIES COLUMNS SIDE   says "ready", then makes a step for every line
-"VARIANT PHASE" on stdin and answers with its seconds, by the clock and of the processor.
+step.py THREADS BATCH FREQUENCIES COLUMNS SIDE   prints "ready", then runs one step for every line
+"VARIANT PHASE" on stdin and prints its duration in seconds: wall-clock time and CPU time.
 
-VARIANT  authors    teachers run in every step, a full backward, gradients multiplied after it, and the
-                    scores of teachers and of both modalities' logits summed sample by sample
-         fair       the same, its scores computed in one go and only those of the teachers
-         fair_bf16  that, its networks under autocast to bfloat16
+VARIANT  authors    teachers run in every step, backward is complete, gradients are multiplied
+                    afterwards, and the scores of teachers and of unimodal logits are summed in a
+                    loop over samples
+         fair       the same with vectorised scores, of the teachers only
+         fair_bf16  the same as fair, with the networks under autocast to bfloat16
 PHASE    suppressed, joint
 """
 
@@ -59,12 +60,12 @@ class Run:
         self.sgd.zero_grad()
         with cast:
             with torch.no_grad():
-                known = [teacher(x) for teacher, x in zip(self.teachers, (audio, visual))]
+                outputs = [teacher(x) for teacher, x in zip(self.teachers, (audio, visual))]
             *features, logits = self.student(audio, visual)
-        known = [(f.float(), z.float()) for f, z in known]
+        outputs = [(f.float(), z.float()) for f, z in outputs]
         features, logits = [f.float() for f in features], logits.float()
         loss = F.cross_entropy(logits, labels)
-        for (feature, teacher_logits), own in zip(known, features):
+        for (feature, teacher_logits), own in zip(outputs, features):
             loss = loss + F.mse_loss(own, feature)
             loss = loss + F.kl_div(
                 F.log_softmax(logits, 1), F.softmax(teacher_logits, 1), reduction="batchmean"
@@ -74,9 +75,9 @@ class Run:
             unimodal = self.student.fusion_module.unimodal(*features)
             for z in unimodal:
                 summed_by_sample(z, labels)
-            score = [summed_by_sample(z, labels) for _, z in known]
+            score = [summed_by_sample(z, labels) for _, z in outputs]
         else:
-            score = [summed(z, labels) for _, z in known]
+            score = [summed(z, labels) for _, z in outputs]
         if phase == "suppressed":
             stronger = "audio" if score[0] > score[1] else "visual"
             for name, parameter in self.student.named_parameters():
@@ -92,9 +93,9 @@ def main():
     run = Run(*shape)
     print("ready", flush=True)
     for line in sys.stdin:
-        wall, processor = time.perf_counter(), time.process_time()
+        wall, cpu = time.perf_counter(), time.process_time()
         run.step(*line.split())
-        print(time.perf_counter() - wall, time.process_time() - processor, flush=True)
+        print(time.perf_counter() - wall, time.process_time() - cpu, flush=True)
 
 
 if __name__ == "__main__":

@@ -1,90 +1,95 @@
-//! How fast a step is: ratios against a plain PyTorch step and a plain tch step, interleaved.
+//! Step times relative to plain PyTorch and plain tch: `cargo xtask bench`.
 //!
-//! `cargo xtask bench` runs it; docs/performance.md says what every name means.
+//! docs/performance.md explains the names of the ratios. Modules, low to high; each imports only from
+//! those above it:
 //!
-//! - `setting.rs`: the paper's CREMA-D networks and shapes.
-//! - `ours.rs`: the steps that are timed; `reference.rs`: the same in Python, by turns.
-//! - `rounds.rs`: A B A B, and medians of ratios within a round; `clock.rs`: what a second is.
-//! - `memory.rs`: peak memory, in processes of its own.
-//! - `growth.rs`: modalities, batch sizes, own overhead; `tiny.rs`: the model that it shows best on.
-//! - `loading.rs`: the data pipeline on generated files.
-//! - `results.rs`: the tables and the file.
+//! - `clock.rs`: wall-clock and CPU time; `rounds.rs`: interleaved rounds, medians and ratios.
+//! - `results.rs`: tables and the file of ratios.
+//! - `cremad.rs`: the paper's CREMA-D networks and shapes; `cremad_files`: generated files.
+//! - `steps.rs`: steps by hand and by the trainer; `reference.rs`: the same step in Python.
+//! - `step_time.rs`: ratios of step times; `memory.rs`: peak memory; `overhead.rs`: the trainer's own
+//!   time; `loading.rs`: the data pipeline.
+//! - `scaling.rs`: time and memory by number of modalities and by batch size.
 
 mod clock;
-mod growth;
+mod cremad;
+#[path = "../support/cremad_files.rs"]
+mod cremad_files;
 mod loading;
 mod memory;
-mod ours;
+mod overhead;
 mod reference;
 mod results;
 mod rounds;
-mod setting;
-mod tiny;
+mod scaling;
+mod step_time;
+mod steps;
 
 use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Parser;
 
-use crate::{clock::Clock, memory::Measured, results::Results};
+use crate::{clock::Clock, cremad::InputShape, memory::MemoryProbe, results::BenchmarkResults};
 
 #[derive(Debug, Parser)]
 struct Arguments {
-    /// Fewer rounds, and no tables of growth: below eight minutes on two cores
+    /// Fewer rounds, without the tables of scaling: less than eight minutes on two cores
     #[arg(long)]
     quick: bool,
-    /// Everything once, at the smallest shapes: does it run at all?
+    /// Run everything once with the smallest shapes, to test that it works
     #[arg(long)]
     smoke: bool,
-    /// Where the ratios go, as JSON
+    /// File for the ratios, as JSON
     #[arg(long, default_value = "target/bench/ratios.json")]
     out: PathBuf,
-    /// Threads on both sides [default: all cores]
+    /// Number of threads, in this process and in Python [default: number of cores]
     #[arg(long)]
     threads: Option<i32>,
-    /// Rounds of the ratios
+    /// Number of rounds for step times [default: 15, 5 with --quick, 1 with --smoke]
     #[arg(long)]
     rounds: Option<usize>,
-    /// Counts the processor's seconds, not the clock's: for a machine that does other work, best with
+    /// Measure CPU time instead of wall-clock time: for a machine under other load, best with
     /// --threads 1
     #[arg(long)]
     cpu_time: bool,
-    /// Makes one step and prints its peak memory: how this program asks itself
+    /// Run one step and print its peak memory, for this program's own use
     #[arg(long, hide = true)]
-    memory: Option<Measured>,
-    /// What cargo passes to every benchmark
+    memory: Option<MemoryProbe>,
+    /// Passed by cargo to every benchmark
     #[arg(long, hide = true)]
     bench: bool,
 }
 
 fn main() -> Result<()> {
-    let arguments = Arguments::parse();
+    let Arguments { quick, smoke, out, threads, rounds, cpu_time, memory, bench: _ } =
+        Arguments::parse();
     let cores = std::thread::available_parallelism().map_or(1, |n| n.get() as i32);
-    let threads = arguments.threads.unwrap_or(cores);
+    let threads = threads.unwrap_or(cores);
     tch::set_num_threads(threads);
     tch::manual_seed(1);
-    if let Some(measured) = arguments.memory {
-        println!("{}", measured.peak()?);
+    if let Some(probe) = memory {
+        println!("{}", probe.peak()?);
         return Ok(());
     }
 
-    let clock = if arguments.cpu_time { Clock::Processor } else { Clock::Wall };
-    let shape = if arguments.smoke { setting::Shape::SMOKE } else { setting::Shape::CREMAD };
-    let rounds = arguments.rounds.unwrap_or(match (arguments.smoke, arguments.quick) {
+    let clock = if cpu_time { Clock::Cpu } else { Clock::Wall };
+    let shape = if smoke { InputShape::SMOKE } else { InputShape::CREMAD };
+    let rounds = rounds.unwrap_or(match (smoke, quick) {
         (true, _) => 1,
         (_, true) => 5,
         _ => 15,
     });
-    let mut results = Results::new(threads, clock);
-    ours::compare(&mut results, shape, rounds, threads, clock)?;
-    growth::overhead(&mut results, arguments.smoke)?;
-    if !arguments.smoke {
-        memory::compare(&mut results, threads)?;
+    let mut results = BenchmarkResults::new(threads, clock);
+    let plain = step_time::measure(&mut results, shape, rounds, threads, clock)?;
+    overhead::measure(&mut results, smoke, plain)?;
+    if !smoke {
+        memory::measure(&mut results, threads)?;
     }
-    loading::compare(&mut results, arguments.smoke, threads as usize)?;
-    if !arguments.quick && !arguments.smoke {
-        growth::modalities(&mut results, threads)?;
-        growth::batches(&mut results, threads)?;
+    loading::measure(&mut results, smoke, threads as usize)?;
+    if !quick && !smoke {
+        scaling::by_modalities(threads)?;
+        scaling::by_batch_size(threads)?;
     }
-    results.finish(&arguments.out)
+    results.finish(&out)
 }

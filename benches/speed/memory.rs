@@ -1,27 +1,27 @@
-//! Peak memory of a step, each in a fresh process.
+//! Peak memory of a step, measured in a new process.
 
-use std::{cell::RefCell, fs, process::Command, rc::Rc, str::FromStr};
+use std::{fs, process::Command, str::FromStr};
 
 use anyhow::{Context, Result, bail, ensure};
 use g2d::trainer::{Precision, SuppressedMode};
 
 use crate::{
-    growth,
-    ours::{self, Phase},
-    results::{Results, number},
-    rounds::Contestant,
-    setting::{Setting, Shape},
+    cremad::{CremadSetup, InputShape},
+    results::{BenchmarkResults, number, print_table},
+    rounds::Step,
+    steps::{TrainingPhase, compact, g2d, plain},
 };
 
-/// Whose memory: `STEP:N`, as in `suppressed:16`. `plain`, `joint` and `suppressed` are of the CREMA-D
-/// networks and N samples, `k_joint` and `k_suppressed` of compact ones and N modalities.
+/// The step whose memory is measured, `STEP:N`, such as `suppressed:16`: `plain`, `joint` and
+/// `suppressed` are steps of the CREMA-D networks with N samples, `k_joint` and `k_suppressed` steps
+/// of N compact encoders.
 #[derive(Debug, Clone)]
-pub struct Measured {
+pub struct MemoryProbe {
     step: String,
     n: i64,
 }
 
-impl FromStr for Measured {
+impl FromStr for MemoryProbe {
     type Err = anyhow::Error;
 
     fn from_str(text: &str) -> Result<Self> {
@@ -30,45 +30,45 @@ impl FromStr for Measured {
     }
 }
 
-impl Measured {
+impl MemoryProbe {
     pub fn new(step: &str, n: i64) -> Self {
         Self { step: step.to_owned(), n }
     }
 
-    fn contestant(&self) -> Result<Contestant> {
-        let (full, train) = (Precision::Full, SuppressedMode::Train);
-        let cremad = |phase: Option<Phase>| {
-            let shape = Shape { batch: self.n, ..Shape::CREMAD };
-            let setting = Rc::new(RefCell::new(Setting::new(shape, true)?));
-            let Some(phase) = phase else { return Ok(ours::plain(&setting)) };
-            let cached = setting.borrow().cached();
-            ours::g2d(&setting, cached, phase, full, train)
+    fn step(&self) -> Result<Step> {
+        let setup = || {
+            let shape = InputShape { batch: self.n, ..InputShape::CREMAD };
+            CremadSetup::shared(shape, true)
+        };
+        let cremad = |phase: TrainingPhase| {
+            let setup = setup()?;
+            let cached = setup.borrow().cached_teachers();
+            g2d(&setup, cached, phase, Precision::Full, SuppressedMode::Train)
         };
         match self.step.as_str() {
-            "plain" => cremad(None),
-            "joint" => cremad(Some(Phase::Joint)),
-            "suppressed" => cremad(Some(Phase::Suppressed)),
-            "k_joint" => growth::many(self.n as usize, Phase::Joint),
-            "k_suppressed" => growth::many(self.n as usize, Phase::Suppressed),
+            "plain" => Ok(plain(&setup()?)),
+            "joint" => cremad(TrainingPhase::Joint),
+            "suppressed" => cremad(TrainingPhase::Suppressed),
+            "k_joint" => compact(self.n as usize, TrainingPhase::Joint),
+            "k_suppressed" => compact(self.n as usize, TrainingPhase::Suppressed),
             other => bail!("no step {other:?}"),
         }
     }
 
-    /// MiB above what there was before the first step: activations, gradients, momentum.
-    ///
-    /// The first step, since what it allocates is kept.
+    /// The peak memory of the first step above that before it, in MiB: activations, gradients and
+    /// momentum. Later steps use memory that the allocator has kept.
     pub fn peak(&self) -> Result<f64> {
-        let mut step = self.contestant()?;
+        let mut step = self.step()?;
         fs::write("/proc/self/clear_refs", "5").context("cannot reset the peak (Linux only)")?;
         let (before, code) = (status("VmRSS")?, status("RssFile")?);
         step()?;
-        // The library's code that the first step loads is nobody's.
+        // Library code that the first step loads is not the step's memory.
         let loaded = status("RssFile")? - code;
         Ok((status("VmHWM")? - before - loaded) / 1024.0)
     }
 
-    /// [`peak`](Self::peak) in a process of its own.
-    pub fn ask(&self, threads: i32) -> Result<f64> {
+    /// [`peak`](Self::peak) in a new process.
+    pub fn peak_in_new_process(&self, threads: i32) -> Result<f64> {
         let argument = format!("{}:{}", self.step, self.n);
         let mut command = Command::new(std::env::current_exe()?);
         command.args(["--threads", &threads.to_string(), "--memory", &argument]);
@@ -79,28 +79,30 @@ impl Measured {
     }
 }
 
-/// KiB that the kernel counts.
+/// A value of /proc/self/status in KiB.
 fn status(key: &str) -> Result<f64> {
-    let text = fs::read_to_string("/proc/self/status").context("memory is read on Linux only")?;
-    let line = text.lines().find(|line| line.starts_with(key)).context("an unknown kernel")?;
-    Ok(line.split_whitespace().nth(1).context("an unknown kernel")?.parse()?)
+    let text =
+        fs::read_to_string("/proc/self/status").context("memory is measured on Linux only")?;
+    let line = text.lines().find(|line| line.starts_with(key));
+    let value = line.and_then(|line| line.split_whitespace().nth(1));
+    Ok(value.with_context(|| format!("no {key} in /proc/self/status"))?.parse()?)
 }
 
-/// Joint and suppressed step.
-pub fn compare(results: &mut Results, threads: i32) -> Result<()> {
+/// Measures the memory of plain, joint and suppressed steps and adds their ratios.
+pub fn measure(results: &mut BenchmarkResults, threads: i32) -> Result<()> {
     if !cfg!(target_os = "linux") {
-        eprintln!("skipped: memory is read on Linux only");
+        eprintln!("skipped: memory is measured on Linux only");
         return Ok(());
     }
-    let ask = |step: &str| Measured::new(step, 16).ask(threads);
-    let (plain, joint, suppressed) = (ask("plain")?, ask("joint")?, ask("suppressed")?);
+    let mib = |step: &str| MemoryProbe::new(step, 16).peak_in_new_process(threads);
+    let (plain, joint, suppressed) = (mib("plain")?, mib("joint")?, mib("suppressed")?);
     let row = |name: &str, mib: f64| vec![name.to_owned(), number(mib), number(mib / joint)];
-    results.table(
-        "Peak memory of a step above what was there before",
-        &["step", "MiB", "of the joint step's"],
+    print_table(
+        "Peak memory of a step",
+        &["step", "MiB", "ratio to joint"],
         vec![row("plain", plain), row("joint", joint), row("suppressed", suppressed)],
     );
-    results.put("memory_suppressed", suppressed / joint);
-    results.put("memory_overhead", joint / plain);
+    results.add("memory_suppressed", suppressed / joint);
+    results.add("memory_overhead", joint / plain);
     Ok(())
 }

@@ -1,4 +1,4 @@
-//! The Python process that takes turns with us.
+//! The Python process that runs the authors' step.
 
 use std::{
     io::{BufRead, BufReader, Write},
@@ -8,24 +8,25 @@ use std::{
 
 use anyhow::{Context, Result, ensure};
 
-use crate::{clock::Clock, setting::Shape};
+use crate::{clock::Clock, cremad::InputShape};
 
-/// `benches/reference/step.py`, which computes only between a line to it and its answer.
+/// A running `benches/reference/step.py`. It computes only between a request and its reply, so it
+/// never competes with the steps of this process.
 pub struct Reference {
     child: Child,
-    to: ChildStdin,
-    from: BufReader<ChildStdout>,
+    requests: ChildStdin,
+    replies: BufReader<ChildStdout>,
 }
 
 impl Reference {
-    /// `None`, after a line that says so, where `$G2D_PYTHON` names no Python.
-    pub fn start(threads: i32, shape: Shape) -> Result<Option<Self>> {
+    /// Starts the process. Returns `None`, with a message, if `$G2D_PYTHON` is not set.
+    pub fn start(threads: i32, shape: InputShape) -> Result<Option<Self>> {
         let Some(python) = std::env::var_os("G2D_PYTHON") else {
-            eprintln!("skipped: G2D_PYTHON names no Python with torch; no ratios against PyTorch");
+            eprintln!("skipped: G2D_PYTHON is not set, so there are no ratios to PyTorch");
             return Ok(None);
         };
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/reference/step.py");
-        let Shape { batch, audio: [frequencies, columns], side } = shape;
+        let InputShape { batch, audio: [frequencies, columns], side } = shape;
         let numbers =
             [threads.into(), batch, frequencies, columns, side].map(|n: i64| n.to_string());
         let mut child = Command::new(python)
@@ -35,29 +36,29 @@ impl Reference {
             .stdout(Stdio::piped())
             .spawn()
             .context("cannot start $G2D_PYTHON")?;
-        let to = child.stdin.take().context("no stdin")?;
-        let from = BufReader::new(child.stdout.take().context("no stdout")?);
-        let mut reference = Self { child, to, from };
-        let ready = reference.line()?;
-        ensure!(ready == "ready", "expected \"ready\" of step.py, found {ready:?}");
+        let requests = child.stdin.take().context("the process has no stdin")?;
+        let replies = BufReader::new(child.stdout.take().context("the process has no stdout")?);
+        let mut reference = Self { child, requests, replies };
+        let ready = reference.reply()?;
+        ensure!(ready == "ready", "expected \"ready\" from step.py, found {ready:?}");
         Ok(Some(reference))
     }
 
-    /// Seconds of one step.
+    /// Runs one step and returns its seconds.
     pub fn step(&mut self, variant: &str, clock: Clock) -> Result<f64> {
-        writeln!(self.to, "{variant}")?;
-        let line = self.line()?;
-        let (wall, processor) = line.split_once(' ').context("two numbers of step.py")?;
+        writeln!(self.requests, "{variant}")?;
+        let line = self.reply()?;
+        let (wall, cpu) = line.split_once(' ').context("expected two numbers from step.py")?;
         let seconds = match clock {
             Clock::Wall => wall,
-            Clock::Processor => processor,
+            Clock::Cpu => cpu,
         };
         Ok(seconds.parse()?)
     }
 
-    fn line(&mut self) -> Result<String> {
+    fn reply(&mut self) -> Result<String> {
         let mut line = String::new();
-        ensure!(self.from.read_line(&mut line)? > 0, "step.py has ended");
+        ensure!(self.replies.read_line(&mut line)? > 0, "step.py has ended");
         Ok(line.trim().to_owned())
     }
 }

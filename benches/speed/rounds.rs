@@ -1,41 +1,41 @@
-//! Steps by turns.
+//! Interleaved rounds of steps.
 
 use anyhow::Result;
 
 use crate::clock::Clock;
 
 /// One step.
-pub type Contestant = Box<dyn FnMut() -> Result<()>>;
-/// One step that knows its own seconds.
-pub type Timed = Box<dyn FnMut() -> Result<f64>>;
+pub type Step = Box<dyn FnMut() -> Result<()>>;
+/// One step that returns its duration in seconds.
+pub type TimedStep = Box<dyn FnMut() -> Result<f64>>;
 
-/// Contestants that take turns.
+/// Steps that are timed in interleaved rounds.
 pub struct Rounds {
     clock: Clock,
-    all: Vec<(String, Timed)>,
+    steps: Vec<(String, TimedStep)>,
 }
 
-/// Seconds of every contestant in every round.
+/// The seconds of every step in every round.
 pub struct Times(Vec<(String, Vec<f64>)>);
 
 impl Rounds {
     pub fn new(clock: Clock) -> Self {
-        Self { clock, all: Vec::new() }
+        Self { clock, steps: Vec::new() }
     }
 
-    pub fn add(&mut self, name: impl Into<String>, mut step: Contestant) {
+    pub fn add(&mut self, name: impl Into<String>, mut step: Step) {
         let clock = self.clock;
         self.add_timed(name, Box::new(move || clock.time(&mut step)));
     }
 
-    pub fn add_timed(&mut self, name: impl Into<String>, step: Timed) {
-        self.all.push((name.into(), step));
+    pub fn add_timed(&mut self, name: impl Into<String>, step: TimedStep) {
+        self.steps.push((name.into(), step));
     }
 
-    /// After one round that does not count: each round starts with another contestant, and nobody
-    /// always follows the same.
+    /// Times every step once per round, after a warm-up round. Each round starts with another step,
+    /// and every other round is in reverse order, so that no step always follows the same step.
     pub fn run(mut self, rounds: usize) -> Result<Times> {
-        let count = self.all.len();
+        let count = self.steps.len();
         let mut times = vec![Vec::new(); count];
         for round in 0..=rounds {
             eprintln!("round {round} of {rounds}");
@@ -43,13 +43,13 @@ impl Rounds {
             let order: Vec<usize> =
                 if round % 2 == 0 { forward.collect() } else { forward.rev().collect() };
             for i in order {
-                let seconds = (self.all[i].1)()?;
+                let seconds = (self.steps[i].1)()?;
                 if round > 0 {
                     times[i].push(seconds);
                 }
             }
         }
-        Ok(Times(self.all.into_iter().map(|(name, _)| name).zip(times).collect()))
+        Ok(Times(self.steps.into_iter().map(|(name, _)| name).zip(times).collect()))
     }
 }
 
@@ -58,29 +58,28 @@ impl Times {
         self.0.iter().map(|(name, _)| name.as_str())
     }
 
-    fn of(&self, name: &str) -> Option<&[f64]> {
-        self.0.iter().find(|(known, _)| known == name).map(|(_, times)| times.as_slice())
+    fn get(&self, name: &str) -> Option<&[f64]> {
+        self.0.iter().find(|(other, _)| other == name).map(|(_, times)| times.as_slice())
     }
 
-    /// Median seconds; NaN for a name that did not run.
+    /// The median seconds of a step; NaN if it did not run.
     pub fn median(&self, name: &str) -> f64 {
-        self.of(name).map_or(f64::NAN, |times| quantile(times.to_vec(), 0.5))
+        self.get(name).map_or(f64::NAN, |times| quantile(times.to_vec(), 0.5))
     }
 
-    /// The quartiles of `name`'s seconds by `reference`'s in the same round; `None` where one of them
-    /// did not run.
+    /// The quartiles of the ratio `name` / `reference` within a round; `None` if one did not run.
     pub fn ratio(&self, name: &str, reference: &str) -> Option<[f64; 3]> {
-        let pairs = self.of(name)?.iter().zip(self.of(reference)?);
+        let pairs = self.get(name)?.iter().zip(self.get(reference)?);
         let ratios: Vec<f64> = pairs.map(|(a, b)| a / b).collect();
-        Some([0.25, 0.5, 0.75].map(|at| quantile(ratios.clone(), at)))
+        Some([0.25, 0.5, 0.75].map(|q| quantile(ratios.clone(), q)))
     }
 }
 
-/// With linear interpolation.
-pub fn quantile(mut values: Vec<f64>, at: f64) -> f64 {
+/// The quantile `q` of `values`, with linear interpolation.
+pub fn quantile(mut values: Vec<f64>, q: f64) -> f64 {
     values.sort_by(f64::total_cmp);
-    let place = at * (values.len() - 1) as f64;
-    let (low, rest) = (place.floor() as usize, place.fract());
+    let position = q * (values.len() - 1) as f64;
+    let (low, fraction) = (position.floor() as usize, position.fract());
     let high = (low + 1).min(values.len() - 1);
-    values[low] * (1.0 - rest) + values[high] * rest
+    values[low] * (1.0 - fraction) + values[high] * fraction
 }

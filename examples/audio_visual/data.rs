@@ -1,14 +1,14 @@
-//! The data sets, and the networks over them.
+//! The data sets and their networks.
 
 use std::{path::Path, sync::Arc};
 
 use anyhow::Result;
 use g2d::{
-    Modality,
+    Modality, ModalityParams, Student,
     paper::{
         data::{
-            AvMnist, Cache, ClipLoader, Clips, Cremad, GroupShares, LoaderOptions, OnMissing,
-            Phase, Recipe, VggSound,
+            AvMnist, ClipCache, ClipLoader, ClipTransform, Clips, Cremad, GroupShares,
+            LoaderOptions, Mode, OnMissing, VggSound,
         },
         networks::{ClassifierConfig, FusionClassifier, UnimodalClassifier},
     },
@@ -17,77 +17,66 @@ use g2d::{
 use rand::{SeedableRng, rngs::StdRng};
 use tch::nn::VarStore;
 
-use crate::support::{
-    lab::{
-        problem::{Networks, Parts, Problem, Splits},
-        source::Source,
-        task::Task,
-    },
-    name_of,
+use crate::support::comparison::{
+    HELD_OUT, Networks, PredictionTask, Problem, SplitData, Splits, data_name, with_validation,
 };
 
 const EMBEDDED: &[u8] = include_bytes!("../data/spoken-digits/digits.npz");
 
-/// Where no split for validation comes with the data, this share of training is held out.
-const HELD_OUT: f64 = 0.1;
-
-/// A data set in its own layout.
+/// The layout of a data folder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Dataset {
+pub enum DataLayout {
     /// AudioWAV/, Image-01-FPS/, train.csv, test.csv
     Cremad,
-    /// The same with audio/ and frames of VGGSound
+    /// audio/, Image-01-FPS/, vggsound.csv (or train.csv, test.csv)
     Vggsound,
-    /// image/, audio/ and labels as .npy
+    /// image/, audio/ and labels, as .npy
     AvMnist,
 }
 
-/// How a set of clips is read.
+/// How clips are read.
 #[derive(Debug, Clone, clap::Args)]
-pub struct Reading {
-    /// Split CREMA-D by speaker instead of by the authors' lists, which share all actors
+pub struct ClipArguments {
+    /// Split CREMA-D by speaker; in the authors' split all actors are in every part
     #[arg(long)]
     by_speaker: bool,
-    /// Leave out clips whose files are missing, and say how many, instead of stopping
+    /// Skip clips with missing files and print their number, instead of an error
     #[arg(long)]
     skip_missing: bool,
-    /// Frames a clip; 1 of CREMA-D and 3 of VGGSound without it
+    /// Number of frames per clip [default: 1 for CREMA-D, 3 for VGGSound]
     #[arg(long, value_name = "N")]
     frames: Option<usize>,
-    /// Decoding threads a training
+    /// Number of decoding threads per training
     #[arg(long, default_value_t = 1)]
     workers: usize,
-    /// Keep up to this many MiB of decoded clips a split in memory
+    /// Size of the memory cache of decoded clips, in MiB per split
     #[arg(long, value_name = "MIB", default_value_t = 0)]
     cache: usize,
 }
 
-/// Three splits, and what they are of.
-pub struct Data {
+/// The splits of a data set.
+pub struct AudioVisualData {
     name: String,
     splits: Splits,
     classes: i64,
-    /// Modalities and their input channels.
+    /// The modalities and their numbers of input channels.
     channels: Vec<(Modality, i64)>,
 }
 
-impl Data {
-    /// The spoken digits that come with the example.
+impl AudioVisualData {
+    /// The embedded spoken digits.
     pub fn embedded() -> Result<Self> {
         let set = AvMnist::from_npz_bytes("spoken-digits/digits.npz", EMBEDDED)?;
         Self::in_memory("the embedded spoken digits", set, 0)
     }
 
-    /// A folder in AV-MNIST's layout.
+    /// A folder in the layout of AV-MNIST.
     pub fn av_mnist(folder: &Path, seed: u64) -> Result<Self> {
-        Self::in_memory(&name_of(folder), AvMnist::from_folder(folder)?, seed)
+        Self::in_memory(&data_name(folder), AvMnist::from_folder(folder)?, seed)
     }
 
     fn in_memory(name: &str, set: AvMnist, seed: u64) -> Result<Self> {
-        let (train, val) = match set.val {
-            Some(val) => (set.train, val),
-            None => set.train.hold_out(HELD_OUT, &mut StdRng::seed_from_u64(seed))?,
-        };
+        let (train, val) = with_validation(set.train, set.val, seed)?;
         Ok(Self {
             name: name.to_owned(),
             channels: train.modalities().iter().map(|m| (m.clone(), 1)).collect(),
@@ -96,72 +85,73 @@ impl Data {
         })
     }
 
-    /// A folder of clips; `batch_size` and `seed` as everywhere.
+    /// A folder of clips.
     pub fn clips(
-        dataset: Dataset,
+        layout: DataLayout,
         folder: &Path,
-        reading: &Reading,
+        arguments: &ClipArguments,
         batch_size: usize,
         seed: u64,
     ) -> Result<Self> {
-        let missing = if reading.skip_missing { OnMissing::Skip } else { OnMissing::Error };
-        let (splits, recipe) = if dataset == Dataset::Vggsound {
-            let set = VggSound::new(folder, missing).with_frames(reading.frames.unwrap_or(3));
-            (set.split()?, set.recipe())
+        let missing = if arguments.skip_missing { OnMissing::Skip } else { OnMissing::Error };
+        let (splits, transform) = if layout == DataLayout::Vggsound {
+            let set = VggSound::new(folder, missing).with_frames(arguments.frames.unwrap_or(3));
+            (set.split()?, set.transform())
         } else {
-            let set = Cremad::new(folder, missing).with_frames(reading.frames.unwrap_or(1));
-            let splits = match reading.by_speaker {
+            let set = Cremad::new(folder, missing).with_frames(arguments.frames.unwrap_or(1));
+            let splits = match arguments.by_speaker {
                 true => set.speaker_split(GroupShares::default(), seed)?,
                 false => set.authors_split()?,
             };
-            (splits, set.recipe())
+            (splits, set.transform())
         };
         let (train, val) = match splits.val {
             Some(val) => (splits.train, val),
             None => splits.train.hold_out(HELD_OUT, &mut StdRng::seed_from_u64(seed))?,
         };
         for (name, clips) in [("training", &train), ("validation", &val), ("test", &splits.test)] {
-            if clips.skipped().total() > 0 {
-                eprintln!("{name}: left out {}", clips.skipped());
+            if clips.excluded().total() > 0 {
+                eprintln!("{name} split: {}", clips.excluded());
             }
         }
-        let cache = match reading.cache {
-            0 => Cache::Off,
-            mib => Cache::Memory { bytes: mib << 20 },
+        let cache = match arguments.cache {
+            0 => ClipCache::Off,
+            mib => ClipCache::Memory { bytes: mib << 20 },
         };
         let options = LoaderOptions {
             batch_size,
-            workers: reading.workers,
+            workers: arguments.workers,
             seed,
             cache,
             ..Default::default()
         };
         let classes = train.classes();
-        let loader = |clips: Clips, recipe: &Recipe, phase| {
-            ClipLoader::new(clips, recipe, phase, options).map(Source::Clips)
+        let loader = |clips: Clips, transform: &ClipTransform, mode| {
+            ClipLoader::new(clips, transform, mode, options).map(SplitData::Clips)
         };
         Ok(Self {
-            name: name_of(folder),
+            name: data_name(folder),
             channels: vec![("audio".into(), 1), ("visual".into(), 3)],
             splits: Splits {
-                train: loader(train, &recipe, Phase::Train)?,
-                val: loader(val, &recipe, Phase::Evaluate)?,
-                test: loader(splits.test, &recipe, Phase::Evaluate)?,
+                train: loader(train, &transform, Mode::Train)?,
+                val: loader(val, &transform, Mode::Evaluate)?,
+                test: loader(splits.test, &transform, Mode::Evaluate)?,
             },
             classes,
         })
     }
 
-    /// Learnt by these networks.
-    pub fn problem(self, classifier: ClassifierConfig) -> Problem {
+    /// The problem of training `classifier` networks on the data.
+    pub fn into_problem(self, classifier: ClassifierConfig) -> Problem {
         let Self { name, splits, classes, channels } = self;
         let modalities = channels.iter().map(|(modality, _)| modality.clone()).collect();
         let networks = Arc::new(Classifiers { channels, classes, classifier });
-        Problem { name, modalities, splits, networks, task: Task::Classes(classes) }
+        let task = PredictionTask::Classification { classes };
+        Problem { name, modalities, splits, networks, task }
     }
 }
 
-/// The paper's networks: one backbone a modality.
+/// The paper's networks, with a backbone per modality.
 struct Classifiers {
     channels: Vec<(Modality, i64)>,
     classes: i64,
@@ -169,7 +159,7 @@ struct Classifiers {
 }
 
 impl Networks for Classifiers {
-    fn student(&self, vs: &VarStore) -> Result<Parts> {
+    fn student(&self, vs: &VarStore) -> Result<(Box<dyn Student + Send>, ModalityParams)> {
         let Self { channels, classes, classifier } = self;
         let student = FusionClassifier::new(vs, channels, *classes, *classifier)?;
         let encoders = student.encoder_params(vs)?;

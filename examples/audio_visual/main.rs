@@ -1,25 +1,27 @@
-//! The paper's effect on audio-visual digits: two teachers, joint training, joint training with SMP,
-//! and G²D with SMP, side by side.
+//! The paper's experiment on audio-visual data. Compares teachers, joint training, joint training with
+//! SMP, G²D and other methods.
 //!
-//! Without `--data` it trains on the embedded spoken digits; with `--data DIR` on a folder in
-//! AV-MNIST's layout, or another with `--dataset`. Hyper-parameters are the same for all methods; each training keeps the weights
-//! of its best epoch on validation data, and only those see the test data.
+//! Without `--data` it trains on the embedded spoken digits; with `--data DIR` on a folder in the
+//! layout of AV-MNIST, or in another layout with `--dataset`. Hyper-parameters are the same for all
+//! methods. Every student keeps the weights of its best epoch on validation data, and is tested with
+//! these.
 
 mod data;
-mod settings;
+mod hyper_parameters;
 #[path = "../support/mod.rs"]
 mod support;
 
 use std::path::PathBuf;
 
 use anyhow::Result;
-use clap::{CommandFactory, FromArgMatches, Parser};
+use clap::Parser;
 
 use crate::{
-    data::{Data, Dataset, Reading},
-    settings::{Overrides, Settings},
+    data::{AudioVisualData, ClipArguments, DataLayout},
+    hyper_parameters::{HyperParameterFlags, HyperParameters},
     support::{
-        lab::{self, arguments::RunArguments, problem::Problem},
+        command_line,
+        comparison::{Problem, RunArguments, compare},
         methods::Method,
     },
 };
@@ -28,51 +30,57 @@ use crate::{
 #[derive(Debug, Parser)]
 #[command(args_override_self = true)]
 struct Arguments {
-    /// The data set's folder; the embedded spoken digits without it
+    /// Folder of the data set [default: the embedded spoken digits]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
-    /// The folder's layout, with the authors' hyper-parameters; without it the folder is read in
-    /// AV-MNIST's layout and the networks are compact
+    /// Layout of the folder, which also selects the authors' hyper-parameters [default: AV-MNIST,
+    /// with compact networks]
     #[arg(long, value_enum, requires = "data")]
-    dataset: Option<Dataset>,
-    /// Hyper-parameters in a TOML file; flags go before it
+    dataset: Option<DataLayout>,
+    /// TOML file of hyper-parameters; flags take precedence
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
     #[command(flatten)]
     run: RunArguments,
     #[command(flatten)]
-    reading: Reading,
+    clips: ClipArguments,
     #[command(flatten)]
-    hyper: Overrides,
+    flags: HyperParameterFlags,
 }
 
 fn main() -> Result<()> {
-    let command = Arguments::command()
-        .mut_arg("out", |arg| arg.default_value("target/audio_visual"))
-        .mut_arg("methods", |arg| arg.default_values(["joint", "joint_smp", "g2d_smp"]));
-    let arguments = Arguments::from_arg_matches(&command.get_matches())?;
-    let settings = arguments.settings()?;
-    lab::compare(&arguments.run, &settings.setting()?, &Method::ALL, |seed, _folder| {
-        arguments.problem(seed, &settings)
+    let defaults = [("out", "target/audio_visual"), ("methods", "joint,joint_smp,g2d_smp")];
+    let arguments: Arguments = command_line::parse(&defaults);
+    let parameters = arguments.hyper_parameters()?;
+    compare(&arguments.run, &parameters.config()?, &Method::ALL, |seed, _folder| {
+        arguments.problem(seed, &parameters)
     })
 }
 
 impl Arguments {
-    fn settings(&self) -> Result<Settings> {
-        let file = self.config.as_deref().map(Overrides::from_toml).transpose()?;
-        let given = self.hyper.clone().or(file.unwrap_or_default());
-        let settings = if self.dataset.is_some() { given.authors() } else { given.compact() }?;
-        Ok(if self.run.smoke { settings.smoke() } else { settings })
+    fn hyper_parameters(&self) -> Result<HyperParameters> {
+        let mut flags = self.flags.clone();
+        if let Some(file) = &self.config {
+            flags = flags.or(HyperParameterFlags::from_toml(file)?)?;
+        }
+        let parameters = match self.dataset {
+            Some(_) => HyperParameters::authors(&flags),
+            None => HyperParameters::compact(&flags),
+        }?;
+        Ok(if self.run.smoke { parameters.smoke() } else { parameters })
     }
 
-    fn problem(&self, seed: u64, settings: &Settings) -> Result<Problem> {
+    fn problem(&self, seed: u64, parameters: &HyperParameters) -> Result<Problem> {
         let data = match (&self.data, self.dataset) {
-            (None, _) => Data::embedded()?,
-            (Some(folder), None | Some(Dataset::AvMnist)) => Data::av_mnist(folder, seed)?,
-            (Some(folder), Some(dataset)) => {
-                Data::clips(dataset, folder, &self.reading, settings.batch_size, seed)?
+            (None, _) => AudioVisualData::embedded()?,
+            (Some(folder), None | Some(DataLayout::AvMnist)) => {
+                AudioVisualData::av_mnist(folder, seed)?
+            }
+            (Some(folder), Some(layout)) => {
+                let batch_size = parameters.batch_size();
+                AudioVisualData::clips(layout, folder, &self.clips, batch_size, seed)?
             }
         };
-        Ok(data.problem(settings.classifier()))
+        Ok(data.into_problem(parameters.classifier()))
     }
 }

@@ -1,4 +1,4 @@
-//! Which table is read, and how.
+//! Layouts of tables with pictures.
 
 use std::{
     path::{Path, PathBuf},
@@ -8,22 +8,22 @@ use std::{
 use anyhow::{Context, Result};
 use g2d::paper::data::{HouseModalities, ImageTable, ImageTableSplits};
 
-/// What the tables' columns mean.
+/// The layout of the tables.
 #[derive(Debug, Clone)]
 pub enum Layout {
     Houses,
     MisMe,
-    /// An `ImageTable` in JSON.
+    /// A JSON file of an `ImageTable`.
     File(PathBuf),
 }
 
-/// How the photographs of a house are modalities.
+/// The number of modalities of a house.
 #[derive(Debug, Clone, Copy, Default, clap::ValueEnum)]
-pub enum HowMany {
-    /// All four as one picture, and the table
+pub enum HouseModalityCount {
+    /// The four photographs as one picture, and the table
     #[default]
     Two,
-    /// Each room, and the table
+    /// Each of the four photographs, and the table
     Five,
 }
 
@@ -41,21 +41,26 @@ impl FromStr for Layout {
 }
 
 impl Layout {
-    /// The three splits below `folder`.
-    pub fn read(&self, folder: &Path, modalities: HowMany, seed: u64) -> Result<ImageTableSplits> {
+    /// Reads the three splits in `folder`.
+    pub fn read(
+        &self,
+        folder: &Path,
+        modalities: HouseModalityCount,
+        seed: u64,
+    ) -> Result<ImageTableSplits> {
         Ok(self.table(modalities)?.splits(folder, seed)?)
     }
 
-    fn table(&self, modalities: HowMany) -> Result<ImageTable> {
+    fn table(&self, modalities: HouseModalityCount) -> Result<ImageTable> {
         Ok(match (self, modalities) {
-            (Self::Houses, HowMany::Two) => ImageTable::houses(HouseModalities::Two),
-            (Self::Houses, HowMany::Five) => ImageTable::houses(HouseModalities::Five),
+            (Self::Houses, HouseModalityCount::Two) => ImageTable::houses(HouseModalities::Two),
+            (Self::Houses, HouseModalityCount::Five) => ImageTable::houses(HouseModalities::Five),
             (Self::MisMe, _) => ImageTable::mis_me(),
             (Self::File(path), _) => {
                 let text = std::fs::read_to_string(path)
                     .with_context(|| format!("read {}", path.display()))?;
                 serde_json::from_str(&text)
-                    .with_context(|| format!("{} describes no table", path.display()))?
+                    .with_context(|| format!("{} is not the layout of a table", path.display()))?
             }
         })
     }

@@ -1,37 +1,39 @@
-//! A set of the soil-moisture data's form, a pure function of its seed.
+//! A generated data set in the form of the soil-moisture data, a pure function of the seed.
 //!
-//! The moisture shows in both. Eight columns of weather tell it plainly, but each station's
-//! instruments are off in their own way, and half of validation and test comes from stations that
-//! training never saw; one cell in thirty is missing. In the picture only the share that dark clods
-//! cover tells it, whatever light falls on them: slower to learn, and the same everywhere.
+//! Both modalities depend on the moisture. Eight weather columns show it clearly, but the instruments
+//! of each station have their own bias, and half of the validation and test samples are of stations
+//! without training samples; one cell in thirty is missing. In a picture the moisture determines the
+//! area of dark clods, under varying light: this is slower to learn and the same for all stations.
 
 use anyhow::Result;
 use g2d::paper::data::{ImageTable, ImageTableRows, ImageTableSplits};
 use rand::{Rng, SeedableRng, rngs::StdRng};
 use tch::Tensor;
 
+use crate::support::random::standard_normal;
+
 const SIDE: usize = 28;
 const COLUMNS: usize = 8;
 
-/// Stations in training; validation and test have two more each.
-const KNOWN: usize = 4;
+/// Number of training stations. Validation and test have two of them and two others each.
+const TRAIN_STATIONS: usize = 4;
 
-/// How far off a station's instruments are.
+/// The bias of a station's instruments.
 type Station = [f64; COLUMNS];
 
-/// 600 samples for training, 200 for validation, 300 for the test.
+/// 600 training, 200 validation and 300 test samples.
 pub fn splits(seed: u64) -> Result<ImageTableSplits> {
     let mut rng = StdRng::seed_from_u64(seed);
     let mut stations = |n: usize| -> Vec<Station> {
-        (0..n).map(|_| std::array::from_fn(|_| 0.8 * normal(&mut rng))).collect()
+        (0..n).map(|_| std::array::from_fn(|_| 0.8 * standard_normal(&mut rng))).collect()
     };
-    let known = stations(KNOWN);
-    let [near, far] = [stations(2), stations(2)].map(|new| [&known[..2], &new].concat());
+    let train = stations(TRAIN_STATIONS);
+    let [val, test] = [stations(2), stations(2)].map(|new| [&train[..2], &new].concat());
     let mut rows = |n, stations: &[Station]| rows(n, stations, &mut rng);
     Ok(ImageTableSplits {
-        train: rows(600, &known)?,
-        val: rows(200, &near)?,
-        test: rows(300, &far)?,
+        train: rows(600, &train)?,
+        val: rows(200, &val)?,
+        test: rows(300, &test)?,
     })
 }
 
@@ -52,7 +54,7 @@ fn rows(n: usize, stations: &[Station], rng: &mut StdRng) -> Result<ImageTableRo
     Ok(ImageTableRows::from_tensors(vec![("image".into(), images)], table, targets)?)
 }
 
-/// Ground under uneven light; dark clods cover up to a third of it.
+/// Appends a picture of ground under uneven light, up to a third of it covered by dark clods.
 fn picture(moisture: f64, rng: &mut StdRng, pixels: &mut Vec<u8>) {
     let (light, slope) = (rng.random_range(0.5..1.0), rng.random_range(-0.3..0.3));
     let mut ground = vec![1.0; SIDE * SIDE];
@@ -65,24 +67,19 @@ fn picture(moisture: f64, rng: &mut StdRng, pixels: &mut Vec<u8>) {
     for tint in [0.65, 0.5, 0.35] {
         for (i, ground) in ground.iter().enumerate() {
             let across = (i % SIDE) as f64 / SIDE as f64 - 0.5;
-            let value = tint * light * (1.0 + slope * across) * ground + 0.08 * normal(rng);
+            let value =
+                tint * light * (1.0 + slope * across) * ground + 0.08 * standard_normal(rng);
             pixels.push((255.0 * value).clamp(0.0, 255.0) as u8);
         }
     }
 }
 
-/// Eight columns in units of their own, read by a station's instruments.
+/// Appends eight columns in different units, as a station's instruments measure them.
 fn row(moisture: f64, station: &Station, rng: &mut StdRng, cells: &mut Vec<f64>) {
-    for (column, off) in station.iter().enumerate() {
+    for (column, bias) in station.iter().enumerate() {
         let sign = if column % 2 == 0 { 1.0 } else { -1.0 };
         let scale = 10.0_f64.powi(column as i32 % 4 - 1);
-        let value = scale * (5.0 + sign * moisture + off + 0.15 * normal(rng));
+        let value = scale * (5.0 + sign * moisture + bias + 0.15 * standard_normal(rng));
         cells.push(if rng.random_ratio(1, 30) { f64::NAN } else { value });
     }
-}
-
-/// A standard normal value (Box and Muller).
-fn normal(rng: &mut StdRng) -> f64 {
-    let (u, v): (f64, f64) = (1.0 - rng.random::<f64>(), rng.random());
-    (-2.0 * u.ln()).sqrt() * (std::f64::consts::TAU * v).cos()
 }

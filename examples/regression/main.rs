@@ -1,113 +1,103 @@
-//! The paper's second setup: a value from pictures and a table. Teachers, joint training, joint
-//! training with SMP, L_G2D, and both together, side by side with the mean of the training targets.
+//! The paper's second setup: a value from pictures and a table. Compares teachers, joint training,
+//! joint training with SMP, L_G2D, G²D, and the mean of the training targets.
 //!
-//! Without `--data` it trains on a generated set of the soil-moisture data's form. With `--data DIR`
-//! it reads houses (`--modalities two|five`), or MIS-ME's layout (`--layout mis-me`, or a JSON file
-//! of one's own, see docs/data.md). Hyper-parameters are the same for all methods; each training keeps
-//! the weights of its best epoch on validation data, and only those see the test data.
+//! Without `--data` it trains on a generated data set in the form of the soil-moisture data. With
+//! `--data DIR` it reads houses (`--modalities two|five`), the layout of MIS-ME (`--layout mis-me`),
+//! or a layout described in JSON (docs/data.md). Hyper-parameters are the same for all methods. Every
+//! student keeps the weights of its best epoch on validation data, and is tested with these.
 
 mod data;
 mod generated;
 #[path = "../support/mod.rs"]
 mod support;
 
-use std::{
-    path::{Path, PathBuf},
-    sync::Arc,
-};
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
-use clap::{CommandFactory, FromArgMatches, Parser};
+use clap::Parser;
 use g2d::paper::{
     data::{ImageTableSplits, TargetScale},
     networks::{EncoderConfig, ImageBackbone, ImageConfig, MixedConfig, MixedFusion, MlpConfig},
 };
 
 use crate::{
-    data::{HowMany, Layout},
+    data::{HouseModalityCount, Layout},
     support::{
-        lab::{
-            self,
-            arguments::{RunArguments, Settings},
-            problem::{Mixed, Problem, Splits},
-            task::Task,
+        command_line,
+        comparison::{
+            MixedNetworks, PredictionTask, Problem, RunArguments, TrainingArguments, compare,
+            data_name,
         },
         methods::Method,
     },
 };
 
-/// Predict a value from pictures and a table: teachers, joint training and G²D.
+/// Predict a value from pictures and a table.
 #[derive(Debug, Parser)]
 #[command(args_override_self = true)]
 struct Arguments {
-    /// Folder of the tables and pictures; a generated set without it
+    /// Folder of the tables and pictures [default: a generated data set]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
     /// houses, mis-me, or a JSON file that describes another table
     #[arg(long, default_value = "houses", requires = "data")]
     layout: Layout,
-    /// The photographs of a house as one modality (beside the table), or each as one
+    /// Modalities of a house
     #[arg(long, value_enum, default_value_t)]
-    modalities: HowMany,
-    /// What is learnt: the target, or its logarithm; log for houses, otherwise standard
-    #[arg(long, value_parser = target_scale)]
+    modalities: HouseModalityCount,
+    /// Scale of the target: standard, or log for its logarithm [default: log for houses, otherwise
+    /// standard]
+    #[arg(long, value_parser = command_line::choice::<TargetScale>)]
     target_scale: Option<TargetScale>,
-    /// The network that looks at pictures
-    #[arg(long, value_parser = backbone, default_value = "compact")]
+    /// Network of the pictures: compact, mobile_net_v2 or res_net18
+    #[arg(long, value_parser = command_line::choice::<ImageBackbone>, default_value = "compact")]
     backbone: ImageBackbone,
-    /// ImageNet weights of it, a safetensors file with torchvision's names
+    /// ImageNet weights of the network, a safetensors file with torchvision's names
     #[arg(long, value_name = "FILE")]
     backbone_weights: Option<PathBuf>,
     /// late or concat
-    #[arg(long, value_parser = fusion, default_value = "late")]
+    #[arg(long, value_parser = command_line::choice::<MixedFusion>, default_value = "late")]
     fusion: MixedFusion,
     #[command(flatten)]
     run: RunArguments,
     #[command(flatten)]
-    settings: Settings,
+    training: TrainingArguments,
 }
 
 fn main() -> Result<()> {
-    let command = Arguments::command()
-        .mut_arg("out", |arg| arg.default_value("target/regression"))
-        .mut_arg("epochs", |arg| arg.default_value("40"))
-        .mut_arg("stages", |arg| arg.default_value("20"));
-    let arguments = Arguments::from_arg_matches(&command.get_matches())?;
-    let setting = arguments.settings.setting(arguments.run.smoke)?;
-    let pretrained = arguments.backbone_weights.is_some();
+    let defaults = [("out", "target/regression"), ("epochs", "40"), ("stages", "20")];
+    let arguments: Arguments = command_line::parse(&defaults);
     ensure!(
-        !pretrained || arguments.backbone != ImageBackbone::Compact,
+        arguments.backbone_weights.is_none() || arguments.backbone != ImageBackbone::Compact,
         "--backbone-weights needs --backbone mobile_net_v2 or res_net18"
     );
-    lab::compare(&arguments.run, &setting, &Method::ANY, |seed, folder| {
+    let Arguments { run, training, .. } = &arguments;
+    compare(run, &training.config(run.smoke)?, &Method::GENERAL, |seed, folder| {
         arguments.problem(seed, folder)
     })
 }
 
 impl Arguments {
-    /// The data on the training split's scale, which is saved beside the results.
+    /// The data on the scale of the training split, which is saved in `folder`.
     fn problem(&self, seed: u64, folder: &Path) -> Result<Problem> {
         let (name, splits) = match &self.data {
-            Some(data) => (support::name_of(data), self.layout.read(data, self.modalities, seed)?),
+            Some(data) => (data_name(data), self.layout.read(data, self.modalities, seed)?),
             None => ("a generated soil-moisture set".to_owned(), generated::splits(0)?),
         };
         let prices = self.data.is_some() && matches!(self.layout, Layout::Houses);
-        let usual = if prices { TargetScale::Log } else { TargetScale::Standard };
-        let scale = self.target_scale.unwrap_or(usual);
+        let default = if prices { TargetScale::Log } else { TargetScale::Standard };
+        let scale = self.target_scale.unwrap_or(default);
         let config = self.network(&splits);
-        let ([train, val, test], standardisation) = splits.standardised(scale)?;
+        let name = format!("{name} ({} modalities, {scale:?} target)", config.encoders.len());
+        let (splits, standardisation) = splits.standardised(scale)?;
         standardisation.save(folder.join("standardisation.json"))?;
-        let targets = [train.targets(), val.targets(), test.targets()];
-        Ok(Problem {
-            name: format!("{name} ({} modalities, {scale:?} target)", config.encoders.len()),
-            modalities: train.modalities().to_vec(),
-            task: Task::value(standardisation.target, &targets),
-            splits: Splits::in_memory([train, val, test]),
-            networks: Arc::new(Mixed { config, backbone_weights: self.backbone_weights.clone() }),
-        })
+        let targets = splits.each_ref().map(|split| split.targets());
+        let task = PredictionTask::regression(standardisation.target, &targets);
+        let backbone_weights = self.backbone_weights.clone();
+        Ok(Problem::mixed(name, splits, MixedNetworks { config, backbone_weights }, task))
     }
 
-    /// An encoder for each picture and the weather MLP for the table.
+    /// An image encoder for each picture, and the weather MLP for the table.
     fn network(&self, splits: &ImageTableSplits) -> MixedConfig {
         let image = match self.backbone {
             ImageBackbone::Compact => ImageConfig::default(),
@@ -122,21 +112,4 @@ impl Arguments {
         let encoders = names.iter().enumerate().map(|(m, name)| (name.clone(), encoder(m)));
         MixedConfig { encoders: encoders.collect(), fusion: self.fusion, outputs: 1 }
     }
-}
-
-fn target_scale(name: &str) -> Result<TargetScale, String> {
-    named(name)
-}
-
-fn backbone(name: &str) -> Result<ImageBackbone, String> {
-    named(name)
-}
-
-fn fusion(name: &str) -> Result<MixedFusion, String> {
-    named(name)
-}
-
-/// A choice by the name that it has in files.
-fn named<T: serde::de::DeserializeOwned>(name: &str) -> Result<T, String> {
-    serde_json::from_value(name.into()).map_err(|error| error.to_string())
 }

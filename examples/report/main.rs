@@ -1,12 +1,12 @@
-//! Makes the report of a recorded run, or of several side by side.
+//! Writes the report of a recorded run, or of several for comparison.
 //!
 //! `cargo run --example report -- RUN_DIR…` reads run folders, as `g2d::record::RunFolder` writes
-//! them, and writes `report.html` and `plots/` (SVG and PNG). With `--smoke` it first records a tiny
-//! run of its own.
+//! them, and writes `report.html` and `plots/` (SVG and PNG). With `--smoke` it first records two
+//! small runs.
 
-mod tiny;
+mod smoke;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
 use clap::Parser;
@@ -15,15 +15,15 @@ use g2d::{
     report::{Report, Theme},
 };
 
-/// Makes the report of recorded runs.
+/// Write the report of recorded runs.
 #[derive(Parser)]
 struct Arguments {
     /// Run folders: one for a report, several for a comparison
     runs: Vec<PathBuf>,
-    /// Where to write [default: the first run's folder, `target/g2d-comparison` for several]
+    /// Output folder [default: the run folder, or target/g2d-comparison for several]
     #[arg(long)]
     out: Option<PathBuf>,
-    /// Record a tiny run first, and report on it
+    /// Record two small runs if no run folder is given
     #[arg(long)]
     smoke: bool,
 }
@@ -31,22 +31,22 @@ struct Arguments {
 fn main() -> Result<()> {
     let Arguments { mut runs, out, smoke } = Arguments::parse();
     if smoke && runs.is_empty() {
-        runs = tiny::record(&PathBuf::from("target/g2d-report-smoke"))?;
+        runs = smoke::record(Path::new("target/g2d-report-smoke"))?;
     }
-    ensure!(!runs.is_empty(), "expected run folders, found none; pass RUN_DIR… (or --smoke)");
+    ensure!(!runs.is_empty(), "expected run folders, found none; pass RUN_DIR… or --smoke");
     let out = out.unwrap_or_else(|| match runs.as_slice() {
         [run] => run.clone(),
         _ => PathBuf::from("target/g2d-comparison"),
     });
     let runs = runs.iter().map(Run::read).collect::<g2d::Result<Vec<_>>>()?;
-    for (run, note) in runs.iter().flat_map(|run| run.notes.iter().map(move |note| (run, note))) {
-        eprintln!("{}: {note}", run.folder.display());
+    for run in &runs {
+        run.notes.iter().for_each(|note| eprintln!("{}: {note}", run.folder.display()));
     }
     let report = Report::new(runs)?;
     let page = out.join("report.html");
     report.write(&page)?;
     let plots = report.plots();
     plots.iter().try_for_each(|plot| plot.write(out.join("plots"), Theme::Light))?;
-    println!("wrote {} and {} plots beside it", page.display(), plots.len());
+    println!("wrote {} and {} plots", page.display(), plots.len());
     Ok(())
 }

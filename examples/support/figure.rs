@@ -1,11 +1,12 @@
-//! The first metric of every method on test data with its interval, teachers as lines.
+//! The figure of aggregated results.
 
 use g2d::report::{Chart, Colour, Level, Mark, Plot, Row, RowChart};
 
-use super::{methods::Method, results::Results};
+use super::{aggregate::AggregateResults, methods::Method};
 
-/// The reproduction figure.
-pub fn of(results: &Results) -> Plot {
+/// The first metric of every method on test data, with its confidence interval, and the teachers as
+/// lines.
+pub fn methods(results: &AggregateResults) -> Plot {
     let metric = results.metric();
     let row = |method: Method| {
         let found = &results.methods.get(method.key())?.test;
@@ -17,7 +18,7 @@ pub fn of(results: &Results) -> Plot {
         })
     };
     let level = |(m, name): (usize, &String)| {
-        let value = *results.teachers.get(name)?.means.scores.get(&metric.on("test"))?;
+        let value = *results.teachers.get(name)?.means.scores.get(&metric.key_on("test"))?;
         Some(Level { name: format!("{name} teacher"), value, colour: Colour::Hue(m + 1) })
     };
     let unit = if metric.unit.is_empty() { String::new() } else { format!(" ({})", metric.unit) };
@@ -26,8 +27,8 @@ pub fn of(results: &Results) -> Plot {
         name: "figure".to_owned(),
         title: format!("{}, {seeds} seeds", results.data.split(':').next().unwrap_or_default()),
         caption: format!(
-            "Test {} of every method: mean over {seeds} seeds and its 95 % interval. Dashed: the \
-             teachers trained on one modality alone.",
+            "Test {} of every method: mean over {seeds} seeds and its 95 % confidence interval. \
+             Dashed lines: the unimodal teachers.",
             metric.name
         ),
         chart: Chart::Rows(RowChart {

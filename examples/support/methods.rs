@@ -1,4 +1,4 @@
-//! The methods, each a composition of the library's parts.
+//! Training methods, each a composition of the library's parts.
 
 use std::fmt;
 
@@ -7,67 +7,65 @@ use g2d::{
     loss::Distillation,
     modulation::Modulate,
     paper::baselines::Ogm,
-    schedule::{Joint, Partial, PerBatch, Ranking, Sequential},
+    schedule::{Joint, Partial, Ranking, Sequential},
     trainer::{GradientScope, Suppression},
 };
 use serde::{Deserialize, Serialize};
 
-/// How the student is trained.
+/// A method of training the student.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 #[value(rename_all = "snake_case")]
 pub enum Method {
-    /// The task's loss, everything learns
+    /// Task loss, all encoders trained jointly
     Joint,
-    /// The task's loss with Sequential Modality Prioritization
+    /// Task loss with Sequential Modality Prioritization (SMP)
     JointSmp,
-    /// The task's loss with feature distillation
+    /// Task loss with feature distillation
     Umt,
-    /// L_G2D, everything learns
+    /// L_G2D, all encoders trained jointly
     G2dLoss,
-    /// L_G2D with Sequential Modality Prioritization: G²D
+    /// G²D: L_G2D with SMP
     G2dSmp,
-    /// L_G2D, stronger encoders slowed by 1 − tanh(α·ratio) instead of stopped
+    /// L_G2D, with stronger encoders slowed by 1 − tanh(α·ratio) instead of suppressed
     G2dPartial,
-    /// The task's loss with on-the-fly gradient modulation
+    /// Task loss with on-the-fly gradient modulation
     Ogm,
-    /// The same with noise in the gradients
+    /// OGM with noise added to gradients
     OgmGe,
 }
 
-/// What the methods can be tuned by, beside what all trainings share.
+/// The hyper-parameters of the methods.
 #[derive(Debug, Clone)]
-pub struct Schedule {
-    /// τ_1, τ_2, …: epochs in which one encoder after the other learns alone; partial suppression
-    /// and modulation last as long as all of them.
+pub struct MethodConfig {
+    /// τ_1, τ_2, …: for so many epochs each, one encoder is trained alone. Partial suppression and
+    /// gradient modulation last for their sum.
     pub stages: Vec<u64>,
-    /// On what the order of modalities rests.
+    /// The ranking of modalities.
     pub ranking: Ranking,
     /// α of partial suppression.
     pub partial_alpha: f64,
     /// α of OGM and OGM-GE.
     pub ogm_alpha: f64,
-    /// What a κ of 0 does.
-    pub suppression: HowSuppressed,
+    /// The implementation of suppression.
+    pub suppression: SuppressionStyle,
 }
 
-/// What a κ of 0 does.
+/// The implementation of suppression.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum HowSuppressed {
-    /// The encoder is outside the graph.
+pub enum SuppressionStyle {
+    /// A suppressed encoder runs without gradient.
     SkipBackward,
-    /// As in the authors' code: gradients of 4-D parameters multiplied, batch by batch.
-    #[allow(dead_code, reason = "audio_visual's")]
+    /// As in the authors' code: gradients of 4-D parameters are multiplied by κ, ranked per batch.
     Authors,
 }
 
 impl Method {
-    /// The paper's ablation: each of the two parts, both and none.
-    pub const FOUR: [Self; 4] = [Self::Joint, Self::JointSmp, Self::G2dLoss, Self::G2dSmp];
+    /// The paper's ablation: neither of the two parts of G²D, each alone, and both.
+    pub const ABLATION: [Self; 4] = [Self::Joint, Self::JointSmp, Self::G2dLoss, Self::G2dSmp];
 
-    /// All that know neither classes nor a number of modalities.
-    #[allow(dead_code, reason = "audio_visual's has OGM")]
-    pub const ANY: [Self; 6] =
+    /// The methods for any task and any number of modalities; OGM is for two modalities and classes.
+    pub const GENERAL: [Self; 6] =
         [Self::Joint, Self::JointSmp, Self::Umt, Self::G2dLoss, Self::G2dSmp, Self::G2dPartial];
 
     pub const ALL: [Self; 8] = [
@@ -81,7 +79,7 @@ impl Method {
         Self::OgmGe,
     ];
 
-    /// Its key in files.
+    /// The name in files.
     pub fn key(self) -> &'static str {
         match self {
             Self::Joint => "joint",
@@ -95,12 +93,12 @@ impl Method {
         }
     }
 
-    /// Does it ask the teachers anything?
+    /// Returns whether the method needs teacher outputs.
     pub fn uses_teachers(self) -> bool {
         !matches!(self, Self::Joint | Self::Ogm | Self::OgmGe)
     }
 
-    /// What is distilled beside the task's own loss.
+    /// The distillation terms of the method.
     pub fn distillation(self) -> Distillation {
         match self {
             Self::Joint | Self::JointSmp | Self::Ogm | Self::OgmGe => Distillation::none(),
@@ -109,23 +107,23 @@ impl Method {
         }
     }
 
-    /// Who learns when, and what waiting means.
-    pub fn smp(self, schedule: &Schedule) -> (Box<dyn SmpScheduler>, Suppression) {
-        let last = schedule.stages.iter().sum::<u64>().checked_sub(1);
+    /// The scheduler, and how suppression is implemented.
+    pub fn smp(self, config: &MethodConfig) -> (Box<dyn SmpScheduler>, Suppression) {
+        let epochs: u64 = config.stages.iter().sum();
         let authors = Suppression::ZeroGradient(GradientScope::FourDimensional);
-        match (schedule.suppression, self, last) {
-            (HowSuppressed::Authors, Self::JointSmp | Self::G2dSmp, Some(last)) => {
-                (Box::new(PerBatch::window(0..=last)), authors)
+        match (config.suppression, self, epochs) {
+            (SuppressionStyle::Authors, Self::JointSmp | Self::G2dSmp, 1..) => {
+                (Box::new(Sequential::new([epochs])), authors)
             }
-            (HowSuppressed::Authors, ..) => (self.scheduler(schedule), authors),
-            (HowSuppressed::SkipBackward, ..) => {
-                (self.scheduler(schedule), Suppression::SkipBackward)
+            (SuppressionStyle::Authors, ..) => (self.scheduler(config), authors),
+            (SuppressionStyle::SkipBackward, ..) => {
+                (self.scheduler(config), Suppression::SkipBackward)
             }
         }
     }
 
-    fn scheduler(self, schedule: &Schedule) -> Box<dyn SmpScheduler> {
-        let Schedule { stages, ranking, partial_alpha, .. } = schedule;
+    fn scheduler(self, config: &MethodConfig) -> Box<dyn SmpScheduler> {
+        let MethodConfig { stages, ranking, partial_alpha, .. } = config;
         match self {
             Self::JointSmp | Self::G2dSmp => {
                 Box::new(Sequential::new(stages.as_slice()).ranking(ranking.clone()))
@@ -140,10 +138,10 @@ impl Method {
         }
     }
 
-    /// What changes gradients after backward, if anything does.
-    pub fn modulation(self, schedule: &Schedule, seed: u64) -> Option<Box<dyn Modulate>> {
-        let last = schedule.stages.iter().sum::<u64>().checked_sub(1)?;
-        let ogm = || Ogm::new(schedule.ogm_alpha, 0..=last);
+    /// The modulation of gradients after backward, if the method has one.
+    pub fn modulation(self, config: &MethodConfig, seed: u64) -> Option<Box<dyn Modulate>> {
+        let last = config.stages.iter().sum::<u64>().checked_sub(1)?;
+        let ogm = || Ogm::new(config.ogm_alpha, 0..=last);
         match self {
             Self::Ogm => Some(Box::new(ogm())),
             Self::OgmGe => Some(Box::new(ogm().with_noise(seed))),
@@ -152,7 +150,7 @@ impl Method {
     }
 }
 
-/// Its name for people.
+/// The name in tables and figures.
 impl fmt::Display for Method {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {

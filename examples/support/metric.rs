@@ -1,72 +1,96 @@
-//! What a result is measured by, and which way is better.
+//! Metrics of results.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-/// Which way is better.
+/// Which values of a metric are better.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-#[allow(dead_code, reason = "an example has metrics of one direction or both")]
-pub enum Better {
+pub enum Direction {
     Higher,
     Lower,
 }
 
-/// How exactly a value is shown.
+/// The precision with which values are shown.
 #[derive(Debug, Clone, Copy)]
-#[allow(dead_code, reason = "values in units of their own are regression's")]
 pub enum Digits {
-    /// After the point.
+    /// Digits after the decimal point.
     Decimals(usize),
-    /// In all, so that any unit will do.
+    /// Significant digits, for values whose unit depends on the data.
     Significant(i32),
 }
 
-/// A measure of predictions.
+/// A metric of predictions.
 #[derive(Debug, Clone, Copy, Serialize)]
-pub struct Metric {
-    /// Its name in files.
+pub struct ResultMetric {
+    /// The name in files.
     pub key: &'static str,
-    /// Its name for people.
+    /// The name in tables and figures.
     pub name: &'static str,
-    /// Its unit; empty for none.
+    /// The unit; empty for none.
     pub unit: &'static str,
-    pub better: Better,
+    pub better: Direction,
     #[serde(skip)]
     pub digits: Digits,
 }
 
-impl Metric {
-    #[allow(dead_code, reason = "regression has none")]
+impl ResultMetric {
     pub const ACCURACY: Self = Self {
         key: "accuracy",
         name: "accuracy",
         unit: "%",
-        better: Better::Higher,
+        better: Direction::Higher,
         digits: Digits::Decimals(1),
     };
+    pub const MAPE: Self = Self {
+        key: "mape",
+        name: "MAPE",
+        unit: "%",
+        better: Direction::Lower,
+        digits: Digits::Decimals(2),
+    };
+    pub const RMSE: Self = Self {
+        key: "rmse",
+        name: "RMSE",
+        unit: "",
+        better: Direction::Lower,
+        digits: Digits::Significant(3),
+    };
+    pub const MAE: Self = Self { key: "mae", name: "MAE", ..Self::RMSE };
+    pub const R2: Self = Self {
+        key: "r2",
+        name: "R²",
+        unit: "",
+        better: Direction::Higher,
+        digits: Digits::Decimals(3),
+    };
 
-    /// Its name and unit.
+    /// Name and unit.
     pub fn title(&self) -> String {
         format!("{} {}", self.name, self.unit).trim_end().to_owned()
     }
 
-    /// A value, so that higher is better.
-    pub fn goodness(&self, value: f64) -> f64 {
+    /// The value with a sign such that higher is better. Applied twice it returns the value.
+    pub fn score(&self, value: f64) -> f64 {
         match self.better {
-            Better::Higher => value,
-            Better::Lower => -value,
+            Direction::Higher => value,
+            Direction::Lower => -value,
         }
     }
 
-    /// Its key on a split: `test_accuracy`.
-    pub fn on(&self, split: &str) -> String {
+    /// The better of two values.
+    pub fn best(&self, a: f64, b: f64) -> f64 {
+        self.score(self.score(a).max(self.score(b)))
+    }
+
+    /// The key of the metric on a split, such as `test_accuracy`.
+    pub fn key_on(&self, split: &str) -> String {
         format!("{split}_{}", self.key)
     }
 
-    /// A value, in its digits.
-    pub fn show(&self, value: f64) -> String {
+    /// A value with the digits of the metric.
+    pub fn format(&self, value: f64) -> String {
         let decimals = match self.digits {
             Digits::Decimals(decimals) => decimals,
             Digits::Significant(digits) => {
@@ -78,34 +102,31 @@ impl Metric {
         format!("{value:.decimals$}")
     }
 
-    /// The same with its sign.
-    pub fn signed(&self, value: f64) -> String {
+    /// A value with its sign.
+    pub fn format_signed(&self, value: f64) -> String {
         let sign = if value >= 0.0 { "+" } else { "" };
-        format!("{sign}{}", self.show(value))
-    }
-
-    /// The better of two values.
-    pub fn better_of(&self, a: f64, b: f64) -> f64 {
-        match self.better {
-            Better::Higher => a.max(b),
-            Better::Lower => a.min(b),
-        }
+        format!("{sign}{}", self.format(value))
     }
 }
 
 /// Values by metric and split: `test_accuracy`, `val_accuracy`, ….
 pub type Scores = BTreeMap<String, f64>;
 
+/// The values of `metrics` on a split, with their keys. Extra metrics or values are ignored.
+pub fn with_keys(metrics: &[ResultMetric], split: &str, values: &[f64]) -> Vec<(String, f64)> {
+    metrics.iter().map(|metric| metric.key_on(split)).zip(values.iter().copied()).collect()
+}
+
 #[cfg(test)]
 mod tests {
-    use super::{Digits, Metric};
+    use super::{Digits, ResultMetric};
 
     #[test]
-    fn values_of_any_unit_have_their_digits() {
-        let metric = Metric { digits: Digits::Significant(3), ..Metric::ACCURACY };
-        let shown = [351_260.4, 22.46, 0.10034, 0.0].map(|value| metric.show(value));
+    fn values_of_any_magnitude_have_three_significant_digits() {
+        let metric = ResultMetric { digits: Digits::Significant(3), ..ResultMetric::ACCURACY };
+        let shown = [351_260.4, 22.46, 0.10034, 0.0].map(|value| metric.format(value));
         assert_eq!(shown, ["351260", "22.5", "0.100", "0.00"]);
-        assert_eq!(Metric::ACCURACY.signed(1.25), "+1.2");
-        assert_eq!(Metric::ACCURACY.signed(-0.5), "-0.5");
+        assert_eq!(ResultMetric::ACCURACY.format_signed(1.25), "+1.2");
+        assert_eq!(ResultMetric::ACCURACY.format_signed(-0.5), "-0.5");
     }
 }

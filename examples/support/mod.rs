@@ -1,21 +1,27 @@
-//! What the examples share: methods and the comparison of them (`lab/`), several trainings at a time,
-//! statistics, output.
+//! Code that several examples share: `#[path = "../support/mod.rs"] mod support;`.
 //!
-//! An example takes it in with `#[path = "../support/mod.rs"] mod support;`.
+//! Modules, low to high; each imports only from those above it:
+//!
+//! - `command_line`: parsing of flags; `random`: normal values; `parallel`: several trainings at a
+//!   time; `progress`: progress bars.
+//! - `metric`: metrics of results; `statistics`: means over seeds and their intervals.
+//! - `methods`: the training methods that are compared.
+//! - `summary`: the results of one seed; `aggregate`: those of several seeds.
+//! - `claims`, `table`, `figure`: what is made of aggregated results; `output`: their files.
+//! - `comparison/`: the comparison of all methods on one data set.
+#![allow(dead_code, unused_imports, reason = "each example uses a part")]
 
+pub mod aggregate;
 pub mod claims;
+pub mod command_line;
+pub mod comparison;
 pub mod figure;
-pub mod lab;
 pub mod methods;
 pub mod metric;
+pub mod output;
 pub mod parallel;
 pub mod progress;
-pub mod results;
+pub mod random;
 pub mod statistics;
 pub mod summary;
-
-/// The folder's own name: results do not tell where it lay.
-pub fn name_of(folder: &std::path::Path) -> String {
-    let whole = std::path::absolute(folder).unwrap_or_else(|_| folder.to_path_buf());
-    whole.file_name().unwrap_or(whole.as_os_str()).to_string_lossy().into_owned()
-}
+pub mod table;

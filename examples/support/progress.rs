@@ -1,4 +1,4 @@
-//! Bars on a terminal, a line every few epochs elsewhere.
+//! Progress of trainings: bars on a terminal, otherwise a line every ten epochs.
 
 use std::io::IsTerminal;
 
@@ -8,42 +8,44 @@ use g2d::{
 };
 use indicatif::MultiProgress;
 
-/// All bars of the run.
-pub struct Bars {
+/// The progress of all trainings of a comparison.
+pub struct ProgressBars {
     bars: MultiProgress,
     terminal: bool,
 }
 
-impl Default for Bars {
+impl Default for ProgressBars {
     fn default() -> Self {
         Self { bars: MultiProgress::new(), terminal: std::io::stderr().is_terminal() }
     }
 }
 
-impl Bars {
-    /// A training of `epochs`, of which `done` were done before.
-    pub fn add(&self, name: &str, epochs: u64, done: u64) -> Bar {
+impl ProgressBars {
+    /// Adds a training of `epochs` epochs, of which `done` have been trained before.
+    pub fn add(&self, name: &str, epochs: u64, done: u64) -> TrainingBar {
         let lines = (!self.terminal).then(|| (name.to_owned(), epochs));
         let bar = ConsoleProgress::with_group(&self.bars, name, epochs).starting_at(done);
-        Bar { bar, lines, epoch: done }
+        TrainingBar { bar, lines, epoch: done }
     }
 }
 
-/// One training's progress.
-pub struct Bar {
+/// The progress of one training.
+pub struct TrainingBar {
     bar: ConsoleProgress,
-    /// Name and number of epochs, where there is no terminal to draw on.
+    /// Name and number of epochs, if stderr is no terminal.
     lines: Option<(String, u64)>,
     epoch: u64,
 }
 
-impl Bar {
+impl TrainingBar {
+    /// Shows an epoch of a student.
     pub fn epoch(&mut self, report: &EpochReport, metrics: &[(String, f64)]) {
         let _ = self.bar.epoch(report, metrics); // a bar does not fail
         self.line(report.terms.total, metrics);
     }
 
-    pub fn plain_epoch(&mut self, loss: f64, metrics: &[(String, f64)]) {
+    /// Shows an epoch of a teacher.
+    pub fn teacher_epoch(&mut self, loss: f64, metrics: &[(String, f64)]) {
         self.bar.unimodal_epoch(loss, metrics);
         self.line(loss, metrics);
     }

@@ -1,9 +1,9 @@
-//! Means over seeds and how far they can be trusted.
+//! Means over seeds and their confidence intervals.
 
 use serde::Serialize;
 use statrs::distribution::{ContinuousCDF, StudentsT};
 
-/// A mean over seeds with its 95 % interval (Student's t; from minus to plus infinity for one seed).
+/// A mean over seeds with its 95 % confidence interval (Student's t), infinite for a single seed.
 #[derive(Debug, Clone, Serialize)]
 pub struct Estimate {
     pub per_seed: Vec<f64>,
@@ -12,7 +12,8 @@ pub struct Estimate {
 }
 
 impl Estimate {
-    pub fn of(per_seed: impl IntoIterator<Item = f64>) -> Self {
+    /// The estimate from one value per seed.
+    pub fn from_seeds(per_seed: impl IntoIterator<Item = f64>) -> Self {
         let per_seed: Vec<f64> = per_seed.into_iter().collect();
         let n = per_seed.len() as f64;
         let mean = per_seed.iter().sum::<f64>() / n;
@@ -24,12 +25,12 @@ impl Estimate {
         Self { per_seed, mean, ci95: [mean - half, mean + half] }
     }
 
-    /// Seed by seed, how much larger `self` is than `other`.
-    pub fn above(&self, other: &Self) -> Self {
-        Self::of(self.per_seed.iter().zip(&other.per_seed).map(|(a, b)| a - b))
+    /// The estimate of the paired differences `self` − `other`.
+    pub fn minus(&self, other: &Self) -> Self {
+        Self::from_seeds(self.per_seed.iter().zip(&other.per_seed).map(|(a, b)| a - b))
     }
 
-    /// Half the interval's width.
+    /// Half the width of the interval.
     pub fn half_width(&self) -> f64 {
         (self.ci95[1] - self.ci95[0]) / 2.0
     }
@@ -40,16 +41,16 @@ mod tests {
     use super::Estimate;
 
     #[test]
-    fn interval_is_students() {
+    fn the_interval_is_that_of_students_t() {
         // scipy.stats.t.interval(0.95, 4, loc=3, scale=scipy.stats.sem([1, 2, 3, 4, 5]))
-        let estimate = Estimate::of([1.0, 2.0, 3.0, 4.0, 5.0]);
+        let estimate = Estimate::from_seeds([1.0, 2.0, 3.0, 4.0, 5.0]);
         assert_eq!(estimate.mean, 3.0);
         assert!((estimate.ci95[0] - 1.036_756_838_522_438_7).abs() < 1e-9, "{estimate:?}");
         assert!((estimate.ci95[1] - 4.963_243_161_477_561).abs() < 1e-9, "{estimate:?}");
     }
 
     #[test]
-    fn one_seed_says_nothing_about_the_next() {
-        assert_eq!(Estimate::of([7.0]).ci95, [f64::NEG_INFINITY, f64::INFINITY]);
+    fn the_interval_of_a_single_seed_is_infinite() {
+        assert_eq!(Estimate::from_seeds([7.0]).ci95, [f64::NEG_INFINITY, f64::INFINITY]);
     }
 }

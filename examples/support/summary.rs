@@ -1,4 +1,4 @@
-//! The outcome of one seed: one table, one JSON file.
+//! The results of one seed, as a table and as JSON.
 
 use std::{collections::BTreeMap, fmt};
 
@@ -8,47 +8,49 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     methods::Method,
-    metric::{Metric, Scores},
+    metric::{ResultMetric, Scores},
 };
 
-/// Values on test data.
+/// The results of one seed.
 #[derive(Debug, Serialize)]
-pub struct Summary {
+pub struct SeedSummary {
     pub seed: u64,
     pub teachers: BTreeMap<String, TeacherSummary>,
     pub methods: BTreeMap<String, MethodSummary>,
-    /// What can be had without looking at the inputs, by name.
+    /// Predictions that ignore the inputs, by name.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub baselines: BTreeMap<String, Scores>,
     #[serde(skip)]
     pub modalities: Vec<String>,
-    /// The one that decides first.
+    /// The metrics; the first selects weights and decides claims.
     #[serde(skip)]
-    pub metrics: Vec<Metric>,
+    pub metrics: Vec<ResultMetric>,
 }
 
+/// The results of a teacher.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct TeacherSummary {
-    /// `test_*` and `val_*`.
+    /// All metrics on validation and test data.
     #[serde(flatten)]
     pub scores: Scores,
-    /// ρ over the training set.
+    /// ρ on the training data.
     pub train_confidence: f64,
 }
 
+/// The results of the student of a method.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct MethodSummary {
-    /// `test_*`, and the first metric's `val_*` of the same weights.
+    /// All metrics on test data, and the first on validation data.
     #[serde(flatten)]
     pub scores: Scores,
-    /// The first metric of each modality's head alone.
+    /// The first metric of each unimodal head on test data.
     pub heads: BTreeMap<String, f64>,
-    /// Mean κ of each encoder over all epochs.
+    /// The mean κ of each encoder over all epochs.
     pub kappa: BTreeMap<String, f64>,
 }
 
-impl Summary {
-    pub fn new(seed: u64, modalities: &[Modality], metrics: &[Metric]) -> Self {
+impl SeedSummary {
+    pub fn new(seed: u64, modalities: &[Modality], metrics: &[ResultMetric]) -> Self {
         Self {
             seed,
             teachers: BTreeMap::new(),
@@ -59,7 +61,7 @@ impl Summary {
         }
     }
 
-    /// A row's name, its scores, each head's, and ρ.
+    /// A row of the table: the name, the metrics, the unimodal heads, and ρ.
     fn row(
         &self,
         name: String,
@@ -67,8 +69,10 @@ impl Summary {
         heads: Option<&BTreeMap<String, f64>>,
         rho: Option<f64>,
     ) -> Vec<String> {
-        let test = |metric: &Metric| scores.get(&metric.on("test")).map(|v| metric.show(*v));
-        let head = |m: &String| Some(self.metrics[0].show(*heads?.get(m)?));
+        let test = |metric: &ResultMetric| {
+            scores.get(&metric.key_on("test")).map(|value| metric.format(*value))
+        };
+        let head = |m: &String| Some(self.metrics[0].format(*heads?.get(m)?));
         let scores = self.metrics.iter().map(test);
         let heads = self.modalities.iter().map(head);
         let rho = rho.map(|rho| format!("{rho:.3}"));
@@ -77,7 +81,7 @@ impl Summary {
     }
 }
 
-impl fmt::Display for Summary {
+impl fmt::Display for SeedSummary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut table = Table::new();
         table.load_preset(UTF8_BORDERS_ONLY);

@@ -1,4 +1,5 @@
-//! One batch: an input per modality, the targets, who the samples are, and what they lack.
+//! A batch of samples: an input per modality, targets, sample ids, and which modalities are
+//! missing.
 
 mod rows;
 mod split;
@@ -10,24 +11,23 @@ use tch::{Device, Tensor};
 pub use rows::Rows;
 pub(crate) use split::SplitBatch;
 
-#[cfg(feature = "paper")]
-use crate::libtorch;
-use crate::{
-    error::{self, Result},
-    modality::Modality,
-    transfer,
-};
+use crate::error::{self, Result};
+use crate::modality::Modality;
+use crate::{libtorch, transfer};
 
 /// A batch of B samples.
 ///
 /// # Missing modalities
-/// A sample may lack a modality: [`with_present`](Self::with_present) says so with a flag a sample,
-/// in host memory. Encoder and teacher of the modality are then given the other samples only; its
-/// features are constant zeros, outside the graph, in what the fusion sees of the sample; and its
-/// ρ, L_feat and L_logit leave the sample out. The input's rows of such samples are never read.
+/// [`with_present`](Self::with_present) marks the samples that have a modality, by one flag per
+/// sample in host memory. For a modality that some samples lack:
+/// - [`Student::encode`](crate::Student::encode) and [`Teacher::output`](crate::Teacher::output)
+///   receive a smaller batch: the modality's input, the targets and the ids of the samples that
+///   have it. The inputs of the other modalities have no rows in it.
+/// - [`Student::fuse`](crate::Student::fuse) receives zeros without gradient as the features of the
+///   samples that lack it.
+/// - ρ, L_feat and L_logit of the modality leave these samples out.
 ///
-/// What `Student::encode` and `Teacher::output` are given is then a smaller batch: input `m`,
-/// targets and ids of the samples that have modality `m`; the other inputs have no rows.
+/// The rows of the input that belong to samples without the modality are never read.
 #[derive(Debug)]
 pub struct Batch {
     inputs: Vec<Tensor>,
@@ -37,25 +37,28 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// A batch of one input [B, …] per modality, in the student's order, and targets \[B\] or [B, D].
+    /// A batch of one input [B, …] per modality, in the student's order, and targets \[B\] or
+    /// [B, D].
     ///
-    /// What targets must be is the loss's to say: [`Classification`](crate::loss::Classification) takes
-    /// labels, [`Regression`](crate::loss::Regression) values. Shapes are checked by
-    /// [`G2dTrainer::step`](crate::trainer::G2dTrainer::step).
+    /// The loss defines the targets: [`Classification`](crate::loss::Classification) takes labels,
+    /// [`Regression`](crate::loss::Regression) values.
+    /// [`G2dTrainer::step`](crate::G2dTrainer::step) checks the shapes.
     pub fn new(inputs: impl Into<Vec<Tensor>>, targets: Tensor) -> Self {
         Self { inputs: inputs.into(), targets, ids: None, present: BTreeMap::new() }
     }
 
-    /// Says which samples these are, one id each; [`CachedTeacher`](crate::teacher::Cached) needs it.
+    /// Adds one id per sample, by which a [`Cached`](crate::teacher::Cached) teacher finds its
+    /// output.
     pub fn with_ids(mut self, ids: impl Into<Vec<i64>>) -> Self {
         self.ids = Some(ids.into());
         self
     }
 
-    /// Says which samples have modality `m`, one flag a sample; without this all have it.
+    /// Adds flags, one per sample: whether the sample has modality `m`. A modality without flags is
+    /// present in all samples.
     ///
-    /// Every sample needs at least one modality. Normalisation over the rows that are left (batch
-    /// norm in training) needs two of them, as in any batch.
+    /// Every sample needs at least one modality. Batch norm in training needs two samples that have
+    /// the modality, as it needs two samples in any batch.
     ///
     /// # Example
     /// ```
@@ -64,7 +67,7 @@ impl Batch {
     ///
     /// let zeros = |shape: &[i64]| Tensor::zeros(shape, (Kind::Float, Device::Cpu));
     /// let labels = Tensor::from_slice(&[0_i64, 1, 1]);
-    /// // The second sample has no video: whatever stands in its row is not looked at.
+    /// // The second sample has no video: its row of the second input is not read.
     /// let batch = Batch::new([zeros(&[3, 16]), zeros(&[3, 8])], labels)
     ///     .with_present(1, [true, false, true]);
     /// ```
@@ -76,7 +79,7 @@ impl Batch {
     /// The input [B, …] of modality `m`.
     ///
     /// # Panics
-    /// If the batch has no modality `m`; inside a step the trainer has checked it.
+    /// If the batch has no modality `m`; the trainer checks batches before it passes them on.
     pub fn input(&self, m: usize) -> &Tensor {
         &self.inputs[m]
     }
@@ -91,17 +94,17 @@ impl Batch {
         &self.targets
     }
 
-    /// The sample ids, where the caller gave them.
+    /// The sample ids, if [`with_ids`](Self::with_ids) has set them.
     pub fn ids(&self) -> Option<&[i64]> {
         self.ids.as_deref()
     }
 
-    /// Which samples have modality `m`, where the caller said so; `None` means all.
+    /// The flags of modality `m`, one per sample; `None` if all samples have it.
     pub fn present(&self, m: usize) -> Option<&[bool]> {
         self.present.get(&m).map(Vec::as_slice)
     }
 
-    /// The number of samples B: the first dimension of the targets (0 if they have none).
+    /// The number of samples B: the first dimension of the targets, or 0 if they have none.
     pub fn size(&self) -> i64 {
         self.targets.size().first().copied().unwrap_or(0)
     }
@@ -111,17 +114,25 @@ impl Batch {
         self.targets.device()
     }
 
-    /// The same batch on `device`; from the host to a GPU by page-locked memory, so that nothing waits.
+    /// Copies the batch to `device`. From the host to a GPU the copy goes through pinned memory and
+    /// does not block.
     ///
     /// # Errors
-    /// [`Error::Torch`](crate::error::Error::Torch) if libtorch cannot copy there.
+    /// [`Error::Torch`](crate::Error::Torch) if libtorch cannot copy to `device`.
     pub fn to_device(&self, device: Device) -> Result<Self> {
         self.map(|tensor| transfer::send(tensor, device))
     }
 
-    /// The same batch, of host memory, in page-locked memory.
-    #[cfg(feature = "paper")]
-    pub(crate) fn pinned(&self) -> Result<Self> {
+    /// Copies the batch, which must be in host memory, to pinned (page-locked) memory, as PyTorch's
+    /// `Tensor.pin_memory`.
+    ///
+    /// A data loader calls it on its worker threads, so that [`to_device`](Self::to_device) on the
+    /// training thread only starts an asynchronous copy to the GPU. What is pinned already is not
+    /// copied.
+    ///
+    /// # Errors
+    /// [`Error::Torch`](crate::Error::Torch) without a GPU, or if the memory cannot be pinned.
+    pub fn pin_memory(&self) -> Result<Self> {
         self.map(libtorch::pin)
     }
 
@@ -134,27 +145,23 @@ impl Batch {
         })
     }
 
-    /// The input of modality `m`, or an error that names it where the batch has none.
+    /// Returns the input of modality `m`, or an error if the batch has none.
     pub(crate) fn checked_input(&self, m: usize) -> Result<&Tensor> {
         self.inputs.get(m).ok_or_else(|| {
-            error::config(
-                "index of a modality",
-                format!("one below {}, the inputs of the batch", self.inputs.len()),
-                format!("{m}"),
-                "count modalities in the student's order, from 0",
-            )
+            let expected = format!("an index below {}, the inputs of the batch", self.inputs.len());
+            error::config("index of a modality", expected, m, INDEX_HINT)
         })
     }
 
-    /// The samples that have modality `m`, or `None` where none has; checks that the batch knows it
-    /// and the flags' number.
+    /// Returns the samples that have modality `m`, or `None` if none has it. Checks the index and
+    /// the number of flags.
     pub(crate) fn having(self, m: usize) -> Result<Option<Self>> {
         self.checked_input(m)?;
-        self.check_flags(m, &format!("of index {m}"))?;
+        self.check_flags(m, format!("of index {m}"))?;
         match self.rows(m)? {
             Rows::All => Ok(Some(self)),
             Rows::Missing => Ok(None),
-            rows @ Rows::Part(_) => self.part(m, &rows).map(Some),
+            rows @ Rows::Part(_) => self.select(m, &rows).map(Some),
         }
     }
 
@@ -163,95 +170,75 @@ impl Batch {
         self.present(m).map_or(Ok(Rows::All), |present| Rows::from_present(present, self.device()))
     }
 
-    /// Input `m`, targets and ids of the samples in `rows`, those that have modality `m`.
-    pub(crate) fn part(&self, m: usize, rows: &Rows) -> Result<Self> {
-        let input =
-            |(j, input)| if j == m { rows.select(input) } else { Rows::Missing.select(input) };
-        let here = |ids: &Vec<i64>| match self.present(m) {
-            None => ids.clone(),
-            Some(present) => {
-                ids.iter().zip(present).filter(|(_, here)| **here).map(|(id, _)| *id).collect()
-            }
+    /// Input `m`, targets and ids of the samples in `rows`, which are those that have modality `m`.
+    pub(crate) fn select(&self, m: usize, rows: &Rows) -> Result<Self> {
+        let select = |(j, input)| match j == m {
+            true => rows.select(input),
+            false => Rows::Missing.select(input),
         };
+        let mut ids = self.ids.clone();
+        if let (Some(ids), Some(present)) = (&mut ids, self.present(m)) {
+            let mut present = present.iter();
+            ids.retain(|_| present.next() == Some(&true));
+        }
         Ok(Self {
-            inputs: self.inputs.iter().enumerate().map(input).collect::<Result<_>>()?,
+            inputs: self.inputs.iter().enumerate().map(select).collect::<Result<_>>()?,
             targets: rows.select(&self.targets)?,
-            ids: self.ids.as_ref().map(here),
+            ids,
             present: BTreeMap::new(),
         })
     }
 
-    /// Checks that there is an input a modality, that all have B ≥ 1 rows, and that everything is
-    /// on `device` (the targets' own where the caller has no say).
+    /// Checks that there is one input per modality, that all inputs have B ≥ 1 rows, that every
+    /// tensor is on `device`, the model's, and that ids and flags fit.
     pub(crate) fn check(&self, modalities: &[Modality], device: Device) -> Result<()> {
         if self.inputs.len() != modalities.len() {
-            return Err(error::shape(
-                "batch",
-                format!("{} inputs, one for each of {modalities:?}", modalities.len()),
-                format!("{}", self.inputs.len()),
-                "pass the inputs in the student's order",
-            ));
+            let expected = format!("{} inputs, one for each of {modalities:?}", modalities.len());
+            let hint = "pass the inputs in the student's order";
+            return Err(error::shape("batch", expected, self.inputs.len(), hint));
         }
-        let rows = self.size();
+        let (rows, size) = (self.size(), self.targets.size());
         if rows == 0 {
-            return Err(error::shape(
-                "targets",
-                "[B] or [B, D] with B of at least 1",
-                format!("{:?}", self.targets.size()),
-                "leave empty batches out",
-            ));
+            let expected = "[B] or [B, D] with B of at least 1";
+            return Err(error::wrong_shape("targets", expected, &size, "leave out empty batches"));
         }
         let named = modalities.iter().zip(&self.inputs).map(|(m, input)| (m.name(), input));
-        for (name, tensor) in named.clone() {
-            if tensor.size().first() != Some(&rows) {
-                return Err(error::shape(
-                    format!("input of modality {name:?}"),
-                    format!("[{rows}, …] like the targets {:?}", self.targets.size()),
-                    format!("{:?}", tensor.size()),
-                    "every modality needs one row a sample",
-                ));
+        for (name, input) in named.clone() {
+            if input.size().first() != Some(&rows) {
+                let what = format!("input of modality {name:?}");
+                let expected = format!("[{rows}, …] like the targets {size:?}");
+                let hint = "pass one row per sample of every modality";
+                return Err(error::wrong_shape(what, expected, &input.size(), hint));
             }
         }
         for (name, tensor) in named.chain([("targets", &self.targets)]) {
             if tensor.device() != device {
-                return Err(error::device(
-                    format!("{name:?} in the batch"),
-                    format!("{device:?}, where the model is"),
-                    format!("{:?}", tensor.device()),
-                    "move the batch with `Batch::to_device`",
-                ));
+                let what = format!("{name:?} in the batch");
+                let hint = "move the batch with `Batch::to_device`";
+                return Err(error::wrong_device(what, device, "model", tensor.device(), hint));
             }
         }
-        match &self.ids {
-            Some(ids) if ids.len() as i64 != rows => Err(error::shape(
-                "sample ids",
-                format!("{rows}, one a sample"),
-                format!("{}", ids.len()),
-                "give every sample of the batch its id",
-            )),
-            _ => self.check_present(modalities),
+        if let Some(ids) = &self.ids {
+            self.check_count("sample ids", ids.len())?;
         }
+        self.check_present(modalities)
     }
 
-    /// Checks that flags are one a sample, of modalities that there are, and leave every sample one.
+    /// Checks that the flags of every modality fit, and that every sample has a modality.
     fn check_present(&self, modalities: &[Modality]) -> Result<()> {
         for &m in self.present.keys() {
             let Some(modality) = modalities.get(m) else {
-                return Err(error::config(
-                    "modality given to `Batch::with_present`",
-                    format!("an index below {}, into {modalities:?}", modalities.len()),
-                    format!("{m}"),
-                    "count modalities in the student's order, from 0",
-                ));
+                let what = "modality given to `Batch::with_present`";
+                let expected = format!("an index below {}, into {modalities:?}", modalities.len());
+                return Err(error::config(what, expected, m, INDEX_HINT));
             };
-            self.check_flags(m, &format!("{modality:?}"))?;
+            self.check_flags(m, format!("{modality:?}"))?;
         }
         if self.present.len() < modalities.len() {
-            return Ok(()); // a modality without flags is there in every sample
+            return Ok(()); // every sample has the modality without flags
         }
-        match (0..self.size() as usize)
-            .find(|&row| self.present.values().all(|present| !present[row]))
-        {
+        let lacks_all = |&row: &usize| self.present.values().all(|present| !present[row]);
+        match (0..self.size() as usize).find(lacks_all) {
             None => Ok(()),
             Some(row) => Err(error::config(
                 format!("sample {row} of the batch"),
@@ -262,16 +249,22 @@ impl Batch {
         }
     }
 
-    /// Checks that there is a flag a sample, where there are flags of modality `m`.
-    fn check_flags(&self, m: usize, modality: &str) -> Result<()> {
-        match self.present(m) {
-            Some(present) if present.len() as i64 != self.size() => Err(error::shape(
-                format!("flags of modality {modality}"),
-                format!("{}, one a sample", self.size()),
-                format!("{}", present.len()),
-                "say of every sample of the batch whether it has the modality",
-            )),
-            _ => Ok(()),
+    /// Checks the number of flags of modality `m`, if it has any.
+    fn check_flags(&self, m: usize, name: String) -> Result<()> {
+        let flags = self.present(m);
+        flags.map_or(Ok(()), |flags| {
+            self.check_count(&format!("flags of modality {name}"), flags.len())
+        })
+    }
+
+    /// Checks that there are as many of `what` as samples.
+    fn check_count(&self, what: &str, found: usize) -> Result<()> {
+        if found as i64 == self.size() {
+            return Ok(());
         }
+        let expected = format!("{}, one per sample", self.size());
+        Err(error::shape(what, expected, found, "pass one for every sample of the batch"))
     }
 }
+
+const INDEX_HINT: &str = "count modalities in the student's order, from 0";

@@ -1,49 +1,48 @@
-//! Which rows of a batch have a modality.
+//! The rows of a batch that have a modality.
 
 use tch::{Device, Tensor};
 
-use crate::{
-    error::{Error, Result},
-    transfer,
-};
+use crate::error::{Error, Result};
+use crate::transfer;
 
-/// The rows of a batch that have a modality; known on the host, so that nothing waits for the device.
+/// The rows of a batch that have a modality.
+///
+/// Their number is available on the host, so that shapes are decided without synchronising with the
+/// device.
 #[derive(Debug, Default)]
 pub enum Rows {
-    /// Every one.
+    /// All rows.
     #[default]
     All,
-    /// These: an ascending `Int64` index of shape \[B_m\], 1 ≤ B_m < B, on the batch's device.
+    /// Some rows: an ascending `Int64` index of shape \[B_m\], 1 ≤ B_m < B, on the batch's device.
     Part(Tensor),
-    /// None: the modality is missing in the whole batch.
+    /// No row: the whole batch lacks the modality.
     Missing,
 }
 
 impl Rows {
-    /// `k` modalities that every row has.
+    /// [`All`](Self::All) for each of `k` modalities.
     pub fn all(k: usize) -> Vec<Self> {
         std::iter::repeat_with(Self::default).take(k).collect()
     }
 
     /// The rows whose flag is set.
     pub(crate) fn from_present(present: &[bool], device: Device) -> Result<Self> {
-        let rows: Vec<i64> =
-            (0_i64..).zip(present).filter(|(_, here)| **here).map(|(row, _)| row).collect();
-        if rows.is_empty() {
-            return Ok(Self::Missing);
+        let set = (0_i64..).zip(present).filter(|(_, present)| **present);
+        let rows: Vec<i64> = set.map(|(row, _)| row).collect();
+        match rows.len() {
+            0 => Ok(Self::Missing),
+            n if n == present.len() => Ok(Self::All),
+            _ => Ok(Self::Part(transfer::send(&Tensor::from_slice(&rows), device)?)),
         }
-        if rows.len() == present.len() {
-            return Ok(Self::All);
-        }
-        Ok(Self::Part(transfer::send(&Tensor::from_slice(&rows), device)?))
     }
 
-    /// Has no row the modality?
+    /// Returns whether no row has the modality.
     pub fn is_missing(&self) -> bool {
         matches!(self, Self::Missing)
     }
 
-    /// How many of `batch` rows these are.
+    /// Returns the number of these rows in a batch of `batch` rows.
     pub fn count(&self, batch: i64) -> i64 {
         match self {
             Self::All => batch,
@@ -52,7 +51,7 @@ impl Rows {
         }
     }
 
-    /// These rows of `tensor` [B, …], connected to its graph: [B_m, …].
+    /// Selects these rows of `tensor` [B, …] as [B_m, …], connected to its graph.
     ///
     /// # Errors
     /// [`Error::Torch`] if `tensor` has fewer rows than the batch.
@@ -65,8 +64,9 @@ impl Rows {
         selected.map_err(|e| Error::torch("select the rows that have a modality", e))
     }
 
-    /// `part` [B_m, …] at these of `batch` rows and constant zeros at the others: [B, …], connected
-    /// to the graph of `part`.
+    /// The inverse of [`select`](Self::select): places `part` [B_m, …] at these of `batch` rows of
+    /// a tensor [B, …], connected to the graph of `part`. The other rows are zeros without
+    /// gradient.
     pub(crate) fn spread(&self, part: Tensor, batch: i64) -> Result<Tensor> {
         let Self::Part(index) = self else { return Ok(part) };
         let rest = part.size().into_iter().skip(1);

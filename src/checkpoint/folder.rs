@@ -1,4 +1,4 @@
-//! A folder of snapshots: which are kept.
+//! A folder of snapshots.
 
 use std::{
     fs,
@@ -7,92 +7,95 @@ use std::{
 
 use serde::{Serialize, de::DeserializeOwned};
 
-use super::{RunParts, Snapshot, write};
-use crate::{
-    error::{self, Error, Result},
-    state::State,
-};
+use super::{RunParts, Snapshot};
+use crate::error::{self, Error, Result};
+use crate::file::atomic;
+use crate::state::State;
 
-/// What the folders of snapshots begin with.
+/// The prefix of the folders of snapshots.
 const PREFIX: &str = "snapshot-";
 
-/// A folder of snapshots: the last few, and the best by the caller's score.
+/// A folder of snapshots: the newest ones, and the one with the best score.
 ///
-/// One process writes to it at a time. Older snapshots are removed once a new one is safe.
+/// Older snapshots are removed after a new one is written. Only one process may write to the folder
+/// at a time.
 #[derive(Debug)]
 pub struct SnapshotFolder {
     folder: PathBuf,
-    last: usize,
+    keep_last: usize,
     best: Best,
-    /// In the order in which they were written.
-    known: Vec<Snapshot>,
+    /// The readable snapshots, from the oldest to the newest.
+    snapshots: Vec<Snapshot>,
+    /// The number of the next snapshot.
     next: u64,
 }
 
 /// Which score is the best.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Best {
-    /// The highest: an accuracy.
+    /// The highest, for example of an accuracy.
     #[default]
     Highest,
-    /// The lowest: a loss, an error.
+    /// The lowest, for example of a loss.
     Lowest,
 }
 
 impl SnapshotFolder {
-    /// Opens the folder, and creates it where there is none. Keeps the last 2 and the one of the
-    /// highest score.
+    /// Opens the folder, or creates it. By default it keeps the 2 newest snapshots and the one with
+    /// the highest score.
     ///
-    /// What a crash left unfinished is removed. A snapshot whose manifest is damaged is left where it
-    /// lies and logged as a `tracing` warning; [`resume`](Self::resume) refuses if it is the newest.
+    /// Removes incomplete snapshots that a crash has left. A snapshot with a damaged manifest is
+    /// kept and logged as a `tracing` warning; [`resume`](Self::resume) fails if it is the newest.
     ///
     /// # Errors
-    /// [`Error::Io`] with the path.
+    /// [`Error::Io`] if the folder cannot be created or read.
     pub fn open(folder: impl AsRef<Path>) -> Result<Self> {
         let folder = folder.as_ref().to_path_buf();
         let io = |source| Error::io("open the folder", &folder, source);
         fs::create_dir_all(&folder).map_err(io)?;
-        let (mut known, mut next) = (Vec::new(), 0);
+        let mut numbers = Vec::new();
         for entry in fs::read_dir(&folder).map_err(io)? {
             let path = entry.map_err(io)?.path();
             let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-            if name.starts_with('.') && name.contains(PREFIX) && name.ends_with(".part") {
+            if atomic::is_leftover(name, PREFIX) {
                 fs::remove_dir_all(&path).map_err(|e| Error::io("remove", &path, e))?;
             }
-            let Some(number) = number(name) else { continue };
-            next = next.max(number + 1);
-            match Snapshot::numbered(&path, number) {
-                Ok(snapshot) => known.push(snapshot),
-                Err(error) => {
-                    tracing::warn!(%error, "a snapshot that cannot be read is left alone")
-                }
+            numbers.extend(number(name));
+        }
+        numbers.sort_unstable();
+        let mut snapshots = Vec::new();
+        for &number in &numbers {
+            match Snapshot::open(path(&folder, number)) {
+                Ok(snapshot) => snapshots.push(snapshot),
+                Err(error) => tracing::warn!(%error, "ignores a snapshot that cannot be read"),
             }
         }
-        known.sort_by_key(|snapshot| snapshot.number);
-        Ok(Self { folder, last: 2, best: Best::default(), known, next })
+        let next = numbers.last().map_or(0, |newest| newest + 1);
+        Ok(Self { folder, keep_last: 2, best: Best::default(), snapshots, next })
     }
 
-    /// How many of the newest are kept; at least 1.
+    /// Sets how many of the newest snapshots are kept, at least 1.
     #[must_use]
     pub fn keep_last(self, count: usize) -> Self {
-        Self { last: count.max(1), ..self }
+        Self { keep_last: count.max(1), ..self }
     }
 
-    /// Which score makes a snapshot the best one, which is kept however old it is.
+    /// Sets which score is the best. The snapshot with the best score is always kept.
     #[must_use]
     pub fn best_is(self, best: Best) -> Self {
         Self { best, ..self }
     }
 
-    /// Writes a snapshot, then removes those that are neither among the last nor the best.
+    /// Atomically writes a snapshot, then removes those that are neither among the newest nor the
+    /// best. Synchronises with the device.
     ///
-    /// `caller` is what the loop itself must remember (seeds, sums, the best score); `score` is what
-    /// the run reached here, where that was measured. Waits for the device.
+    /// `caller` is the state of the caller's loop, such as seeds and running sums. `score` is the
+    /// result of a validation at this position, if there was one.
     ///
     /// # Errors
-    /// [`Error::Config`] in an open accumulation window, or for a score that is NaN;
-    /// [`Error::NonFinite`] for a loss that was not read before; [`Error::Io`] if the disk refuses. The
-    /// snapshots that were there are there still, and the run may go on.
+    /// [`Error::Config`] inside an accumulation window, or for a score that is NaN;
+    /// [`Error::NonFinite`] for a deferred loss that is not finite; [`Error::Io`] if the snapshot
+    /// cannot be written. Existing snapshots are unchanged then, and the run can continue.
     pub fn save(
         &mut self,
         parts: &mut RunParts<'_>,
@@ -100,46 +103,35 @@ impl SnapshotFolder {
         score: Option<f64>,
     ) -> Result<&Snapshot> {
         if score.is_some_and(f64::is_nan) {
-            let hint = "leave the score out where nothing was measured";
+            let hint = "pass `None` without a measurement";
             return Err(error::config("score of a snapshot", "a number", "NaN", hint));
         }
-        let number = self.next;
-        let place = self.folder.join(format!("{PREFIX}{number:06}"));
-        write::write(&place, parts, State::new(caller)?, score)?;
+        let path = path(&self.folder, self.next);
+        let snapshot = Snapshot::write(&path, parts, State::new(caller)?, score)?;
         self.next += 1;
-        self.known.push(Snapshot::numbered(&place, number)?);
-        self.tidy();
-        Ok(&self.known[self.known.len() - 1])
+        self.snapshots.push(snapshot);
+        self.remove_old();
+        Ok(&self.snapshots[self.snapshots.len() - 1])
     }
 
-    /// Goes on from the newest snapshot: puts `parts` back and returns the caller's own state; `None`
-    /// where there is no snapshot.
+    /// Resumes from the newest snapshot: restores `parts` and returns the state of the caller's
+    /// loop. Returns `None` without snapshots.
     ///
     /// # Errors
-    /// As [`Snapshot::load`]; of the newest snapshot if it is damaged, so that nobody goes on from an
-    /// older one without knowing.
+    /// As [`Snapshot::load`]. If the newest snapshot is damaged, older ones are not used instead.
     pub fn resume<T: DeserializeOwned>(&self, parts: &mut RunParts<'_>) -> Result<Option<T>> {
-        let known = self.latest().map(|snapshot| snapshot.number);
-        match self.next.checked_sub(1) {
-            None => Ok(None),
-            Some(newest) if known == Some(newest) => {
-                self.latest().map(|snapshot| snapshot.load(parts)).transpose()
-            }
-            Some(newest) => {
-                let path = self.folder.join(format!("{PREFIX}{newest:06}"));
-                Snapshot::numbered(&path, newest)?.load(parts).map(Some)
-            }
-        }
+        let Some(newest) = self.next.checked_sub(1) else { return Ok(None) };
+        Snapshot::open(path(&self.folder, newest))?.load(parts).map(Some)
     }
 
-    /// The newest snapshot that could be read.
+    /// The newest readable snapshot.
     pub fn latest(&self) -> Option<&Snapshot> {
-        self.known.last()
+        self.snapshots.last()
     }
 
-    /// The snapshot of the best score; the earlier of equals.
+    /// The snapshot with the best score; the oldest of equal ones.
     pub fn best(&self) -> Option<&Snapshot> {
-        let scored = self.known.iter().filter_map(|s| Some((s, s.score()?)));
+        let scored = self.snapshots.iter().filter_map(|s| Some((s, s.score()?)));
         let better = |a: f64, b: f64| match self.best {
             Best::Highest => a > b,
             Best::Lowest => a < b,
@@ -148,37 +140,35 @@ impl SnapshotFolder {
         best.map(|(snapshot, _)| snapshot)
     }
 
-    /// All that could be read, in the order in which they were written.
+    /// All readable snapshots, from the oldest to the newest.
     pub fn snapshots(&self) -> &[Snapshot] {
-        &self.known
+        &self.snapshots
     }
 
-    /// Removes what need not be kept. A snapshot that cannot be removed is logged, and in nobody's
-    /// way.
-    fn tidy(&mut self) {
-        let best = self.best().map(|snapshot| snapshot.number);
-        let old = self.known.len().saturating_sub(self.last);
-        let mut place = 0;
-        self.known.retain(|snapshot| {
-            place += 1;
-            let keep = place > old || Some(snapshot.number) == best;
-            if !keep && let Err(error) = remove(&snapshot.path) {
+    /// Removes the snapshots that need not be kept. A failure is logged as a `tracing` warning.
+    fn remove_old(&mut self) {
+        let best = self.best().map(|snapshot| snapshot.path().to_path_buf());
+        let old = self.snapshots.len().saturating_sub(self.keep_last);
+        let removed = self.snapshots.extract_if(..old, |s| Some(s.path()) != best.as_deref());
+        for snapshot in removed {
+            if let Err(error) = atomic::remove_folder(snapshot.path()) {
                 tracing::warn!(%error, "an old snapshot could not be removed");
             }
-            keep
-        });
+        }
     }
 }
 
-/// Removes a snapshot so that no half of one is ever seen: under its own name it is whole.
-fn remove(path: &Path) -> Result<()> {
-    let going = crate::file::atomic::beside(path);
-    let removed = fs::rename(path, &going).and_then(|()| fs::remove_dir_all(&going));
-    removed.map_err(|e| Error::io("remove", path, e))
+/// The path of a snapshot in `folder`.
+fn path(folder: &Path, number: u64) -> PathBuf {
+    folder.join(name(number))
 }
 
-/// The number of a snapshot's folder.
+fn name(number: u64) -> String {
+    format!("{PREFIX}{number:06}")
+}
+
+/// The number of the snapshot called `name`; `None` if it is not the name of a snapshot.
 fn number(name: &str) -> Option<u64> {
-    let digits = name.strip_prefix(PREFIX)?;
-    digits.chars().all(|c| c.is_ascii_digit()).then(|| digits.parse().ok())?
+    let number = name.strip_prefix(PREFIX)?.parse().ok()?;
+    (self::name(number) == name).then_some(number)
 }

@@ -1,23 +1,25 @@
-//! Runs that go on after a crash: snapshots on disk, whole or not there.
+//! Checkpoints: snapshots from which a run resumes after a crash, with bit-equal results.
 //!
-//! - [`SnapshotFolder`]: a folder of snapshots, the last few and the best.
-//! - [`Snapshot`]: one of them: what it says of itself, and loading it.
-//! - [`RunParts`]: what a snapshot holds of a run: trainer, weights, optimizers.
+//! - [`SnapshotFolder`]: a folder of snapshots, the newest ones and the best.
+//! - [`Snapshot`]: one snapshot on disk.
+//! - [`RunParts`]: the parts of a run that a snapshot holds: trainer, weights, optimizers.
 //!
-//! `folder.rs` keeps and removes, `write.rs` and `load.rs` are one snapshot out and in, `manifest.rs`
-//! is what it says of itself and why it can be believed.
+//! # What a snapshot holds
+//! A snapshot is a folder, such as `snapshot-000017`, with these files:
+//! - `manifest.json`: the position in the run; the states of trainer, scheduler, probes and
+//!   modulation; the loss scale; the state of the caller's loop; the score; and size and SHA-256 of
+//!   every file;
+//! - a safetensors file for each `VarStore` and each optimizer;
+//! - the states of libtorch's random number generators.
 //!
-//! # What is in a snapshot
-//! A folder `snapshot-000017` with `manifest.json` (progress, the trainer's, scheduler's, probes' and
-//! modulation's state, loss scale, the caller's own state, score, version, and size and SHA-256 of
-//! every file), a safetensors file for each `VarStore` and optimizer, and the state of libtorch's
-//! random generators. It is written beside its place, flushed and renamed: a crash, a full disk or a
-//! kill leaves the snapshots that were there.
+//! It is written atomically: a crash, a full disk or a kill leaves the previous snapshots as they
+//! were.
 //!
-//! # What is not
-//! Data, teachers and configuration: the program makes them again, from the same seeds and files. Data
-//! order: keep seed and position in the caller's state; [`Progress`](crate::schedule::Progress) says how many
-//! batches of the epoch are done. tch's own optimizers: their momentum starts anew.
+//! # What a snapshot does not hold
+//! - Data, teachers and configuration: the program makes them again from the same seeds and files.
+//! - The order of the data: keep its seed in the state of the caller's loop.
+//!   [`Progress`](crate::schedule::Progress) has the number of batches of the epoch that are done.
+//! - The momentum of tch's own optimizers, which start with a new one.
 //!
 //! # Example
 //! ```no_run
@@ -27,10 +29,11 @@
 //! #     mut optimizer: Optimizer, loader: impl Fn(u64) -> Vec<Batch>, validate: impl Fn() -> f64,
 //! # ) -> g2d::Result<()> {
 //! let mut checkpoints = SnapshotFolder::open("runs/mine/checkpoints")?.keep_last(2);
-//! let mut parts = RunParts::new(&mut trainer).weights("student", &mut vs).optimizer("sgd", &mut optimizer);
+//! let mut parts =
+//!     RunParts::new(&mut trainer).weights("student", &mut vs).optimizer("sgd", &mut optimizer);
 //! let mut validated: Vec<f64> = checkpoints.resume(&mut parts)?.unwrap_or_default();
 //! for epoch in trainer.progress().epoch..300 {
-//!     let done = trainer.progress().step as usize; // a resumed epoch goes on behind its last batch
+//!     let done = trainer.progress().step as usize; // a resumed epoch skips its finished batches
 //!     for batch in loader(epoch).into_iter().skip(done) {
 //!         optimizer.zero_grad()?;
 //!         trainer.step(model, &batch)?;
@@ -38,7 +41,8 @@
 //!     }
 //!     trainer.end_epoch()?;
 //!     validated.push(validate());
-//!     let mut parts = RunParts::new(&mut trainer).weights("student", &mut vs).optimizer("sgd", &mut optimizer);
+//!     let mut parts =
+//!         RunParts::new(&mut trainer).weights("student", &mut vs).optimizer("sgd", &mut optimizer);
 //!     checkpoints.save(&mut parts, &validated, validated.last().copied())?;
 //! }
 //! # Ok(())
@@ -46,13 +50,13 @@
 //! ```
 
 mod folder;
-mod load;
+mod generators;
 mod manifest;
 mod parts;
-mod write;
+mod snapshot;
 
 pub use folder::{Best, SnapshotFolder};
-pub use load::Snapshot;
 pub use parts::RunParts;
+pub use snapshot::Snapshot;
 
 pub use crate::state::State;

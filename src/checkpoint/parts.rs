@@ -1,65 +1,133 @@
-//! What a snapshot holds of a run.
+//! The parts of a run that a snapshot holds.
+
+use std::path::Path;
 
 use tch::nn::VarStore;
 
-use crate::{
-    error::{self, Result},
-    optim::Optimizer,
-    trainer::G2dTrainer,
-};
+use super::{generators, manifest::Manifest};
+use crate::error::{self, Error, Result};
+use crate::optim::Optimizer;
+use crate::state::State;
+use crate::trainer::G2dTrainer;
+use crate::weights;
 
-/// The trainer, weights and optimizers of a run, each by its name in the snapshot.
+/// The trainer, weights and optimizers of a run. Weights and optimizers have names in the snapshot.
 #[must_use = "parts are for `SnapshotFolder::save` and `SnapshotFolder::resume`"]
 pub struct RunParts<'a> {
-    pub(super) trainer: &'a mut G2dTrainer,
-    pub(super) weights: Vec<(String, &'a mut VarStore)>,
-    pub(super) optimizers: Vec<(String, &'a mut Optimizer)>,
+    trainer: &'a mut G2dTrainer,
+    weights: Vec<Named<'a, VarStore>>,
+    optimizers: Vec<Named<'a, Optimizer>>,
+}
+
+/// A part with its name.
+struct Named<'a, T> {
+    name: String,
+    part: &'a mut T,
 }
 
 impl<'a> RunParts<'a> {
-    /// A run of `trainer`.
+    /// The parts of a run of `trainer`.
     pub fn new(trainer: &'a mut G2dTrainer) -> Self {
         Self { trainer, weights: Vec::new(), optimizers: Vec::new() }
     }
 
-    /// Adds the parameters and buffers of `vs`; call it for every `VarStore` that learns.
+    /// Adds the parameters and buffers of `vs`. Add every `VarStore` that is trained.
     pub fn weights(mut self, name: impl Into<String>, vs: &'a mut VarStore) -> Self {
-        self.weights.push((name.into(), vs));
+        self.weights.push(Named { name: name.into(), part: vs });
         self
     }
 
     /// Adds an optimizer.
     pub fn optimizer(mut self, name: impl Into<String>, optimizer: &'a mut Optimizer) -> Self {
-        self.optimizers.push((name.into(), optimizer));
+        self.optimizers.push(Named { name: name.into(), part: optimizer });
         self
     }
 
-    /// The files that these parts are in, in the order of the parts.
+    /// The manifest of a snapshot of these parts.
     ///
     /// # Errors
-    /// For names that are no file names, or that repeat.
-    pub(super) fn files(&self) -> Result<(Vec<String>, Vec<String>)> {
-        let weights = self.weights.iter().map(|(name, _)| name.as_str());
-        let weights = files(weights, "weights")?;
-        let optimizers = self.optimizers.iter().map(|(name, _)| name.as_str());
-        Ok((weights, files(optimizers, "optimizer")?))
+    /// [`Error::Config`] for a name that is not valid, and any error of [`G2dTrainer::state`].
+    pub(super) fn manifest(&mut self, caller: State, score: Option<f64>) -> Result<Manifest> {
+        let [weights, optimizers] = self.files()?;
+        Ok(Manifest::new(self.trainer.state()?, caller, score, weights, optimizers))
+    }
+
+    /// Writes all files of a snapshot except its manifest.
+    pub(super) fn save(&self, manifest: &Manifest, folder: &Path) -> Result<()> {
+        for (file, Named { part, .. }) in manifest.weights.iter().zip(&self.weights) {
+            weights::save(part, folder.join(file))?;
+        }
+        for (file, Named { part, .. }) in manifest.optimizers.iter().zip(&self.optimizers) {
+            part.save(folder.join(file))?;
+        }
+        generators::save(self.trainer.device(), folder)
+    }
+
+    /// Reads and checks all files of a snapshot, and restores the parts after that.
+    ///
+    /// # Errors
+    /// [`Error::Data`] for a snapshot of other parts, and any error of a part. All parts are
+    /// unchanged then.
+    pub(super) fn load(&mut self, manifest: &Manifest, folder: &Path) -> Result<()> {
+        let [weights, optimizers] = self.files()?;
+        for (what, here, there) in [
+            ("weights in the snapshot", weights, &manifest.weights),
+            ("optimizers in the snapshot", optimizers, &manifest.optimizers),
+        ] {
+            if here != *there {
+                let [here, there] = [&here, there].map(|files| format!("{files:?}"));
+                return Err(Error::data(folder, what, here, there, HINT));
+            }
+        }
+        manifest.check_files(folder)?;
+        let weights = manifest.weights.iter().zip(&self.weights);
+        let weights = weights.map(|(file, vs)| weights::read(vs.part, &folder.join(file)));
+        let weights = weights.collect::<Result<Vec<_>>>()?;
+        let optimizers = manifest.optimizers.iter().zip(&self.optimizers);
+        let optimizers = optimizers.map(|(file, own)| own.part.read(&folder.join(file)));
+        let optimizers = optimizers.collect::<Result<Vec<_>>>()?;
+        let states = generators::read(self.trainer.device(), folder)?;
+
+        self.trainer.restore(&manifest.trainer)?;
+        weights.into_iter().try_for_each(weights::Loaded::apply)?;
+        for (own, state) in self.optimizers.iter_mut().zip(optimizers) {
+            own.part.restore(state);
+        }
+        generators::restore(&states)
+    }
+
+    /// The files of the weights and those of the optimizers, in the order of the parts.
+    fn files(&self) -> Result<[Vec<String>; 2]> {
+        let weights = self.weights.iter().map(|vs| &vs.name);
+        let optimizers = self.optimizers.iter().map(|optimizer| &optimizer.name);
+        Ok([files(weights, "weights")?, files(optimizers, "optimizer")?])
     }
 }
 
-fn files<'n>(names: impl Iterator<Item = &'n str>, what: &str) -> Result<Vec<String>> {
-    let mut all: Vec<String> = Vec::new();
+/// The files of parts with these names.
+fn files<'n>(names: impl Iterator<Item = &'n String>, what: &str) -> Result<Vec<String>> {
+    let mut files: Vec<String> = Vec::new();
     for name in names {
-        let plain = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-        let file = format!("{name}.{what}.safetensors");
-        if name.is_empty() || !name.chars().all(plain) || all.contains(&file) {
+        let is_legal = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
+        let file = file(name, what);
+        if name.is_empty() || !name.chars().all(is_legal) || files.contains(&file) {
             return Err(error::config(
                 format!("name of {what} in a snapshot"),
                 "ASCII letters, digits, '-' and '_', each name once",
                 format!("{name:?}"),
-                "call it \"student\", say",
+                "choose a name such as \"student\"",
             ));
         }
-        all.push(file);
+        files.push(file);
     }
-    Ok(all)
+    Ok(files)
 }
+
+/// The file of the part `name`, which is "weights" or an "optimizer".
+pub(super) fn file(name: &str, what: &str) -> String {
+    format!("{name}.{what}.safetensors")
+}
+
+/// The hint for a snapshot of other parts.
+pub(super) const HINT: &str =
+    "resume with the parts that the run was started with, in the same order";

@@ -1,18 +1,17 @@
-//! Samples in memory, cut into batches.
+//! A data set in memory.
 
 use rand::{Rng, seq::SliceRandom};
 use tch::{Device, Kind, Tensor};
 
-use crate::{
-    batch::Batch,
-    error::{self, Error, Result},
-    modality::Modality,
-};
+use crate::batch::Batch;
+use crate::error::{self, Error, Result};
+use crate::modality::Modality;
 
-/// N samples: an input [N, …] per modality and targets [N, …].
+/// A data set of N samples in memory: an input [N, …] per modality, and targets [N, …].
 ///
-/// `Uint8` inputs become floats in [0, 1] when a batch is made. A sample's id is its row, counted
-/// from 0, unless it was taken out of a larger set, where its id stays.
+/// Batches convert `Uint8` inputs to floats from 0 to 1. The id of a sample is its row, counted
+/// from 0, and does not change when [`hold_out`](Self::hold_out) or [`first`](Self::first) select
+/// samples.
 #[derive(Debug)]
 pub struct InMemory {
     modalities: Vec<Modality>,
@@ -23,26 +22,26 @@ pub struct InMemory {
 
 /// The order in which samples are batched.
 pub enum Order<'r> {
-    /// As they are stored.
+    /// The order in which they are stored.
     Stored,
-    /// Shuffled by this generator: the same generator state gives the same order.
+    /// A random order, determined by the state of the generator.
     Shuffled(&'r mut dyn rand::RngCore),
 }
 
 impl InMemory {
-    /// Samples with ids 0, 1, 2, ….
+    /// A data set of samples with the ids 0, 1, 2, ….
     ///
     /// # Errors
-    /// [`Error::Shape`] if there is no sample, or an input has another number of rows than the targets.
+    /// [`Error::Shape`] without samples, or if inputs and targets differ in their number of rows.
     pub fn new(modalities: Vec<Modality>, inputs: Vec<Tensor>, targets: Tensor) -> Result<Self> {
         let samples = targets.size().first().copied().unwrap_or(0);
-        let right = |input: &Tensor| input.size().first() == Some(&samples);
-        if samples == 0 || inputs.len() != modalities.len() || !inputs.iter().all(right) {
+        let fits = |input: &Tensor| input.size().first() == Some(&samples);
+        if samples == 0 || inputs.len() != modalities.len() || !inputs.iter().all(fits) {
             return Err(error::shape(
                 format!("samples of {modalities:?}"),
                 format!("inputs [{samples}, …] for each, and at least 1 sample"),
                 format!("{:?}", inputs.iter().map(Tensor::size).collect::<Vec<_>>()),
-                "every modality and the targets need the same number of rows",
+                "pass the same number of rows for every modality and the targets",
             ));
         }
         Ok(Self { modalities, inputs, targets, ids: (0..samples).collect() })
@@ -58,7 +57,7 @@ impl InMemory {
         self.ids.len()
     }
 
-    /// Never: an empty set cannot be made.
+    /// Returns whether there are no samples: always `false`, since [`new`](Self::new) requires one.
     pub fn is_empty(&self) -> bool {
         self.ids.is_empty()
     }
@@ -76,7 +75,7 @@ impl InMemory {
         &self.inputs[m]
     }
 
-    /// A second handle on the same samples, for another thread.
+    /// A shallow clone, which shares the samples, for another thread.
     pub fn share(&self) -> Self {
         Self {
             modalities: self.modalities.clone(),
@@ -86,19 +85,16 @@ impl InMemory {
         }
     }
 
-    /// Takes a random share of the samples out: (the rest, the part held out).
+    /// Splits off a random fraction of the samples: returns the rest and the part held out.
     ///
     /// # Errors
-    /// [`Error::Config`] if either part would be empty.
+    /// [`Error::Config`] if one of the two would be empty.
     pub fn hold_out(self, share: f64, rng: &mut impl Rng) -> Result<(Self, Self)> {
         let held = (self.len() as f64 * share).round() as usize;
         if held == 0 || held >= self.len() {
-            return Err(error::config(
-                format!("share of {} samples to hold out", self.len()),
-                "a part that leaves samples on both sides",
-                format!("{share}"),
-                "choose a share between 0 and 1",
-            ));
+            let what = format!("share of {} samples to hold out", self.len());
+            let hint = "choose a share between 0 and 1";
+            return Err(error::config(what, "at least 1 sample in each part", share, hint));
         }
         let mut rows: Vec<i64> = (0..self.len() as i64).collect();
         rows.shuffle(rng);
@@ -106,13 +102,13 @@ impl InMemory {
         Ok((self.select(rest)?, self.select(held)?))
     }
 
-    /// The first `n` samples, or all if there are fewer.
+    /// Selects the first `n` samples, or all if there are fewer.
     ///
     /// # Errors
-    /// [`Error::Config`] for none.
+    /// [`Error::Config`] if `n` is 0.
     pub fn first(self, n: usize) -> Result<Self> {
         if n == 0 {
-            return Err(error::config("first samples", "at least 1", "0", "ask for more"));
+            return Err(error::out_of_range("number of first samples", "at least 1", n));
         }
         let rows: Vec<i64> = (0..n.min(self.len()) as i64).collect();
         self.select(&rows)
@@ -122,7 +118,7 @@ impl InMemory {
         let index = Tensor::from_slice(rows);
         let pick = |from: &Tensor| from.f_index_select(0, &index);
         let inputs = self.inputs.iter().map(pick).collect::<std::result::Result<_, _>>();
-        let failed = |e| Error::torch("pick samples", e);
+        let failed = |e| Error::torch("select samples", e);
         Ok(Self {
             modalities: self.modalities.clone(),
             inputs: inputs.map_err(failed)?,
@@ -131,7 +127,7 @@ impl InMemory {
         })
     }
 
-    /// All samples once, in batches of `size` (the last may be smaller), on `device`.
+    /// Iterates once over all samples, in batches of `size` on `device`; the last may be smaller.
     pub fn batches<'s>(
         &'s self,
         size: usize,

@@ -1,4 +1,4 @@
-//! Data sets as batches: [`InMemory`] holds samples as tensors and cuts them into batches.
+//! Data sets that are divided into batches: [`InMemory`] holds its samples as tensors.
 
 mod in_memory;
 

@@ -1,44 +1,87 @@
-//! A file that is there whole or not at all.
+//! Atomic writes: after a crash, a full disk or a power failure a path has its old content or its
+//! complete new content.
 
 use std::{
     fs::{self, File},
+    io,
     path::{Path, PathBuf},
     sync::atomic::{AtomicU64, Ordering},
 };
 
 use crate::error::{Error, Result};
 
-/// Lets `write` make a file beside `path`, flushes it to disk and renames it to `path`; the folder is
-/// flushed too, so that the name outlives a power cut.
+/// Writes the file at `path`: `write` creates it at a temporary path in the same folder, from which
+/// it is renamed after an fsync.
 pub(crate) fn write<T>(path: &Path, write: impl FnOnce(&Path) -> Result<T>) -> Result<T> {
-    let unfinished = beside(path);
-    let finish = || {
-        let written = write(&unfinished)?;
-        let flushed = File::open(&unfinished).and_then(|file| file.sync_all());
-        flushed.map_err(|source| Error::io("flush", &unfinished, source))?;
-        fs::rename(&unfinished, path).map_err(|source| Error::io("create", path, source))?;
-        flush_folder(path).map(|()| written)
-    };
-    finish().inspect_err(|_| {
-        let _ = fs::remove_file(&unfinished);
+    replace(path, |temporary| {
+        let written = write(temporary)?;
+        sync(temporary).map_err(|e| Error::io("flush", temporary, e))?;
+        Ok(written)
     })
 }
 
-/// `.{name}.{process}.{count}.part` in the same folder, so that a rename is one step.
-pub(crate) fn beside(path: &Path) -> PathBuf {
+/// Writes the file at `path` with this content.
+pub(crate) fn write_bytes(path: &Path, content: &[u8]) -> Result<()> {
+    write(path, |temporary| {
+        fs::write(temporary, content).map_err(|e| Error::io("write", temporary, e))
+    })
+}
+
+/// Creates the folder `path`: `write` writes files into a temporary folder beside it, each by one
+/// of the functions above. The folder is renamed after that.
+pub(crate) fn write_folder(path: &Path, write: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+    replace(path, |temporary| {
+        fs::create_dir(temporary).map_err(|e| Error::io("create", temporary, e))?;
+        write(temporary)
+    })
+}
+
+/// Removes the folder `path` with its files.
+pub(crate) fn remove_folder(path: &Path) -> Result<()> {
+    let temporary = temporary(path);
+    let removed = fs::rename(path, &temporary).and_then(|()| fs::remove_dir_all(&temporary));
+    removed.map_err(|e| Error::io("remove", path, e))
+}
+
+/// Returns whether a crash has left the file or folder `name` of a path whose own name begins with
+/// `prefix`.
+pub(crate) fn is_leftover(name: &str, prefix: &str) -> bool {
+    name.strip_prefix('.').is_some_and(|name| name.starts_with(prefix) && name.ends_with(".part"))
+}
+
+/// Renames what `make` creates at a temporary path to `path`; removes it after an error.
+fn replace<T>(path: &Path, make: impl FnOnce(&Path) -> Result<T>) -> Result<T> {
+    let temporary = temporary(path);
+    let finish = || {
+        let made = make(&temporary)?;
+        fs::rename(&temporary, path).map_err(|e| Error::io("create", path, e))?;
+        sync_parent(path).map(|()| made)
+    };
+    finish().inspect_err(|_| {
+        let remove = if temporary.is_dir() { fs::remove_dir_all } else { fs::remove_file };
+        let _ = remove(&temporary);
+    })
+}
+
+/// A new path `.{name}.{process}.{count}.part` in the folder of `path`: a rename within a folder is
+/// atomic.
+fn temporary(path: &Path) -> PathBuf {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     path.with_file_name(format!(".{name}.{}.{count}.part", std::process::id()))
 }
 
-/// Flushes the list of names of the folder that `path` is in of names, where the system can open a folder.
-pub(crate) fn flush_folder(path: &Path) -> Result<()> {
+/// Fsyncs the parent folder of `path`, which makes a rename durable; only Unix can open a folder.
+fn sync_parent(path: &Path) -> Result<()> {
     if cfg!(not(unix)) {
         return Ok(());
     }
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     let folder = folder.unwrap_or(Path::new("."));
-    let flushed = File::open(folder).and_then(|folder| folder.sync_all());
-    flushed.map_err(|source| Error::io("flush", folder, source))
+    sync(folder).map_err(|e| Error::io("flush", folder, e))
+}
+
+fn sync(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
 }

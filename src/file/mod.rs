@@ -1,12 +1,12 @@
-//! What every file format here needs.
+//! What the crate's file formats share.
 //!
-//! - `atomic`: a file that is there whole or not at all.
-//! - `checksum`: SHA-256 of weights, files and samples.
-//! - `tensors`: tensors by name, with text in the header.
+//! - `atomic`: atomic writes.
+//! - `digest`: SHA-256 of weights, files and samples.
+//! - `tensors`: safetensors files.
 
 pub(crate) mod atomic;
-mod checksum;
+mod digest;
 pub(crate) mod tensors;
 
-pub use checksum::Digest;
-pub(crate) use checksum::Hasher;
+pub use digest::Digest;
+pub(crate) use digest::Hasher;

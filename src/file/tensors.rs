@@ -1,4 +1,4 @@
-//! Tensors by name in a safetensors file, with text in its header.
+//! Named tensors in a safetensors file.
 
 use std::{
     borrow::Cow,
@@ -12,60 +12,66 @@ use serde::de::DeserializeOwned;
 use tch::Tensor;
 
 use super::atomic;
-use crate::{
-    error::{Error, Result},
-    transfer,
-};
+use crate::error::{Error, Result};
+use crate::transfer;
 
-/// Writes `named` and the header's `about`, whole or not at all.
-pub(crate) fn write(
+/// Atomically writes tensors by name, and texts by key in the header.
+pub(crate) fn write<'t>(
     path: &Path,
-    named: &[(String, &Tensor)],
-    about: impl IntoIterator<Item = (&'static str, String)>,
+    tensors: impl IntoIterator<Item = (String, &'t Tensor)>,
+    header: impl IntoIterator<Item = (&'static str, String)>,
 ) -> Result<()> {
-    let about: HashMap<String, String> =
-        about.into_iter().map(|(key, value)| (key.to_owned(), value)).collect();
-    let bytes = |(name, tensor): &(String, &Tensor)| {
-        let failed = |source| Error::torch(format!("write {name:?}"), source);
-        let dtype = Dtype::try_from(tensor.f_kind().map_err(failed)?).map_err(failed)?;
-        let shape = tensor.size().iter().map(|&n| n as usize).collect();
-        Ok((name.clone(), Bytes { dtype, shape, bytes: transfer::bytes(tensor)? }))
+    let header: HashMap<String, String> =
+        header.into_iter().map(|(key, text)| (key.to_owned(), text)).collect();
+    let header = (!header.is_empty()).then_some(header);
+    let entry = |(name, tensor): (String, &Tensor)| {
+        let host = transfer::to_host(tensor)?;
+        let dtype = host.f_kind().and_then(Dtype::try_from);
+        let dtype = dtype.map_err(|e| Error::torch(format!("write {name:?}"), e))?;
+        let shape = host.size().iter().map(|&n| n as usize).collect();
+        Ok((name, Entry { dtype, shape, host }))
     };
-    let named = named.iter().map(bytes).collect::<Result<Vec<_>>>()?;
-    atomic::write(path, |unfinished| {
-        safetensors::serialize_to_file(named, &Some(about), unfinished).map_err(|reason| {
+    let entries = tensors.into_iter().map(entry).collect::<Result<Vec<_>>>()?;
+    atomic::write(path, |temporary| {
+        safetensors::serialize_to_file(entries, &header, temporary).map_err(|reason| {
             let source = match reason {
                 SafeTensorError::IoError(source) => source,
-                other => std::io::Error::other(format!("{other:?}")),
+                other => std::io::Error::other(other),
             };
-            Error::io("write", unfinished, source)
+            Error::io("write", temporary, source)
         })
     })
 }
 
-/// One tensor's content on its way to a file.
-struct Bytes {
+/// A tensor of a file that is written.
+struct Entry {
     dtype: Dtype,
     shape: Vec<usize>,
-    bytes: Vec<u8>,
+    /// In host memory and contiguous.
+    host: Tensor,
 }
 
-impl View for Bytes {
+impl View for Entry {
     fn dtype(&self) -> Dtype {
         self.dtype
     }
+
     fn shape(&self) -> &[usize] {
         &self.shape
     }
+
     fn data(&self) -> Cow<'_, [u8]> {
-        Cow::Borrowed(&self.bytes)
+        let mut bytes = vec![0; self.data_len()];
+        self.host.copy_data_u8(&mut bytes, self.host.numel());
+        bytes.into()
     }
+
     fn data_len(&self) -> usize {
-        self.bytes.len()
+        self.host.numel() * self.dtype.size()
     }
 }
 
-/// A file that was read whole.
+/// The content of a safetensors file.
 #[derive(Debug)]
 pub(crate) struct TensorFile {
     path: PathBuf,
@@ -73,48 +79,46 @@ pub(crate) struct TensorFile {
 }
 
 impl TensorFile {
+    /// Reads the file into memory.
+    ///
     /// # Errors
     /// [`Error::Io`] if it cannot be read.
     pub(crate) fn read(path: &Path) -> Result<Self> {
-        let bytes = fs::read(path).map_err(|source| Error::io("read", path, source))?;
+        let bytes = fs::read(path).map_err(|e| Error::io("read", path, e))?;
         Ok(Self { path: path.to_path_buf(), bytes })
     }
 
-    /// The header's text under `key`.
-    pub(crate) fn about(&self, key: &str) -> Result<String> {
-        let (_, metadata) = SafeTensors::read_metadata(&self.bytes).map_err(|e| self.foreign(e))?;
-        let found = metadata.metadata().as_ref().and_then(|about| about.get(key)).cloned();
-        found.ok_or_else(|| {
-            let expected = format!("{key:?}");
-            Error::data(&self.path, "header", expected, "none", "check the path")
+    /// Parses the file: names, dtypes, shapes and bytes of its tensors.
+    pub(crate) fn parse(&self) -> Result<SafeTensors<'_>> {
+        SafeTensors::deserialize(&self.bytes).map_err(|e| self.invalid(e))
+    }
+
+    /// Parses the JSON text under `key` of the header.
+    pub(crate) fn header<T: DeserializeOwned>(&self, key: &str) -> Result<T> {
+        let (_, header) = SafeTensors::read_metadata(&self.bytes).map_err(|e| self.invalid(e))?;
+        let text =
+            header.metadata().as_ref().and_then(|texts| texts.get(key)).ok_or_else(|| {
+                let expected = format!("the key {key:?}");
+                Error::data(&self.path, "header", expected, "no such key", "check the path")
+            })?;
+        serde_json::from_str(text).map_err(|e| {
+            let expected = "the JSON that g2d writes";
+            Error::data(&self.path, key, expected, e, "use a complete copy of the file")
         })
     }
 
-    /// `text` of the header as the JSON that it should be.
-    pub(crate) fn json<T: DeserializeOwned>(&self, what: &str, text: String) -> Result<T> {
-        serde_json::from_str(&text).map_err(|e| {
-            let expected = "what the library wrote";
-            Error::data(&self.path, what, expected, e.to_string(), "take a copy that is whole")
-        })
-    }
-
-    /// All tensors, on the host.
+    /// Copies all tensors to host memory.
     pub(crate) fn tensors(&self) -> Result<BTreeMap<String, Tensor>> {
-        let file = SafeTensors::deserialize(&self.bytes).map_err(|e| self.foreign(e))?;
-        let all = file.tensors().into_iter().map(|(name, view)| {
-            let tensor = Tensor::try_from(view);
-            Ok((name, tensor.map_err(|e| Error::torch("read a tensor of a file", e))?))
-        });
-        all.collect()
+        let file = self.parse()?;
+        let copy = |(name, view)| Tensor::try_from(view).map(|tensor| (name, tensor));
+        let tensors = file.tensors().into_iter().map(copy).collect::<std::result::Result<_, _>>();
+        tensors.map_err(|e| Error::torch(format!("read {}", self.path.display()), e))
     }
 
-    fn foreign(&self, reason: SafeTensorError) -> Error {
-        Error::data(
-            &self.path,
-            "header",
-            "a whole safetensors file",
-            format!("{reason:?}"),
-            "it is cut or another program's: check the path",
-        )
+    fn invalid(&self, reason: SafeTensorError) -> Error {
+        let expected = "a complete safetensors file";
+        let hint = "check the path and the copy; convert a .pth file with \
+                    `safetensors.torch.save_file`";
+        Error::data(&self.path, "header", expected, reason, hint)
     }
 }

@@ -1,4 +1,4 @@
-// Autocast for a device and a kind of the caller's choice.
+// Autocast for a given device and dtype.
 #include "guarded.h"
 #include <ATen/autocast_mode.h>
 
@@ -12,7 +12,7 @@ at::DeviceType device_of(int device) {
 
 extern "C" {
 
-// How things stand on this thread; `kind` is libtorch's number of a scalar type.
+// The autocast mode of a thread for a device; `kind` is libtorch's number of the dtype.
 struct g2d_autocast {
   int device;
   int kind;

@@ -1,4 +1,4 @@
-//! Autocast for a device and a kind of the caller's choice; tch's acts on CUDA and fp16 alone.
+//! Autocast for a given device and dtype; tch's autocast supports only fp16 on CUDA.
 
 use std::{
     ffi::{c_char, c_int},
@@ -10,69 +10,64 @@ use tch::{Device, Kind};
 use super::check;
 use crate::error::{self, Result};
 
-/// How autocast stands on a thread.
+/// The autocast mode of a thread for a device. `kind` is libtorch's number of the dtype.
 #[repr(C)]
-struct Standing {
+struct Mode {
     device: c_int,
     kind: c_int,
     enabled: bool,
 }
 
 unsafe extern "C" {
-    fn g2d_autocast_enter(device: c_int, kind: c_int, before: *mut Standing) -> *mut c_char;
-    fn g2d_autocast_leave(before: *const Standing) -> *mut c_char;
+    fn g2d_autocast_enter(device: c_int, kind: c_int, before: *mut Mode) -> *mut c_char;
+    fn g2d_autocast_leave(before: *const Mode) -> *mut c_char;
 }
 
-/// Autocast on this thread until it is dropped, in unwinding too; then all is as it was.
+/// Guard of autocast on this thread. Dropping it, also in unwinding, restores the mode before.
 ///
-/// The casts of weights that libtorch remembers are forgotten at both ends: an optimizer that steps
-/// between two regions changes the weights, not their casts.
+/// libtorch's cache of cast weights is cleared at both ends, since an optimizer that steps between
+/// two regions changes the weights and not their casts.
 #[must_use = "autocast ends when this is dropped"]
 pub(crate) struct Autocast {
-    before: Standing,
-    /// The state is the thread's.
-    _stays: PhantomData<*const ()>,
+    before: Mode,
+    /// Makes the guard `!Send`: the mode belongs to the thread.
+    _not_send: PhantomData<*const ()>,
 }
 
 impl Autocast {
-    /// Layers on `device` compute in `kind` from here on.
+    /// Turns autocast on: layers on `device` compute in `kind`.
     pub(crate) fn enter(device: Device, kind: Kind) -> Result<Self> {
-        let place = match device {
+        let device = match device {
             Device::Cpu => 0,
             Device::Cuda(_) => 1,
             Device::Mps => 2,
             other => {
-                return Err(error::config(
-                    "precision",
-                    "`Precision::Full` on this device",
-                    format!("{other:?}, for which there is no autocast"),
-                    "train on CPU, CUDA or MPS, or leave the precision out",
-                ));
+                let found = format!("{other:?}, for which there is no autocast");
+                let hint = "train on CPU, CUDA or MPS, or leave out the precision";
+                let expected = "`Precision::Full` on this device";
+                return Err(error::config("precision", expected, found, hint));
             }
         };
-        // libtorch's numbers of the two scalar types.
-        let number = match kind {
+        let kind = match kind {
             Kind::Half => 5,
             Kind::BFloat16 => 15,
             other => {
-                return Err(error::config(
-                    "precision",
-                    "Half or BFloat16",
-                    format!("{other:?}"),
-                    "take another",
-                ));
+                let hint = "choose one of these";
+                return Err(error::wrong_kind("precision", "Half or BFloat16", other, hint));
             }
         };
-        let mut before = Standing { device: 0, kind: 0, enabled: false };
-        // SAFETY: `before` outlives the call, which writes it in the layout that both sides declare.
-        check("start autocast", unsafe { g2d_autocast_enter(place, number, &mut before) })?;
-        Ok(Self { before, _stays: PhantomData })
+        let mut before = Mode { device: 0, kind: 0, enabled: false };
+        // SAFETY: `before` outlives the call, which writes it in the layout that both languages
+        // declare.
+        check("start autocast", unsafe { g2d_autocast_enter(device, kind, &mut before) })?;
+        Ok(Self { before, _not_send: PhantomData })
     }
 }
 
 impl Drop for Autocast {
     fn drop(&mut self) {
-        // SAFETY: `before` was written by `enter`. An error can only be freed here: `check` does.
+        // SAFETY: `before` was written by `enter`. `check` frees an error, which `drop` cannot
+        // return.
         let _ = check("end autocast", unsafe { g2d_autocast_leave(&self.before) });
     }
 }

@@ -1,11 +1,11 @@
-// The state of libtorch's random generators.
+// The state of libtorch's random number generators.
 #include "guarded.h"
 #include <ATen/Context.h>
 #include <ATen/core/Tensor.h>
 #include <mutex>
 
 namespace {
-// -1 is the CPU's generator, others are CUDA's.
+// The CPU's generator for -1, else that of the CUDA device with this index.
 const at::Generator &generator(int device) {
   if (device >= 0)
     return at::globalContext().defaultGenerator(at::Device(at::kCUDA, device));

@@ -1,4 +1,4 @@
-//! The state of libtorch's random generators: one for the process, and one a CUDA device.
+//! The state of libtorch's random number generators: one for the CPU, and one per CUDA device.
 
 use std::ffi::{c_char, c_int, c_void};
 
@@ -13,17 +13,18 @@ unsafe extern "C" {
     fn g2d_restore_generator(device: c_int, state: *mut C_tensor) -> *mut c_char;
 }
 
-/// The generator that draws on `device`, as bytes; waits for a CUDA device.
+/// The state of the generator of `device`, as bytes. Synchronises with a CUDA device.
 pub(crate) fn generator_state(device: Device) -> Result<Tensor> {
     let mut state = std::ptr::null_mut();
-    // SAFETY: the shim writes `state` where it returns no message: a new `at::Tensor*`, ours to own.
+    // SAFETY: if the shim returns no message, it has written `state`, a new `at::Tensor*` that this
+    // function owns.
     unsafe {
         check("read the random generator", g2d_generator_state(number(device), &raw mut state))?;
         Ok(Tensor::from_ptr(state.cast()))
     }
 }
 
-/// Sets the generator that draws on `device` to what [`generator_state`] said.
+/// Sets the generator of `device` to a [`generator_state`].
 pub(crate) fn restore_generator(device: Device, state: &Tensor) -> Result<()> {
     // SAFETY: `as_ptr` is a live `at::Tensor*` while `state` is borrowed; the shim reads it.
     check("restore the random generator", unsafe {

@@ -1,4 +1,4 @@
-// Gradients: what tch cannot do to them.
+// Clearing, scaling and checking of gradients.
 #include "guarded.h"
 #include "tensors.h"
 #include <ATen/core/grad_mode.h>
@@ -15,24 +15,24 @@ void g2d_free(char *message) { free(message); }
 char *g2d_clear_grads(void *const *tensors, size_t count) {
   return guarded([&] {
     for (size_t i = 0; i < count; ++i)
-      at_place(tensors, i).mutable_grad().reset();
+      tensor_at(tensors, i).mutable_grad().reset();
   });
 }
 
-// `found` becomes 1 where a gradient is not finite, a new tensor; null where no gradient is defined.
+// `found` becomes a new tensor, 1 if a gradient is not finite, else 0; null without gradients.
 char *g2d_scale_grads(void *const *tensors, size_t count, double factor, void **found) {
   *found = nullptr;
   return guarded([&] {
     at::NoGradGuard no_grad;
     std::vector<at::Tensor> gradients;
     for (size_t i = 0; i < count; ++i) {
-      const at::Tensor &gradient = at_place(tensors, i).grad();
+      const at::Tensor &gradient = tensor_at(tensors, i).grad();
       if (gradient.defined())
         gradients.push_back(gradient.is_sparse() ? gradient._values() : gradient);
     }
     if (gradients.empty())
       return;
-    // The check multiplies by a float; a factor that no float holds comes first.
+    // The check multiplies by a float, so a factor that is not a float is applied before it.
     const bool exact = static_cast<double>(static_cast<float>(factor)) == factor;
     if (!exact)
       at::_foreach_mul_(gradients, factor);

@@ -1,4 +1,4 @@
-//! Gradients: what tch cannot do to them.
+//! Clearing, scaling and checking of gradients.
 
 use std::{
     ffi::{c_char, c_void},
@@ -21,27 +21,27 @@ unsafe extern "C" {
     ) -> *mut c_char;
 }
 
-/// Makes the gradients of `tensors` undefined, so that no optimizer steps them.
+/// Makes the gradients of `tensors` undefined, so that no optimizer updates them.
 ///
-/// A zero gradient would not do: momentum and weight decay move a parameter that has one.
+/// Zero gradients would not suffice: momentum and weight decay change a parameter that has one.
 pub(crate) fn clear_grads<'a>(tensors: impl Iterator<Item = &'a Tensor>) -> Result<()> {
     let tensors: Vec<_> = tensors.map(Tensor::as_ptr).collect();
     // SAFETY: each pointer is a live `at::Tensor*` for as long as its tensor is borrowed. The shim
-    // only resets the gradient slot of the shared implementation, which tch's own `&self` methods
+    // only resets the gradient of the shared implementation, which tch's own `&self` methods
     // (`zero_grad`, `backward`) change as well.
     check("clear gradients", unsafe { g2d_clear_grads(tensors.as_ptr(), tensors.len()) })
 }
 
-/// Multiplies the gradients of `tensors` that are defined by `factor`, in place. The answer is a
-/// scalar on their device, 1 where a number among them was not finite, else 0; `None` without gradients.
+/// Multiplies the defined gradients of `tensors` by `factor`, in place. Returns a scalar on their
+/// device, 1 if a gradient is not finite, else 0; `None` without gradients.
 pub(crate) fn scale_grads<'a>(
     tensors: impl Iterator<Item = &'a Tensor>,
     factor: f64,
 ) -> Result<Option<Tensor>> {
     let tensors: Vec<_> = tensors.map(Tensor::as_ptr).collect();
     let mut found = ptr::null_mut();
-    // SAFETY: as above; gradients are changed in place, as by tch's optimizers. `found` is null or an
-    // `at::Tensor*` made by `new`, ours to own, which `from_ptr` takes over.
+    // SAFETY: as above; gradients are changed in place, as by tch's optimizers. `found` is null or
+    // a new `at::Tensor*` that this function owns.
     unsafe {
         let message = g2d_scale_grads(tensors.as_ptr(), tensors.len(), factor, &mut found);
         check("scale gradients", message)?;

@@ -1,4 +1,5 @@
-// How every function of the shim ends: null, or an error message that the caller frees with g2d_free.
+// Runs the body of a function of the shim. Returns null, or the message of the C++ exception, which
+// the caller frees with g2d_free.
 #pragma once
 #include <cstdlib>
 #include <cstring>

@@ -1,14 +1,15 @@
-//! What libtorch can do and tch does not expose, behind a safe face: the only unsafe code here.
+//! Safe wrappers for libtorch functions that tch does not expose. The crate has no other unsafe
+//! code.
 //!
-//! Each topic is a Rust file and the C++ file of the same name, which `build.rs` compiles; the
-//! feature `doc-only` leaves the latter out.
+//! Each topic is a Rust file and a C++ file of the same name, the shim, which `build.rs` compiles
+//! unless the feature `doc-only` is on.
 //!
-//! - `autocast`: mixed precision with a chosen kind, on CPU too.
-//! - `generator`: the random generators' state.
-//! - `gradient`: makes gradients undefined, scales and checks them.
-//! - `optimizer`: fused update rules, and clipping that does not wait.
-//! - `pinned`: copies a tensor to page-locked memory.
-//! - `version`: which libtorch this is.
+//! - `autocast`: mixed precision in a given dtype, also on the CPU.
+//! - `generator`: the state of the random number generators.
+//! - `gradient`: clears gradients, scales them and checks that they are finite.
+//! - `optimizer`: fused optimizer steps, and gradient clipping without synchronisation.
+//! - `pinned`: pinned memory.
+//! - `version`: the version of libtorch.
 #![allow(unsafe_code)]
 
 mod autocast;
@@ -25,7 +26,7 @@ use tch::TchError;
 pub(crate) use autocast::Autocast;
 pub(crate) use generator::{generator_state, restore_generator};
 pub(crate) use gradient::{clear_grads, scale_grads};
-pub(crate) use optimizer::{AdamMoments, AdamNumbers, SgdNumbers, adam, clip_grad_norm, sgd};
+pub(crate) use optimizer::{AdamArgs, AdamMoments, SgdArgs, adam, clip_grad_norm, sgd};
 pub(crate) use pinned::pin;
 pub(crate) use version::version;
 
@@ -35,12 +36,13 @@ unsafe extern "C" {
     fn g2d_free(message: *mut c_char);
 }
 
-/// Turns the shim's answer into a `Result` and frees its message.
+/// Converts the error message that a function of the shim returns, null for success, and frees it.
 fn check(doing: &str, message: *mut c_char) -> Result<()> {
     if message.is_null() {
         return Ok(());
     }
-    // SAFETY: a non-null answer is a NUL-terminated string made by `strdup`, ours to free once.
+    // SAFETY: a non-null message is a NUL-terminated string from `strdup`, which the caller frees
+    // once.
     let text = unsafe {
         let text = CStr::from_ptr(message).to_string_lossy().into_owned();
         g2d_free(message);

@@ -1,4 +1,4 @@
-// One fused pass over all parameters of a group: libtorch's kernels for the two families of rules.
+// Fused optimizer steps: one call of libtorch's kernels for all parameters of a group.
 #include "guarded.h"
 #include "tensors.h"
 #include <ATen/core/grad_mode.h>
@@ -11,12 +11,13 @@
 #include <ATen/ops/linalg_vector_norm.h>
 #include <ATen/ops/stack.h>
 #include <map>
+#include <tuple>
 #include <vector>
 
 namespace {
 using Tensors = std::vector<at::Tensor>;
 
-// The gradient, laid out as its parameter: the kernels walk over both as flat memory.
+// The gradient in the memory layout of its parameter: the kernels treat both as flat memory.
 at::Tensor gradient_of(const at::Tensor &parameter) {
   const at::Tensor &gradient = parameter.grad();
   TORCH_CHECK(gradient.layout() == at::kStrided, "sparse gradients are not supported");
@@ -27,25 +28,15 @@ at::Tensor gradient_of(const at::Tensor &parameter) {
   return at::empty_like(parameter).copy_(gradient);
 }
 
-// The kernels want one device and one kind in a call.
+// The tensors of one device and dtype, since a kernel takes no others in one call.
 struct Group {
   Tensors parameters, gradients, first, second, largest, steps;
 };
-using Groups = std::map<std::pair<c10::Device, at::ScalarType>, Group,
-                        bool (*)(const std::pair<c10::Device, at::ScalarType> &,
-                                 const std::pair<c10::Device, at::ScalarType> &)>;
-
-bool before(const std::pair<c10::Device, at::ScalarType> &a,
-            const std::pair<c10::Device, at::ScalarType> &b) {
-  const auto key = [](const std::pair<c10::Device, at::ScalarType> &of) {
-    return std::make_tuple(static_cast<int>(of.first.type()), static_cast<int>(of.first.index()),
-                           static_cast<int>(of.second));
-  };
-  return key(a) < key(b);
-}
+using Groups = std::map<std::tuple<c10::DeviceType, c10::DeviceIndex, at::ScalarType>, Group>;
 
 Group &group_of(Groups &groups, const at::Tensor &parameter) {
-  Group &group = groups[{parameter.device(), parameter.scalar_type()}];
+  const auto device = parameter.device();
+  Group &group = groups[{device.type(), device.index(), parameter.scalar_type()}];
   group.parameters.push_back(parameter);
   group.gradients.push_back(gradient_of(parameter));
   return group;
@@ -54,16 +45,17 @@ Group &group_of(Groups &groups, const at::Tensor &parameter) {
 
 extern "C" {
 
-// `momenta` is null without momentum; `fresh` says that they were made for this step.
+// One step of SGD. `momenta` is null without momentum. `fresh`: the momenta are new and are
+// initialised with the gradients.
 char *g2d_sgd(void *const *parameters, void *const *momenta, size_t count, double lr,
               double momentum, double dampening, double weight_decay, bool nesterov, bool fresh) {
   return guarded([&] {
     at::NoGradGuard no_grad;
-    Groups groups(before);
+    Groups groups;
     for (size_t i = 0; i < count; ++i) {
-      Group &group = group_of(groups, at_place(parameters, i));
+      Group &group = group_of(groups, tensor_at(parameters, i));
       if (momenta)
-        group.first.push_back(at_place(momenta, i));
+        group.first.push_back(tensor_at(momenta, i));
     }
     for (auto &[key, group] : groups)
       at::_fused_sgd_(group.parameters, group.gradients, group.first, weight_decay, momentum, lr,
@@ -71,20 +63,21 @@ char *g2d_sgd(void *const *parameters, void *const *momenta, size_t count, doubl
   });
 }
 
-// `largest` is null without AMSGrad. The steps count this one afterwards.
+// One step of Adam, or of AdamW if `decoupled`. `largest` is null without AMSGrad. Increments
+// `steps`.
 char *g2d_adam(void *const *parameters, void *const *first, void *const *second,
                void *const *largest, void *const *steps, size_t count, double lr, double beta1,
                double beta2, double weight_decay, double eps, bool decoupled) {
   return guarded([&] {
     at::NoGradGuard no_grad;
-    Groups groups(before);
+    Groups groups;
     for (size_t i = 0; i < count; ++i) {
-      Group &group = group_of(groups, at_place(parameters, i));
-      group.first.push_back(at_place(first, i));
-      group.second.push_back(at_place(second, i));
+      Group &group = group_of(groups, tensor_at(parameters, i));
+      group.first.push_back(tensor_at(first, i));
+      group.second.push_back(tensor_at(second, i));
       if (largest)
-        group.largest.push_back(at_place(largest, i));
-      group.steps.push_back(at_place(steps, i));
+        group.largest.push_back(tensor_at(largest, i));
+      group.steps.push_back(tensor_at(steps, i));
     }
     for (auto &[key, group] : groups) {
       at::_foreach_add_(group.steps, 1);
@@ -100,15 +93,15 @@ char *g2d_adam(void *const *parameters, void *const *first, void *const *second,
   });
 }
 
-// Scales all gradients so that their norm is `limit` at most; `norm` becomes what it was, a new
-// tensor, or null where no gradient is defined. Waits for nothing.
+// Scales all gradients so that their joint norm is at most `limit`. `norm` becomes a new tensor,
+// the norm before; null without gradients. Does not synchronise with the device.
 char *g2d_clip_grad_norm(void *const *parameters, size_t count, double limit, void **norm) {
   *norm = nullptr;
   return guarded([&] {
     at::NoGradGuard no_grad;
     Tensors gradients;
     for (size_t i = 0; i < count; ++i)
-      if (const at::Tensor &gradient = at_place(parameters, i).grad(); gradient.defined())
+      if (const at::Tensor &gradient = tensor_at(parameters, i).grad(); gradient.defined())
         gradients.push_back(gradient);
     if (gradients.empty())
       return;

@@ -1,4 +1,4 @@
-//! Fused update rules, which tch does not expose: one pass over all parameters of a group.
+//! Fused optimizer steps and gradient clipping, each in one call for all parameters.
 
 use std::{
     ffi::{c_char, c_void},
@@ -47,9 +47,9 @@ unsafe extern "C" {
     ) -> *mut c_char;
 }
 
-/// The numbers of SGD.
+/// The hyper-parameters of SGD.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct SgdNumbers {
+pub(crate) struct SgdArgs {
     pub lr: f64,
     pub momentum: f64,
     pub dampening: f64,
@@ -57,9 +57,9 @@ pub(crate) struct SgdNumbers {
     pub nesterov: bool,
 }
 
-/// The numbers of Adam and AdamW.
+/// The hyper-parameters of Adam, and of AdamW if `decoupled`.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct AdamNumbers {
+pub(crate) struct AdamArgs {
     pub lr: f64,
     pub betas: [f64; 2],
     pub weight_decay: f64,
@@ -67,7 +67,8 @@ pub(crate) struct AdamNumbers {
     pub decoupled: bool,
 }
 
-/// The tensors that Adam keeps beside each parameter.
+/// The state of Adam, one tensor per parameter: first and second moments, the largest second
+/// moments for AMSGrad, and the numbers of steps.
 #[derive(Debug, Default)]
 pub(crate) struct AdamMoments<'a> {
     pub first: Vec<&'a Tensor>,
@@ -76,19 +77,19 @@ pub(crate) struct AdamMoments<'a> {
     pub steps: Vec<&'a Tensor>,
 }
 
-/// One step of SGD. Each parameter's gradient must be defined. `momenta`, where there is momentum,
-/// are one a parameter; those that are `fresh` become its gradient.
+/// One step of SGD for parameters with defined gradients. With momentum, `momenta` has one tensor
+/// per parameter; `fresh` ones are initialised with the gradients.
 pub(crate) fn sgd(
     parameters: &[&Tensor],
     momenta: Option<&[&Tensor]>,
-    numbers: SgdNumbers,
+    args: SgdArgs,
     fresh: bool,
 ) -> Result<()> {
     debug_assert!(momenta.is_none_or(|momenta| momenta.len() == parameters.len()));
     let (parameters, momenta) = (pointers(parameters), momenta.map(pointers));
-    let SgdNumbers { lr, momentum, dampening, weight_decay, nesterov } = numbers;
-    // SAFETY: every pointer is a live `at::Tensor*` while its tensor is borrowed, and both arrays
-    // have `count` of them or are null. The shim changes contents in place, as tch's optimizers do.
+    let SgdArgs { lr, momentum, dampening, weight_decay, nesterov } = args;
+    // SAFETY: every pointer is a live `at::Tensor*` while its tensor is borrowed, and each array
+    // has `count` of them or is null. The shim changes contents in place, as tch's optimizers do.
     check("step SGD", unsafe {
         g2d_sgd(
             parameters.as_ptr(),
@@ -104,11 +105,11 @@ pub(crate) fn sgd(
     })
 }
 
-/// One step of Adam or AdamW. Each parameter's gradient must be defined.
+/// One step of Adam or AdamW for parameters with defined gradients.
 pub(crate) fn adam(
     parameters: &[&Tensor],
     moments: &AdamMoments<'_>,
-    numbers: AdamNumbers,
+    args: AdamArgs,
 ) -> Result<()> {
     let count = parameters.len();
     debug_assert!(
@@ -118,7 +119,7 @@ pub(crate) fn adam(
     let [first, second, steps] =
         [&moments.first, &moments.second, &moments.steps].map(|tensors| pointers(tensors));
     let largest = moments.largest.as_deref().map(pointers);
-    let AdamNumbers { lr, betas: [beta1, beta2], weight_decay, eps, decoupled } = numbers;
+    let AdamArgs { lr, betas: [beta1, beta2], weight_decay, eps, decoupled } = args;
     // SAFETY: as in `sgd`.
     check("step Adam", unsafe {
         g2d_adam(
@@ -138,12 +139,12 @@ pub(crate) fn adam(
     })
 }
 
-/// Scales the gradients of `parameters` so that their joint norm is `limit` at most. The answer is
-/// the norm that they had, a scalar on the device; `None` where no gradient is defined.
+/// Scales the gradients of `parameters` so that their joint norm is at most `limit`. Returns the
+/// norm before, a scalar on the device; `None` without gradients.
 pub(crate) fn clip_grad_norm(parameters: &[&Tensor], limit: f64) -> Result<Option<Tensor>> {
     let parameters = pointers(parameters);
     let mut norm = ptr::null_mut();
-    // SAFETY: as in `sgd`. `norm` is null or an `at::Tensor*` made by `new`, ours to own.
+    // SAFETY: as in `sgd`. `norm` is null or a new `at::Tensor*` that this function owns.
     unsafe {
         let message =
             g2d_clip_grad_norm(parameters.as_ptr(), parameters.len(), limit, &raw mut norm);

@@ -1,4 +1,4 @@
-// Page-locked memory, without the argument that libtorch deprecates and tch always passes.
+// Pinned memory, without the deprecated device argument that tch always passes.
 #include "guarded.h"
 #include <ATen/core/Tensor.h>
 

@@ -1,4 +1,4 @@
-//! ρ: by what teachers are ranked.
+//! ρ: the confidence by which teachers are ranked.
 
 use serde::{Deserialize, Serialize};
 use tch::{Reduction, Tensor};
@@ -6,19 +6,19 @@ use tch::{Reduction, Tensor};
 use super::{Labels, torch};
 use crate::error::Result;
 
-/// How well a teacher knows the targets: the ρ that modalities are ranked by.
+/// How well a model predicts the targets: the ρ that ranks the modalities' teachers.
 ///
-/// Every loss brings its own ([`G2dLoss::confidence`](crate::loss::G2dLoss::confidence)); another is given
-/// to [`G2dTrainerBuilder::confidence`](crate::trainer::Builder::confidence). A closure
-/// `|logits, targets| …` is one too.
+/// Every loss has its own ([`G2dLoss::confidence`](super::G2dLoss::confidence)); pass another to
+/// [`Builder::confidence`](crate::trainer::Builder::confidence). A closure `|logits, targets| …`
+/// implements the trait.
 ///
 /// # Contract
-/// - Pure tensor mathematics: no state, no wait for the device.
-/// - It takes logits or predictions [B, C] and targets that the loss has checked against them, B ≥ 1,
-///   and returns a scalar tensor: higher is stronger, and finite for finite logits, whatever the
-///   targets are (a constant one too).
-/// - [`Partial`](crate::schedule::Partial) takes ratios and wants it ≥ 0; the other schedules take the order
-///   alone.
+/// - Tensor operations only: no state, no synchronisation with the device.
+/// - `rho` takes logits or predictions [B, C] with B ≥ 1 and targets that the loss has checked against
+///   them, and returns a scalar: higher is stronger, and finite for finite logits and any targets, also
+///   constant ones.
+/// - [`Partial`](crate::schedule::Partial) requires ρ ≥ 0, since it computes ratios; the other
+///   schedulers use the order alone.
 ///
 /// # Example
 /// ```
@@ -36,10 +36,10 @@ use crate::error::Result;
 /// }
 /// ```
 pub trait Confidence {
-    /// ρ of logits [B, C] beside their targets.
+    /// ρ of logits [B, C] and their targets: a scalar.
     ///
     /// # Errors
-    /// [`Error::Torch`](crate::error::Error::Torch).
+    /// [`Error::Torch`](crate::Error::Torch).
     fn rho(&self, logits: &Tensor, targets: &Tensor) -> Result<Tensor>;
 }
 
@@ -51,13 +51,13 @@ impl<F: Fn(&Tensor, &Tensor) -> Result<Tensor>> Confidence for F {
     }
 }
 
-/// The paper's ρ = mean of σ(l)\[y\], in [0, 1]: the probability given to the true class; of many
-/// labels, the mean over [B, C] of the probability given to the true 0 or 1. The default of
-/// [`Classification`](crate::loss::Classification).
+/// The paper's ρ = mean of σ(l)\[y\], in [0, 1]: the mean probability of the true class. With multiple
+/// labels, the mean over [B, C] of the probability of the true 0 or 1. The default of
+/// [`Classification`](super::Classification).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TrueClassProbability {
-    /// What the targets are.
+    /// The form of the targets.
     pub labels: Labels,
 }
 
@@ -79,45 +79,45 @@ impl Confidence for TrueClassProbability {
     }
 }
 
-/// ρ = exp(−MSE / Var(y)), in [0, 1]: 1 is a perfect teacher, e⁻¹ one that is no better than the
-/// batch mean. The default of [`Regression`](crate::loss::Regression), and our choice: the paper's formula
-/// for regression is not known to us.
+/// ρ = exp(−MSE / Var(y)), in [0, 1]: 1 for exact predictions, e⁻¹ for those no better than the batch
+/// mean. The default of [`Regression`](super::Regression). This is the crate's choice: the paper's
+/// formula for regression is not known.
 ///
-/// Var is the batch's (divided by N, not N − 1). Where the batch's targets do not vary, any error
-/// gives 0 and none gives 1.
+/// Var is the batch's variance, divided by N, not N − 1. For constant targets ρ is 1 without any error,
+/// else 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct ExponentialError;
 
 impl Confidence for ExponentialError {
     fn rho(&self, logits: &Tensor, targets: &Tensor) -> Result<Tensor> {
-        Ok((-error_share(logits, targets)?).exp())
+        Ok((-relative_error(logits, targets)?).exp())
     }
 }
 
-/// ρ = 1 / (1 + RMSE / σ(y)), in [0, 1]: 1 is a perfect teacher, ½ one that is no better than the
-/// batch mean. It falls slowly: teachers far worse than the mean are still told apart, where
-/// [`ExponentialError`] is 0 for all of them.
+/// ρ = 1 / (1 + RMSE / σ(y)), in [0, 1]: 1 for exact predictions, ½ for those no better than the batch
+/// mean. It falls slowly, so that it ranks teachers far worse than the mean, for which
+/// [`ExponentialError`] is 0.
 ///
-/// Constant targets as there.
+/// σ is the root of the variance of [`ExponentialError`], which also describes constant targets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct InverseError;
 
 impl Confidence for InverseError {
     fn rho(&self, logits: &Tensor, targets: &Tensor) -> Result<Tensor> {
-        Ok((error_share(logits, targets)?.sqrt() + 1.0).reciprocal())
+        Ok((relative_error(logits, targets)?.sqrt() + 1.0).reciprocal())
     }
 }
 
-/// One of the crate's confidences by its name, as a settings file gives it: `"exponential_error"`,
+/// One of the crate's confidences by its name, as in a settings file: `"exponential_error"`,
 /// `"inverse_error"`, or `{ true_class_probability = { labels = "multi" } }`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ConfidenceConfig {
-    /// [`TrueClassProbability`], of classes.
+    /// [`TrueClassProbability`], for classification.
     TrueClassProbability(TrueClassProbability),
-    /// [`ExponentialError`], of a regression.
+    /// [`ExponentialError`], for regression.
     ExponentialError,
-    /// [`InverseError`], of a regression.
+    /// [`InverseError`], for regression.
     InverseError,
 }
 
@@ -131,8 +131,8 @@ impl Confidence for ConfidenceConfig {
     }
 }
 
-/// MSE / Var(y) with the batch's variance, no smaller than `Float`'s smallest normal number.
-fn error_share(predictions: &Tensor, targets: &Tensor) -> Result<Tensor> {
+/// MSE / Var(y). The variance is at least the smallest normal `f32`.
+fn relative_error(predictions: &Tensor, targets: &Tensor) -> Result<Tensor> {
     let targets = like(predictions, targets)?;
     let mse = predictions.f_mse_loss(&targets, Reduction::Mean).map_err(torch)?;
     let smallest = f64::from(f32::MIN_POSITIVE);
@@ -140,7 +140,7 @@ fn error_share(predictions: &Tensor, targets: &Tensor) -> Result<Tensor> {
     mse.f_div(&variance).map_err(torch)
 }
 
-/// Targets \[B\] beside predictions [B, 1] become [B, 1], in the predictions' kind.
+/// `targets` in the shape and dtype of `predictions`: \[B\] becomes [B, 1].
 pub(super) fn like(predictions: &Tensor, targets: &Tensor) -> Result<Tensor> {
     targets.f_reshape_as(predictions).and_then(|y| y.f_to_kind(predictions.kind())).map_err(torch)
 }

@@ -1,70 +1,95 @@
-//! L_G2D = L_S + α Σ_m L_feat^m + β Σ_m L_logit^m, and the confidence ρ.
+//! The loss L_G2D = L_S + α Σ_m L_feat^m + β Σ_m L_logit^m, and the confidence ρ.
 //!
 //! - [`Classification`]: cross-entropy over classes, or binary cross-entropy over labels.
 //! - [`Regression`]: mean squared error.
-//! - [`Distillation`]: weights, temperatures and the reduction of the feature term, for both.
-//! - [`Confidence`]: ρ; [`TrueClassProbability`], [`ExponentialError`], [`InverseError`].
+//! - [`Distillation`]: weights, temperatures and the reduction of the feature term, for both losses.
+//! - [`Confidence`]: ρ, implemented by [`TrueClassProbability`], [`ExponentialError`] and
+//!   [`InverseError`].
 
 mod classification;
 mod confidence;
 mod distillation;
+mod labels;
 mod regression;
 
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-pub use classification::{Classification, Labels};
+pub use classification::Classification;
 pub use confidence::{
     Confidence, ConfidenceConfig, ExponentialError, InverseError, TrueClassProbability,
 };
 pub use distillation::{Distillation, FeatureReduction};
+pub use labels::Labels;
 pub use regression::Regression;
 
-use crate::{
-    batch::Rows,
-    error::{Error, Result},
-    modality::Modality,
-    number::{self, Numbers},
-    teacher::TeacherOutput,
-};
+use crate::batch::Rows;
+use crate::error::{Error, Result};
+use crate::modality::Modality;
+use crate::number::{self, Numbers};
+use crate::teacher::TeacherOutput;
 
-/// The objective of a step, and the measure by which teachers are ranked.
+/// The loss of a step, and the confidence ρ that ranks the teachers.
 ///
 /// # Contract
-/// - Pure tensor mathematics: no state, no wait for the device except to refuse bad targets that
-///   are in host memory already.
-/// - `terms` and `confidence` compute in the kind of the logits; `total` is a scalar connected to
-///   the graph of `logits` and `features`.
-/// - The trainer calls `check` once at build, then per step `check_targets`, `confidence` for every
-///   teacher (with the rows of the batch that have its modality), and `terms`.
-/// - L_feat^m and L_logit^m, and whatever else is of modality m, are taken over the rows
-///   `input.rows[m]` alone; a modality that is missing in the whole batch has no terms.
+/// - Tensor operations only: no state, and no synchronisation with the device. `check_targets` may read
+///   targets that are in host memory.
+/// - `terms` and `confidence` compute in the dtype of the logits; `total` is a scalar connected to the
+///   graph of `logits` and `features`.
+/// - The trainer calls `check` once, in `build`; then, in each step, `check_targets`, `confidence` for
+///   every teacher (with the rows of the batch that have its modality), and `terms`.
+/// - L_feat^m, L_logit^m and any other term of modality m cover the rows `input.rows[m]` alone; a
+///   modality that the whole batch lacks has no terms.
+///
+/// # Example
+/// ```
+/// use g2d::{G2dLoss, Modality, Result, loss::{Input, Regression, Terms}};
+/// use tch::{Reduction, Tensor};
+///
+/// /// Mean absolute error, without distillation.
+/// struct MeanAbsoluteError;
+///
+/// impl G2dLoss for MeanAbsoluteError {
+///     fn check(&self, _modalities: &[Modality]) -> Result<()> { Ok(()) }
+///     fn check_targets(&self, logits: &[i64], targets: &Tensor) -> Result<()> {
+///         Regression::default().check_targets(logits, targets)
+///     }
+///     fn terms(&self, input: &Input<'_>) -> Result<Terms> {
+///         let targets = input.targets.f_reshape_as(input.logits)?;
+///         let task = input.logits.f_l1_loss(&targets, Reduction::Mean)?;
+///         let none = || input.modalities.iter().map(|_| None).collect();
+///         Ok(Terms { total: task.shallow_clone(), task, feature: none(), logit: none() })
+///     }
+///     fn confidence(&self, logits: &Tensor, targets: &Tensor) -> Result<Tensor> {
+///         Regression::default().confidence(logits, targets)
+///     }
+/// }
+/// ```
 pub trait G2dLoss {
     /// Checks the configuration against the modalities.
     ///
     /// # Errors
-    /// [`Error::Config`](crate::error::Error::Config), naming the setting.
+    /// [`Error::Config`], which names the setting.
     fn check(&self, modalities: &[Modality]) -> Result<()>;
 
-    /// Checks targets against logits of the shape [B, C].
+    /// Checks targets against logits of shape [B, C].
     ///
     /// # Errors
-    /// [`Error::Shape`](crate::error::Error::Shape), [`Error::Kind`](crate::error::Error::Kind) or
-    /// [`Error::Target`](crate::error::Error::Target).
+    /// [`Error::Shape`], [`Error::Kind`] or [`Error::Target`].
     fn check_targets(&self, logits: &[i64], targets: &Tensor) -> Result<()>;
 
-    /// The loss, term by term.
+    /// Returns the terms of the loss.
     ///
     /// # Errors
-    /// [`Error::Shape`](crate::error::Error::Shape) where features or logits of student and teacher do not
-    /// match.
+    /// [`Error::Shape`], [`Error::Kind`] or [`Error::Device`] if features or logits of student and
+    /// teacher do not match.
     fn terms(&self, input: &Input<'_>) -> Result<Terms>;
 
-    /// ρ: how well logits [B, C] know their targets; a scalar tensor, higher is stronger. The trainer
-    /// takes it unless it was built with another [`Confidence`].
+    /// Returns ρ of logits [B, C] and their targets: a scalar, higher is stronger. Used unless the
+    /// trainer is built with another [`Confidence`].
     ///
     /// # Errors
-    /// [`Error::Torch`](crate::error::Error::Torch).
+    /// [`Error::Torch`].
     fn confidence(&self, logits: &Tensor, targets: &Tensor) -> Result<Tensor>;
 }
 
@@ -88,25 +113,25 @@ impl<T: G2dLoss + ?Sized> G2dLoss for Box<T> {
     }
 }
 
-/// What the loss is computed from.
+/// The input of a loss.
 #[derive(Debug)]
 pub struct Input<'a> {
     /// The modalities, in the student's order.
     pub modalities: &'a [Modality],
     /// Fused logits l_s [B, C].
     pub logits: &'a Tensor,
-    /// Student features f_s^m [B, d_m], projected to the teacher's width where there is a projection.
+    /// Student features f_s^m [B, d_m], projected to the teacher's width if there is a projection.
     pub features: &'a [Tensor],
-    /// The teachers' answers on the `rows` of their modalities, in the same order, or none at all;
-    /// `None` for a modality that is missing in the whole batch.
+    /// The teachers' outputs for the `rows` of their modalities, in the same order; empty without
+    /// teachers, `None` for a modality that the whole batch lacks.
     pub teachers: &'a [Option<TeacherOutput>],
-    /// The rows that have each modality: `rows[m].select` takes them from a tensor of B rows.
+    /// The rows that have each modality: `rows[m].select` selects them from a tensor of B rows.
     pub rows: &'a [Rows],
     /// The targets, checked.
     pub targets: &'a Tensor,
 }
 
-/// The terms of the loss, each before its weight: scalar tensors, or numbers in a report.
+/// The terms of the loss before their weights: scalar tensors, or numbers in a report.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(bound = "T: Numbers")]
 pub struct Terms<T = Tensor> {
@@ -125,13 +150,13 @@ pub struct Terms<T = Tensor> {
 }
 
 impl<T> Terms<T> {
-    /// All terms that there are: total, task, then feature and logit terms.
+    /// The terms that are not `None`: total, task, feature terms, logit terms.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
         let each = self.feature.iter().chain(&self.logit).flatten();
         [&self.total, &self.task].into_iter().chain(each)
     }
 
-    /// The terms with `each` applied, in the order of [`iter`](Self::iter).
+    /// Applies `each` to the terms, in the order of [`iter`](Self::iter).
     pub(crate) fn map<U>(&self, mut each: impl FnMut(&T) -> U) -> Terms<U> {
         let (total, task) = (each(&self.total), each(&self.task));
         let mut all =
@@ -139,7 +164,7 @@ impl<T> Terms<T> {
         Terms { total, task, feature: all(&self.feature), logit: all(&self.logit) }
     }
 
-    /// As [`map`](Self::map), up to the first error.
+    /// As [`map`](Self::map), but stops at the first error.
     pub(crate) fn try_map<U>(&self, mut each: impl FnMut(&T) -> Result<U>) -> Result<Terms<U>> {
         let (total, task) = (each(&self.total)?, each(&self.task)?);
         let mut all = |terms: &[Option<T>]| {
@@ -149,7 +174,7 @@ impl<T> Terms<T> {
     }
 }
 
-/// tch's error in this folder's words.
+/// An error of libtorch inside a loss.
 fn torch(source: tch::TchError) -> Error {
     Error::torch("compute the loss", source)
 }

@@ -1,23 +1,22 @@
-//! Real-valued targets.
+//! Loss for real-valued targets.
 
 use serde::{Deserialize, Serialize};
 use tch::{Reduction, Tensor};
 
-use super::confidence::like;
-use super::{Confidence, Distillation, ExponentialError, G2dLoss, Input, Terms, torch};
-use crate::{
-    error::{self, Result},
-    modality::Modality,
+use super::{
+    Confidence, Distillation, ExponentialError, G2dLoss, Input, Terms, confidence::like, torch,
 };
+use crate::error::{self, Result};
+use crate::modality::Modality;
 
 /// Mean squared error with distillation.
 ///
-/// L_S = mean of (l_s − y)²; a regression has no distribution to compare, so L_logit^m = mean of
-/// (l_s − l_t^m)². Predictions are [B, D]; targets [B, D], or \[B\] where D is 1.
+/// L_S = mean of (l_s − y)². A regression has no class distribution, so L_logit^m = mean of
+/// (l_s − l_t^m)². Predictions are [B, D]; targets are [B, D], or \[B\] if D is 1.
 ///
-/// ρ^m is [`ExponentialError`], exp(−MSE^m / Var(y)), unless
-/// [`G2dTrainerBuilder::confidence`](crate::trainer::Builder::confidence) names another, such as
-/// [`InverseError`](crate::loss::InverseError).
+/// ρ^m is [`ExponentialError`], exp(−MSE^m / Var(y)); choose another, such as
+/// [`InverseError`](super::InverseError), with
+/// [`Builder::confidence`](crate::trainer::Builder::confidence).
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Regression {
@@ -26,7 +25,7 @@ pub struct Regression {
 }
 
 impl Regression {
-    /// With the distillation given.
+    /// A regression with this distillation.
     pub fn new(distillation: Distillation) -> Self {
         Self { distillation }
     }
@@ -39,22 +38,20 @@ impl G2dLoss for Regression {
 
     fn check_targets(&self, logits: &[i64], targets: &Tensor) -> Result<()> {
         if !targets.is_floating_point() {
-            return Err(error::kind(
+            let hint = "convert with `to_kind`";
+            return Err(error::wrong_kind(
                 "targets",
-                "a float kind",
-                format!("{:?}", targets.kind()),
-                "convert with `to_kind`",
+                "a floating-point dtype",
+                targets.kind(),
+                hint,
             ));
         }
         let (rows, width) = (logits[0], logits[1]);
         let size = targets.size();
         if size != [rows, width] && !(width == 1 && size == [rows]) {
-            return Err(error::shape(
-                "targets",
-                format!("[{rows}, {width}] like the predictions"),
-                format!("{size:?}"),
-                "reshape them; nothing is broadcast",
-            ));
+            let expected = format!("[{rows}, {width}] like the predictions");
+            let hint = "reshape the targets, which are not broadcast";
+            return Err(error::wrong_shape("targets", expected, &size, hint));
         }
         Ok(())
     }

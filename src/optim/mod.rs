@@ -1,20 +1,22 @@
-//! Optimizers whose state can be saved, and learning rates as functions of the step.
+//! Optimizers with a state that can be saved, and learning rate schedules.
 //!
-//! - [`Optimizer`]: steps the parameters of one or more `VarStore`s, in groups, with libtorch's fused
-//!   kernels.
-//! - [`SgdConfig`], [`AdamConfig`], [`AdamWConfig`]: the rules, as in PyTorch; [`Algorithm`] is one of them, as a settings
-//!   file names it.
-//! - [`LrSchedule`]: step, cosine, warm-up.
+//! - [`Optimizer`]: updates the parameters of one or more `VarStore`s, in groups, with libtorch's
+//!   fused kernels.
+//! - [`SgdConfig`], [`AdamConfig`], [`AdamWConfig`]: the hyper-parameters, as in PyTorch.
+//!   [`Algorithm`] is one of them, for configuration files.
+//! - [`LrSchedule`]: step and cosine decay, with warm-up.
 //!
-//! tch's own optimizers work with [`G2dTrainer::step`](crate::trainer::G2dTrainer::step) as well, but keep
-//! momentum and moments to themselves: a run that is resumed with one starts them anew.
+//! tch's own optimizers work with [`G2dTrainer::step`](crate::G2dTrainer::step) as well, but do not
+//! expose their momentum and moments: a run that resumes with one of them starts with new ones.
 
-mod moments;
+mod builder;
+mod config;
+mod group;
+mod lr_schedule;
 mod optimizer;
-mod rule;
 mod saved;
-mod schedule;
 
-pub use optimizer::{Builder, Optimizer};
-pub use rule::{AdamConfig, AdamWConfig, Algorithm, SgdConfig};
-pub use schedule::{Decay, LrSchedule};
+pub use builder::Builder;
+pub use config::{AdamConfig, AdamWConfig, Algorithm, SgdConfig};
+pub use lr_schedule::{Decay, LrSchedule};
+pub use optimizer::Optimizer;

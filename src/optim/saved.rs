@@ -1,191 +1,118 @@
-//! An optimizer's state in a file.
+//! The state of an optimizer in a file.
 
-use std::{collections::BTreeMap, path::Path};
+use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use super::{
-    Optimizer,
-    moments::{Parameter, slots},
-};
-use crate::{
-    error::{Error, Result},
-    file::tensors::{self, TensorFile},
-};
+use super::group::{Group, foreign};
+use crate::error::{Error, Mismatch, Result};
+use crate::file::tensors::{self, TensorFile};
 
-/// What the file's header says beside the tensors.
-const ABOUT: &str = "g2d optimizer";
+/// The key of [`Header`] in the file's header.
+const HEADER: &str = "g2d optimizer";
 const VERSION: u32 = 1;
-/// The learning rate's factor, among the tensors: a file without one could not be read.
-const FACTOR: &str = "lr_factor";
-const HINT: &str = "resume with the optimizer that the run was started with: rule, groups, model";
+/// The name of the learning rate factor, a tensor, so that no file is without tensors.
+const LR_FACTOR: &str = "lr_factor";
 
-/// The header's JSON.
+/// The JSON in the file's header.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct About {
+struct Header {
     version: u32,
-    groups: Vec<AboutGroup>,
+    groups: Vec<GroupHeader>,
 }
 
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct AboutGroup {
-    name: String,
-    rule: String,
-    slots: Vec<String>,
+struct GroupHeader {
+    #[serde(rename = "name")]
+    path: String,
+    #[serde(rename = "rule")]
+    algorithm: String,
+    #[serde(rename = "slots")]
+    state_names: Vec<String>,
     parameters: Vec<String>,
 }
 
-/// A state that fits an optimizer, read and checked, which nothing has taken over yet.
+/// A state that was read from a file and checked against an optimizer.
 #[derive(Debug)]
-pub(crate) struct SavedOptimizer {
-    factor: f64,
-    /// By group and parameter; empty for one that was never stepped.
-    moments: Vec<Vec<Vec<Tensor>>>,
+pub(crate) struct SavedState {
+    lr_factor: f64,
+    /// The state tensors by group and parameter.
+    groups: Vec<Vec<Vec<Tensor>>>,
 }
 
-impl Optimizer {
-    /// Writes momentum, moments, steps and the learning rate's factor to a safetensors file, whole or
-    /// not at all. Waits for the device.
-    ///
-    /// # Errors
-    /// [`Error::Io`] if the file cannot be written.
-    pub fn save(&self, path: impl AsRef<Path>) -> Result<()> {
-        let about = About { version: VERSION, groups: self.about() };
-        let about = serde_json::to_string(&about)
-            .map_err(|e| Error::io("write", path.as_ref(), e.into()))?;
-        let factor = Tensor::from(self.factor);
-        let mut named = vec![(FACTOR.to_owned(), &factor)];
-        for group in &self.groups {
-            for Parameter { name, moments, .. } in &group.parameters {
-                let slots = slots(&group.rule).iter().zip(moments);
-                named.extend(slots.map(|(slot, tensor)| (of(slot, name), tensor)));
-            }
-        }
-        tensors::write(path.as_ref(), &named, [(ABOUT, about)])
-    }
-
-    /// Goes on from what [`save`](Self::save) wrote. The rules' numbers (learning rate, decay) stay
-    /// those that this optimizer was built with.
-    ///
-    /// # Errors
-    /// [`Error::Io`], and [`Error::Data`] for a file that is cut, foreign, of a newer format, or of an
-    /// optimizer with other rules, groups or parameters; nothing has changed then.
-    pub fn load(&mut self, path: impl AsRef<Path>) -> Result<()> {
-        let saved = self.read(path.as_ref())?;
-        self.take(saved);
-        Ok(())
-    }
-
-    /// Reads and checks; changes nothing.
-    pub(crate) fn read(&self, path: &Path) -> Result<SavedOptimizer> {
-        let file = TensorFile::read(path)?;
-        let refuse = |what: &str, expected: String, found: String| {
-            Error::data(path, what, expected, found, HINT)
-        };
-        let about = file.about(ABOUT)?;
-        let about: About = file.json(ABOUT, about)?;
-        if about.version > VERSION {
-            return Err(Error::data(
-                path,
-                "format version of the optimizer's state",
-                format!("at most {VERSION}"),
-                format!("{}", about.version),
-                "it was written by a newer g2d: use that one",
-            ));
-        }
-        let expected = self.about();
-        if let Some((here, there)) = difference(&expected, &about.groups) {
-            return Err(refuse("groups of the optimizer", here, there));
-        }
-        let mut views: BTreeMap<String, _> = file.tensors()?;
-        let factor = views.remove(FACTOR).and_then(|tensor| f64::try_from(tensor).ok());
-        let Some(factor) = factor.filter(|factor| factor.is_finite()) else {
-            let found = format!("{factor:?}");
-            return Err(refuse("factor of the learning rate", "a finite number".into(), found));
-        };
-        let mut moments = Vec::new();
-        for group in &self.groups {
-            let mut each = Vec::new();
-            for parameter in &group.parameters {
-                let slots = slots(&group.rule);
-                let own = |slot: &&str| views.remove(&of(slot, &parameter.name));
-                let found: Vec<Option<Tensor>> = slots.iter().map(own).collect();
-                let stepped = found.iter().flatten().count();
-                if stepped != 0 && stepped != slots.len() {
-                    let what = format!("moments of parameter {:?}", parameter.name);
-                    let expected = format!("all of {slots:?}, or none");
-                    return Err(refuse(&what, expected, format!("{stepped} of them")));
-                }
-                let found: Vec<Tensor> = found.into_iter().flatten().collect();
-                for (slot, tensor) in slots.iter().zip(&found) {
-                    let (size, kind) = parameter.form(slot);
-                    if tensor.size() != size || tensor.kind() != kind {
-                        return Err(refuse(
-                            &format!("{slot} of parameter {:?}", parameter.name),
-                            format!("{size:?} {kind:?}"),
-                            format!("{:?} {:?}", tensor.size(), tensor.kind()),
-                        ));
-                    }
-                }
-                let here = slots.iter().zip(&found).map(|(slot, read)| parameter.own(slot, read));
-                let here = here.collect::<std::result::Result<Vec<_>, _>>();
-                each.push(here.map_err(|e| Error::torch("load an optimizer's moments", e))?);
-            }
-            moments.push(each);
-        }
-        match views.keys().next() {
-            None => Ok(SavedOptimizer { factor, moments }),
-            Some(other) => Err(refuse("tensors", "none but the moments".into(), other.clone())),
-        }
-    }
-
-    /// Goes on from a state that this optimizer has read.
-    pub(crate) fn take(&mut self, saved: SavedOptimizer) {
-        self.factor = saved.factor;
-        for (group, moments) in self.groups.iter_mut().zip(saved.moments) {
-            for (parameter, moments) in group.parameters.iter_mut().zip(moments) {
-                parameter.moments = moments;
-            }
-        }
-    }
-
-    fn about(&self) -> Vec<AboutGroup> {
-        let names = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
-        let about = |group: &super::optimizer::Group| AboutGroup {
-            name: group.name.clone(),
-            rule: group.rule.name().to_owned(),
-            slots: names(slots(&group.rule)),
-            parameters: group.parameters.iter().map(|p| p.name.clone()).collect(),
-        };
-        self.groups.iter().map(about).collect()
+impl SavedState {
+    /// Restores the state of `groups`, and returns the learning rate factor.
+    pub(super) fn restore(self, groups: &mut [Group]) -> f64 {
+        groups.iter_mut().zip(self.groups).for_each(|(group, state)| group.restore(state));
+        self.lr_factor
     }
 }
 
-/// A slot's name in the file.
-fn of(slot: &str, parameter: &str) -> String {
-    format!("{slot}:{parameter}")
+/// Writes a state atomically.
+pub(super) fn write(path: &Path, groups: &[Group], lr_factor: f64) -> Result<()> {
+    let header = Header { version: VERSION, groups: groups.iter().map(GroupHeader::new).collect() };
+    let header = serde_json::to_string(&header).map_err(|e| Error::io("write", path, e.into()))?;
+    let lr_factor = (LR_FACTOR.to_owned(), &Tensor::from(lr_factor));
+    let state = groups.iter().flat_map(Group::state);
+    tensors::write(path, state.chain([lr_factor]), [(HEADER, header)])
 }
 
-/// The first thing that differs: here, there.
-fn difference(here: &[AboutGroup], there: &[AboutGroup]) -> Option<(String, String)> {
-    let names = |groups: &[AboutGroup]| {
-        let name = |g: &AboutGroup| format!("{:?} by {} {:?}", g.name, g.rule, g.slots);
-        groups.iter().map(name).collect::<Vec<_>>().join(", ")
+/// Reads a state and checks that it fits `groups`.
+pub(super) fn read(path: &Path, groups: &[Group]) -> Result<SavedState> {
+    let file = TensorFile::read(path)?;
+    let header: Header = file.header(HEADER)?;
+    if header.version > VERSION {
+        let mismatch = Mismatch::newer_format("optimizer state", VERSION, header.version);
+        return Err(mismatch.in_file(path));
+    }
+    let own: Vec<_> = groups.iter().map(GroupHeader::new).collect();
+    if let Some((expected, found)) = difference(&own, &header.groups) {
+        return Err(foreign(path, "groups of the optimizer", expected, found));
+    }
+    let mut tensors = file.tensors()?;
+    let lr_factor = tensors.remove(LR_FACTOR).and_then(|tensor| f64::try_from(tensor).ok());
+    let Some(lr_factor) = lr_factor.filter(|factor| factor.is_finite()) else {
+        let found = format!("{lr_factor:?}");
+        return Err(foreign(path, "learning rate factor", "a finite number".into(), found));
     };
-    if names(here) != names(there) {
-        return Some((names(here), names(there)));
+    let read = |group: &Group| group.read_state(path, &mut tensors);
+    let groups = groups.iter().map(read).collect::<Result<_>>()?;
+    match tensors.into_keys().next() {
+        None => Ok(SavedState { lr_factor, groups }),
+        Some(other) => Err(foreign(path, "tensors", "only optimizer state".into(), other)),
     }
-    let (here, there) = here.iter().zip(there).find(|(here, there)| here != there)?;
-    let only = |a: &AboutGroup, b: &AboutGroup| {
-        let other = a.parameters.iter().find(|name| !b.parameters.contains(name));
-        other.map_or("the same in another order".to_owned(), |name| format!("{name:?}"))
+}
+
+impl GroupHeader {
+    fn new(group: &Group) -> Self {
+        let algorithm = group.algorithm();
+        Self {
+            path: group.path().to_owned(),
+            algorithm: algorithm.name().to_owned(),
+            state_names: algorithm.state_names().iter().map(ToString::to_string).collect(),
+            parameters: group.names().cloned().collect(),
+        }
+    }
+}
+
+/// Describes the first difference between the groups of the optimizer and those of the file, if
+/// any.
+fn difference(own: &[GroupHeader], saved: &[GroupHeader]) -> Option<(String, String)> {
+    let summary = |groups: &[GroupHeader]| {
+        let group = |g: &GroupHeader| format!("{:?}: {} {:?}", g.path, g.algorithm, g.state_names);
+        groups.iter().map(group).collect::<Vec<_>>().join(", ")
     };
-    let count = |group: &AboutGroup| group.parameters.len();
-    Some((
-        format!("{} parameters in group {:?}, with {}", count(here), here.name, only(here, there)),
-        format!("{} parameters, with {}", count(there), only(there, here)),
-    ))
+    if summary(own) != summary(saved) {
+        return Some((summary(own), summary(saved)));
+    }
+    let (own, saved) = own.iter().zip(saved).find(|(own, saved)| own != saved)?;
+    let describe = |group: &GroupHeader, other: &GroupHeader| {
+        let only = group.parameters.iter().find(|name| !other.parameters.contains(name));
+        let only = only.map_or("the same in another order".into(), |name| format!("{name:?}"));
+        format!("{} parameters in group {:?}, with {only}", group.parameters.len(), group.path)
+    };
+    Some((describe(own, saved), describe(saved, own)))
 }

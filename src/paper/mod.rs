@@ -1,8 +1,8 @@
-//! The paper's setting: networks and data sets of its experiments (feature `paper`).
+//! The networks, data sets and baselines of the paper's experiments (feature `paper`).
 //!
-//! This floor uses the library as any adopter would; nothing below it knows that audio or images
-//! exist.
+//! This module uses only the public API of the crate, as an application would.
 
 pub mod baselines;
 pub mod data;
 pub mod networks;
+mod random;

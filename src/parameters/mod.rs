@@ -1,46 +1,54 @@
-//! Which parameters belong to which modality's encoder.
+//! Parameter groups by modality.
 
+mod copies;
 mod variables;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 
 use tch::{Device, Tensor, nn::VarStore};
 
-use crate::{
-    error::{self, Result},
-    libtorch,
-    modality::Modality,
-};
+use crate::error::{self, Result};
+use crate::libtorch;
+use crate::modality::Modality;
 
-pub(crate) use variables::{TensorCopies, Variables};
+pub(crate) use copies::TensorCopies;
+use variables::Variable;
+pub(crate) use variables::Variables;
 
-/// The parameters of every modality's encoder in a `VarStore`.
+/// The parameters of a model, grouped by the modality whose encoder owns them.
 ///
-/// A parameter belongs to one modality, or to none: fusion, heads, projections, and layers that
-/// modalities share. Those of none always learn. A κ below 1 acts on its modality's own, so what is
-/// assigned here decides what stands still.
+/// A parameter belongs to one modality or is shared: fusion, heads, projections, and layers that
+/// modalities share. Shared parameters are updated in every step; κ of a modality acts on the
+/// parameters of its encoder only.
 ///
-/// - [`by_prefix`](Self::by_prefix), [`by_name`](Self::by_name): by whole path components; a prefix
-///   `"audio"` owns `audio.conv1.weight` and not `audio_head.weight`.
-/// - [`by_function`](Self::by_function): by whatever the caller makes of a name.
+/// - [`by_prefix`](Self::by_prefix) and [`by_name`](Self::by_name) group by whole path components:
+///   the prefix `"audio"` matches `audio.conv1.weight` and not `audio_head.weight`.
+/// - [`by_function`](Self::by_function) groups by any function of the parameter's name.
 ///
-/// Buffers belong to nobody. Frozen parameters belong to their encoder all the same, so that one that
-/// is unfrozen later obeys the schedule. The tensors are shallow clones: they follow later changes of
-/// value, device and kind; parameters made later are unknown.
+/// Buffers belong to no modality. Frozen parameters belong to their encoder, so that the schedule
+/// also applies to a layer that is unfrozen later. The tensors are shallow clones: they follow
+/// later changes of value, device and dtype. Parameters that are made later are not included.
 #[derive(Debug)]
 pub struct ModalityParams {
-    encoders: Vec<(Modality, Vec<(String, Tensor)>)>,
+    encoders: Vec<Encoder>,
     variables: Variables,
 }
 
+/// The parameters of an encoder, with their names, sorted by name.
+#[derive(Debug)]
+struct Encoder {
+    modality: Modality,
+    parameters: Vec<(String, Tensor)>,
+}
+
 impl ModalityParams {
-    /// Assigns parameters of `vs` to modalities by prefix: `[("audio", "audio_net"), …]`, a
-    /// modality's name and the path of its encoder (components joined by `.`).
+    /// Groups the parameters of `vs` by prefix: each modality with the path of its encoder, such as
+    /// `[("audio", "audio_net"), …]`. The components of a path are joined by `.`.
     ///
     /// # Errors
-    /// [`Error::Config`](crate::error::Error::Config) if a prefix owns no parameter that requires a gradient,
-    /// if one prefix contains another, or if two names stand for the same storage and not for the
-    /// same modality (tied weights).
+    /// [`Error::Config`](crate::Error::Config) if a prefix has no trainable parameter, if one
+    /// prefix contains another, or if two names of the same storage (tied weights) do not belong to
+    /// the same modality.
     pub fn by_prefix<M: Into<Modality>, P: AsRef<str>>(
         vs: &VarStore,
         prefixes: impl IntoIterator<Item = (M, P)>,
@@ -59,18 +67,27 @@ impl ModalityParams {
                 }
             }
         }
-        let modalities = prefixes.iter().map(|(modality, _)| modality.clone()).collect();
         let owner = |name: &str| Ok(prefixes.iter().position(|(_, path)| within(name, path)));
-        Self::assign(vs, modalities, owner, |m| format!("under the path {:?}", prefixes[m].1))
+        let modalities = prefixes.iter().map(|(modality, _)| modality.clone());
+        let params = Self::group(vs, modalities, owner)?;
+        params.check_trainable(vs, |m| format!("under the path {:?}", prefixes[m].1))
     }
 
-    /// Assigns parameters of `vs` to modalities by their full names: `owner` is asked about every
-    /// variable and answers with its modality, or `None` for one that always learns.
+    /// [`by_prefix`](Self::by_prefix) where the path of every encoder is the modality's name.
     ///
     /// # Errors
-    /// [`Error::Config`](crate::error::Error::Config) if `owner` names a modality that is not in
-    /// `modalities`, leaves one of them without a parameter that requires a gradient, or gives two
-    /// names of the same storage to different owners.
+    /// As `by_prefix`.
+    pub fn by_name(vs: &VarStore, modalities: &[Modality]) -> Result<Self> {
+        Self::by_prefix(vs, modalities.iter().map(|m| (m.clone(), m.name().to_owned())))
+    }
+
+    /// Groups the parameters of `vs` by a function of their names: `owner` receives the full name
+    /// of every variable and returns its modality, or `None` for a shared one.
+    ///
+    /// # Errors
+    /// [`Error::Config`](crate::Error::Config) if `owner` returns a modality that is not in
+    /// `modalities`, if one of `modalities` has no trainable parameter, or if two names of the same
+    /// storage (tied weights) do not have the same owner.
     ///
     /// # Example
     /// ```
@@ -100,99 +117,105 @@ impl ModalityParams {
     ) -> Result<Self> {
         let owner = |name: &str| {
             let Some(owner) = owner(name) else { return Ok(None) };
-            match modalities.iter().position(|modality| *modality == owner) {
-                Some(m) => Ok(Some(m)),
-                None => Err(error::config(
-                    format!("owner of the parameter {name:?}"),
-                    format!("one of {modalities:?}, or None"),
-                    format!("{owner:?}"),
-                    "return the student's name of the modality, or None for a parameter that \
-                     always learns",
-                )),
-            }
+            let m = modalities.iter().position(|modality| *modality == owner);
+            m.map(Some).ok_or_else(|| {
+                let what = format!("owner of the parameter {name:?}");
+                let expected = format!("one of {modalities:?}, or None");
+                let hint = "return a modality of the student, or None for a shared parameter";
+                error::config(what, expected, format!("{owner:?}"), hint)
+            })
         };
-        Self::assign(vs, modalities.to_vec(), owner, |_| "by the function".to_owned())
+        let params = Self::group(vs, modalities.iter().cloned(), owner)?;
+        params.check_trainable(vs, |_| "by the function".to_owned())
     }
 
-    /// Gives every parameter to its `owner`; `told` says how modality `m` was to be recognised.
-    fn assign(
+    /// Groups the parameters of `vs` by their `owner`, an index into `modalities` or `None`.
+    fn group(
         vs: &VarStore,
-        modalities: Vec<Modality>,
+        modalities: impl Iterator<Item = Modality>,
         owner: impl Fn(&str) -> Result<Option<usize>>,
-        told: impl Fn(usize) -> String,
     ) -> Result<Self> {
-        let mut variables: Vec<_> = vs.variables().into_iter().collect();
-        variables.sort_by(|a, b| a.0.cmp(&b.0));
-        let parameters: HashSet<_> =
-            vs.trainable_variables().iter().map(|tensor| tensor.data_ptr()).collect();
-        let mut encoders: Vec<_> =
-            modalities.into_iter().map(|modality| (modality, Vec::new())).collect();
-        let mut owners: HashMap<_, (&str, Option<usize>)> = HashMap::new();
-        for (name, tensor) in &variables {
-            let owner = owner(name)?;
-            if tensor.numel() == 0 || !parameters.contains(&tensor.data_ptr()) {
+        let encoder = |modality| Encoder { modality, parameters: Vec::new() };
+        let mut encoders: Vec<Encoder> = modalities.map(encoder).collect();
+        let variables = variables::sorted(vs);
+        let mut owners = HashMap::new();
+        for Variable { name, tensor, is_parameter } in &variables {
+            let m = owner(name)?;
+            if !is_parameter {
                 continue;
             }
-            let said = |m: Option<usize>| match m {
-                Some(m) => format!("modality {:?}", encoders[m].0),
-                None => "no modality".to_owned(),
-            };
-            match owners.insert(tensor.data_ptr(), (name, owner)) {
-                Some((first, other)) if other != owner => {
-                    return Err(error::config(
-                        format!("parameter {name:?} of {}", said(owner)),
-                        "a parameter of one modality only",
-                        format!("the same storage as {first:?} of {}", said(other)),
-                        "leave a shared layer out of the encoders: it then always learns; \
-                         `ModalityParams::by_function` can return None for both names",
-                    ));
-                }
-                _ => {}
+            let (first, first_m) = *owners.entry(variables::storage(tensor)).or_insert((name, m));
+            if m != first_m {
+                let describe = |m: Option<usize>| match m {
+                    Some(m) => format!("modality {:?}", encoders[m].modality),
+                    None => "no modality".to_owned(),
+                };
+                return Err(error::config(
+                    format!("parameter {name:?} of {}", describe(m)),
+                    "a parameter of one modality only",
+                    format!("the same storage as {first:?} of {}", describe(first_m)),
+                    "leave a shared layer out of the encoders, so that it is always updated: \
+                     `ModalityParams::by_function` can return None for both names",
+                ));
             }
-            if let Some(m) = owner {
-                encoders[m].1.push((name.clone(), tensor.shallow_clone()));
+            if let Some(m) = m {
+                encoders[m].parameters.push((name.clone(), tensor.shallow_clone()));
             }
-        }
-        let learns = |own: &[(String, Tensor)]| own.iter().any(|(_, t)| t.requires_grad());
-        if let Some(m) = encoders.iter().position(|(_, own)| !learns(own)) {
-            return Err(error::config(
-                format!("parameters of modality {:?}", encoders[m].0),
-                format!("trainable parameters {}", told(m)),
-                format!("none; the VarStore has the paths {:?}", roots(&variables)),
-                "check the prefix (whole components, joined by '.') or the function, and make the \
-                 parameters before this call",
-            ));
         }
         Ok(Self { encoders, variables: Variables::new(vs) })
     }
 
-    /// [`by_prefix`](Self::by_prefix) where every encoder's path is its modality's name.
+    /// Checks that every encoder has a trainable parameter; `criterion` describes which parameters
+    /// belong to modality m.
+    fn check_trainable(self, vs: &VarStore, criterion: impl Fn(usize) -> String) -> Result<Self> {
+        let frozen = |Encoder { parameters, .. }: &Encoder| {
+            parameters.iter().all(|(_, tensor)| !tensor.requires_grad())
+        };
+        let Some(m) = self.encoders.iter().position(frozen) else { return Ok(self) };
+        let names: Vec<String> = variables::sorted(vs).into_iter().map(|v| v.name).collect();
+        let mut roots: Vec<_> = names.iter().filter_map(|name| name.split('.').next()).collect();
+        roots.dedup();
+        Err(error::config(
+            format!("parameters of modality {:?}", self.encoders[m].modality),
+            format!("trainable parameters {}", criterion(m)),
+            format!("none; the VarStore has the paths {roots:?}"),
+            "check the prefix (whole components, joined by '.') or the function, and make the \
+             parameters before this call",
+        ))
+    }
+
+    /// Adds another `VarStore` of the same model.
     ///
-    /// # Errors
-    /// As `by_prefix`.
-    pub fn by_name(vs: &VarStore, modalities: &[Modality]) -> Result<Self> {
-        Self::by_prefix(vs, modalities.iter().map(|m| (m.clone(), m.name().to_owned())))
+    /// A trainer that scales, checks or clears gradients (in fp16, under a
+    /// [`NonFinite`](crate::trainer::NonFinite) policy, with accumulation) does so for the
+    /// parameters of all stores given here, and for no others.
+    pub fn with_store(mut self, vs: &VarStore) -> Self {
+        self.variables.add(vs);
+        self
     }
 
     /// The modalities, in the order they were given.
     pub fn modalities(&self) -> impl Iterator<Item = &Modality> {
-        self.encoders.iter().map(|(modality, _)| modality)
+        self.encoders.iter().map(|encoder| &encoder.modality)
     }
 
-    /// Name and parameter of everything in the encoder of modality `m`, sorted by name.
+    /// The names and parameters of the encoder of modality `m`, sorted by name.
     ///
     /// # Panics
     /// If `m` is not below the number of modalities.
     pub fn encoder(&self, m: usize) -> &[(String, Tensor)] {
-        &self.encoders[m].1
+        &self.encoders[m].parameters
     }
 
-    /// The device that the encoders are on.
+    /// The device of the first encoder.
+    ///
+    /// # Panics
+    /// If there is no modality.
     pub fn device(&self) -> Device {
-        self.encoders[0].1[0].1.device()
+        self.encoder(0)[0].1.device()
     }
 
-    /// The gradients of encoder `m` that are defined.
+    /// The defined gradients of encoder `m`.
     ///
     /// # Panics
     /// If `m` is not below the number of modalities.
@@ -200,22 +223,12 @@ impl ModalityParams {
         self.encoder(m).iter().map(|(_, tensor)| tensor.grad()).filter(Tensor::defined)
     }
 
-    /// Makes every gradient of encoder `m` undefined: no optimizer steps it.
+    /// Makes every gradient of encoder `m` undefined, so that no optimizer updates the encoder.
     pub(crate) fn clear_gradients(&self, m: usize) -> Result<()> {
         libtorch::clear_grads(self.encoder(m).iter().map(|(_, tensor)| tensor))
     }
 
-    /// Tells the trainer of a model's other `VarStore`, where it has several.
-    ///
-    /// A trainer that scales, checks or drops gradients (fp16, [`NonFinite`](crate::trainer::NonFinite),
-    /// accumulation) does so to all that learns: what no `VarStore` given here holds, it does not
-    /// know of.
-    pub fn with_variables_of(mut self, vs: &VarStore) -> Self {
-        self.variables.add(vs);
-        self
-    }
-
-    /// Everything of the model, encoders and the rest.
+    /// All variables of the model: those of the encoders and shared ones.
     pub(crate) fn variables(&self) -> &Variables {
         &self.variables
     }
@@ -224,37 +237,14 @@ impl ModalityParams {
         &mut self.variables
     }
 
-    /// The modality whose encoder has a parameter of this name.
+    /// The modality whose encoder has a parameter called `name`.
     pub(crate) fn owner(&self, name: &str) -> Option<&Modality> {
-        let owns = |own: &[(String, Tensor)]| own.iter().any(|(other, _)| other == name);
-        self.encoders.iter().find(|(_, own)| owns(own)).map(|(modality, _)| modality)
+        let owns = |encoder: &&Encoder| encoder.parameters.iter().any(|(own, _)| own == name);
+        self.encoders.iter().find(owns).map(|encoder| &encoder.modality)
     }
 }
 
-/// Is `path` equal to `prefix` or inside it, by whole components?
+/// Returns whether `path` is `prefix` or inside it, by whole components.
 pub(crate) fn within(path: &str, prefix: &str) -> bool {
     path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-}
-
-/// The distinct first components, for messages.
-fn roots(variables: &[(String, Tensor)]) -> Vec<&str> {
-    let mut roots: Vec<_> =
-        variables.iter().filter_map(|(name, _)| name.split('.').next()).collect();
-    roots.dedup();
-    roots
-}
-
-#[cfg(test)]
-mod tests {
-    use super::within;
-
-    #[test]
-    fn prefixes_match_whole_components() {
-        assert!(within("a.b.weight", "a"));
-        assert!(within("a.b.weight", "a.b"));
-        assert!(within("a", "a"));
-        assert!(!within("ab.weight", "a"));
-        assert!(!within("a.bc.weight", "a.b"));
-        assert!(!within("b.a.weight", "a"));
-    }
 }

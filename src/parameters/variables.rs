@@ -1,22 +1,23 @@
-//! Every variable of a model, as one: what all its gradients and running statistics go through.
+//! All variables of a model.
 
 use std::collections::HashSet;
 
 use tch::{Tensor, nn::VarStore};
 
-use crate::{
-    error::{Error, Result},
-    libtorch, transfer,
-};
+use super::TensorCopies;
+use crate::error::Result;
+use crate::{libtorch, transfer};
 
-/// A model's parameters and buffers, each once, sorted by name within a `VarStore`.
+/// The parameters and buffers of a model, each storage once, sorted by name within a `VarStore`.
 ///
-/// Which of the parameters learn is asked when it matters: layers may be frozen or unfrozen between.
+/// Whether a parameter requires a gradient is read at each use, since layers may be frozen and
+/// unfrozen between steps.
 #[derive(Debug, Default)]
 pub(crate) struct Variables {
     parameters: Vec<(String, Tensor)>,
+    /// Running statistics.
     buffers: Vec<Tensor>,
-    known: HashSet<usize>,
+    storages: HashSet<usize>,
 }
 
 impl Variables {
@@ -26,94 +27,76 @@ impl Variables {
         variables
     }
 
-    /// Adds what `vs` holds and is not known yet.
+    /// Adds the variables of `vs` whose storage is not included yet.
     pub(crate) fn add(&mut self, vs: &VarStore) {
-        // A frozen parameter is still one of these, a buffer never.
-        let trainable: HashSet<usize> = vs.trainable_variables().iter().map(place).collect();
-        let mut all: Vec<_> = vs.variables().into_iter().collect();
-        all.sort_by(|a, b| a.0.cmp(&b.0));
-        for (name, tensor) in all {
-            if trainable.contains(&place(&tensor)) {
+        for Variable { name, tensor, is_parameter } in sorted(vs) {
+            if is_parameter {
                 self.add_parameter(name, &tensor);
-            } else if tensor.numel() > 0 && self.known.insert(place(&tensor)) {
+            } else if self.storages.insert(storage(&tensor)) {
                 self.buffers.push(tensor);
             }
         }
     }
 
-    /// Adds a parameter, unless it is known.
+    /// Adds a parameter, unless its storage is included.
     pub(crate) fn add_parameter(&mut self, name: String, tensor: &Tensor) {
-        if tensor.numel() > 0 && self.known.insert(place(tensor)) {
+        if tensor.numel() > 0 && self.storages.insert(storage(tensor)) {
             self.parameters.push((name, tensor.shallow_clone()));
         }
     }
 
-    /// Name and handle of every parameter.
+    /// The names and tensors of all parameters.
     pub(crate) fn parameters(&self) -> impl Iterator<Item = (&String, &Tensor)> {
         self.parameters.iter().map(|(name, tensor)| (name, tensor))
     }
 
-    /// Makes every gradient undefined.
+    /// Makes all gradients undefined.
     pub(crate) fn clear_gradients(&self) -> Result<()> {
         libtorch::clear_grads(self.parameters.iter().map(|(_, tensor)| tensor))
     }
 
-    /// Multiplies every gradient by `factor`. The answer is a device scalar, 1 where a number among
-    /// them was not finite, else 0; `None` without gradients.
+    /// Multiplies the gradients of all parameters that require one by `factor`. Returns a device
+    /// scalar: 1 if a gradient is not finite, else 0; `None` without gradients.
     pub(crate) fn scale_gradients(&self, factor: f64) -> Result<Option<Tensor>> {
-        let learning = self.parameters.iter().map(|(_, tensor)| tensor);
-        libtorch::scale_grads(learning.filter(|tensor| tensor.requires_grad()), factor)
+        let parameters = self.parameters.iter().map(|(_, tensor)| tensor);
+        libtorch::scale_grads(parameters.filter(|tensor| tensor.requires_grad()), factor)
     }
 
-    /// The first parameter by name whose gradient is not finite. Waits for the device.
+    /// The name of the first parameter whose gradient is not finite. Synchronises with the device.
     pub(crate) fn first_non_finite_gradient(&self) -> Result<Option<&str>> {
-        let with_gradient: Vec<_> = self
-            .parameters
-            .iter()
-            .map(|(name, tensor)| (name, tensor.grad()))
-            .filter(|(_, gradient)| gradient.defined())
-            .collect();
-        let gradients: Vec<Tensor> =
-            with_gradient.iter().map(|(_, gradient)| gradient.shallow_clone()).collect();
-        let found = transfer::first_non_finite(&gradients)?;
-        Ok(found.map(|i| with_gradient[i].0.as_str()))
+        let all = self.parameters.iter().map(|(name, tensor)| (name.as_str(), tensor.grad()));
+        let (names, gradients): (Vec<_>, Vec<_>) = all.filter(|(_, grad)| grad.defined()).unzip();
+        Ok(transfer::first_non_finite(&gradients)?.map(|i| names[i]))
     }
 
-    /// Copies of all buffers (running statistics) as they are now.
+    /// Copies all buffers.
     pub(crate) fn copy_buffers(&self) -> Result<TensorCopies> {
         TensorCopies::new(self.buffers.iter().map(Tensor::shallow_clone))
     }
 }
 
-/// Tensors as they were, beside the live ones.
-#[derive(Debug, Default)]
-pub(crate) struct TensorCopies(Vec<(Tensor, Tensor)>);
-
-impl TensorCopies {
-    /// TensorCopies what `live` is now.
-    pub(crate) fn new(live: impl IntoIterator<Item = Tensor>) -> Result<Self> {
-        let _no_grad = tch::no_grad_guard();
-        let copy = |live: Tensor| {
-            let mut copy = live.f_detach()?.f_empty_like()?;
-            copy.f_copy_(&live)?;
-            Ok((live, copy))
-        };
-        let copies = live.into_iter().map(copy).collect::<std::result::Result<_, _>>();
-        copies.map(Self).map_err(|source| Error::torch("copy variables", source))
-    }
-
-    /// Puts them back.
-    pub(crate) fn restore(&self) -> Result<()> {
-        let _no_grad = tch::no_grad_guard();
-        for (live, before) in &self.0 {
-            let put = live.shallow_clone().f_copy_(before);
-            put.map_err(|source| Error::torch("put variables back", source))?;
-        }
-        Ok(())
-    }
+/// A variable of a `VarStore`.
+pub(super) struct Variable {
+    pub name: String,
+    pub tensor: Tensor,
+    /// Whether the variable is a parameter, which may be frozen, and not a buffer.
+    pub is_parameter: bool,
 }
 
-/// Where a tensor's numbers are: the same for every handle on it.
-fn place(tensor: &Tensor) -> usize {
+/// The variables of `vs` that have elements, sorted by name.
+pub(super) fn sorted(vs: &VarStore) -> Vec<Variable> {
+    let parameters: HashSet<usize> = vs.trainable_variables().iter().map(storage).collect();
+    let variable = |(name, tensor)| {
+        let is_parameter = parameters.contains(&storage(&tensor));
+        Variable { name, tensor, is_parameter }
+    };
+    let mut variables: Vec<_> = vs.variables().into_iter().map(variable).collect();
+    variables.retain(|variable| variable.tensor.numel() > 0);
+    variables.sort_by(|a, b| a.name.cmp(&b.name));
+    variables
+}
+
+/// The address of a tensor's elements, which all handles on the tensor share.
+pub(super) fn storage(tensor: &Tensor) -> usize {
     tensor.data_ptr() as usize
 }

@@ -6,10 +6,8 @@ use std::{
     path::Path,
 };
 
-use crate::{
-    error::{Error, Result},
-    file::atomic,
-};
+use crate::error::{Error, Result};
+use crate::file::atomic;
 
 /// Creates or truncates a file, and creates its parent directories.
 pub(super) fn create(path: &Path) -> Result<File> {
@@ -20,9 +18,7 @@ pub(super) fn create(path: &Path) -> Result<File> {
 /// Replaces a file atomically, and creates its parent directories.
 pub(super) fn replace(path: &Path, content: &[u8]) -> Result<()> {
     create_parents(path)?;
-    atomic::write(path, |unfinished| {
-        fs::write(unfinished, content).map_err(|e| Error::io("write the file", path, e))
-    })
+    atomic::write_bytes(path, content)
 }
 
 /// Opens a file to append lines. Removes a truncated last line and the lines for which `keep` returns

@@ -1,11 +1,12 @@
-//! What a plan may rest on.
+//! The input of a plan.
 
 use serde::{Deserialize, Serialize};
 
-/// The modalities of a batch, and their ρ where the schedule asked for it.
+/// The modalities of a batch, with their confidences ρ where the scheduler reads them.
 ///
-/// A modality that the whole batch lacks is missing: it is not ranked and will not learn. One that
-/// some samples have is present, with the ρ of those samples.
+/// A modality that the whole batch lacks is missing: it has no ρ and does not learn. A modality that
+/// some samples have is present, with the ρ of those samples. Methods panic for an index `m` that is not
+/// below the number of modalities.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Candidates {
@@ -15,48 +16,39 @@ pub struct Candidates {
 }
 
 impl Candidates {
-    /// `k` modalities, all present, their ρ not read.
+    /// `k` present modalities without ρ.
     pub fn without_confidence(k: usize) -> Self {
         Self { present: vec![true; k], confidence: None }
     }
 
-    /// Modalities of these ρ, in the student's order, all present.
+    /// Present modalities with these ρ, in the student's order.
     pub fn from_confidence(confidence: impl Into<Vec<f64>>) -> Self {
         let confidence = confidence.into();
         Self { present: vec![true; confidence.len()], confidence: Some(confidence) }
     }
 
-    /// The same, but the batch lacks modality `m`.
-    ///
-    /// # Panics
-    /// If `m` is not below the number of modalities.
+    /// Marks modality `m` as missing.
     pub fn without(mut self, m: usize) -> Self {
         self.present[m] = false;
         self
     }
 
-    /// The number of modalities, missing ones included.
+    /// Number of modalities, missing ones included.
     pub fn len(&self) -> usize {
         self.present.len()
     }
 
-    /// Never, inside a step: a student has modalities.
+    /// Returns whether there are no modalities; never true inside a step.
     pub fn is_empty(&self) -> bool {
         self.present.is_empty()
     }
 
-    /// Does the batch have modality `m`?
-    ///
-    /// # Panics
-    /// If `m` is not below the number of modalities.
+    /// Returns whether the batch has modality `m`.
     pub fn is_present(&self, m: usize) -> bool {
         self.present[m]
     }
 
-    /// ρ of modality `m`; `None` where it is missing or was not read.
-    ///
-    /// # Panics
-    /// If `m` is not below the number of modalities.
+    /// ρ of modality `m`; `None` if the modality is missing or ρ was not read.
     pub fn confidence(&self, m: usize) -> Option<f64> {
         let rho = self.confidence.as_ref()?;
         self.present[m].then(|| rho[m])

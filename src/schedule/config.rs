@@ -1,39 +1,38 @@
-//! A schedule by name, as a settings file gives it.
+//! A scheduler by name, as in a settings file.
 
 use serde::{Deserialize, Serialize};
 
-use super::{Candidates, Joint, Partial, PerBatch, Plan, Progress, Sequential, SmpScheduler};
-use crate::{error::Result, modality::Modality, state::State};
+use super::{Joint, Partial, Sequential, SmpScheduler, delegate::delegate};
+use crate::error::{self, Error, Result};
 
 /// One of the crate's schedulers, chosen by its `type`:
 ///
 /// ```toml
 /// type = "sequential"            # or "joint"
 /// stages = [150]
+/// start = 20                     # 0 by default
 /// ranking = "previous_epoch"     # or "batch", or { fixed = ["visual", "audio"] }
-/// ```
-/// ```toml
-/// type = "per_batch"
-/// window = { first = 0, last = 150 }  # both included
 /// ```
 /// ```toml
 /// type = "partial"
 /// alpha = 0.5
 /// epochs = { start = 0, end = 150 }   # without the end
 /// ```
+/// ```toml
+/// type = "per_batch"                  # one sequential stage, ranked by batch
+/// window = { first = 0, last = 150 }  # both included
+/// ```
 ///
-/// A name that it does not know is an error that says which. What a scheduler has learnt while it
-/// worked is not part of it: that is [`SmpScheduler::state`].
+/// An unknown name is an error that lists the known ones. What a scheduler has learned in a run is not
+/// part of its configuration, but of [`SmpScheduler::state`].
 #[derive(Debug, Clone, Serialize, Deserialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
+#[serde(tag = "type", rename_all = "snake_case", try_from = "Form")]
 pub enum SchedulerConfig {
-    /// All learn, always.
+    /// All modalities learn.
     Joint(Joint),
-    /// One after the other, in stages.
+    /// One modality after the other learns alone.
     Sequential(Sequential),
-    /// The weakest of each batch, within a window.
-    PerBatch(PerBatch),
-    /// Stronger ones slowed, not stopped.
+    /// Stronger modalities are slowed.
     Partial(Partial),
 }
 
@@ -43,52 +42,55 @@ impl Default for SchedulerConfig {
     }
 }
 
-impl SchedulerConfig {
-    fn scheduler(&self) -> &dyn SmpScheduler {
-        match self {
-            Self::Joint(scheduler) => scheduler,
-            Self::Sequential(scheduler) => scheduler,
-            Self::PerBatch(scheduler) => scheduler,
-            Self::Partial(scheduler) => scheduler,
-        }
-    }
-
-    fn scheduler_mut(&mut self) -> &mut dyn SmpScheduler {
-        match self {
-            Self::Joint(scheduler) => scheduler,
-            Self::Sequential(scheduler) => scheduler,
-            Self::PerBatch(scheduler) => scheduler,
-            Self::Partial(scheduler) => scheduler,
-        }
-    }
+impl SmpScheduler for SchedulerConfig {
+    delegate!(
+        all,
+        Self::Joint(joint) => joint,
+        Self::Sequential(sequential) => sequential,
+        Self::Partial(partial) => partial
+    );
 }
 
-impl SmpScheduler for SchedulerConfig {
-    fn bind(&mut self, modalities: &[Modality]) -> Result<()> {
-        self.scheduler_mut().bind(modalities)
-    }
+/// The forms that are read.
+#[derive(Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Form {
+    Joint(Joint),
+    Sequential(Sequential),
+    PerBatch(PerBatch),
+    Partial(Partial),
+}
 
-    fn needs_confidence(&self) -> bool {
-        self.scheduler().needs_confidence()
-    }
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PerBatch {
+    window: Window,
+}
 
-    fn reads_confidence(&self, at: Progress) -> bool {
-        self.scheduler().reads_confidence(at)
-    }
+/// A range of epochs that includes both ends.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Window {
+    first: u64,
+    last: u64,
+}
 
-    fn plan(&mut self, at: Progress, candidates: &Candidates) -> Result<Plan> {
-        self.scheduler_mut().plan(at, candidates)
-    }
+impl TryFrom<Form> for SchedulerConfig {
+    type Error = Error;
 
-    fn end_epoch(&mut self, epoch: u64, confidence: &[Option<f64>]) -> Result<()> {
-        self.scheduler_mut().end_epoch(epoch, confidence)
-    }
-
-    fn state(&self) -> Result<State> {
-        self.scheduler().state()
-    }
-
-    fn restore(&mut self, state: &State) -> Result<()> {
-        self.scheduler_mut().restore(state)
+    fn try_from(form: Form) -> Result<Self> {
+        Ok(match form {
+            Form::Joint(joint) => Self::Joint(joint),
+            Form::Sequential(sequential) => Self::Sequential(sequential),
+            Form::Partial(partial) => Self::Partial(partial),
+            Form::PerBatch(PerBatch { window: Window { first, last } }) => {
+                let Some(more) = last.checked_sub(first) else {
+                    let (expected, hint) = ("first ≤ last", "use type `joint` for no suppression");
+                    let found = format!("{first}..={last}");
+                    return Err(error::config("window of per_batch", expected, found, hint));
+                };
+                Self::Sequential(Sequential::new([more.saturating_add(1)]).starting_at(first))
+            }
+        })
     }
 }

@@ -3,19 +3,16 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Candidates, Plan, Progress, SmpScheduler};
-use crate::{error::Result, modality::Modality};
+use crate::error::Result;
+use crate::modality::Modality;
 
 /// Every modality learns in every step: joint training, or L_G2D without SMP.
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Joint {
-    #[serde(skip)]
-    modalities: usize,
-}
+pub struct Joint {}
 
 impl SmpScheduler for Joint {
-    fn bind(&mut self, modalities: &[Modality]) -> Result<()> {
-        self.modalities = modalities.len();
+    fn bind(&mut self, _modalities: &[Modality]) -> Result<()> {
         Ok(())
     }
 
@@ -23,7 +20,7 @@ impl SmpScheduler for Joint {
         false
     }
 
-    fn plan(&mut self, _at: Progress, _candidates: &Candidates) -> Result<Plan> {
-        Ok(Plan::joint(self.modalities))
+    fn plan(&mut self, _at: Progress, candidates: &Candidates) -> Result<Plan> {
+        Ok(Plan::joint(candidates.len()))
     }
 }

@@ -4,19 +4,17 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 
-use super::ranking::Ranker;
-use super::{Candidates, Plan, Progress, Ranking, SmpScheduler};
-use crate::{
-    error::{self, Result},
-    modality::Modality,
-    state::State,
+use super::{
+    Candidates, Plan, Progress, Ranking, SmpScheduler, delegate::delegate, ranking::Ranker,
 };
+use crate::error::{self, Result};
+use crate::modality::Modality;
 
 /// Slows every modality that is stronger than the weakest, as OGM does:
 /// κ^m = 1 − tanh(α · ρ^m / min ρ) where ρ^m > min ρ, and 1 for the weakest.
 ///
-/// Only within `epochs`; outside, all learn fully. The weakest is that of the modalities which the
-/// batch has.
+/// Applies in the half-open range `epochs`; outside it all modalities learn fully. The minimum is over
+/// the modalities that the batch has.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Partial {
@@ -27,15 +25,14 @@ pub struct Partial {
 }
 
 impl Partial {
-    /// Strength α > 0 (OGM's experiments use 0.1 to 1) within the half-open range `epochs`, by each
-    /// batch's ρ.
+    /// Strength α > 0 (OGM's experiments use 0.1 to 1) in `epochs`, with ρ of each batch.
     pub fn new(alpha: f64, epochs: Range<u64>) -> Self {
-        Self { alpha, epochs, ranker: Ranker::new(Ranking::Batch) }
+        Self { alpha, epochs, ranker: Ranker::default() }
     }
 
-    /// The same by another ranking; [`Ranking::Fixed`] has no ρ to compare and is refused at build.
+    /// Sets the ranking. [`Ranking::Fixed`] has no values of ρ, so the trainer's `build` refuses it.
     pub fn ranking(mut self, ranking: Ranking) -> Self {
-        self.ranker = Ranker::new(ranking);
+        self.ranker = ranking.into();
         self
     }
 }
@@ -43,20 +40,13 @@ impl Partial {
 impl SmpScheduler for Partial {
     fn bind(&mut self, modalities: &[Modality]) -> Result<()> {
         if !(self.alpha.is_finite() && self.alpha > 0.0) {
-            return Err(error::config(
-                "alpha of Partial",
-                "a finite number > 0",
-                format!("{}", self.alpha),
-                "use `Joint` for no suppression at all",
-            ));
+            let hint = "use `Joint` for no suppression";
+            return Err(error::config("alpha of Partial", "a finite number > 0", self.alpha, hint));
         }
         if self.ranker.is_fixed() {
-            return Err(error::config(
-                "ranking of Partial",
-                "Batch or PreviousEpoch",
-                "Fixed",
-                "κ is computed from the values of ρ, which a fixed order does not have",
-            ));
+            let hint = "κ is computed from the values of ρ, which a fixed order does not have";
+            let expected = "Batch or PreviousEpoch";
+            return Err(error::config("ranking of Partial", expected, "Fixed", hint));
         }
         self.ranker.bind(modalities)
     }
@@ -69,36 +59,27 @@ impl SmpScheduler for Partial {
         if !self.epochs.contains(&at.epoch) {
             return Ok(Plan::joint(self.ranker.len()));
         }
-        let rho = self.ranker.values(at, candidates)?.into_iter().enumerate();
-        let rho: Vec<Option<f64>> =
-            rho.map(|(m, rho)| rho.filter(|_| candidates.is_present(m))).collect();
+        let mut rho = self.ranker.values(at, candidates)?;
+        for (m, rho) in rho.iter_mut().enumerate() {
+            *rho = rho.filter(|_| candidates.is_present(m));
+        }
         let known = || rho.iter().copied().flatten();
-        if let Some(negative) = known().find(|&r| r < 0.0) {
+        if let Some(negative) = known().find(|&rho| rho < 0.0) {
             return Err(error::config(
                 "confidence ρ given to Partial",
-                "numbers ≥ 0, so that their ratio means something",
-                format!("{negative}"),
-                "let the confidence be a probability or a share",
+                "numbers ≥ 0, whose ratios have a meaning",
+                negative,
+                "use a confidence that is never negative, for example a probability",
             ));
         }
         let weakest = known().fold(f64::INFINITY, f64::min);
-        let kappa = |r: Option<f64>| match r {
+        let kappa = |rho: &Option<f64>| match *rho {
             None => 0.0,
-            Some(r) if r > weakest => 1.0 - (self.alpha * (r / weakest)).tanh(),
+            Some(rho) if rho > weakest => 1.0 - (self.alpha * (rho / weakest)).tanh(),
             Some(_) => 1.0,
         };
-        Plan::new(rho.iter().copied().map(kappa).collect::<Vec<_>>())
+        Plan::new(rho.iter().map(kappa).collect::<Vec<_>>())
     }
 
-    fn end_epoch(&mut self, epoch: u64, confidence: &[Option<f64>]) -> Result<()> {
-        self.ranker.end_epoch(epoch, confidence)
-    }
-
-    fn state(&self) -> Result<State> {
-        self.ranker.state()
-    }
-
-    fn restore(&mut self, state: &State) -> Result<()> {
-        self.ranker.restore(state)
-    }
+    delegate!(memory, Self { ranker, .. } => ranker);
 }

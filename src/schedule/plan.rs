@@ -1,10 +1,11 @@
-//! κ, the outcome of a schedule.
+//! The output of a scheduler.
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::{self, Error, Result};
 
-/// One κ^m in [0, 1] for each modality: 1 learns fully, 0 not at all.
+/// The learning factor κ^m in [0, 1] of every modality in one step: 1 trains its encoder fully, 0 not
+/// at all. Methods panic for an index `m` that is not below the number of modalities.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Vec<f64>", into = "Vec<f64>")]
 pub struct Plan {
@@ -26,20 +27,18 @@ impl From<Plan> for Vec<f64> {
 }
 
 impl Plan {
-    /// A plan of these κ, in the student's order.
+    /// A plan with these κ, in the student's order.
     ///
     /// # Errors
-    /// [`Error::Config`](crate::error::Error::Config) for a κ that is not in [0, 1].
+    /// [`Error::Config`] for a κ outside [0, 1].
     pub fn new(kappa: impl Into<Vec<f64>>) -> Result<Self> {
         let kappa = kappa.into();
         match kappa.iter().position(|k| !(0.0..=1.0).contains(k)) {
             None => Ok(Self { kappa }),
-            Some(m) => Err(error::config(
-                format!("κ of modality {m}"),
-                "a number in [0, 1]",
-                format!("{}", kappa[m]),
-                "fix the scheduler that made the plan",
-            )),
+            Some(m) => {
+                let (what, hint) = (format!("κ of modality {m}"), "correct the scheduler");
+                Err(error::config(what, "a number in [0, 1]", kappa[m], hint))
+            }
         }
     }
 
@@ -48,22 +47,19 @@ impl Plan {
         Self { kappa: vec![1.0; k] }
     }
 
-    /// Of `k` modalities only `m` learns.
-    ///
-    /// # Panics
-    /// If `m` is not below `k`.
+    /// Only modality `m` of `k` learns.
     pub fn only(m: usize, k: usize) -> Self {
-        let mut kappa = vec![0.0; k];
-        kappa[m] = 1.0;
-        Self { kappa }
+        let mut plan = Self::none(k);
+        plan.kappa[m] = 1.0;
+        plan
     }
 
-    /// Of `k` modalities only `m` learns, or none.
-    pub(super) fn at_most(m: Option<usize>, k: usize) -> Self {
-        m.map_or_else(|| Self { kappa: vec![0.0; k] }, |m| Self::only(m, k))
+    /// None of `k` modalities learns.
+    pub(super) fn none(k: usize) -> Self {
+        Self { kappa: vec![0.0; k] }
     }
 
-    /// The same plan, but modality `m` stands still.
+    /// Sets κ of modality `m` to 0.
     pub(crate) fn stop(&mut self, m: usize) {
         self.kappa[m] = 0.0;
     }
@@ -73,15 +69,12 @@ impl Plan {
         &self.kappa
     }
 
-    /// Does modality `m` stand still?
-    ///
-    /// # Panics
-    /// If `m` is not below the number of modalities.
+    /// Returns whether κ of modality `m` is 0.
     pub fn suppresses(&self, m: usize) -> bool {
         self.kappa[m] == 0.0
     }
 
-    /// Do all learn fully?
+    /// Returns whether κ of every modality is 1.
     pub fn is_joint(&self) -> bool {
         self.kappa.iter().all(|&k| k == 1.0)
     }

@@ -1,55 +1,50 @@
-//! From confidences to an order, weakest first.
-
-use std::cmp::Ordering;
+//! The order of modalities, weakest first.
 
 use serde::{Deserialize, Serialize};
 
 use super::{Candidates, Progress};
-use crate::{
-    error::{self, Result},
-    modality::Modality,
-    state::State,
-};
+use crate::error::{self, Result};
+use crate::modality::Modality;
+use crate::state::State;
 
-/// On what the order of modalities rests.
+/// The source of the order of modalities.
 ///
-/// A modality that a batch lacks has no ρ there: by `Batch` it is not ranked at all; by
-/// `PreviousEpoch` and `Fixed` it keeps its place in the order, but does not learn.
+/// A modality that a batch lacks has no ρ there: `Batch` does not rank it; with `PreviousEpoch` and
+/// `Fixed` it keeps its place in the order, but does not learn.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Ranking {
-    /// ρ of each batch, as in the authors' code. Costs a wait for the device a step, unless the
-    /// teachers are cached.
+    /// ρ of each batch, as in the authors' code. Costs one synchronisation with the device per step,
+    /// unless the teachers are cached.
     #[default]
     Batch,
-    /// ρ averaged over the samples of the epoch before; in the first epoch, over its batches so far.
-    /// A modality that was missing throughout an epoch keeps the ρ of the last that had it.
+    /// Mean ρ over the samples of the previous epoch; in the first epoch, over its batches so far. A
+    /// modality that was missing throughout an epoch keeps the ρ of the last epoch that had it.
     PreviousEpoch,
-    /// The order given, weakest first, every modality once. Needs no teacher.
+    /// The given order, weakest first, every modality once. Needs no teachers.
     Fixed(Vec<Modality>),
 }
 
-/// A ranking at work; in a file it is the ranking alone.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+/// Ranks modalities by a [`Ranking`], which is its form in a file.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 #[serde(from = "Ranking", into = "Ranking")]
 pub(super) struct Ranker {
     ranking: Ranking,
     modalities: Vec<Modality>,
+    /// Indices of the modalities of [`Ranking::Fixed`].
     fixed: Vec<usize>,
+    memory: Memory,
+}
+
+/// The state of [`Ranking::PreviousEpoch`].
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Memory {
     /// Mean ρ of the last finished epoch that had each modality.
     previous: Vec<Option<f64>>,
     /// ρ of the batches so far, for modalities that no finished epoch had.
     so_far: Vec<Average>,
-    /// The latest ρ, not yet in `so_far`: a step that fails is planned again at the same point.
-    latest: Option<(Progress, Candidates)>,
-}
-
-/// What a [`Ranking::PreviousEpoch`] remembers.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Memory {
-    previous: Vec<Option<f64>>,
-    so_far: Vec<Average>,
+    /// The latest ρ, not yet in `so_far`: a step that failed is planned again at the same point.
     latest: Option<(Progress, Candidates)>,
 }
 
@@ -61,8 +56,8 @@ struct Average {
 }
 
 impl Average {
-    fn and(self, value: f64) -> Self {
-        Self { sum: self.sum + value, count: self.count + 1.0 }
+    fn with(self, value: Option<f64>) -> Self {
+        value.map_or(self, |value| Self { sum: self.sum + value, count: self.count + 1.0 })
     }
 
     fn value(self) -> Option<f64> {
@@ -72,7 +67,7 @@ impl Average {
 
 impl From<Ranking> for Ranker {
     fn from(ranking: Ranking) -> Self {
-        Self::new(ranking)
+        Self { ranking, ..Self::default() }
     }
 }
 
@@ -82,47 +77,28 @@ impl From<Ranker> for Ranking {
     }
 }
 
-impl Default for Ranker {
-    fn default() -> Self {
-        Self::new(Ranking::default())
-    }
-}
-
 impl Ranker {
-    pub(super) fn new(ranking: Ranking) -> Self {
-        Self {
-            ranking,
-            modalities: vec![],
-            fixed: vec![],
-            previous: vec![],
-            so_far: vec![],
-            latest: None,
-        }
-    }
-
     pub(super) fn bind(&mut self, modalities: &[Modality]) -> Result<()> {
+        let k = modalities.len();
         self.modalities = modalities.to_vec();
-        self.previous = vec![None; modalities.len()];
-        self.so_far = vec![Average::default(); modalities.len()];
-        self.latest = None;
+        self.memory =
+            Memory { previous: vec![None; k], so_far: vec![Average::default(); k], latest: None };
         if let Ranking::Fixed(order) = &self.ranking {
-            self.fixed =
-                order.iter().filter_map(|name| modalities.iter().position(|m| m == name)).collect();
-            let mut seen = self.fixed.clone();
-            seen.sort_unstable();
-            seen.dedup();
-            if seen.len() != modalities.len() || order.len() != modalities.len() {
-                return Err(error::config(
-                    "Ranking::Fixed",
-                    format!("each of {modalities:?} once, weakest first"),
-                    format!("{order:?}"),
-                    "name every modality of the student",
-                ));
+            let index = |name| modalities.iter().position(|m| m == name);
+            self.fixed = order.iter().filter_map(index).collect();
+            let mut distinct = self.fixed.clone();
+            distinct.sort_unstable();
+            distinct.dedup();
+            if distinct.len() != k || order.len() != k {
+                let expected = format!("each of {modalities:?} once, weakest first");
+                let (found, hint) = (format!("{order:?}"), "name every modality once");
+                return Err(error::config("Ranking::Fixed", expected, found, hint));
             }
         }
         Ok(())
     }
 
+    /// Number of modalities.
     pub(super) fn len(&self) -> usize {
         self.modalities.len()
     }
@@ -131,15 +107,16 @@ impl Ranker {
         matches!(self.ranking, Ranking::Fixed(_))
     }
 
+    /// Returns whether the ranking reads ρ of the current batch.
     pub(super) fn reads_confidence(&self) -> bool {
         match self.ranking {
             Ranking::Batch => true,
-            Ranking::PreviousEpoch => self.previous.contains(&None),
+            Ranking::PreviousEpoch => self.memory.previous.contains(&None),
             Ranking::Fixed(_) => false,
         }
     }
 
-    /// The ρ that the ranking rests on at this point; `None` where it knows none.
+    /// ρ of every modality for the ranking; `None` where there is none yet.
     pub(super) fn values(
         &mut self,
         at: Progress,
@@ -147,40 +124,42 @@ impl Ranker {
     ) -> Result<Vec<Option<f64>>> {
         self.check_number(candidates.len())?;
         if !self.reads_confidence() {
-            return Ok(self.previous.clone());
+            return Ok(self.memory.previous.clone());
         }
-        self.check(at.epoch, candidates)?;
-        let rho = |m| candidates.confidence(m);
-        let all = 0..self.modalities.len();
+        self.check_confidence(at.epoch, candidates)?;
+        let rho = (0..self.len()).map(|m| candidates.confidence(m));
         if self.ranking == Ranking::Batch {
-            return Ok(all.map(rho).collect());
+            return Ok(rho.collect());
         }
-        if let Some((then, seen)) = self.latest.replace((at, candidates.clone()))
+        let Memory { previous, so_far, latest } = &mut self.memory;
+        if let Some((then, seen)) = latest.replace((at, candidates.clone()))
             && then != at
         {
-            for (m, average) in self.so_far.iter_mut().enumerate() {
-                *average = seen.confidence(m).map_or(*average, |rho| average.and(rho));
+            for (m, average) in so_far.iter_mut().enumerate() {
+                *average = average.with(seen.confidence(m));
             }
         }
-        let with_this = |m: usize| rho(m).map_or(self.so_far[m], |rho| self.so_far[m].and(rho));
-        Ok(all.map(|m| self.previous[m].or_else(|| with_this(m).value())).collect())
+        let averages = so_far.iter().zip(rho).map(|(average, rho)| average.with(rho).value());
+        Ok(previous.iter().zip(averages).map(|(previous, average)| previous.or(average)).collect())
     }
 
-    /// Modalities from weakest to strongest, those of unknown ρ left out; equal ones in their own
+    /// Modalities from weakest to strongest, without those of unknown ρ; equal ones in the student's
     /// order.
     fn order(&mut self, at: Progress, candidates: &Candidates) -> Result<Vec<usize>> {
         if self.is_fixed() {
             self.check_number(candidates.len())?;
             return Ok(self.fixed.clone());
         }
-        let known = self.values(at, candidates)?.into_iter().enumerate();
-        let mut known: Vec<(usize, f64)> = known.filter_map(|(m, rho)| Some((m, rho?))).collect();
-        known.sort_by(|(_, a), (_, b)| a.partial_cmp(b).unwrap_or(Ordering::Equal));
-        Ok(known.into_iter().map(|(m, _)| m).collect())
+        // Not `total_cmp`, which puts −0 before 0.
+        let rho = self.values(at, candidates)?;
+        let mut known: Vec<usize> = (0..rho.len()).filter(|&m| rho[m].is_some()).collect();
+        known.sort_by(|&a, &b| rho[a].partial_cmp(&rho[b]).unwrap_or(std::cmp::Ordering::Equal));
+        Ok(known)
     }
 
-    /// The modality at `place` in the order, 0 the weakest. Where the batch lacks it, the next
-    /// stronger one that is present, else the strongest that is; `None` where no ranked one is.
+    /// The modality at `place` in the order, where 0 is the weakest. If the batch lacks it, the next
+    /// stronger modality that is present, else the strongest that is; `None` where no ranked modality
+    /// is present.
     pub(super) fn pick(
         &mut self,
         place: usize,
@@ -199,69 +178,58 @@ impl Ranker {
             self.check_number(confidence.len())?;
             let known = confidence.iter().enumerate().filter_map(|(m, rho)| Some((m, (*rho)?)));
             known.clone().try_for_each(|(m, rho)| self.check_finite(epoch, m, rho))?;
-            known.for_each(|(m, rho)| self.previous[m] = Some(rho));
+            known.for_each(|(m, rho)| self.memory.previous[m] = Some(rho));
         }
         Ok(())
     }
 
-    /// What it remembers; nothing but by the previous epoch.
     pub(super) fn state(&self) -> Result<State> {
-        if self.ranking != Ranking::PreviousEpoch {
-            return Ok(State::none());
+        match self.ranking {
+            Ranking::PreviousEpoch => State::new(&self.memory),
+            Ranking::Batch | Ranking::Fixed(_) => Ok(State::none()),
         }
-        let (previous, so_far) = (self.previous.clone(), self.so_far.clone());
-        State::new(&Memory { previous, so_far, latest: self.latest.clone() })
     }
 
-    /// Takes back what [`state`](Self::state) said.
     pub(super) fn restore(&mut self, state: &State) -> Result<()> {
         if self.ranking != Ranking::PreviousEpoch {
             return state.expect_none("a scheduler that ranks by batch or in a fixed order");
         }
-        let Memory { previous, so_far, latest } = state.read("a ranking by the previous epoch")?;
-        self.check_number(previous.len())?;
-        self.check_number(so_far.len())?;
-        latest.as_ref().map_or(Ok(()), |(_, seen)| self.check_number(seen.len()))?;
-        (self.previous, self.so_far, self.latest) = (previous, so_far, latest);
+        let memory: Memory = state.read("a ranking by the previous epoch")?;
+        self.check_number(memory.previous.len())?;
+        self.check_number(memory.so_far.len())?;
+        memory.latest.as_ref().map_or(Ok(()), |(_, seen)| self.check_number(seen.len()))?;
+        self.memory = memory;
         Ok(())
     }
 
     /// Refuses a present modality without a finite ρ.
-    fn check(&self, epoch: u64, candidates: &Candidates) -> Result<()> {
-        (0..candidates.len()).filter(|&m| candidates.is_present(m)).try_for_each(|m| {
-            match candidates.confidence(m) {
-                Some(rho) => self.check_finite(epoch, m, rho),
-                None => Err(error::config(
-                    format!("confidence ρ of modality {:?}", self.modalities[m]),
-                    "a number, since `reads_confidence` said that it is wanted",
-                    "none",
-                    "give `plan` candidates with their ρ",
-                )),
-            }
+    fn check_confidence(&self, epoch: u64, candidates: &Candidates) -> Result<()> {
+        let mut present = (0..candidates.len()).filter(|&m| candidates.is_present(m));
+        present.try_for_each(|m| match candidates.confidence(m) {
+            Some(rho) => self.check_finite(epoch, m, rho),
+            None => Err(error::config(
+                format!("confidence ρ of modality {:?}", self.modalities[m]),
+                "a number, since `reads_confidence` returned true",
+                "none",
+                "pass candidates with ρ to `plan`",
+            )),
         })
     }
 
     fn check_number(&self, found: usize) -> Result<()> {
-        if found == self.modalities.len() {
+        if found == self.len() {
             return Ok(());
         }
-        Err(error::config(
-            "modalities given to the scheduler",
-            format!("{}, one for each of {:?}", self.modalities.len(), self.modalities),
-            format!("{found}"),
-            "give it those that it was bound to",
-        ))
+        let (what, hint) = ("modalities given to the scheduler", "pass those of `bind`");
+        Err(error::one_per_modality(what, &self.modalities, found, hint))
     }
 
     fn check_finite(&self, epoch: u64, m: usize, rho: f64) -> Result<()> {
         if rho.is_finite() {
             return Ok(());
         }
-        Err(error::non_finite(
-            format!("confidence ρ of modality {:?} in epoch {epoch}", self.modalities[m]),
-            "a finite number",
-            format!("{rho}"),
-            "check the teacher's weights and its inputs for NaN",
-        ))
+        let what = format!("confidence ρ of modality {:?} in epoch {epoch}", self.modalities[m]);
+        let hint = "check the teacher's weights and its inputs for NaN";
+        Err(error::non_finite(what, "a finite number", rho, hint))
     }
 }

@@ -1,53 +1,76 @@
-//! Stages: one modality after the other, weakest first.
+//! Stages in which one modality after the other learns alone.
 
 use serde::{Deserialize, Serialize};
 
-use super::ranking::Ranker;
-use super::{Candidates, Plan, Progress, Ranking, SmpScheduler};
-use crate::{
-    error::{self, Result},
-    modality::Modality,
-    state::State,
+use super::{
+    Candidates, Plan, Progress, Ranking, SmpScheduler, delegate::delegate, ranking::Ranker,
 };
+use crate::error::{self, Result};
+use crate::modality::Modality;
 
-/// In the first τ_1 epochs only the weakest encoder π\[1\] learns, in the next τ_2 only π\[2\], …;
-/// after the stages all learn together.
+/// For τ_1 epochs only the weakest modality π\[1\] learns, for the next τ_2 epochs only π\[2\], and so
+/// on; outside the stages all modalities learn.
 ///
-/// Stage s covers the half-open range of epochs [τ_1 + … + τ_(s−1), τ_1 + … + τ_s). There may be
-/// fewer stages than modalities: the paper's two-modality runs have one, `Sequential::new([150])`
-/// of 300 epochs.
+/// Stage s covers the half-open range of epochs [e + τ_1 + … + τ_(s−1), e + τ_1 + … + τ_s), where e is
+/// 0 unless [`starting_at`](Self::starting_at) sets it. There may be fewer stages than modalities: the
+/// paper's two-modality runs have one, `Sequential::new([150])` in 300 epochs. The window of the
+/// authors' code, `modulation_starts <= epoch <= modulation_ends`, includes both ends: it is one stage
+/// of `ends − starts + 1` epochs that starts at `starts`.
 ///
-/// Where a batch lacks the modality whose turn it is, the next stronger one that is there learns, or
-/// else the strongest that is. Ranked by batch, a missing modality has no place in the order: stage
-/// s is the s-th of those that are there, or their last.
+/// # Missing modalities
+/// Where a batch lacks the modality of the stage, the next stronger modality that is present learns,
+/// or else the strongest that is present. [`Ranking::Batch`] ranks present modalities only: in stage s
+/// the s-th of them learns, or the last where there are fewer.
+///
+/// # Example
+/// ```
+/// # use g2d::schedule::Sequential;
+/// // The authors' window of epochs 20 to 150: the weakest modality of each batch learns.
+/// let authors = Sequential::new([150 - 20 + 1]).starting_at(20);
+/// ```
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Sequential {
     stages: Vec<u64>,
+    #[serde(default, skip_serializing_if = "is_zero")]
+    start: u64,
     #[serde(rename = "ranking", default)]
     ranker: Ranker,
 }
 
 impl Sequential {
-    /// Stages of τ_1, τ_2, … epochs, ranked by each batch.
+    /// Stages of τ_1, τ_2, … epochs from epoch 0 on, ranked by batch.
     pub fn new(epochs: impl Into<Vec<u64>>) -> Self {
-        Self { stages: epochs.into(), ranker: Ranker::new(Ranking::Batch) }
+        Self { stages: epochs.into(), start: 0, ranker: Ranker::default() }
     }
 
-    /// The same stages with another ranking.
-    pub fn ranking(mut self, ranking: Ranking) -> Self {
-        self.ranker = Ranker::new(ranking);
+    /// Sets the epoch in which the first stage starts; all modalities learn before it.
+    pub fn starting_at(mut self, epoch: u64) -> Self {
+        self.start = epoch;
         self
     }
 
-    /// The stage that `epoch` falls into, or `None` after the last.
+    /// Sets the ranking.
+    pub fn ranking(mut self, ranking: Ranking) -> Self {
+        self.ranker = ranking.into();
+        self
+    }
+
+    /// The index of the stage that contains `epoch`; `None` outside the stages.
     fn stage(&self, epoch: u64) -> Option<usize> {
-        let mut end = 0_u64;
-        self.stages.iter().position(|&tau| {
-            end = end.saturating_add(tau);
-            epoch < end
+        let mut since = epoch.checked_sub(self.start)?;
+        self.stages.iter().position(|&tau| match since.checked_sub(tau) {
+            None => true,
+            Some(rest) => {
+                since = rest;
+                false
+            }
         })
     }
+}
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl SmpScheduler for Sequential {
@@ -56,8 +79,8 @@ impl SmpScheduler for Sequential {
             return Err(error::config(
                 "stages of Sequential",
                 format!("at most {}, one for each of {modalities:?}", modalities.len()),
-                format!("{}", self.stages.len()),
-                "drop the stages that no modality is left for",
+                self.stages.len(),
+                "drop the stages that have no modality",
             ));
         }
         self.ranker.bind(modalities)
@@ -73,21 +96,10 @@ impl SmpScheduler for Sequential {
 
     fn plan(&mut self, at: Progress, candidates: &Candidates) -> Result<Plan> {
         let k = self.ranker.len();
-        Ok(match self.stage(at.epoch) {
-            Some(stage) => Plan::at_most(self.ranker.pick(stage, at, candidates)?, k),
-            None => Plan::joint(k),
-        })
+        let Some(stage) = self.stage(at.epoch) else { return Ok(Plan::joint(k)) };
+        let learning = self.ranker.pick(stage, at, candidates)?;
+        Ok(learning.map_or_else(|| Plan::none(k), |m| Plan::only(m, k)))
     }
 
-    fn end_epoch(&mut self, epoch: u64, confidence: &[Option<f64>]) -> Result<()> {
-        self.ranker.end_epoch(epoch, confidence)
-    }
-
-    fn state(&self) -> Result<State> {
-        self.ranker.state()
-    }
-
-    fn restore(&mut self, state: &State) -> Result<()> {
-        self.ranker.restore(state)
-    }
+    delegate!(memory, Self { ranker, .. } => ranker);
 }

@@ -5,9 +5,11 @@ use std::fmt;
 use tch::{Tensor, nn::VarStore};
 
 use super::{Teacher, TeacherOutput, UnimodalModel};
-use crate::{batch::Batch, error::Result, modality::Modality};
+use crate::batch::Batch;
+use crate::error::Result;
+use crate::modality::Modality;
 
-/// A closure over tch modules: frozen, in evaluation mode, without gradient.
+/// A model of tch modules as a teacher: frozen, in evaluation mode, without gradient.
 ///
 /// # Example
 /// ```
@@ -17,7 +19,7 @@ use crate::{batch::Batch, error::Result, modality::Modality};
 /// let mut vs = nn::VarStore::new(Device::Cpu);
 /// let encoder = nn::linear(vs.root() / "net", 8, 4, Default::default());
 /// let head = nn::linear(vs.root() / "classifier", 4, 3, Default::default());
-/// // … train it or load it, then:
+/// // … train it or load its weights, then:
 /// let teacher = FrozenModel::new("audio", &mut vs, move |input, _train| {
 ///     let features = encoder.forward(input).relu();
 ///     let logits = head.forward(&features);
@@ -30,10 +32,10 @@ pub struct FrozenModel {
 }
 
 impl FrozenModel {
-    /// Freezes `vs` and wraps `forward(input [B, …], train) -> (features [B, d], logits [B, C])`, whose
-    /// parameters `vs` holds.
+    /// Freezes `vs`, which holds the parameters of
+    /// `forward(input [B, …], train) -> (features [B, d], logits [B, C])`.
     ///
-    /// The teacher always passes `train = false`: pass it on to every `forward_t`.
+    /// The teacher always passes `train = false`; pass it on to every `forward_t`.
     pub fn new(
         modality: impl Into<Modality>,
         vs: &mut VarStore,
@@ -42,7 +44,7 @@ impl FrozenModel {
         Self::from_model(modality, vs, forward)
     }
 
-    /// Freezes `vs` and wraps `model`, whose parameters `vs` holds.
+    /// Freezes `vs`, which holds the parameters of `model`.
     pub fn from_model(
         modality: impl Into<Modality>,
         vs: &mut VarStore,

@@ -2,7 +2,8 @@
 //!
 //! - [`FrozenModel`]: a closure over tch modules, or another [`UnimodalModel`].
 //! - [`TorchScript`]: a module scripted or traced in Python.
-//! - [`Cached`]: what another teacher said, recorded once by sample id; [`OutputFile`] keeps it.
+//! - [`Cached`]: the recorded outputs of another teacher, by sample id, in memory or in a
+//!   [`cache::OutputFile`].
 
 pub mod cache;
 mod frozen_model;
@@ -16,24 +17,48 @@ pub use frozen_model::FrozenModel;
 pub use torchscript::{ScriptOutput, TorchScript};
 pub use unimodal::UnimodalModel;
 
-use crate::{batch::Batch, error::Result, modality::Modality};
+use crate::batch::Batch;
+use crate::error::Result;
+use crate::modality::Modality;
 
-/// A frozen, independently trained model of one modality (φ_t^m and its head).
+/// A frozen, independently trained model of one modality: an encoder φ_t^m and its head.
 ///
 /// # Contract
-/// - `output` looks only at the input of modality `m` (or at the sample ids).
-/// - It evaluates: batch norm and dropout as in evaluation, the same output for the same batch.
-/// - Its output carries no gradient and is finite; rows follow the batch's order.
-/// - It is called once a step, before the student runs, about the samples that have its modality, and
-///   not at all where none has.
+/// - `output` uses only the input of modality `m`, or the sample ids.
+/// - The model runs in evaluation mode: the same batch gives the same output.
+/// - The output is finite and has no gradient; its rows are in the order of the batch.
+/// - The trainer calls `output` once per step, before the student runs, with the samples that have the
+///   modality; not at all if there are none.
+///
+/// # Example
+/// ```
+/// use g2d::{Batch, Modality, Result, Teacher, TeacherOutput, teacher::FrozenModel};
+///
+/// /// The mean output of two teachers of the same modality.
+/// struct Ensemble(FrozenModel, FrozenModel);
+///
+/// impl Teacher for Ensemble {
+///     fn modality(&self) -> &Modality { self.0.modality() }
+///     fn output(&self, m: usize, batch: &Batch) -> Result<TeacherOutput> {
+///         let (a, b) = (self.0.output(m, batch)?, self.1.output(m, batch)?);
+///         Ok(TeacherOutput {
+///             features: (a.features + b.features) / 2.0,
+///             logits: (a.logits + b.logits) / 2.0,
+///             host: None,
+///         })
+///     }
+/// }
+/// ```
 pub trait Teacher {
-    /// The modality that it knows.
+    /// The modality of the teacher.
     fn modality(&self) -> &Modality;
 
-    /// Features f_t^m [B, d_m] and logits l_t^m [B, C] for the batch, whose modality index is `m`.
+    /// Features f_t^m [B, d_m] and logits l_t^m [B, C] for `batch`, in which the modality has index
+    /// `m`.
     ///
     /// # Errors
-    /// Whatever keeps it from answering; `step` passes it on with nothing changed.
+    /// Any error of the teacher; [`G2dTrainer::step`](crate::G2dTrainer::step) returns it with nothing
+    /// changed.
     fn output(&self, m: usize, batch: &Batch) -> Result<TeacherOutput>;
 }
 
@@ -49,22 +74,22 @@ impl<T: Teacher + ?Sized> Teacher for Box<T> {
     }
 }
 
-/// What a teacher says of a batch.
+/// The output of a teacher for a batch.
 #[derive(Debug)]
 pub struct TeacherOutput {
     /// Features f_t^m, [B, d_m].
     pub features: Tensor,
     /// Logits l_t^m (or predictions), [B, C].
     pub logits: Tensor,
-    /// Logits and targets in host memory, where they are known without asking the device.
+    /// Logits and targets in host memory, if they are available without synchronising with the device.
     pub host: Option<HostCopy>,
 }
 
-/// Copies in host memory from which ρ is computed without a wait for the device.
+/// Logits and targets in host memory, from which ρ is computed without synchronising with the device.
 #[derive(Debug)]
 pub struct HostCopy {
     /// The teacher's logits [B, C], on the CPU.
     pub logits: Tensor,
-    /// The targets as they were recorded, on the CPU.
+    /// The targets, as recorded, on the CPU.
     pub targets: Tensor,
 }

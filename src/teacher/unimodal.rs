@@ -1,23 +1,23 @@
-//! An encoder and a head over one modality.
+//! A model of one modality.
 
 use tch::Tensor;
 
 use crate::error::Result;
 
-/// A model of one modality: φ_t^m and its head, before it is frozen.
+/// An encoder and a head over one modality: φ_t^m before it is frozen.
 ///
-/// A closure `|input: &Tensor, train: bool| (features, logits)` is one.
-/// [`UnimodalTrainer`](crate::trainer::UnimodalTrainer) trains it, [`FrozenModel`](crate::teacher::FrozenModel) makes
-/// a teacher of it.
+/// [`UnimodalTrainer`](crate::trainer::UnimodalTrainer) trains it; [`FrozenModel`](super::FrozenModel)
+/// makes a teacher of it. A closure `|input: &Tensor, train: bool| (features, logits)` implements the
+/// trait.
 ///
 /// # Contract
-/// The same parameters are used in every call, and `train` is handed on to what behaves otherwise in
+/// Every call uses the same parameters and passes `train` on to layers that behave differently in
 /// training (batch norm, dropout).
 pub trait UnimodalModel {
     /// Features [B, d] (or [B, …]) and logits or predictions [B, C] of an input [B, …].
     ///
     /// # Errors
-    /// Whatever does not fit the model.
+    /// Any error of the model.
     fn forward(&self, input: &Tensor, train: bool) -> Result<(Tensor, Tensor)>;
 }
 

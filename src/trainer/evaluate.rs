@@ -1,41 +1,39 @@
-//! A student's answers without training it.
+//! Evaluation of a student or a teacher.
 
 use tch::{Device, Tensor};
 
 use super::{G2dTrainer, Precision, missing::features};
-use crate::{
-    batch::{Batch, Rows, SplitBatch},
-    error::{self, Error, Result},
-    metrics,
-    modality::Modality,
-    student::Student,
-    teacher::Teacher,
-};
+use crate::batch::{Batch, Rows, SplitBatch};
+use crate::error::{self, Error, Result};
+use crate::metrics;
+use crate::modality::Modality;
+use crate::student::Student;
+use crate::teacher::Teacher;
 
-/// What a model said of a data set, in host memory.
+/// The outputs of a model for a data set of N samples, in host memory.
 #[derive(Debug)]
 pub struct Predictions {
     /// Logits or predictions [N, C].
     pub logits: Tensor,
-    /// Unimodal logits [N, C] of every modality whose head can say them; empty for a teacher.
+    /// Unimodal logits [N, C] of every modality that has them; empty for a teacher.
     pub heads: Vec<(Modality, Tensor)>,
-    /// Which of the N samples have a modality, for every modality that some lack; empty for a teacher.
+    /// Which samples have a modality, for every modality that some samples lack; empty for a teacher.
     pub present: Vec<(Modality, Vec<bool>)>,
     /// The targets, \[N\] or [N, D].
     pub targets: Tensor,
 }
 
 impl Predictions {
-    /// Share of samples whose largest logit is the target's, in [0, 1].
+    /// Share of samples whose largest logit is that of the target class, in [0, 1].
     ///
     /// # Errors
-    /// [`Error::Shape`] or [`Error::Kind`] if the targets are no class labels.
+    /// [`Error::Shape`] or [`Error::Kind`] if the targets are not class labels.
     pub fn accuracy(&self) -> Result<f64> {
         metrics::accuracy(&self.logits, &self.targets)
     }
 
-    /// The same for each modality's head alone, over the samples that have the modality; one that no
-    /// sample has is left out.
+    /// Accuracy of each modality's unimodal logits over the samples that have the modality. A modality
+    /// that no sample has is left out.
     ///
     /// # Errors
     /// As `accuracy`.
@@ -54,8 +52,8 @@ impl Predictions {
     }
 }
 
-/// Runs the student over `batches` in evaluation mode, without gradient. Samples may lack modalities,
-/// as in a step.
+/// Runs a student over `batches` in evaluation mode, without gradient. As in a step, samples may lack
+/// modalities.
 ///
 /// # Errors
 /// Any error of a batch or of the student; [`Error::Config`] without a batch.
@@ -67,7 +65,7 @@ pub fn evaluate(
 }
 
 impl G2dTrainer {
-    /// [`evaluate`] in the trainer's [`Precision`]; logits come back in `Float`.
+    /// Runs [`evaluate`] in the trainer's [`Precision`]; logits are returned in `Float`.
     ///
     /// # Errors
     /// As `evaluate`.
@@ -80,47 +78,6 @@ impl G2dTrainer {
     }
 }
 
-fn evaluate_in(
-    precision: Precision,
-    student: &dyn Student,
-    batches: impl IntoIterator<Item = Result<Batch>>,
-) -> Result<Predictions> {
-    let _no_grad = tch::no_grad_guard();
-    let modalities = student.modalities().to_vec();
-    let mut rows = Joined::default();
-    let mut heads: Vec<Option<Vec<Tensor>>> = modalities.iter().map(|_| Some(Vec::new())).collect();
-    let mut present: Vec<Vec<bool>> = vec![Vec::new(); modalities.len()];
-    for batch in batches {
-        let batch = batch?;
-        batch.check(&modalities, batch.device())?;
-        let _region = precision.region(batch.device())?;
-        let parts = SplitBatch::new(&batch, modalities.len())?;
-        let features = features(student, &parts, |m, part| student.encode(m, part, false))?;
-        for (m, flags) in present.iter_mut().enumerate() {
-            match batch.present(m) {
-                Some(own) => flags.extend(own),
-                None => flags.resize(flags.len() + batch.size() as usize, true),
-            }
-        }
-        for (m, parts) in heads.iter_mut().enumerate() {
-            match (student.unimodal_logits(m, &features), &mut *parts) {
-                (Some(logits), Some(parts)) => parts.push(to_host(&precision.widen(logits)?)?),
-                _ => *parts = None,
-            }
-        }
-        rows.push(&precision.widen(student.fuse(&features, false)?)?, batch.targets())?;
-    }
-    let mut predictions = rows.join()?;
-    let lacking = modalities.iter().cloned().zip(present);
-    predictions.present = lacking.filter(|(_, flags)| flags.contains(&false)).collect();
-    for (modality, parts) in modalities.into_iter().zip(heads) {
-        if let Some(parts) = parts {
-            predictions.heads.push((modality, cat(&parts)?));
-        }
-    }
-    Ok(predictions)
-}
-
 /// Runs a teacher, whose modality has index `m`, over the samples of `batches` that have it.
 ///
 /// # Errors
@@ -131,22 +88,56 @@ pub fn evaluate_teacher(
     batches: impl IntoIterator<Item = Result<Batch>>,
 ) -> Result<Predictions> {
     let _no_grad = tch::no_grad_guard();
-    let mut rows = Joined::default();
+    let mut outputs = Outputs::default();
     for batch in batches {
         let Some(batch) = batch?.having(m)? else { continue };
-        rows.push(&teacher.output(m, &batch)?.logits, batch.targets())?;
+        outputs.add(&teacher.output(m, &batch)?.logits, batch.targets())?;
     }
-    rows.join()
+    outputs.join()
 }
 
+fn evaluate_in(
+    precision: Precision,
+    student: &dyn Student,
+    batches: impl IntoIterator<Item = Result<Batch>>,
+) -> Result<Predictions> {
+    let _no_grad = tch::no_grad_guard();
+    let modalities = student.modalities().to_vec();
+    let mut outputs = Outputs::default();
+    let mut heads: Vec<Head> = modalities.iter().map(|_| Head::default()).collect();
+    for batch in batches {
+        let batch = batch?;
+        batch.check(&modalities, batch.device())?;
+        let _region = precision.region(batch.device())?;
+        let parts = SplitBatch::new(&batch, modalities.len())?;
+        let features = features(student, &parts, |m, part| student.encode(m, part, false))?;
+        for (m, head) in heads.iter_mut().enumerate() {
+            let logits = student.unimodal_logits(m, &features);
+            head.add(logits.map(|logits| precision.widen(logits)).transpose()?, m, &batch)?;
+        }
+        outputs.add(&precision.widen(student.fuse(&features, false)?)?, batch.targets())?;
+    }
+    let mut predictions = outputs.join()?;
+    for (modality, Head { logits, without_logits, present }) in modalities.into_iter().zip(heads) {
+        if !without_logits {
+            predictions.heads.push((modality.clone(), join(&logits)?));
+        }
+        if present.contains(&false) {
+            predictions.present.push((modality, present));
+        }
+    }
+    Ok(predictions)
+}
+
+/// Outputs and targets of the batches so far.
 #[derive(Default)]
-struct Joined {
+struct Outputs {
     logits: Vec<Tensor>,
     targets: Vec<Tensor>,
 }
 
-impl Joined {
-    fn push(&mut self, logits: &Tensor, targets: &Tensor) -> Result<()> {
+impl Outputs {
+    fn add(&mut self, logits: &Tensor, targets: &Tensor) -> Result<()> {
         self.logits.push(to_host(logits)?);
         self.targets.push(to_host(targets)?);
         Ok(())
@@ -154,19 +145,34 @@ impl Joined {
 
     fn join(self) -> Result<Predictions> {
         if self.logits.is_empty() {
-            return Err(error::config(
-                "evaluation",
-                "at least one batch with samples that can be evaluated",
-                "none",
-                "check the loader",
-            ));
+            let expected = "at least one batch with samples that can be evaluated";
+            return Err(error::config("evaluation", expected, "none", "check the loader"));
         }
-        Ok(Predictions {
-            logits: cat(&self.logits)?,
-            heads: Vec::new(),
-            present: Vec::new(),
-            targets: cat(&self.targets)?,
-        })
+        let (logits, targets) = (join(&self.logits)?, join(&self.targets)?);
+        Ok(Predictions { logits, heads: Vec::new(), present: Vec::new(), targets })
+    }
+}
+
+/// What is evaluated of one modality in the batches so far.
+#[derive(Default)]
+struct Head {
+    logits: Vec<Tensor>,
+    /// Whether some batch has no unimodal logits.
+    without_logits: bool,
+    present: Vec<bool>,
+}
+
+impl Head {
+    fn add(&mut self, logits: Option<Tensor>, m: usize, batch: &Batch) -> Result<()> {
+        match batch.present(m) {
+            Some(flags) => self.present.extend(flags),
+            None => self.present.resize(self.present.len() + batch.size() as usize, true),
+        }
+        match logits {
+            Some(logits) => self.logits.push(to_host(&logits)?),
+            None => self.without_logits = true,
+        }
+        Ok(())
     }
 }
 
@@ -174,6 +180,6 @@ fn to_host(tensor: &Tensor) -> Result<Tensor> {
     tensor.f_to_device(Device::Cpu).map_err(|e| Error::torch("copy predictions to the host", e))
 }
 
-fn cat(parts: &[Tensor]) -> Result<Tensor> {
+fn join(parts: &[Tensor]) -> Result<Tensor> {
     Tensor::f_cat(parts, 0).map_err(|e| Error::torch("join predictions", e))
 }

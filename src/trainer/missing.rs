@@ -2,12 +2,10 @@
 
 use tch::Tensor;
 
-use crate::{
-    batch::{Batch, SplitBatch},
-    error::{self, Error, Result},
-    modality::Modality,
-    student::Student,
-};
+use crate::batch::{Batch, SplitBatch};
+use crate::error::{self, Error, Result};
+use crate::modality::Modality;
+use crate::student::Student;
 
 /// Features [B, d_m, …] of every modality. `encode` receives the samples that have the modality, and is
 /// not called where there are none.
@@ -33,12 +31,10 @@ pub(super) fn features(
             let size: Vec<i64> = std::iter::once(rows).chain(shape).collect();
             Tensor::f_zeros(&size, like).map_err(|e| Error::torch("make empty features", e))
         }
-        (None, ..) => Err(error::config(
-            "batch",
-            format!("samples that have one of {modalities:?}"),
-            "none",
-            "leave out samples that have no modality",
-        )),
+        (None, ..) => {
+            let expected = format!("samples that have one of {modalities:?}");
+            Err(error::config("batch", expected, "none", "leave out samples that have no modality"))
+        }
     });
     each.collect()
 }

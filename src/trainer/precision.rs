@@ -1,52 +1,46 @@
-//! In which kind layers compute.
+//! The dtype in which forward passes run.
 
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 
-use crate::{
-    error::{Error, Result},
-    libtorch::Autocast,
-};
+use crate::error::{Error, Result};
+use crate::libtorch::Autocast;
 
-/// In which kind student and teachers compute: autocast, as in PyTorch.
+/// The dtype in which forward passes run: autocast, as in PyTorch.
 ///
-/// Weights stay in their own kind (`Float`) and gradients are made in it. Encoders, fusion,
-/// projections and live teachers run under autocast; losses, ρ and probes are given `Float` tensors,
-/// and backward runs outside. Layers in `Double` are left alone.
+/// Weights and gradients keep their own dtype (`Float`). Encoders, fusion, projections and teachers run
+/// under autocast; losses, ρ and probes receive `Float` tensors, and backward runs outside autocast.
+/// Layers in `Double` are not affected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Precision {
-    /// As the tensors are; autocast is left as the caller has it.
+    /// The dtype of the tensors. The caller's autocast, if any, stays in effect.
     #[default]
     Full,
-    /// `BFloat16`: `Float`'s range, 8 bits of precision; needs no loss scaling.
+    /// `BFloat16`: the range of `Float` with 8 bits of precision; needs no loss scaling.
     Bf16,
-    /// `Half` with dynamic loss scaling ([`LossScaling`](crate::trainer::LossScaling)): a step whose gradients
-    /// overflow is skipped. One wait for the device a window.
+    /// `Half` with dynamic loss scaling ([`LossScaling`](super::LossScaling)): a step whose gradients
+    /// overflow is skipped. Costs one synchronisation with the device per accumulation window.
     Fp16,
 }
 
 impl Precision {
-    /// The kind that autocast computes in.
-    fn kind(self) -> Option<Kind> {
-        match self {
-            Self::Full => None,
-            Self::Bf16 => Some(Kind::BFloat16),
-            Self::Fp16 => Some(Kind::Half),
-        }
-    }
-
-    /// Autocast until the answer is dropped.
+    /// Enables autocast until the returned value is dropped; `None` in full precision.
     pub(super) fn region(self, device: Device) -> Result<Option<Autocast>> {
-        self.kind().map(|kind| Autocast::enter(device, kind)).transpose()
+        let kind = match self {
+            Self::Full => return Ok(None),
+            Self::Bf16 => Kind::BFloat16,
+            Self::Fp16 => Kind::Half,
+        };
+        Autocast::enter(device, kind).map(Some)
     }
 
-    /// What left a region, in `Float`; connected to its graph.
+    /// The output of an autocast region in `Float`, connected to its graph.
     pub(super) fn widen(self, tensor: Tensor) -> Result<Tensor> {
         match tensor.kind() {
-            Kind::Half | Kind::BFloat16 if self != Self::Full => tensor
-                .f_to_kind(Kind::Float)
-                .map_err(|source| Error::torch("convert to Float", source)),
+            Kind::Half | Kind::BFloat16 if self != Self::Full => {
+                tensor.f_to_kind(Kind::Float).map_err(|e| Error::torch("convert to Float", e))
+            }
             _ => Ok(tensor),
         }
     }

@@ -1,27 +1,25 @@
-//! A bridge between feature widths of student and teacher.
+//! Projections from the student's feature widths to the teachers'.
 
 use tch::{Tensor, nn};
 
-use crate::{
-    error::{self, Error, Result},
-    modality::Modality,
-};
+use crate::error::{self, Error, Result};
+use crate::modality::Modality;
 
-/// Trainable linear maps from a student's feature width to its teacher's, one a modality.
+/// Trainable linear maps from a student's feature width to its teacher's, at most one per modality.
 ///
-/// proj^m: [B, d_s] → [B, d_t], or [B, T, d_s] → [B, T, d_t] of sequences, used for L_feat^m alone;
-/// the fusion sees the student's own features. Where the widths agree none is needed. Its parameters
-/// live in the `VarStore` of the path given, outside every encoder: they always learn.
+/// proj^m: [B, d_s] → [B, d_t], or [B, T, d_s] → [B, T, d_t] for sequences, is used for L_feat^m alone;
+/// the fusion receives the student's own features. A modality of equal widths needs no map. The
+/// parameters belong to no encoder, so they always learn.
 #[derive(Debug, Default)]
 pub struct FeatureProjection {
     maps: Vec<(Modality, nn::Linear)>,
 }
 
 impl FeatureProjection {
-    /// Registers `path / modality` for each `(modality, student width, teacher width)`.
+    /// Creates the parameters `path / modality` for each `(modality, student width, teacher width)`.
     ///
     /// # Errors
-    /// [`Error::Config`](crate::error::Error::Config) for a repeated modality or a width below 1.
+    /// [`Error::Config`] for a repeated modality or a width below 1.
     pub fn new<M: Into<Modality>>(
         path: &nn::Path<'_>,
         widths: impl IntoIterator<Item = (M, i64, i64)>,
@@ -32,7 +30,7 @@ impl FeatureProjection {
             if student < 1 || teacher < 1 || maps.iter().any(|(other, _)| *other == modality) {
                 return Err(error::config(
                     format!("feature projection of modality {modality:?}"),
-                    "one a modality, with widths of at least 1",
+                    "one per modality, with widths of at least 1",
                     format!("{student} → {teacher} after {} others", maps.len()),
                     "pass the last dimension of the student's and the teacher's features",
                 ));
@@ -48,7 +46,7 @@ impl FeatureProjection {
         self.maps.iter().map(|(modality, _)| modality)
     }
 
-    /// Name and tensor of every parameter.
+    /// The description and tensor of every parameter.
     pub(crate) fn parameters(&self) -> impl Iterator<Item = (String, &Tensor)> {
         self.maps.iter().flat_map(|(modality, map)| {
             let named = move |part| format!("feature projection of {modality}: {part}");
@@ -57,19 +55,18 @@ impl FeatureProjection {
         })
     }
 
-    /// The student's features of `modality` in its teacher's width: mapped, or as they are.
+    /// Projects the student's features of `modality`; returns them unchanged without a map.
     pub(crate) fn apply(&self, modality: &Modality, features: &Tensor) -> Result<Tensor> {
         let Some((_, map)) = self.maps.iter().find(|(other, _)| other == modality) else {
             return Ok(features.shallow_clone());
         };
         let width = map.ws.size()[1];
         if features.size().last() != Some(&width) {
-            return Err(error::shape(
-                format!("student features of modality {modality:?}"),
-                format!("[B, {width}] or [B, …, {width}], as its FeatureProjection was made for"),
-                format!("{:?}", features.size()),
-                "make the projection with the encoder's real width",
-            ));
+            let what = format!("student features of modality {modality:?}");
+            let expected =
+                format!("[B, {width}] or [B, …, {width}], the width of its FeatureProjection");
+            let hint = "create the projection with the width of the encoder";
+            return Err(error::wrong_shape(what, expected, &features.size(), hint));
         }
         let mapped = features.f_linear(&map.ws, map.bs.as_ref());
         mapped.map_err(|e| Error::torch(format!("project the features of {modality:?}"), e))

@@ -1,17 +1,17 @@
 //! Names the first value of a step that is NaN or infinite.
 
+use std::fmt::Display;
+
 use tch::Tensor;
 
-use crate::{
-    batch::Batch,
-    error::{self, Error, Result},
-    modality::Modality,
-    parameters::ModalityParams,
-    schedule::Progress,
-    step::{NonFiniteSource as Source, Objective, Observation},
-    teacher::TeacherOutput,
-    transfer,
-};
+use crate::batch::Batch;
+use crate::error::{self, Error, Result};
+use crate::modality::Modality;
+use crate::parameters::ModalityParams;
+use crate::schedule::Progress;
+use crate::step::{NonFiniteSource as Source, Objective, Observation};
+use crate::teacher::TeacherOutput;
+use crate::transfer;
 
 /// Detached tensors with their names, in the order of computation.
 pub(super) type Named = Vec<(Source, Tensor)>;
@@ -88,12 +88,14 @@ pub(super) fn first_gradient(params: &ModalityParams) -> Result<Source> {
 
 /// The error of a loss whose `term` has `value`, because of `first`.
 pub(super) fn loss_error(at: Progress, term: &Source, value: f64, first: &Source) -> Error {
-    error::non_finite(
-        format!("loss in epoch {}, step {}: its {term}", at.epoch, at.step),
-        "a finite number",
-        format!("{value}, first in the {first}"),
-        "check inputs and targets for NaN, and lower the learning rate",
-    )
+    let what = format!("loss in epoch {}, step {}: its {term}", at.epoch, at.step);
+    not_finite(what, format!("{value}, first in the {first}"))
+}
+
+/// The error of the loss `what` that is not finite.
+pub(super) fn not_finite(what: impl Display, found: impl Display) -> Error {
+    let hint = "check inputs and targets for NaN, and lower the learning rate";
+    error::non_finite(what, "a finite number", found, hint)
 }
 
 /// The error of a gradient that is not finite where the policy does not skip.

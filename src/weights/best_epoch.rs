@@ -1,13 +1,12 @@
-//! The weights of the best epoch so far.
+//! The weights of the best epoch.
 
 use tch::nn::VarStore;
 
-use crate::{
-    error::{self, Result},
-    parameters::TensorCopies,
-};
+use crate::error::{self, Result};
+use crate::parameters::TensorCopies;
 
-/// A copy of the parameters and buffers with the highest score; the first of equals.
+/// A copy of the parameters and buffers of the epoch with the highest score; the first of equal
+/// ones.
 ///
 /// # Example
 /// ```
@@ -31,15 +30,16 @@ pub struct BestEpoch {
 }
 
 impl BestEpoch {
-    /// TensorCopies the variables of `vs` if `score` is above all before; says whether it was. Negate what
-    /// should be low.
+    /// Copies the variables of `vs` if `score` is higher than all before, and returns whether it
+    /// is. Negate a score of which lower is better.
     ///
     /// # Errors
-    /// [`Error::NonFinite`](crate::error::Error::NonFinite) for a score that is NaN,
-    /// [`Error::Torch`](crate::error::Error::Torch) where there is no memory for the copy.
+    /// [`Error::NonFinite`](crate::Error::NonFinite) if the score is NaN,
+    /// [`Error::Torch`](crate::Error::Torch) without memory for the copy.
     pub fn keep(&mut self, score: f64, vs: &VarStore) -> Result<bool> {
         if score.is_nan() {
-            let hint = "check what is validated on: an empty or constant set may have no score";
+            let hint =
+                "check the validation data: the score of an empty or constant set is undefined";
             return Err(error::non_finite("score of an epoch", "a number", "NaN", hint));
         }
         if self.score.is_some_and(|best| score <= best) {
@@ -55,15 +55,16 @@ impl BestEpoch {
         self.score
     }
 
-    /// Puts the weights back into the variables that they were copied from; returns their score.
+    /// Restores the weights in the variables from which they were copied, and returns their score.
     ///
     /// # Errors
-    /// [`Error::Config`](crate::error::Error::Config) if nothing was kept.
+    /// [`Error::Config`](crate::Error::Config) before the first [`keep`](Self::keep).
     pub fn restore(&self) -> Result<f64> {
-        let hint = "call `keep` after each epoch";
-        let score = self
-            .score
-            .ok_or_else(|| error::config("best weights", "an epoch that was kept", "none", hint))?;
+        let none = || {
+            let hint = "call `keep` after each epoch";
+            error::config("best weights", "the weights of an epoch", "none", hint)
+        };
+        let score = self.score.ok_or_else(none)?;
         self.weights.restore().map(|()| score)
     }
 }

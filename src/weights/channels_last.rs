@@ -1,18 +1,19 @@
-//! How images lie in memory.
+//! The memory layout of convolutions.
 
-use tch::{Tensor, nn::VarStore};
+use tch::{TchError, Tensor, nn::VarStore};
 
 use crate::error::{Error, Result};
 
-/// Lays the weights of all convolutions in `vs` out channels-last: of every variable with four or five
-/// dimensions [O, I, …] the I numbers of a place stand side by side.
+/// Changes the memory layout of the weights of all convolutions in `vs` to channels-last
+/// (`torch.channels_last`): the layout of every variable with four or five dimensions [O, I, …].
 ///
-/// No value, shape or name changes; the weights alone decide in which layout libtorch convolves, so
-/// inputs may stay as they are. On processors with oneDNN and on GPUs with tensor cores convolutions
-/// and batch norm are faster this way (docs/performance.md).
+/// Values, shapes and names do not change. libtorch convolves in the layout of the weights, so
+/// inputs need no conversion. Convolutions and batch norm are faster in this layout on CPUs with
+/// oneDNN and on GPUs with tensor cores (docs/performance.md).
 ///
-/// Call it once, when the model is made or its weights are loaded and before trainer and optimizer
-/// are built; loading, saving and `set_device` keep the layout. Handles on the variables follow.
+/// Call it once, after the model is made and before the trainer and the optimizer are built.
+/// Loading, saving and `VarStore::set_device` keep the layout, and existing handles on the
+/// variables have it.
 ///
 /// # Errors
 /// [`Error::Torch`] if libtorch runs out of memory.
@@ -26,7 +27,7 @@ use crate::error::{Error, Result};
 /// g2d::weights::channels_last(&vs)?;
 /// assert_eq!(conv.ws.stride(), [72, 1, 24, 8]);
 /// let maps = conv.forward(&Tensor::ones([2, 8, 12, 12], (Kind::Float, Device::Cpu)));
-/// assert_eq!(maps.stride(), [1600, 1, 160, 16]); // so are the layer's outputs
+/// assert_eq!(maps.stride(), [1600, 1, 160, 16]); // channels-last, too
 /// # g2d::Result::Ok(())
 /// ```
 pub fn channels_last(vs: &VarStore) -> Result<()> {
@@ -37,18 +38,18 @@ pub fn channels_last(vs: &VarStore) -> Result<()> {
         }
         rearranged(&variable)
             .and_then(|data| variable.f_set_data(&data))
-            .map_err(|source| Error::torch(format!("lay {name:?} out channels-last"), source))?;
+            .map_err(|source| Error::torch(format!("change the layout of {name:?}"), source))?;
     }
     Ok(())
 }
 
-/// The same numbers, channels-last.
-fn rearranged(tensor: &Tensor) -> std::result::Result<Tensor, tch::TchError> {
+/// A copy of `tensor` in channels-last layout.
+fn rearranged(tensor: &Tensor) -> std::result::Result<Tensor, TchError> {
     let size = tensor.size();
     let spatial = 2..size.len() as i64;
     let order: Vec<i64> = [0].into_iter().chain(spatial).chain([1]).collect();
     let data = tensor.f_detach()?.f_permute(&order)?.f_contiguous()?;
-    // Strides of a dimension of size 1 are free, and libtorch takes free ones for channels-first.
+    // A dimension of size 1 may have any stride, but libtorch recognises the layout by all strides.
     let mut stride = vec![0; size.len()];
     let mut step = 1;
     for d in order.iter().rev().map(|&d| d as usize) {

@@ -1,8 +1,9 @@
-//! A network's parameters and buffers: as a safetensors file that PyTorch reads and writes, and those
-//! of a training's best epoch ([`BestEpoch`]).
+//! The parameters and buffers of a network.
 //!
-//! [`load`] checks names, shapes and kinds before it touches anything; [`save`] writes what
-//! `load_state_dict(strict=True)` accepts. docs/from-python.md shows the Python side.
+//! - [`save`], [`load`]: safetensors files that PyTorch can load with
+//!   `load_state_dict(strict=True)`, and the reverse. docs/from-python.md shows the Python side.
+//! - [`BestEpoch`]: the weights of the best epoch of a training run.
+//! - [`channels_last`]: the memory layout of convolutions.
 
 mod best_epoch;
 mod channels_last;
@@ -15,5 +16,5 @@ pub use load::load;
 pub(crate) use load::{Loaded, read};
 pub use save::save;
 
-/// PyTorch's count of the batches that a batch norm has seen: it keeps one, tch does not.
+/// The buffer of PyTorch's batch norm that counts batches; tch's batch norm has none.
 const BATCH_COUNTER: &str = "num_batches_tracked";

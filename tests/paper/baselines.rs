@@ -1,20 +1,21 @@
-//! The hook after backward, OGM and OGM-GE.
+//! OGM and OGM-GE, and a modulation in the report of a step.
 
 use std::{cell::Cell, rc::Rc};
 
 use g2d::{
-    Batch, G2dTrainer, Modality, Result, SmpScheduler, Student,
+    Batch, G2dTrainer, Modality, Result, Student,
     loss::{Classification, Distillation},
     modulation::Modulate,
     paper::{
         baselines::Ogm,
         networks::{ClassifierConfig, FusionClassifier, FusionKind},
     },
-    schedule::{Candidates, Plan, Progress},
     step::Observation,
-    trainer::GradientScope,
+    trainer::{Builder, GradientScope},
 };
 use tch::{Device, Kind, Tensor, nn::VarStore};
+
+use crate::support::{FixedKappa, assert_error};
 
 struct Setup {
     vs: VarStore,
@@ -22,14 +23,14 @@ struct Setup {
     batch: Batch,
 }
 
-/// k compact encoders with the same weights and data for every call.
+/// A student with k compact encoders and a batch, which depend on k alone.
 fn setup(k: usize) -> Setup {
     let mut vs = VarStore::new(Device::Cpu);
     let modalities: Vec<_> = (0..k).map(|m| (Modality::new(format!("m{m}")), 1)).collect();
     let config = ClassifierConfig::default();
     let student = FusionClassifier::new(&vs, &modalities, 3, config).unwrap();
     vs.double();
-    let wave = |phase: f64, size: &[i64]| {
+    let sines = |phase: f64, size: &[i64]| {
         let n: i64 = size.iter().product();
         (Tensor::arange(n, (Kind::Double, Device::Cpu)) * 0.7 + phase).sin().reshape(size)
     };
@@ -38,27 +39,24 @@ fn setup(k: usize) -> Setup {
     let _no_grad = tch::no_grad_guard();
     for (i, (name, mut variable)) in variables.into_iter().enumerate() {
         if !name.contains("running") {
-            variable.copy_(&(wave(i as f64, &variable.size()) * 0.5));
+            variable.copy_(&(sines(i as f64, &variable.size()) * 0.5));
         }
     }
-    let inputs: Vec<_> = (0..k).map(|m| wave(3.0 * m as f64, &[4, 1, 8, 8])).collect();
+    let inputs: Vec<_> = (0..k).map(|m| sines(3.0 * m as f64, &[4, 1, 8, 8])).collect();
     Setup { vs, student, batch: Batch::new(inputs, Tensor::from_slice(&[0_i64, 1, 2, 0])) }
 }
 
 impl Setup {
-    fn trainer(
-        &self,
-        configure: impl FnOnce(g2d::trainer::Builder) -> g2d::trainer::Builder,
-    ) -> Result<G2dTrainer> {
+    fn trainer(&self, configure: impl FnOnce(Builder) -> Builder) -> Result<G2dTrainer> {
         let params = self.student.encoder_params(&self.vs)?;
         let loss = Classification::new(Distillation::none());
         configure(G2dTrainer::builder(loss).encoders(params)).build(&self.student)
     }
 
-    /// κ of one step and every gradient after it, by name.
+    /// κ of one step and the gradients after it, sorted by name.
     fn step(
         &self,
-        configure: impl FnOnce(g2d::trainer::Builder) -> g2d::trainer::Builder,
+        configure: impl FnOnce(Builder) -> Builder,
     ) -> (Vec<f64>, Vec<(String, Tensor)>) {
         let report = self.trainer(configure).unwrap().step(&self.student, &self.batch).unwrap();
         let mut gradients: Vec<_> = self
@@ -73,7 +71,7 @@ impl Setup {
     }
 }
 
-/// Mean true-class probability of each modality's own logits in a training step.
+/// The mean true-class probability of each modality's unimodal logits in a training step.
 fn scores(setup: &Setup) -> Vec<f64> {
     let _no_grad = tch::no_grad_guard();
     let k = setup.student.modalities().len();
@@ -87,12 +85,13 @@ fn scores(setup: &Setup) -> Vec<f64> {
     (0..k).map(score).collect()
 }
 
+/// The modality whose encoder has the parameter `name`.
 fn encoder_of(name: &str) -> Option<usize> {
     name.strip_prefix('m')?.split("_net").next()?.parse().ok()
 }
 
 #[test]
-fn ogm_slows_what_is_above_the_mean_of_the_others() {
+fn ogm_scales_the_gradients_of_modalities_above_the_mean_of_the_others() {
     for k in [2, 3] {
         let (_, plain) = setup(k).step(|builder| builder);
         let s = scores(&setup(k));
@@ -119,7 +118,7 @@ fn ogm_slows_what_is_above_the_mean_of_the_others() {
 }
 
 #[test]
-fn outside_the_window_nothing_changes() {
+fn outside_its_window_ogm_changes_nothing() {
     let (_, plain) = setup(2).step(|builder| builder);
     let (kappa, modulated) =
         setup(2).step(|builder| builder.modulation(Ogm::new(1.0, 1..=5).with_noise(1)));
@@ -128,7 +127,7 @@ fn outside_the_window_nothing_changes() {
 }
 
 #[test]
-fn ogm_ge_adds_seeded_noise_of_each_gradients_spread() {
+fn ogm_ge_adds_seeded_noise_with_the_standard_deviation_of_each_gradient() {
     let noisy =
         |seed| setup(2).step(|builder| builder.modulation(Ogm::new(0.4, 0..=0).with_noise(seed)));
     let (kappa, plain) = setup(2).step(|builder| builder.modulation(Ogm::new(0.4, 0..=0)));
@@ -136,27 +135,27 @@ fn ogm_ge_adds_seeded_noise_of_each_gradients_spread() {
     tch::manual_seed(1);
     let (noisy_kappa, first) = noisy(7);
     tch::manual_seed(2);
-    assert_eq!((noisy_kappa, &first), (kappa, &noisy(7).1), "depends on more than its seed");
+    assert_eq!((noisy_kappa, &first), (kappa, &noisy(7).1), "the noise depends on its seed alone");
     assert_ne!(first, noisy(8).1);
 
-    let mut seen = [false; 2];
+    let mut noised = [false; 2];
     for (((name, plain), (_, noisy)), (_, unscaled)) in plain.iter().zip(&first).zip(&unscaled) {
         match encoder_of(name) {
             Some(m) if plain.dim() == 4 => {
-                seen[m] = true;
-                let spread = |t: &Tensor| t.std(true).double_value(&[]);
-                let ratio = spread(&(noisy - plain)) / spread(unscaled);
+                noised[m] = true;
+                let std = |t: &Tensor| t.std(true).double_value(&[]);
+                let ratio = std(&(noisy - plain)) / std(unscaled);
                 let tolerance = 6.0 / (2.0 * plain.numel() as f64).sqrt();
                 assert!((ratio - 1.0).abs() < tolerance, "{name}: {ratio}");
             }
             _ => assert_eq!(plain, noisy, "{name}"),
         }
     }
-    assert_eq!(seen, [true, true]);
+    assert_eq!(noised, [true, true]);
 }
 
 #[test]
-fn the_scope_may_be_every_parameter() {
+fn the_scope_all_includes_every_parameter_of_an_encoder() {
     let (_, plain) = setup(2).step(|builder| builder);
     let ogm = || Ogm::new(0.4, 0..=0).scope(GradientScope::All);
     let (kappa, modulated) = setup(2).step(|builder| builder.modulation(ogm()));
@@ -167,14 +166,14 @@ fn the_scope_may_be_every_parameter() {
 }
 
 #[test]
-fn configurations_and_students_that_do_not_fit_are_refused() {
+fn invalid_configurations_and_students_without_unimodal_logits_are_errors() {
     let setup = setup(2);
-    let refused = |ogm| setup.trainer(|b| b.modulation(ogm)).unwrap_err().to_string();
-    assert!(refused(Ogm::new(0.0, 0..=1)).contains("alpha of Ogm"));
-    assert!(refused(Ogm::new(f64::NAN, 0..=1)).contains("alpha of Ogm"));
-    #[expect(clippy::reversed_empty_ranges, reason = "that is what is refused")]
+    let build = |ogm| setup.trainer(|b| b.modulation(ogm));
+    assert_error(build(Ogm::new(0.0, 0..=1)), &["alpha of Ogm"]);
+    assert_error(build(Ogm::new(f64::NAN, 0..=1)), &["alpha of Ogm"]);
+    #[expect(clippy::reversed_empty_ranges, reason = "an empty window is the error")]
     let empty = 2..=1;
-    assert!(refused(Ogm::new(1.0, empty)).contains("window of Ogm"));
+    assert_error(build(Ogm::new(1.0, empty)), &["window of Ogm"]);
 
     let vs = VarStore::new(Device::Cpu);
     let names = [(Modality::new("m0"), 1), (Modality::new("m1"), 1)];
@@ -187,35 +186,20 @@ fn configurations_and_students_that_do_not_fit_are_refused() {
         .unwrap();
     let input = || Tensor::zeros([3, 1, 8, 8], (Kind::Float, Device::Cpu));
     let batch = Batch::new([input(), input()], Tensor::from_slice(&[0_i64, 1, 2]));
-    let error = trainer.step(&student, &batch).unwrap_err().to_string();
-    assert!(error.contains("unimodal logits of modality \"m0\""), "{error}");
-    let untouched = vs.trainable_variables().iter().all(|v| !v.grad().defined());
-    assert!(untouched, "found after backward");
+    assert_error(trainer.step(&student, &batch), &["unimodal logits of modality \"m0\""]);
+    let before_backward = vs.trainable_variables().iter().all(|v| !v.grad().defined());
+    assert!(before_backward);
 }
 
-/// Plans κ of 0.5 for all.
-struct Halves;
+/// Returns factors without changing gradients, and counts its calls.
+struct Factors(Vec<f64>, Rc<Cell<u32>>);
 
-impl SmpScheduler for Halves {
-    fn bind(&mut self, _modalities: &[Modality]) -> Result<()> {
-        Ok(())
-    }
-    fn needs_confidence(&self) -> bool {
-        false
-    }
-    fn plan(&mut self, _at: Progress, _candidates: &Candidates) -> Result<Plan> {
-        Plan::new([0.5, 0.5])
-    }
-}
-
-/// Claims factors; counts its calls.
-struct Claims(Vec<f64>, Rc<Cell<u32>>);
-
-impl Modulate for Claims {
+impl Modulate for Factors {
     fn bind(&mut self, modalities: &[Modality]) -> Result<()> {
         assert_eq!(modalities.len(), 2);
         Ok(())
     }
+
     fn modulate(&mut self, seen: &Observation<'_>) -> Result<Option<Vec<f64>>> {
         self.1.set(self.1.get() + 1);
         assert_eq!(seen.plan.kappa(), [0.5, 0.5]);
@@ -226,18 +210,21 @@ impl Modulate for Claims {
 }
 
 #[test]
-fn the_report_multiplies_plan_and_factor() {
+fn reported_kappa_is_the_plan_times_the_factors_of_the_modulation() {
     let calls = Rc::new(Cell::new(0));
-    let claims = |factors: &[f64]| Claims(factors.to_vec(), calls.clone());
-    let ready = setup(2);
-    let modulated = |claims| ready.trainer(|b| b.scheduler(Halves).modulation(claims)).unwrap();
-    let mut trainer = modulated(claims(&[1.0, 0.2]));
-    let report = trainer.step(&ready.student, &ready.batch).unwrap();
+    let setup = setup(2);
+    let trainer = |factors: &[f64]| {
+        let modulation = Factors(factors.to_vec(), calls.clone());
+        let halves = FixedKappa(vec![0.5, 0.5]);
+        setup.trainer(|b| b.scheduler(halves).modulation(modulation)).unwrap()
+    };
+    let mut modulated = trainer(&[1.0, 0.2]);
+    let report = modulated.step(&setup.student, &setup.batch).unwrap();
     assert_eq!(report.modulation, Some(vec![1.0, 0.2]));
     assert_eq!(report.read().unwrap().kappa, [0.5, 0.1]);
-    assert_eq!(trainer.end_epoch().unwrap().kappa, [0.5, 0.1]);
+    assert_eq!(modulated.end_epoch().unwrap().kappa, [0.5, 0.1]);
     assert_eq!(calls.get(), 1);
 
-    let error = modulated(claims(&[1.0])).step(&ready.student, &ready.batch).unwrap_err();
-    assert!(error.to_string().contains("factors of the gradient modulation"), "{error}");
+    let step = trainer(&[1.0]).step(&setup.student, &setup.batch);
+    assert_error(step, &["factors of the gradient modulation"]);
 }

@@ -3,8 +3,8 @@
 //! - `networks/`: the authors' classifiers, and networks over images, tables and sequences.
 //! - `data/`: readers of data sets, decoding, the loader.
 //! - `baselines.rs`: OGM and OGM-GE.
-//! - `fixtures/tone.mp3`: half a second of 440 Hz at 0.5, 22,050 Hz mono, by LAME;
-//!   `fixtures/samples.xlsx`: written by `fixtures/make.py`.
+//! - `fixtures/`: `tone.mp3`, half a second of 440 Hz at amplitude 0.5 and 22,050 Hz mono, encoded
+//!   by LAME; `samples.xlsx`, written by `make.py`.
 #![cfg(feature = "paper")]
 
 mod baselines;

@@ -1,7 +1,7 @@
-"""Golden cases from plain PyTorch, for settings that the authors' golden cases leave out.
+"""Golden cases from plain PyTorch, for settings that the authors' golden cases do not cover.
 
-case.py SETTINGS.json CASES.json   reads a list of settings, trains each as the authors' code does,
-and writes the list back with every step's numbers.
+case.py SETTINGS.json CASES.json   reads a list of settings, trains with each as the authors' code does,
+and writes the list with the numbers of every step.
 """
 
 import json
@@ -87,10 +87,10 @@ def train(case):
         inputs = [u(f"input/{n}/{t}", [batch, *s]) for n, s in zip(NAMES, shapes)]
         labels = torch.tensor([(3 * i + t) % classes for i in range(batch)])
         with torch.no_grad():
-            known = [teacher(x) for teacher, x in zip(teachers, inputs)]
+            outputs = [teacher(x) for teacher, x in zip(teachers, inputs)]
         *features, logits = student(*inputs)
         step["task"] = loss = F.cross_entropy(logits, labels)
-        for n, (feature, teacher_logits), own in zip(NAMES, known, features):
+        for n, (feature, teacher_logits), own in zip(NAMES, outputs, features):
             T = case[f"temperature_{n}"]
             kl = F.kl_div(
                 F.log_softmax(logits / T, 1), F.softmax(teacher_logits / T, 1), reduction="batchmean"
@@ -104,7 +104,7 @@ def train(case):
         with torch.no_grad():
             unimodal = student.fusion_module.unimodal(*features)
         scores = [true_class(z, labels) for z in unimodal]
-        teacher_scores = [true_class(z, labels) for _, z in known]
+        teacher_scores = [true_class(z, labels) for _, z in outputs]
         inside = case["modulation_starts"] <= step["epoch"] <= case["modulation_ends"]
         kappa = [1.0, 1.0]
         if inside and case["modulation"] != "Normal":

@@ -1,4 +1,4 @@
-"""What TensorBoard finds in a folder of event files, as JSON.
+"""The content of a folder of event files, read by TensorBoard and printed as JSON.
 
 events.py FOLDER
 """
@@ -12,7 +12,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from tensorboard.plugins.hparams import metadata
 
 folder = sys.argv[1]
-# 0: all of them, no sample.
+# 0: without subsampling.
 events = EventAccumulator(folder, size_guidance={"scalars": 0, "histograms": 0, "tensors": 0})
 events.Reload()
 found = {"scalars": {}, "histograms": {}, "text": {}, "hparams": {}}
@@ -35,7 +35,7 @@ def value(of):
 multiplexer = EventMultiplexer().AddRun(folder, "run")
 multiplexer.Reload()
 provider = MultiplexerDataProvider(multiplexer, folder)
-# Event files of this age keep hyper-parameters in the metadata of a tag.
+# Event files of this version keep hyper-parameters in the metadata of a tag.
 tags = multiplexer.PluginRunToTagToContent("hparams").get("run", {})
 if metadata.SESSION_START_INFO_TAG in tags:
     start = metadata.parse_session_start_info_plugin_data(tags[metadata.SESSION_START_INFO_TAG])

@@ -1,4 +1,4 @@
-"""The authors' networks in plain PyTorch, under their parameter names."""
+"""The authors' networks in plain PyTorch, with their parameter names."""
 
 import torch
 from torch import nn
@@ -49,7 +49,7 @@ class ResNet18(nn.Module):
 
 
 class Fusion(nn.Module):
-    """`forward` gives the features to distil, and the logits; `unimodal` the scores."""
+    """`forward` returns the features to distil and the logits; `unimodal` returns the unimodal logits."""
 
     def __init__(self, kind, classes, width=512):
         super().__init__()
@@ -78,7 +78,7 @@ class Fusion(nn.Module):
         return x, y, self.fc_out(torch.sigmoid(x) * y)
 
     def unimodal(self, x, y):
-        """Of the features that `forward` returned."""
+        """The unimodal logits of the features that `forward` returned."""
         if self.kind == "sum":
             return [z @ fc.weight.T + fc.bias / 2 for z, fc in ((x, self.fc_x), (y, self.fc_y))]
         if self.kind == "late":

@@ -1,8 +1,8 @@
-"""The numbers of tests/suite/optim/numbers.rs: 100 steps of PyTorch's optimizers on a small loss."""
+"""The numbers of tests/suite/optim/reference_values.rs: 100 steps of PyTorch's optimizers on a small loss."""
 
 import torch
 
-RULES = {
+ALGORITHMS = {
     "sgd": lambda p: torch.optim.SGD(p, lr=0.05),
     "momentum": lambda p: torch.optim.SGD(p, lr=0.01, momentum=0.9, weight_decay=0.01),
     "nesterov": lambda p: torch.optim.SGD(p, lr=0.01, momentum=0.9, weight_decay=0.01, nesterov=True),
@@ -20,7 +20,7 @@ def scheduled(optimizer, step):
         group["lr"] = base * ((step + 1) / 5 if step < 5 else 0.5 ** ((step - 5) // 30))
 
 
-for name, make in RULES.items():
+for name, make in ALGORITHMS.items():
     w = torch.tensor([[-0.2, -0.1], [0.0, 0.1], [0.2, 0.3]], dtype=torch.float64, requires_grad=True)
     b = torch.tensor([1.0, -1.0, 0.5], dtype=torch.float64, requires_grad=True)
     optimizer = make([w, b])
@@ -28,7 +28,7 @@ for name, make in RULES.items():
         scheduled(optimizer, step)
         optimizer.zero_grad()
         loss = ((w - 1.0) ** 2).sum() + 0.1 * (w**4).sum()
-        if step % 3 == 1:  # else b has no gradient
+        if step % 3 == 1:  # in other steps b has no gradient
             loss = loss + ((b + w.sum()) ** 2).sum()
         loss.backward()
         optimizer.step()

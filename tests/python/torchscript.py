@@ -1,7 +1,7 @@
-"""Teachers as TorchScript: every form of output, wrong ones too.
+"""TorchScript teachers with every form of output, valid and invalid.
 
-torchscript.py FOLDER   writes NAME.pt files, inputs.safetensors, and answers.safetensors with what
-                        PyTorch says: NAME.features and NAME.logits
+torchscript.py FOLDER   writes NAME.pt files, inputs.safetensors, and PyTorch's outputs NAME.features and
+                        NAME.logits to outputs.safetensors
 """
 
 import sys
@@ -18,7 +18,7 @@ torch.manual_seed(5)
 
 
 class Net(nn.Module):
-    """Linear, batch norm, ReLU, dropout, linear: all that must behave as in evaluation."""
+    """Batch norm and dropout, which differ between training and evaluation, between linear layers."""
 
     def __init__(self):
         super().__init__()
@@ -63,7 +63,7 @@ class Method(Net):
 
 
 class Unmarked(Net):
-    """`torch.jit.trace_module` refuses methods that are marked for export."""
+    """For `torch.jit.trace_module`, which rejects methods marked for export."""
 
     def forward(self, x):
         return self.classifier(self.encode(x))
@@ -103,15 +103,15 @@ def made(network, kind=torch.float64, train=False):
 
 
 inputs = {"double": torch.randn(6, 5, dtype=torch.float64), "float": torch.randn(6, 5)}
-answers = {}
+outputs = {}
 
 
 def save(name, net, module, x):
     module.save(str(FOLDER / f"{name}.pt"))
     with torch.no_grad():
         features = net.eval().encode(x)
-        answers[f"{name}.features"] = features.clone()
-        answers[f"{name}.logits"] = net.classifier(features).clone()
+        outputs[f"{name}.features"] = features.clone()
+        outputs[f"{name}.logits"] = net.classifier(features).clone()
 
 
 x = inputs["double"]
@@ -122,7 +122,7 @@ for name, network in {
     net = made(network)
     save(name, net, torch.jit.script(net), x)
 
-# Left in training mode: loading switches a script to evaluation, but not a trace.
+# In training mode: loading switches a script to evaluation, but not a trace.
 net = made(Pair, train=True)
 save("pair_in_training", net, torch.jit.script(net), x)
 net = made(Pair, train=True)
@@ -147,13 +147,13 @@ save("frozen_method", net, kept, x)
 for name, kind in {"half": torch.float16, "bfloat16": torch.bfloat16}.items():
     net = made(Pair, kind)
     save(name, net, torch.jit.script(net), inputs["float"].to(kind))
-# Freezing folds the batch norm into the layer, which rounds otherwise: the frozen module's own answer.
+# Freezing folds the batch norm into the layer, which changes rounding: the frozen module's own output.
 half = inputs["float"].half()
 kept = torch.jit.freeze(torch.jit.script(made(Pair, torch.float16)))
 kept.save(str(FOLDER / "frozen_half.pt"))
 with torch.no_grad():
-    answers["frozen_half.features"], answers["frozen_half.logits"] = kept(half)
+    outputs["frozen_half.features"], outputs["frozen_half.logits"] = kept(half)
 
 torch.save(made(Pair).state_dict(), FOLDER / "weights.pt")
 save_file(inputs, FOLDER / "inputs.safetensors")
-save_file(answers, FOLDER / "answers.safetensors")
+save_file(outputs, FOLDER / "outputs.safetensors")

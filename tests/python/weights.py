@@ -1,7 +1,7 @@
-"""Weights out of PyTorch and back into it.
+"""Weights in files from and for PyTorch.
 
-weights.py give FOLDER   a student's and a teacher's weights, inputs and what they say of them
-weights.py take FOLDER   loads what Rust saved, strictly, and adds what the networks now say
+weights.py save FOLDER   saves the weights of a student and a teacher, inputs, and their logits
+weights.py load FOLDER   loads the weights that Rust has saved, strictly, and saves their logits
 """
 
 import sys
@@ -18,25 +18,26 @@ command, folder = sys.argv[1], Path(sys.argv[2])
 student, teacher = Student("late", CHANNELS, CLASSES), Teacher(CHANNELS[0], CLASSES)
 
 
-def answers(inputs):
+def logits_of(inputs):
     with torch.no_grad():
         student.eval(), teacher.eval()
         logits = student(inputs["audio"], inputs["visual"])[2]
         return {"student": logits.clone(), "teacher": teacher(inputs["audio"])[1].clone()}
 
 
-if command == "give":
+if command == "save":
     torch.manual_seed(7)
     student, teacher = Student("late", CHANNELS, CLASSES), Teacher(CHANNELS[0], CLASSES)
     inputs = {"audio": torch.randn(4, 1, 33, 47), "visual": torch.randn(4, 3, 2, 40, 40)}
-    for _ in range(3):  # running statistics of their own
+    for _ in range(3):  # sets the running statistics
         student(inputs["audio"], inputs["visual"]), teacher(inputs["audio"])
     save_file(inputs, folder / "inputs.safetensors")
-    save_file(answers(inputs), folder / "answers.safetensors")
+    save_file(logits_of(inputs), folder / "logits.safetensors")
     save_file(student.state_dict(), folder / "student.safetensors")
     parallel = {f"module.{name}": value for name, value in teacher.state_dict().items()}
     save_file(parallel, folder / "teacher.safetensors")
 else:
     student.load_state_dict(load_file(folder / "student_rs.safetensors"), strict=True)
     teacher.load_state_dict(load_file(folder / "teacher_rs.safetensors"), strict=True)
-    save_file(answers(load_file(folder / "inputs.safetensors")), folder / "answers_py.safetensors")
+    inputs = load_file(folder / "inputs.safetensors")
+    save_file(logits_of(inputs), folder / "logits_of_saved.safetensors")

@@ -1,20 +1,20 @@
-//! Samples in memory, cut into batches.
+//! Samples in memory and the batches made of them.
 
 use g2d::Modality;
 use g2d::data::{InMemory, Order};
 use rand::{SeedableRng, rngs::StdRng};
 use tch::{Device, Kind, Tensor};
 
-use crate::support::mismatch;
+use crate::support::assert_mismatch;
 
-/// n samples: inputs n·10 and n·100, targets n.
+/// n samples; sample i has the inputs 10 i and 100 i and the target i.
 fn set(n: i64) -> InMemory {
     let rows = Tensor::arange(n, (Kind::Int64, Device::Cpu));
     let inputs = vec![(&rows * 10).to_kind(Kind::Float), (&rows * 100).to_kind(Kind::Float)];
     InMemory::new(Modality::list(["a", "b"]), inputs, rows).unwrap()
 }
 
-/// The ids of all batches in order, after checking that rows belong together.
+/// The ids of all batches in order; asserts that inputs and targets belong to their ids.
 fn ids(set: &InMemory, size: usize, order: Order<'_>) -> Vec<i64> {
     let mut all = Vec::new();
     for batch in set.batches(size, order, Device::Cpu) {
@@ -31,7 +31,7 @@ fn ids(set: &InMemory, size: usize, order: Order<'_>) -> Vec<i64> {
 }
 
 #[test]
-fn every_sample_comes_once_with_its_id() {
+fn an_epoch_has_every_sample_once_with_its_id() {
     let set = set(10);
     let sorted = |mut ids: Vec<i64>| {
         ids.sort_unstable();
@@ -53,7 +53,7 @@ fn every_sample_comes_once_with_its_id() {
 }
 
 #[test]
-fn held_out_samples_are_disjoint_and_keep_their_ids() {
+fn a_held_out_part_is_disjoint_from_the_rest_and_keeps_its_ids() {
     let split = |seed| set(10).hold_out(0.3, &mut StdRng::seed_from_u64(seed)).unwrap();
     let (rest, held) = split(1);
     assert_eq!((rest.len(), held.len()), (7, 3));
@@ -62,23 +62,26 @@ fn held_out_samples_are_disjoint_and_keep_their_ids() {
     assert_eq!(ids(&split(1).1, 4, Order::Stored), held, "the same seed holds out the same");
     for share in [0.0, 1.0, 0.01, -1.0, f64::NAN] {
         let mut rng = StdRng::seed_from_u64(1);
-        mismatch(set(10).hold_out(share, &mut rng), &["10 samples", &share.to_string(), "between"]);
+        assert_mismatch(
+            set(10).hold_out(share, &mut rng),
+            &["10 samples", &share.to_string(), "between"],
+        );
     }
     assert_eq!(ids(&set(10).first(4).unwrap(), 3, Order::Stored), [0, 1, 2, 3]);
     assert_eq!(set(10).first(99).unwrap().len(), 10);
-    mismatch(set(10).first(0), &["at least 1"]);
+    assert_mismatch(set(10).first(0), &["at least 1"]);
 }
 
 #[test]
-fn sets_have_a_row_of_every_modality_for_every_target() {
+fn every_target_needs_a_row_of_every_modality() {
     let new = |rows: [i64; 3]| {
         let zeros = |n| Tensor::zeros([n], (Kind::Float, Device::Cpu));
         let [a, b, targets] = rows.map(zeros);
         InMemory::new(Modality::list(["a", "b"]), vec![a, b], targets)
     };
-    mismatch(new([3, 2, 3]), &["[3, …]", "[[3], [2]]", "same number of rows"]);
-    mismatch(new([0, 0, 0]), &["at least 1"]);
+    assert_mismatch(new([3, 2, 3]), &["[3, …]", "[[3], [2]]", "same number of rows"]);
+    assert_mismatch(new([0, 0, 0]), &["at least 1"]);
     let one = InMemory::new(Modality::list(["a", "b"]), vec![], Tensor::from_slice(&[1_i64]));
-    mismatch(one, &["\"a\", \"b\"", "inputs"]);
+    assert_mismatch(one, &["\"a\", \"b\"", "inputs"]);
     assert!(!new([3, 3, 3]).unwrap().is_empty());
 }

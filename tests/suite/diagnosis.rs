@@ -1,4 +1,4 @@
-//! What is made of the numbers: unit cases, and real runs with and without imbalance.
+//! Findings and advice: given evidence, and training runs with and without imbalance.
 
 use g2d::{
     Batch, EpochReport, G2dTrainer, Modality, ModalityParams, Result, Student,
@@ -8,17 +8,17 @@ use g2d::{
 };
 use tch::{Device, Kind, Tensor, nn, nn::Module, nn::OptimizerConfig};
 
-use crate::support::{mismatch, wave};
+use crate::support::{assert_mismatch, wave};
 
-fn of(evidence: &Evidence) -> Diagnosis {
+fn diagnose(evidence: &Evidence) -> Diagnosis {
     Diagnosis::from_evidence(evidence, &Thresholds::default()).unwrap()
 }
 
-fn kinds(diagnosis: &Diagnosis) -> Vec<FindingKind> {
+fn kinds_of(diagnosis: &Diagnosis) -> Vec<FindingKind> {
     diagnosis.findings.iter().map(|finding| finding.kind).collect()
 }
 
-/// CREMA-D in the paper: joint training, its teachers, its video head.
+/// The paper's numbers for CREMA-D: joint training, teachers, and the unimodal heads.
 fn cremad() -> Evidence {
     let mut seen = Evidence::new(Metric::accuracy(6), &Modality::list(["audio", "video"]));
     seen.fused = Some(0.6747);
@@ -29,8 +29,8 @@ fn cremad() -> Evidence {
 }
 
 #[test]
-fn the_papers_case_in_words() {
-    let found = of(&cremad());
+fn the_papers_numbers_give_two_findings_as_text_and_as_json() {
+    let found = diagnose(&cremad());
     assert_eq!(
         found.to_string(),
         "The video encoder is suppressed: the accuracy of its head is 27.4 %, that of its teacher \
@@ -47,47 +47,47 @@ fn the_papers_case_in_words() {
 }
 
 #[test]
-fn without_imbalance_it_is_silent() {
+fn evidence_without_imbalance_gives_no_finding() {
     let mut seen = cremad();
     (seen.fused, seen.heads) = (Some(0.80), vec![Some(0.55), Some(0.70)]);
-    assert_eq!(of(&seen).findings, []);
-    assert_eq!(of(&seen).to_string(), "");
-    // Every slice keeps as little: nobody is suppressed by another.
+    assert_eq!(diagnose(&seen).findings, []);
+    assert_eq!(diagnose(&seen).to_string(), "");
+    // All heads keep equally little: no modality suppresses another.
     seen.heads = vec![Some(0.35), Some(0.40)];
-    assert_eq!(of(&seen).findings, []);
-    // A teacher near chance has nothing to lose.
+    assert_eq!(diagnose(&seen).findings, []);
+    // The teacher of a modality is near chance.
     seen.teachers = vec![Some(0.18), Some(0.7648)];
     seen.heads = vec![Some(0.16), Some(0.75)];
-    assert_eq!(of(&seen).findings, []);
-    // Nothing known, nothing said.
+    assert_eq!(diagnose(&seen).findings, []);
+    // No evidence at all.
     let modalities = Modality::list(["audio", "video"]);
-    assert_eq!(of(&Evidence::new(Metric::accuracy(6), &modalities)).findings, []);
+    assert_eq!(diagnose(&Evidence::new(Metric::accuracy(6), &modalities)).findings, []);
 }
 
 #[test]
 fn smp_is_advised_against_where_joint_training_suffices() {
     let mut seen = cremad();
     seen.fused = Some(0.80);
-    let found = of(&seen);
-    assert_eq!(kinds(&found), [FindingKind::Suppressed]);
+    let found = diagnose(&seen);
+    assert_eq!(kinds_of(&found), [FindingKind::Suppressed]);
     assert_eq!(found.findings[0].advice, Advice::KeepJoint);
     assert!(found.to_string().contains("SMP is unlikely to help"));
     // Within the margin of the better teacher it does not count as above.
     seen.fused = Some(0.77);
-    assert!(matches!(of(&seen).findings[0].advice, Advice::Prioritise { .. }));
-    // That SMP got it there says nothing about joint training, but for the schedule.
+    assert!(matches!(diagnose(&seen).findings[0].advice, Advice::Prioritise { .. }));
+    // The run had SMP, so its result speaks for the schedule and not for joint training.
     (seen.fused, seen.kappa) = (Some(0.80), vec![vec![1.0, 0.0], vec![1.0, 1.0]]);
-    assert_eq!(of(&seen).findings[0].advice, Advice::KeepSchedule);
-    assert!(of(&seen).to_string().ends_with("is better than the best teacher."));
+    assert_eq!(diagnose(&seen).findings[0].advice, Advice::KeepSchedule);
+    assert!(diagnose(&seen).to_string().ends_with("is better than the best teacher."));
     seen.fused = Some(0.77);
-    assert!(matches!(of(&seen).findings[0].advice, Advice::Prioritise { .. }));
+    assert!(matches!(diagnose(&seen).findings[0].advice, Advice::Prioritise { .. }));
 }
 
 #[test]
-fn advice_follows_history_rank_and_probe() {
+fn advice_depends_on_confidence_schedule_and_linear_probe() {
     let mut seen = cremad();
     seen.confidence = vec![Some(0.7), Some(0.9)];
-    let advice = of(&seen).findings[0].advice.clone();
+    let advice = diagnose(&seen).findings[0].advice.clone();
     let audio = Some(Modality::new("audio"));
     let first = Modality::new("video");
     assert_eq!(
@@ -97,73 +97,76 @@ fn advice_follows_history_rank_and_probe() {
     assert!(advice.to_string().contains("Ranking::Fixed"));
 
     seen.kappa = vec![vec![0.0, 1.0], vec![0.0, 1.0], vec![1.0, 1.0]];
-    assert_eq!(of(&seen).findings[0].advice, Advice::LengthenStage { first, epochs: 4 });
+    assert_eq!(diagnose(&seen).findings[0].advice, Advice::LengthenStage { first, epochs: 4 });
 
     seen.probes = vec![None, Some(0.74)];
-    let found = of(&seen);
+    let found = diagnose(&seen);
     assert_eq!(found.findings[0].kind, FindingKind::Unused);
     assert_eq!(found.findings[0].advice, Advice::ReviseFusion);
     assert!(found.to_string().contains("74.0 %"));
-    // Random features were nearly as good: (0.74 − 0.70) / (0.7648 − 0.70) is not much.
+    // The untrained features were nearly as good: (0.74 − 0.70) / (0.7648 − 0.70) is small.
     seen.untrained = vec![None, Some(0.70)];
-    assert_eq!(kinds(&of(&seen))[0], FindingKind::Suppressed);
-    assert_eq!(of(&seen).findings[0].number("untrained"), Some(0.70));
+    assert_eq!(kinds_of(&diagnose(&seen))[0], FindingKind::Suppressed);
+    assert_eq!(diagnose(&seen).findings[0].number("untrained"), Some(0.70));
     seen.untrained = vec![None, Some(0.60)];
-    assert_eq!(kinds(&of(&seen))[0], FindingKind::Unused);
-    // Better than the teacher before it began: nothing can be said of learning.
+    assert_eq!(kinds_of(&diagnose(&seen))[0], FindingKind::Unused);
+    // The untrained features were better than the teacher: learning cannot be measured.
     seen.untrained = vec![None, Some(0.80)];
-    assert_eq!(kinds(&of(&seen))[0], FindingKind::Suppressed);
+    assert_eq!(kinds_of(&diagnose(&seen))[0], FindingKind::Suppressed);
 }
 
 #[test]
-fn a_metric_may_be_better_when_lower() {
+fn a_metric_whose_lower_values_are_better_is_diagnosed_too() {
     let mut seen = Evidence::new(Metric::error("RMSE", 4.0), &Modality::list(["image", "weather"]));
     seen.fused = Some(2.9);
     seen.teachers = vec![Some(2.0), Some(3.0)];
     seen.heads = vec![Some(3.7), Some(3.1)];
-    let found = of(&seen);
-    assert_eq!(kinds(&found), [FindingKind::Suppressed, FindingKind::BelowTeacher]);
+    let found = diagnose(&seen);
+    assert_eq!(kinds_of(&found), [FindingKind::Suppressed, FindingKind::BelowTeacher]);
     assert_eq!(found.findings[0].modality.name(), "image");
     assert!((found.findings[0].number("kept").unwrap() - 0.15).abs() < 1e-12);
     let words = "The image encoder is suppressed: the RMSE of its head is 3.7000, that of its teacher 2.0000.";
     assert!(found.to_string().starts_with(words));
     (seen.fused, seen.heads) = (Some(1.9), vec![Some(2.4), Some(3.1)]);
-    assert_eq!(of(&seen).findings, []);
+    assert_eq!(diagnose(&seen).findings, []);
 }
 
 #[test]
-fn without_a_teacher_little_contribution_asks_for_one() {
+fn a_small_contribution_without_a_teacher_gives_the_advice_to_train_one() {
     let mut seen = Evidence::new(Metric::accuracy(4), &Modality::list(["a", "b"]));
     seen.contributions = vec![Some(0.48), Some(0.02)];
-    let found = of(&seen);
-    assert_eq!(kinds(&found), [FindingKind::Marginal]);
+    let found = diagnose(&seen);
+    assert_eq!(kinds_of(&found), [FindingKind::Marginal]);
     assert_eq!(found.findings[0].advice, Advice::TrainTeacher);
     seen.contributions = vec![Some(0.3), Some(0.2)];
-    assert_eq!(of(&seen).findings, []);
+    assert_eq!(diagnose(&seen).findings, []);
 }
 
 #[test]
-fn thresholds_decide_and_bad_input_is_refused() {
+fn thresholds_apply_and_invalid_thresholds_or_evidence_are_errors() {
     let strict = Thresholds { kept: 0.1, margin: 1.0, ..Thresholds::default() };
     assert_eq!(Diagnosis::from_evidence(&cremad(), &strict).unwrap().findings, []);
     let wrong = Thresholds { spread: -0.1, ..Thresholds::default() };
-    mismatch(Diagnosis::from_evidence(&cremad(), &wrong), &["\"spread\"", "[0, 1]"]);
+    assert_mismatch(Diagnosis::from_evidence(&cremad(), &wrong), &["\"spread\"", "[0, 1]"]);
     let mut short = cremad();
     short.heads.pop();
-    mismatch(Diagnosis::from_evidence(&short, &Thresholds::default()), &["heads", "2 values"]);
+    assert_mismatch(
+        Diagnosis::from_evidence(&short, &Thresholds::default()),
+        &["heads", "2 values"],
+    );
     let mut nan = cremad();
     nan.fused = Some(f64::NAN);
-    mismatch(Diagnosis::from_evidence(&nan, &Thresholds::default()), &["fused", "NaN"]);
+    assert_mismatch(Diagnosis::from_evidence(&nan, &Thresholds::default()), &["fused", "NaN"]);
 }
 
-/// Two linear encoders and one head over both.
-struct Pair {
+/// Linear encoders of one or two modalities and one head, whose unimodal logits are known.
+struct LinearStudent {
     names: Vec<Modality>,
     encoders: Vec<nn::Linear>,
     head: nn::Linear,
 }
 
-impl Pair {
+impl LinearStudent {
     fn new(vs: &nn::VarStore, names: &[Modality]) -> Self {
         let linear = |name: &str, from, to, phase| {
             let mut layer = nn::linear(vs.root() / name, from, to, Default::default());
@@ -181,7 +184,7 @@ impl Pair {
     }
 }
 
-impl Student for Pair {
+impl Student for LinearStudent {
     fn modalities(&self) -> &[Modality] {
         &self.names
     }
@@ -199,8 +202,8 @@ impl Student for Pair {
     }
 }
 
-/// Inputs and labels of 4 classes: input m points at the label, or in a share `wrong[m]` of the samples
-/// at another class, and is `size[m]` long, with a little noise.
+/// Inputs and labels of 4 classes. Input m is `size[m]` times the one-hot code of the label, or of
+/// another class in a share `wrong[m]` of the samples, plus a little noise.
 fn data(seed: f64, samples: i64, wrong: [f64; 2], size: [f64; 2]) -> ([Tensor; 2], Tensor) {
     let noise = |phase: f64, shape: &[i64]| {
         let n = Tensor::arange(shape.iter().product::<i64>(), (Kind::Float, Device::Cpu)) + phase;
@@ -212,31 +215,32 @@ fn data(seed: f64, samples: i64, wrong: [f64; 2], size: [f64; 2]) -> ([Tensor; 2
         let shift = noise(phase, &[samples]).lt(wrong[m]).to_kind(Kind::Int64);
         let shift =
             shift * ((noise(phase + 0.11, &[samples]) * 3.0).floor().to_kind(Kind::Int64) + 1);
-        let pointed = (&labels + shift).remainder(4).one_hot(4).to_kind(Kind::Float);
-        (pointed + (noise(phase + 0.53, &[samples, 4]) - 0.5) * 0.8) * size[m]
+        let code = (&labels + shift).remainder(4).one_hot(4).to_kind(Kind::Float);
+        (code + (noise(phase + 0.53, &[samples, 4]) - 0.5) * 0.8) * size[m]
     });
     (inputs, labels)
 }
 
-/// Trains on what `pick` takes of the modalities; validation accuracy of the whole and of the heads.
+/// Trains on the modalities `indices`; returns the validation accuracy of the fused model and of
+/// the heads, and the reports of the epochs.
 fn train(
-    pick: &[usize],
+    indices: &[usize],
     epochs: u64,
     wrong: [f64; 2],
     size: [f64; 2],
 ) -> (f64, Vec<(Modality, f64)>, Vec<EpochReport>) {
-    let names: Vec<Modality> = pick.iter().map(|m| Modality::new(["a", "b"][*m])).collect();
+    let names: Vec<Modality> = indices.iter().map(|m| Modality::new(["a", "b"][*m])).collect();
     let batch = |seed, samples| {
         let (inputs, labels) = data(seed, samples, wrong, size);
-        let own: Vec<_> = pick.iter().map(|&m| inputs[m].shallow_clone()).collect();
+        let own: Vec<_> = indices.iter().map(|&m| inputs[m].shallow_clone()).collect();
         Batch::new(own, labels)
     };
     let vs = nn::VarStore::new(Device::Cpu);
-    let student = Pair::new(&vs, &names);
+    let student = LinearStudent::new(&vs, &names);
     let batches: Vec<Batch> = (0..8).map(|i| batch(f64::from(i) * 77.7, 64)).collect();
     let mut optimizer = nn::Sgd::default().build(&vs, 0.1).unwrap();
     let mut reports = Vec::new();
-    if let [_, _] = pick {
+    if let [_, _] = indices {
         let params = ModalityParams::by_name(&vs, &names).unwrap();
         let loss = Classification::new(Distillation::none());
         let mut trainer = G2dTrainer::builder(loss).encoders(params).build(&student).unwrap();
@@ -259,7 +263,7 @@ fn train(
     (held_out.accuracy().unwrap(), held_out.head_accuracy().unwrap(), reports)
 }
 
-/// Teachers trained to the end, a joint run, and what is made of them.
+/// The evidence of trained teachers and a joint run, and its diagnosis.
 fn diagnosed(wrong: [f64; 2], size: [f64; 2]) -> (Evidence, Diagnosis) {
     let teachers = [0, 1].map(|m| train(&[m], 400, wrong, size).0);
     let (fused, heads, reports) = train(&[0, 1], 30, wrong, size);
@@ -267,15 +271,16 @@ fn diagnosed(wrong: [f64; 2], size: [f64; 2]) -> (Evidence, Diagnosis) {
     let mut seen =
         Evidence::new(Metric::accuracy(4), &names).with_heads(&heads).with_reports(&reports);
     (seen.fused, seen.teachers) = (Some(fused), teachers.map(Some).to_vec());
-    let found = of(&seen);
+    let found = diagnose(&seen);
     (seen, found)
 }
 
 #[test]
-fn a_real_run_with_imbalance() {
-    // a is loud and wrong in a third of the samples; b is faint and nearly always right.
+fn a_run_with_imbalance_gives_findings_about_the_suppressed_modality() {
+    // a has large inputs that are wrong in a third of the samples; b has small ones, nearly always
+    // right.
     let (seen, found) = diagnosed([0.35, 0.03], [1.0, 0.05]);
-    assert_eq!(kinds(&found), [FindingKind::Suppressed, FindingKind::BelowTeacher], "{seen:?}");
+    assert_eq!(kinds_of(&found), [FindingKind::Suppressed, FindingKind::BelowTeacher], "{seen:?}");
     assert_eq!(found.findings[0].modality.name(), "b");
     let first = Modality::new("b");
     let advice = Advice::Prioritise { first, epochs: Some(15), unless_fixed: None };
@@ -283,7 +288,7 @@ fn a_real_run_with_imbalance() {
 }
 
 #[test]
-fn a_real_run_without_imbalance() {
+fn a_run_without_imbalance_gives_no_finding() {
     let (seen, found) = diagnosed([0.25, 0.25], [1.0, 1.0]);
     assert_eq!(found.findings, [], "{seen:?}");
     assert_eq!(seen.metric.better, Better::HighShare);

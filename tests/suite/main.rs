@@ -1,12 +1,14 @@
-//! The core's tests in one binary, so that libtorch is linked once; a file or folder for each module.
+//! The tests of the crate without `paper`, in one binary so that libtorch is linked once. Each
+//! module has a file or folder of the same name; besides:
 //!
-//! - `contracts/`: what each trait promises, over every implementation.
-//! - `properties/`: any trainer, any batches, any fault: an error, a skip, or the plan.
+//! - `contracts/`: the contract of each trait, checked for every implementation.
+//! - `properties/`: steps of random trainers with random batches and faults.
 //! - `fuzzing/`: settings, reports, run folders and cache files with random changes.
-//! - `adoption/`: models of other shapes in a loop like a user's; the quickstart's length; a downstream
-//!   crate.
-//! - `msrv.rs`: the minimum supported Rust beside the dependencies'.
-//! - `../support/`: what all test binaries share.
+//! - `adoption/`: models of other shapes in a loop like a user's; the length of the quickstart; a
+//!   downstream crate.
+//! - `structure/`: the direction of imports between the modules of `src`.
+//! - `msrv.rs`: the minimum supported Rust version.
+//! - `../support/`: support that all test binaries share.
 
 mod adoption;
 mod batch;
@@ -31,6 +33,8 @@ mod report;
 mod schedule;
 mod settings;
 mod step;
+mod structure;
+mod student;
 #[path = "../support/mod.rs"]
 mod support;
 mod teacher;

@@ -1,9 +1,9 @@
-//! Measures of values against NumPy.
+//! Regression metrics against NumPy.
 
 use g2d::metrics::{mae, mape, r2, rmse};
 use tch::Tensor;
 
-use crate::support::message;
+use crate::support::assert_error;
 
 // p = np.array([2.5, 0.0, 2.0, 8.0, -3.5]); y = np.array([3.0, -0.5, 2.0, 7.0, -4.0])
 // np.sqrt(np.mean((p-y)**2)); np.mean(np.abs(p-y))
@@ -19,7 +19,7 @@ fn pair() -> (Tensor, Tensor) {
 }
 
 #[test]
-fn all_four_agree_with_numpy() {
+fn regression_metrics_agree_with_numpy() {
     let (p, y) = pair();
     for p in [p.view([5, 1]), p] {
         let found = [rmse(&p, &y), mae(&p, &y), r2(&p, &y), mape(&p, &y)].map(Result::unwrap);
@@ -30,19 +30,19 @@ fn all_four_agree_with_numpy() {
 }
 
 #[test]
-fn the_mean_of_the_targets_has_no_r2() {
+fn the_r2_of_the_mean_of_the_targets_is_0() {
     let (_, y) = pair();
     let mean = y.mean(tch::Kind::Double).expand_as(&y);
     assert!(r2(&mean, &y).unwrap().abs() < 1e-12);
 }
 
 #[test]
-fn what_is_not_defined_is_refused() {
+fn metrics_of_invalid_values_are_errors() {
     let (p, y) = pair();
-    assert!(message(rmse(&p, &y.narrow(0, 0, 4))).contains("same N"));
-    assert!(message(mae(&(&p / 0.0), &y)).contains("finite"));
-    assert!(message(r2(&p, &y.ones_like())).contains("vary"));
-    assert!(message(mape(&p, &y.zeros_like())).contains("no target of 0"));
+    assert_error(rmse(&p, &y.narrow(0, 0, 4)), &["same N"]);
+    assert_error(mae(&(&p / 0.0), &y), &["finite"]);
+    assert_error(r2(&p, &y.ones_like()), &["vary"]);
+    assert_error(mape(&p, &y.zeros_like()), &["no target of 0"]);
     let none = Tensor::from_slice::<f64>(&[]);
-    assert!(message(rmse(&none, &none)).contains("at least 1"));
+    assert_error(rmse(&none, &none), &["at least 1"]);
 }

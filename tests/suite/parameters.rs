@@ -1,44 +1,45 @@
-//! Which parameter is whose.
+//! The parameters of each modality's encoder.
 
-use g2d::{Modality, ModalityParams};
+use g2d::{G2dTrainer, Modality, ModalityParams, loss::Classification};
 use tch::{Device, Kind, nn};
 
-use crate::support::{Tiny, config, names};
+use crate::support::{Tiny, assert_config_error, names};
 
+/// The names of the parameters of modality `m`.
 fn owned(params: &ModalityParams, m: usize) -> Vec<&str> {
     params.encoder(m).iter().map(|(name, _)| name.as_str()).collect()
 }
 
-/// A tower whose layers alternate between modalities, which no prefix can tell apart.
+/// A tower whose layers alternate between modalities, so that no prefix distinguishes them.
 fn tower() -> nn::VarStore {
     let vs = nn::VarStore::new(Device::Cpu);
     for block in 0..2 {
-        for kind in ["text", "image", "both"] {
-            let path = vs.root() / "tower" / format!("{block}_{kind}");
+        for owner in ["text", "image", "both"] {
+            let path = vs.root() / "tower" / format!("{block}_{owner}");
             nn::linear(path, 2, 2, nn::LinearConfig { bias: false, ..Default::default() });
         }
     }
     vs
 }
 
-fn kind(name: &str) -> Option<Modality> {
-    let kind = name.strip_prefix("tower.")?.split(['_', '.']).nth(1)?;
-    (kind != "both").then(|| kind.into())
+/// The modality of a parameter of the [`tower`].
+fn owner(name: &str) -> Option<Modality> {
+    let modality = name.strip_prefix("tower.")?.split(['_', '.']).nth(1)?;
+    (modality != "both").then(|| modality.into())
 }
 
 #[test]
-fn a_function_tells_what_no_prefix_can() {
+fn a_function_assigns_parameters_where_no_prefix_can() {
     let vs = tower();
     let modalities = Modality::list(["text", "image"]);
-    let params = ModalityParams::by_function(&vs, &modalities, kind).unwrap();
+    let params = ModalityParams::by_function(&vs, &modalities, owner).unwrap();
     assert!(params.modalities().eq(&modalities));
     assert_eq!(owned(&params, 0), ["tower.0_text.weight", "tower.1_text.weight"]);
     assert_eq!(owned(&params, 1), ["tower.0_image.weight", "tower.1_image.weight"]);
 }
 
-/// The same answer as the prefixes, for a model that has both.
 #[test]
-fn a_function_of_the_first_component_is_by_name() {
+fn a_function_of_the_first_path_component_equals_by_name() {
     for student in [Tiny::linear(3), Tiny::conv(2)] {
         let modalities: Vec<_> = student.params().modalities().cloned().collect();
         let first = |name: &str| name.split('.').next().filter(|n| *n != "head").map(Modality::new);
@@ -50,29 +51,29 @@ fn a_function_of_the_first_component_is_by_name() {
 }
 
 #[test]
-fn an_unknown_modality_is_named_with_its_parameter() {
+fn a_function_that_returns_an_unknown_modality_is_an_error_with_the_parameter() {
     let words = ["\"tower.0_both.weight\"", "[\"text\", \"image\"]", "\"video\"", "None"];
-    let owner = |name: &str| Some(kind(name).unwrap_or("video".into()));
-    config(
+    let owner = |name: &str| Some(owner(name).unwrap_or("video".into()));
+    assert_config_error(
         ModalityParams::by_function(&tower(), &Modality::list(["text", "image"]), owner),
         &words,
     );
 }
 
 #[test]
-fn a_modality_without_parameters_is_named() {
+fn a_modality_without_parameters_is_an_error() {
     let modalities = Modality::list(["text", "image", "audio"]);
     let words = ["parameters of modality \"audio\"", "by the function", "[\"tower\"]"];
-    config(ModalityParams::by_function(&tower(), &modalities, kind), &words);
+    assert_config_error(ModalityParams::by_function(&tower(), &modalities, owner), &words);
     let mut frozen = tower();
     frozen.freeze();
     let words = ["parameters of modality \"text\"", "trainable"];
-    config(ModalityParams::by_function(&frozen, &modalities[..2], kind), &words);
+    assert_config_error(ModalityParams::by_function(&frozen, &modalities[..2], owner), &words);
 }
 
-/// Tied weights: one storage, two names.
+/// Tied weights are one storage with two names.
 #[test]
-fn a_storage_under_two_names_has_one_owner() {
+fn tied_weights_of_two_owners_are_an_error() {
     let student = Tiny::linear(2);
     let tie = |name: &str| {
         let shared = student.vs.variables()["m0.a.weight"].shallow_clone();
@@ -84,10 +85,10 @@ fn a_storage_under_two_names_has_one_owner() {
     assert_eq!(by_name().unwrap().encoder(0).len(), 5);
     tie("other.tied");
     let words = ["\"other.tied\" of no modality", "\"m0.", "modality \"m0\"", "shared layer"];
-    config(by_name(), &words);
+    assert_config_error(by_name(), &words);
     tie("m1.tied");
     let words = ["\"m1.tied\" of modality \"m1\"", "modality \"m0\"", "shared layer"];
-    config(by_name(), &words);
+    assert_config_error(by_name(), &words);
     let tied = ["m0.a.weight", "m0.b.again", "other.tied", "m1.tied"];
     let untied = |name: &str| {
         let first = name.split('.').next().filter(|first| first.starts_with('m'));
@@ -99,7 +100,7 @@ fn a_storage_under_two_names_has_one_owner() {
 }
 
 #[test]
-fn prefixes_match_whole_components() {
+fn prefixes_match_whole_path_components() {
     let vs = nn::VarStore::new(Device::Cpu);
     let make = |path: &str| {
         let path = path.split('.').fold(vs.root(), |p, part| p / part);
@@ -117,10 +118,10 @@ fn prefixes_match_whole_components() {
     assert_eq!(net, ["net.bias", "net.inner.bias", "net.inner.weight", "net.weight"]);
     assert_eq!(b, ["a.b.bias", "a.b.weight"]);
     for [a, b] in [["net", "net"], ["net", "net.inner"], ["a.b", "a"]] {
-        config(owned(a, b), &["prefixes", "\"x\"", "\"y\"", "disjoint", a, b]);
+        assert_config_error(owned(a, b), &["prefixes", "\"x\"", "\"y\"", "disjoint", a, b]);
     }
     for empty in ["", "ne", "a.", ".net", "net.inner.weights", "nothing"] {
-        config(
+        assert_config_error(
             owned(empty, "net2"),
             &["\"x\"", "trainable", &format!("{empty:?}"), "net2", "prefix"],
         );
@@ -128,21 +129,34 @@ fn prefixes_match_whole_components() {
 }
 
 #[test]
-fn buffers_and_frozen_encoders_are_no_parameters() {
+fn buffers_and_frozen_variables_are_not_parameters_of_an_encoder() {
     let student = Tiny::conv(2);
     let own: Vec<_> = student.params().encoder(0).iter().map(|(name, _)| name.clone()).collect();
     assert_eq!(own, ["m0.bn.bias", "m0.bn.weight", "m0.conv.bias", "m0.conv.weight"]);
     let mut frozen = Tiny::linear(2);
     frozen.vs.freeze();
-    config(ModalityParams::by_name(&frozen.vs, &names(2)), &["\"m0\"", "trainable"]);
+    assert_config_error(ModalityParams::by_name(&frozen.vs, &names(2)), &["\"m0\"", "trainable"]);
 }
 
-/// Encoders follow a later change of kind, as the docs of `ModalityParams` promise.
 #[test]
-fn parameters_follow_their_store() {
+fn parameters_follow_a_change_of_dtype_of_their_store() {
     let mut student = Tiny::linear(2);
     let params = student.params();
     student.vs.float();
     assert!(params.encoder(0).iter().all(|(_, tensor)| tensor.kind() == Kind::Float));
     assert_eq!(params.device(), Device::Cpu);
+}
+
+#[test]
+fn the_trainer_clears_the_gradients_of_all_stores() {
+    let student = Tiny::linear(2);
+    let other = nn::VarStore::new(Device::Cpu);
+    let weight = other.root().ones("weight", &[1]);
+    let params = student.params().with_store(&other);
+    let builder = G2dTrainer::builder(Classification::default()).encoders(params).accumulate(2);
+    let mut trainer = builder.build(&student).unwrap();
+    trainer.step(&student, &student.batch(3, 0.0)).unwrap();
+    weight.square().sum(Kind::Float).backward();
+    assert_eq!(trainer.end_epoch().unwrap().unfinished, 1);
+    assert!(!weight.grad().defined());
 }

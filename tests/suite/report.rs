@@ -1,4 +1,4 @@
-//! Plots and the page. What a browser makes of the page is tests/browser.rs's.
+//! Plots and the page; tests/browser.rs loads the page in a browser.
 
 use g2d::{
     Modality,
@@ -9,14 +9,15 @@ use g2d::{
 
 use crate::{
     record::{epoch, info, metrics, recorded},
-    support::refused,
+    support::assert_error,
 };
 
 fn plots(run: &Run) -> Vec<Plot> {
     Report::new(vec![run.clone()]).unwrap().plots()
 }
 
-fn a_run() -> (tempfile::TempDir, Run) {
+/// A recorded run of four epochs in a temporary folder.
+fn example_run() -> (tempfile::TempDir, Run) {
     let folder = tempfile::tempdir().unwrap();
     recorded(folder.path(), "a run");
     let run = Run::read(folder.path()).unwrap();
@@ -24,8 +25,8 @@ fn a_run() -> (tempfile::TempDir, Run) {
 }
 
 #[test]
-fn a_run_gives_its_plots() {
-    let (_folder, run) = a_run();
+fn a_run_has_plots_of_all_that_was_recorded() {
+    let (_folder, run) = example_run();
     let plots = plots(&run);
     let names: Vec<&str> = plots.iter().map(|plot| plot.name.as_str()).collect();
     let expected = [
@@ -57,8 +58,8 @@ fn a_run_gives_its_plots() {
 }
 
 #[test]
-fn every_plot_is_svg_and_png_with_words_for_those_who_do_not_see_it() {
-    let (_folder, run) = a_run();
+fn every_plot_is_svg_with_a_title_and_png_with_text() {
+    let (_folder, run) = example_run();
     for plot in plots(&run) {
         let light = plot.svg(Theme::Light).unwrap();
         assert!(light.contains("<title id=") && light.contains("role=\"img\""), "{}", plot.name);
@@ -70,14 +71,14 @@ fn every_plot_is_svg_and_png_with_words_for_those_who_do_not_see_it() {
         assert_ne!(light, plot.svg(Theme::Dark).unwrap());
         let png = image::load_from_memory(&plot.png(Theme::Light).unwrap()).unwrap();
         assert_eq!(png.width(), 1520);
-        // Text is drawn on machines without fonts too: the title's corner is not empty.
+        // The embedded font draws the title on machines without fonts too.
         let corner = png.crop_imm(20, 20, 200, 50).to_luma8();
         assert!(corner.pixels().filter(|p| p.0[0] < 100).count() > 100, "{}", plot.name);
     }
 }
 
 #[test]
-fn points_with_intervals_stand_beside_levels() {
+fn a_chart_of_rows_draws_points_intervals_and_levels_without_nan() {
     let row = |name: &str, value| Row {
         name: name.to_owned(),
         value,
@@ -99,8 +100,8 @@ fn points_with_intervals_stand_beside_levels() {
 }
 
 #[test]
-fn the_page_shows_the_numbers_and_needs_nothing_else() {
-    let (_folder, run) = a_run();
+fn the_page_shows_the_numbers_and_loads_no_other_file() {
+    let (_folder, run) = example_run();
     let html = Report::new(vec![run]).unwrap().html().unwrap();
     let shown = [
         "53.38",                                                               // the result
@@ -114,31 +115,31 @@ fn the_page_shows_the_numbers_and_needs_nothing_else() {
         "All 4 epochs",
     ];
     shown.iter().for_each(|text| assert!(html.contains(text), "{text}"));
-    for foreign in ["<script", "src=", "@import", "url(", "href=\"http"] {
-        assert!(!html.contains(foreign), "{foreign}");
+    for external in ["<script", "src=", "@import", "url(", "href=\"http"] {
+        assert!(!html.contains(external), "{external}");
     }
 }
 
 #[test]
-fn what_comes_from_files_is_text() {
-    let evil = "<img src=x onerror=alert(1)>&\"'";
+fn text_from_files_is_escaped() {
+    let markup = "<img src=x onerror=alert(1)>&\"'";
     let folder = tempfile::tempdir().unwrap();
     let mut run = RunFolder::create(folder.path()).unwrap();
-    let config = serde_json::json!({ evil: evil });
-    let info = info(evil).config(&config).unwrap().label("val_accuracy", evil, evil);
+    let config = serde_json::json!({ markup: markup });
+    let info = info(markup).config(&config).unwrap().label("val_accuracy", markup, markup);
     run.begin(&info).unwrap();
     let mut metrics = metrics(0);
-    metrics.push((evil.to_owned(), 1.0));
+    metrics.push((markup.to_owned(), 1.0));
     run.epoch(&epoch(0), &metrics).unwrap();
     let finding = Finding {
         kind: FindingKind::Suppressed,
-        modality: Modality::new(evil),
-        numbers: vec![(evil.to_owned(), 2.0)],
-        advice: Advice::LengthenStage { first: Modality::new(evil), epochs: 2 },
+        modality: Modality::new(markup),
+        numbers: vec![(markup.to_owned(), 2.0)],
+        advice: Advice::LengthenStage { first: Modality::new(markup), epochs: 2 },
     };
-    let metric = Metric { name: evil.to_owned(), ..Metric::accuracy(2) };
+    let metric = Metric { name: markup.to_owned(), ..Metric::accuracy(2) };
     let diagnosis = Some(Diagnosis { metric, findings: vec![finding] });
-    let scores = vec![(evil.to_owned(), 3.0)];
+    let scores = vec![(markup.to_owned(), 3.0)];
     run.finish(&Outcome { scores, diagnosis, ..Default::default() }).unwrap();
     let run = Run::read(folder.path()).unwrap();
     for runs in [vec![run.clone()], vec![run.clone(), run]] {
@@ -149,8 +150,8 @@ fn what_comes_from_files_is_text() {
 }
 
 #[test]
-fn a_diagnosis_without_findings_is_not_a_missing_one() {
-    let (_folder, mut run) = a_run();
+fn the_page_distinguishes_an_empty_diagnosis_from_none() {
+    let (_folder, mut run) = example_run();
     let page = |run: &Run| Report::new(vec![run.clone()]).unwrap().html().unwrap();
     run.outcome.as_mut().unwrap().diagnosis.as_mut().unwrap().findings.clear();
     assert!(page(&run).contains("No imbalance was found, judged by accuracy."));
@@ -159,8 +160,8 @@ fn a_diagnosis_without_findings_is_not_a_missing_one() {
 }
 
 #[test]
-fn several_runs_stand_side_by_side() {
-    let (_folder, run) = a_run();
+fn a_report_of_several_runs_compares_them() {
+    let (_folder, run) = example_run();
     let mut other = run.clone();
     other.info.name = "another".to_owned();
     other.outcome.as_mut().unwrap().scores[0].1 = 61.5;
@@ -178,7 +179,7 @@ fn several_runs_stand_side_by_side() {
 }
 
 #[test]
-fn a_run_without_epochs_has_a_page_and_no_run_has_none() {
+fn a_run_without_epochs_has_a_page_and_an_empty_report_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     RunFolder::create(folder.path()).unwrap().begin(&info("young")).unwrap();
     let run = Run::read(folder.path()).unwrap();
@@ -186,5 +187,5 @@ fn a_run_without_epochs_has_a_page_and_no_run_has_none() {
     Report::new(vec![run]).unwrap().write(&path).unwrap();
     let html = std::fs::read_to_string(path).unwrap();
     assert!(html.contains("No epoch has been recorded") && html.contains("unfinished"));
-    refused(Report::new(Vec::new()), &["at least one", "Run::read"]);
+    assert_error(Report::new(Vec::new()), &["at least one", "Run::read"]);
 }

@@ -1,4 +1,4 @@
-//! Settings from a user's TOML: read, written again, and refused by name; reports through JSON.
+//! Settings in TOML and JSON: read, written, and errors that name the wrong field.
 
 use std::fmt::Debug;
 
@@ -7,15 +7,15 @@ use g2d::{
         Classification, Confidence, ConfidenceConfig, Distillation, ExponentialError,
         FeatureReduction, InverseError, Labels, Regression, TrueClassProbability,
     },
-    schedule::{Joint, Partial, PerBatch, Progress, Ranking, SchedulerConfig, Sequential},
+    schedule::{Joint, Partial, Progress, Ranking, SchedulerConfig, Sequential},
     trainer::{GradientScope, Suppression},
 };
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use tch::Tensor;
 
-use crate::support::{Tiny, mismatch, names, wave};
+use crate::support::{Tiny, assert_mismatch, names, wave};
 
-/// What a user's file might hold.
+/// The settings of a user's program.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Settings {
@@ -33,22 +33,22 @@ fn read<T: DeserializeOwned>(text: &str) -> Result<T, String> {
     toml::from_str(text).map_err(|error| error.to_string())
 }
 
-/// Asserts that `text` is refused in `words`.
+/// Asserts that reading `text` is an error with `words`.
 #[track_caller]
-fn refused<T: DeserializeOwned + Debug>(text: &str, words: &[&str]) {
+fn assert_invalid<T: DeserializeOwned + Debug>(text: &str, words: &[&str]) {
     let message = read::<T>(text).expect_err(text);
     for word in words {
         assert!(message.contains(word), "{word:?} is missing in: {message}");
     }
 }
 
-/// Written and read again.
-fn again<T: Serialize + DeserializeOwned>(value: &T) -> T {
+/// The value after a round trip through TOML.
+fn round_trip<T: Serialize + DeserializeOwned>(value: &T) -> T {
     read(&toml::to_string(value).unwrap()).unwrap()
 }
 
 #[test]
-fn a_whole_file_is_read_and_trains() {
+fn settings_from_a_file_configure_a_trainer() {
     let settings: Settings = read(
         r#"
         epochs = 2
@@ -77,7 +77,7 @@ fn a_whole_file_is_read_and_trains() {
     assert_eq!(settings.suppression, Suppression::ZeroGradient(GradientScope::FourDimensional));
     let student = Tiny::linear(2);
     let mut trainer = student
-        .taught(settings.loss)
+        .builder_with_teachers(settings.loss)
         .scheduler(settings.schedule)
         .confidence(settings.confidence.unwrap())
         .suppression(Suppression::default())
@@ -89,9 +89,8 @@ fn a_whole_file_is_read_and_trains() {
     assert_eq!(trainer.step(&student, &batch).unwrap().kappa(), [1.0, 1.0]);
 }
 
-/// Every schedule, in words and back; what it says is what its twin made by hand says.
 #[test]
-fn schedules_are_read_and_written() {
+fn every_scheduler_is_read_and_written() {
     let previous = Ranking::PreviousEpoch;
     let cases = [
         ("type = 'joint'", SchedulerConfig::Joint(Joint::default())),
@@ -104,27 +103,33 @@ fn schedules_are_read_and_written() {
             SchedulerConfig::Sequential(Sequential::new([1]).ranking(previous.clone())),
         ),
         (
+            "type = 'sequential'\nstages = [2]\nstart = 5",
+            SchedulerConfig::Sequential(Sequential::new([2]).starting_at(5)),
+        ),
+        (
             "type = 'per_batch'\nwindow = { first = 1, last = 4 }",
-            SchedulerConfig::PerBatch(PerBatch::window(1..=4)),
+            SchedulerConfig::Sequential(Sequential::new([4]).starting_at(1)),
         ),
         (
             "type = 'partial'\nalpha = 0.5\nepochs = { start = 0, end = 7 }\nranking = 'previous_epoch'",
             SchedulerConfig::Partial(Partial::new(0.5, 0..7).ranking(previous)),
         ),
     ];
-    for (text, by_hand) in cases {
+    for (text, expected) in cases {
         let schedule: SchedulerConfig = read(text).unwrap();
-        let shown = format!("{by_hand:?}");
-        assert_eq!(format!("{schedule:?}"), shown);
-        assert_eq!(format!("{:?}", again(&schedule)), shown);
+        let expected = format!("{expected:?}");
+        assert_eq!(format!("{schedule:?}"), expected);
+        assert_eq!(format!("{:?}", round_trip(&schedule)), expected);
         let json = serde_json::to_string(&schedule).unwrap();
-        assert_eq!(format!("{:?}", serde_json::from_str::<SchedulerConfig>(&json).unwrap()), shown);
+        assert_eq!(
+            format!("{:?}", serde_json::from_str::<SchedulerConfig>(&json).unwrap()),
+            expected
+        );
     }
 }
 
-/// A scheduler that has worked is written as it was configured.
 #[test]
-fn what_a_scheduler_has_learnt_is_not_in_its_settings() {
+fn the_settings_of_a_used_scheduler_are_those_of_a_new_one() {
     use g2d::{SmpScheduler, schedule::Candidates};
     let fresh = Sequential::new([5]).ranking(Ranking::PreviousEpoch);
     let mut used = fresh.clone();
@@ -132,12 +137,12 @@ fn what_a_scheduler_has_learnt_is_not_in_its_settings() {
     used.plan(Progress::default(), &Candidates::from_confidence([0.1, 0.2])).unwrap();
     used.end_epoch(0, &[Some(0.1), Some(0.2)]).unwrap();
     assert_eq!(toml::to_string(&used).unwrap(), toml::to_string(&fresh).unwrap());
-    assert_eq!(format!("{:?}", again(&used)), format!("{fresh:?}"));
+    assert_eq!(format!("{:?}", round_trip(&used)), format!("{fresh:?}"));
 }
 
 #[test]
-fn typing_errors_are_named() {
-    refused::<Settings>("epochs = 2\n[schedul]\ntype = 'joint'", &["schedul", "schedule"]);
+fn misspelt_names_are_errors_with_the_names_that_are_known() {
+    assert_invalid::<Settings>("epochs = 2\n[schedul]\ntype = 'joint'", &["schedul", "schedule"]);
     for (text, words) in [
         ("type = 'sequental'\nstages = [1]", &["sequental", "sequential", "per_batch"][..]),
         ("type = 'sequential'\nstage = [1]", &["`stage`", "`stages`"]),
@@ -153,54 +158,59 @@ fn typing_errors_are_named() {
         ("type = 'partial'\nalpha = 1.0\nepochs = { start = 0, last = 3 }", &["`last`", "`end`"]),
         ("type = 'partial'\nalhpa = 1.0\nepochs = { start = 0, end = 3 }", &["alhpa", "alpha"]),
     ] {
-        refused::<SchedulerConfig>(text, words);
+        assert_invalid::<SchedulerConfig>(text, words);
     }
-    refused::<Distillation>("alhpa = 1.0", &["alhpa", "alpha"]);
-    refused::<Regression>("[distilation]", &["distilation", "distillation"]);
-    refused::<Settings>("epochs = 1\nsuppression = 'skip'", &["skip", "skip_backward"]);
-    refused::<Settings>("epochs = 1\nconfidence = 'inverse'", &["inverse", "inverse_error"]);
+    assert_invalid::<Distillation>("alhpa = 1.0", &["alhpa", "alpha"]);
+    assert_invalid::<Regression>("[distilation]", &["distilation", "distillation"]);
+    assert_invalid::<Settings>("epochs = 1\nsuppression = 'skip'", &["skip", "skip_backward"]);
+    assert_invalid::<Settings>("epochs = 1\nconfidence = 'inverse'", &["inverse", "inverse_error"]);
 }
 
 #[test]
-fn wrong_values_are_named() {
-    refused::<Distillation>("beta = 'high'", &["beta", "high", "expected"]);
-    refused::<Distillation>(
+fn values_of_a_wrong_type_are_errors_with_their_field() {
+    assert_invalid::<Distillation>("beta = 'high'", &["beta", "high", "expected"]);
+    assert_invalid::<Distillation>(
         "temperature = 'hot'",
         &["temperature", "one value for all modalities, or a list with one for each"],
     );
-    refused::<SchedulerConfig>("type = 'sequential'\nstages = [-1]", &["-1", "u64"]);
-    refused::<SchedulerConfig>("type = 'sequential'\nstages = 150", &["150", "sequence"]);
+    assert_invalid::<SchedulerConfig>("type = 'sequential'\nstages = [-1]", &["-1", "u64"]);
+    assert_invalid::<SchedulerConfig>("type = 'sequential'\nstages = 150", &["150", "sequence"]);
+    assert_invalid::<SchedulerConfig>(
+        "type = 'per_batch'\nwindow = { first = 3, last = 2 }",
+        &["window of per_batch", "3..=2", "joint"],
+    );
 }
 
-/// Numbers that fit the type and not the method are found at build, as ever.
 #[test]
-fn values_out_of_range_are_found_at_build() {
+fn values_out_of_range_are_errors_of_build() {
     let student = Tiny::linear(2);
     let built = |text: &str| {
         let schedule: SchedulerConfig = read(text).unwrap();
-        let builder = student.taught(Classification::default());
+        let builder = student.builder_with_teachers(Classification::default());
         builder.scheduler(schedule).build(&student)
     };
-    mismatch(built("type = 'sequential'\nstages = [1, 1, 1]"), &["stages of Sequential", "3"]);
-    mismatch(
-        built("type = 'per_batch'\nwindow = { first = 3, last = 2 }"),
-        &["window of PerBatch"],
+    assert_mismatch(
+        built("type = 'sequential'\nstages = [1, 1, 1]"),
+        &["stages of Sequential", "3"],
     );
-    mismatch(built("type = 'partial'\nalpha = -1.0\nepochs = { start = 0, end = 3 }"), &["alpha"]);
+    assert_mismatch(
+        built("type = 'partial'\nalpha = -1.0\nepochs = { start = 0, end = 3 }"),
+        &["alpha"],
+    );
     let cold: Classification = read("[distillation]\ntemperature = 0.0").unwrap();
-    mismatch(student.taught(cold).build(&student), &["temperature", "> 0"]);
+    assert_mismatch(student.builder_with_teachers(cold).build(&student), &["temperature", "> 0"]);
 }
 
 #[test]
-fn losses_and_choices_are_written_and_read() {
+fn losses_suppressions_and_confidences_are_written_and_read() {
     let distillation = Distillation {
         task_weight: 0.1,
         feature_weight: [0.3, 1.0 / 3.0].into(),
         ..Distillation::none()
     };
     let loss = Classification::multi_label(distillation.clone());
-    assert_eq!(again(&loss), loss);
-    assert_eq!(again(&Regression::new(distillation.clone())), Regression::new(distillation));
+    assert_eq!(round_trip(&loss), loss);
+    assert_eq!(round_trip(&Regression::new(distillation.clone())), Regression::new(distillation));
 
     #[derive(Serialize, Deserialize, Debug, PartialEq)]
     struct Choices {
@@ -219,14 +229,14 @@ fn losses_and_choices_are_written_and_read() {
             ConfidenceConfig::TrueClassProbability(TrueClassProbability { labels: Labels::Multi }),
         ],
     };
-    assert_eq!(again(&choices), choices);
+    assert_eq!(round_trip(&choices), choices);
 }
 
 #[test]
-fn a_confidence_by_name_is_the_one_it_names() {
+fn a_confidence_config_computes_what_its_confidence_does() {
     let (predictions, targets) = (wave(0.0, &[5, 1]), wave(0.3, &[5]));
-    let same = |kind: ConfidenceConfig, by_hand: &dyn Confidence, l: &Tensor, y: &Tensor| {
-        assert!(kind.rho(l, y).unwrap().equal(&by_hand.rho(l, y).unwrap()), "{kind:?}");
+    let same = |config: ConfidenceConfig, expected: &dyn Confidence, l: &Tensor, y: &Tensor| {
+        assert!(config.rho(l, y).unwrap().equal(&expected.rho(l, y).unwrap()), "{config:?}");
     };
     same(ConfidenceConfig::ExponentialError, &ExponentialError, &predictions, &targets);
     same(ConfidenceConfig::InverseError, &InverseError, &predictions, &targets);
@@ -237,21 +247,24 @@ fn a_confidence_by_name_is_the_one_it_names() {
 
 #[cfg(feature = "paper")]
 #[test]
-fn the_paper_s_settings_refuse_typing_errors() {
+fn misspelt_names_in_settings_of_the_paper_are_errors() {
     use g2d::paper::{baselines::Ogm, data::LoaderOptions, networks::ClassifierConfig};
     let ogm: Ogm = read("alpha = 0.5\nwindow = { first = 0, last = 9 }\nnoise_seed = 7").unwrap();
     assert_eq!(format!("{ogm:?}"), format!("{:?}", Ogm::new(0.5, 0..=9).with_noise(7)));
-    assert_eq!(format!("{:?}", again(&ogm)), format!("{ogm:?}"));
+    assert_eq!(format!("{:?}", round_trip(&ogm)), format!("{ogm:?}"));
     let plain = Ogm::new(1.0, 2..=3).scope(GradientScope::All);
-    assert_eq!(format!("{:?}", again(&plain)), format!("{plain:?}"));
-    refused::<Ogm>("alpha = 1.0\nwindow = { first = 0, last = 9 }\nnoise = 7", &["noise_seed"]);
-    refused::<LoaderOptions>("batchsize = 16", &["batchsize", "batch_size"]);
-    refused::<ClassifierConfig>("backbone = 'resnet'", &["resnet", "compact"]);
-    refused::<ClassifierConfig>("bakbone = 'compact'", &["bakbone", "backbone"]);
+    assert_eq!(format!("{:?}", round_trip(&plain)), format!("{plain:?}"));
+    assert_invalid::<Ogm>(
+        "alpha = 1.0\nwindow = { first = 0, last = 9 }\nnoise = 7",
+        &["noise_seed"],
+    );
+    assert_invalid::<LoaderOptions>("batchsize = 16", &["batchsize", "batch_size"]);
+    assert_invalid::<ClassifierConfig>("backbone = 'resnet'", &["resnet", "compact"]);
+    assert_invalid::<ClassifierConfig>("bakbone = 'compact'", &["bakbone", "backbone"]);
 }
 
 #[test]
-fn settings_read_from_a_file_refuse_unknown_names() {
+fn unknown_names_in_json_are_errors() {
     let read = serde_json::from_str::<Classification>;
     let found =
         read(r#"{"labels": "multi", "distillation": {"alpha": 0.5, "temperature": [1, 2]}}"#);

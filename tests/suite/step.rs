@@ -1,23 +1,28 @@
-//! What a step and an epoch report, by hand and through files.
+//! Reports of steps and epochs: values computed by hand, and the form in files.
 
 use g2d::{
-    Batch, EpochReport, Modality, StepOutcome, Student,
+    EpochReport, Modality, StepOutcome, Student,
     loss::Terms,
     loss::{Classification, Distillation},
     schedule::Progress,
     step::{Measurement, StepValues},
 };
+use serde::{Serialize, de::DeserializeOwned};
+use serde_json::{Value, json};
 
-use crate::support::{Kappa, Tiny, assert_number};
+use crate::support::{FixedKappa, Tiny, assert_number};
 
 #[test]
-fn reports_and_epoch_means_by_hand() {
+fn an_epoch_reports_the_means_of_its_steps_over_their_samples() {
     let student = Tiny::linear(2);
     let loss =
         Classification::new(Distillation { alpha: 0.5, beta: 0.0, ..Distillation::default() });
-    let mut trainer =
-        student.taught(loss).scheduler(Kappa(vec![0.25, 1.0])).build(&student).unwrap();
-    let mut told = Vec::new();
+    let mut trainer = student
+        .builder_with_teachers(loss)
+        .scheduler(FixedKappa(vec![0.25, 1.0]))
+        .build(&student)
+        .unwrap();
+    let mut steps = Vec::new();
     let at = |epoch, step, total_steps| Progress { epoch, step, total_steps };
     for (step, rows) in [2, 6].into_iter().enumerate() {
         assert_eq!(trainer.progress(), at(0, step as u64, step as u64));
@@ -37,17 +42,17 @@ fn reports_and_epoch_means_by_hand() {
         assert_eq!(read.terms.logit, [None, None]);
         let weighted = 0.5 * (read.terms.feature[0].unwrap() + read.terms.feature[1].unwrap());
         assert_number(read.terms.total, read.terms.task + weighted);
-        told.push(read);
+        steps.push(read);
     }
     let epoch = trainer.end_epoch().unwrap();
     let mean = |a: f64, b: f64| (2.0 * a + 6.0 * b) / 8.0; // 2 and 6 samples
     assert_eq!((epoch.epoch, epoch.steps), (0, 2));
-    assert_number(epoch.terms.total, mean(told[0].terms.total, told[1].terms.total));
-    assert_number(epoch.terms.task, mean(told[0].terms.task, told[1].terms.task));
+    assert_number(epoch.terms.total, mean(steps[0].terms.total, steps[1].terms.total));
+    assert_number(epoch.terms.task, mean(steps[0].terms.task, steps[1].terms.task));
     for m in 0..2 {
-        let feature = mean(told[0].terms.feature[m].unwrap(), told[1].terms.feature[m].unwrap());
+        let feature = mean(steps[0].terms.feature[m].unwrap(), steps[1].terms.feature[m].unwrap());
         assert_number(epoch.terms.feature[m].unwrap(), feature);
-        let rho = mean(told[0].confidence[m].unwrap(), told[1].confidence[m].unwrap());
+        let rho = mean(steps[0].confidence[m].unwrap(), steps[1].confidence[m].unwrap());
         assert_number(epoch.confidence[m].unwrap(), rho);
     }
     assert_eq!(epoch.terms.logit, [None, None]);
@@ -55,34 +60,81 @@ fn reports_and_epoch_means_by_hand() {
     assert_eq!(epoch.modalities, student.modalities());
 
     assert_eq!(trainer.progress(), at(1, 0, 2));
-    let alone = trainer.step(&student, &student.batch(3, 0.0)).unwrap().read().unwrap();
+    let only = trainer.step(&student, &student.batch(3, 0.0)).unwrap().read().unwrap();
     let epoch = trainer.end_epoch().unwrap();
     assert_eq!((epoch.epoch, epoch.steps), (1, 1));
-    assert_number(epoch.terms.total, alone.terms.total); // nothing of the first epoch is left in it
+    assert_number(epoch.terms.total, only.terms.total); // without the first epoch's values
     assert_eq!(trainer.progress(), at(2, 0, 3));
 }
 
-/// What a step and an epoch said, with every bit, through JSON and TOML.
-#[test]
-fn reports_go_through_files() {
-    let student = Tiny::linear(2);
-    let mut trainer = student.taught(Classification::default()).build(&student).unwrap();
-    let batch: Batch = student.batch(4, 0.0);
-    let step = trainer.step(&student, &batch).unwrap().read().unwrap();
-    let epoch = trainer.end_epoch().unwrap();
-    let json = serde_json::to_string(&step).unwrap();
-    assert_eq!(serde_json::from_str::<StepValues>(&json).unwrap(), step);
-    let json = serde_json::to_string(&epoch).unwrap();
-    assert_eq!(serde_json::from_str::<EpochReport>(&json).unwrap(), epoch);
-    assert_eq!(
-        serde_json::from_str::<EpochReport>(&json).unwrap().terms.total.to_bits(),
-        epoch.terms.total.to_bits()
-    );
+/// A value after a round trip through JSON, and the JSON.
+fn round_trip<T: Serialize + DeserializeOwned>(value: &T) -> (T, Value) {
+    let text = serde_json::to_string(value).unwrap();
+    (serde_json::from_str(&text).unwrap(), serde_json::from_str(&text).unwrap())
 }
 
-/// JSON has no NaN: it is text there, and comes back as NaN and not as nothing.
+fn keys(json: &Value) -> Vec<&str> {
+    json.as_object().unwrap().keys().map(String::as_str).collect()
+}
+
 #[test]
-fn numbers_that_are_not_finite_come_back() {
+fn reports_of_a_training_keep_every_bit_in_json() {
+    let student = Tiny::linear(2);
+    let mut trainer =
+        student.builder_with_teachers(Classification::default()).build(&student).unwrap();
+    let step = trainer.step(&student, &student.batch(4, 0.0)).unwrap().read().unwrap();
+    let epoch = trainer.end_epoch().unwrap();
+    assert_eq!(round_trip(&step).0, step);
+    let restored = round_trip(&epoch).0;
+    assert_eq!(restored, epoch);
+    assert_eq!(restored.terms.total.to_bits(), epoch.terms.total.to_bits());
+}
+
+#[test]
+fn an_epoch_report_in_json_has_the_terms_at_top_level_and_keeps_numbers_that_are_not_finite() {
+    let report = EpochReport {
+        epoch: 3,
+        steps: 7,
+        skipped: 2,
+        unfinished: 1,
+        modalities: Modality::list(["a", "b"]),
+        terms: Terms {
+            total: f64::INFINITY,
+            task: 0.1 + 0.2,
+            feature: vec![Some(f64::NEG_INFINITY), None],
+            logit: vec![None, Some(-0.0)],
+        },
+        confidence: vec![Some(0.75), None],
+        kappa: vec![0.0, 1.0],
+        measurements: vec![
+            Measurement::new("gradient_norm", &"a".into(), f64::INFINITY),
+            Measurement { metric: "fused_accuracy".into(), modality: None, value: 0.5 },
+        ],
+    };
+    let (restored, json) = round_trip(&report);
+    assert_eq!(restored, report);
+    let expected = json!({
+        "epoch": 3, "steps": 7, "skipped": 2, "unfinished": 1, "modalities": ["a", "b"],
+        "total": "inf", "task": 0.1 + 0.2, "feature": ["-inf", null], "logit": [null, -0.0],
+        "confidence": [0.75, null], "kappa": [0.0, 1.0],
+        "measurements": [
+            {"metric": "gradient_norm", "modality": "a", "value": "inf"},
+            {"metric": "fused_accuracy", "modality": null, "value": 0.5},
+        ],
+    });
+    assert_eq!(json, expected);
+
+    let nan = EpochReport {
+        terms: Terms { total: f64::NAN, logit: vec![Some(f64::NAN), None], ..report.terms.clone() },
+        ..report
+    };
+    let (restored, json) = round_trip(&nan);
+    assert!(restored.terms.total.is_nan() && restored.terms.logit[0].unwrap().is_nan());
+    assert_eq!((&json["total"], &json["logit"]), (&json!("NaN"), &json!(["NaN", null])));
+}
+
+#[test]
+fn step_values_in_json_have_the_terms_at_top_level_and_keep_numbers_that_are_not_finite() {
     let values = StepValues {
         at: Progress::default(),
         outcome: StepOutcome::Ready,
@@ -95,20 +147,26 @@ fn numbers_that_are_not_finite_come_back() {
         },
         confidence: vec![Some(0.1 + 0.2), None],
     };
-    let json = serde_json::to_string(&values).unwrap();
-    assert!(json.contains(r#""total":"NaN","task":"inf","feature":[null,"NaN"]"#), "{json}");
-    let back: StepValues = serde_json::from_str(&json).unwrap();
+    let (restored, json) = round_trip(&values);
+    let names = ["at", "confidence", "feature", "kappa", "logit", "outcome", "task", "total"];
+    assert_eq!(keys(&json), names);
+    assert_eq!([&json["total"], &json["task"]], [&json!("NaN"), &json!("inf")]);
+    assert_eq!(json["feature"], json!([null, "NaN"]));
     let bits = |v: &StepValues| {
         let each = [&v.terms.feature, &v.terms.logit, &v.confidence].into_iter().flatten();
         let each = each.map(|n| n.map(f64::to_bits)).collect::<Vec<_>>();
         (v.terms.total.is_nan(), v.terms.task, v.kappa.clone(), each)
     };
-    assert_eq!(bits(&back), bits(&values));
+    assert_eq!(bits(&restored), bits(&values));
+}
+
+#[test]
+fn a_measurement_needs_a_number_or_the_text_of_one_that_is_not_finite() {
     let measurement = Measurement::new("gradient_norm", &Modality::new("a"), f64::NAN);
+    assert!(round_trip(&measurement).0.value.is_nan());
     let json = serde_json::to_string(&measurement).unwrap();
-    assert!(serde_json::from_str::<Measurement>(&json).unwrap().value.is_nan());
-    for wrong in [r#""1.5""#, r#""high""#, "true"] {
-        let json = json.replace(r#""NaN""#, wrong);
+    for invalid in [r#""1.5""#, r#""high""#, "true"] {
+        let json = json.replace(r#""NaN""#, invalid);
         let message = serde_json::from_str::<Measurement>(&json).unwrap_err().to_string();
         assert!(
             message.contains("expected a number") || message.contains("a number, "),

@@ -1,4 +1,4 @@
-//! Safetensors files: checked before anything changes.
+//! Safetensors files, which are checked before any variable changes.
 
 use std::{collections::HashMap, fs, path::Path};
 
@@ -25,12 +25,12 @@ fn write(path: &Path, tensors: HashMap<String, Tensor>) {
 }
 
 #[test]
-fn a_saved_file_loads_again_with_or_without_module() {
+fn a_saved_file_loads_with_or_without_the_prefix_of_data_parallel() {
     let folder = tempfile::tempdir().unwrap();
     let (plain, parallel) = (folder.path().join("a"), folder.path().join("b"));
     let (saved, mut loaded) = (store(), store());
     weights::save(&saved, &plain).unwrap();
-    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "a part is left behind");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "a temporary file is left");
     assert_eq!(read(&plain)["bn.num_batches_tracked"].kind(), Kind::Int64);
     weights::load(&mut loaded, &plain).unwrap();
     assert_same(&values(&saved), &values(&loaded));
@@ -43,7 +43,7 @@ fn a_saved_file_loads_again_with_or_without_module() {
 }
 
 #[test]
-fn what_does_not_fit_is_told_in_full_and_changes_nothing() {
+fn a_file_that_does_not_fit_is_an_error_with_all_differences_and_changes_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("weights.safetensors");
     let mut vs = store();
@@ -70,7 +70,7 @@ fn what_does_not_fit_is_told_in_full_and_changes_nothing() {
     let whole = fs::read(&path).unwrap();
     fs::write(&path, &whole[..whole.len() - 1]).unwrap();
     let error = weights::load(&mut vs, &path).unwrap_err().to_string();
-    assert!(error.contains("a whole safetensors file"), "{error}");
+    assert!(error.contains("a complete safetensors file"), "{error}");
     assert_same(&values(&vs), &before);
 
     let absent = weights::load(&mut vs, folder.path().join("absent")).unwrap_err();
@@ -80,7 +80,7 @@ fn what_does_not_fit_is_told_in_full_and_changes_nothing() {
 }
 
 #[test]
-fn a_failed_save_leaves_the_old_file() {
+fn saving_is_atomic() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("weights.safetensors");
     fs::write(&path, "old").unwrap();

@@ -1,4 +1,4 @@
-//! Tiny data sets in temporary folders.
+//! Small data sets in temporary folders.
 
 use std::{
     f32::consts::TAU,
@@ -9,10 +9,10 @@ use std::{
 use image::{Rgb, RgbImage};
 use tempfile::TempDir;
 
-/// A folder that vanishes with it.
-pub struct Set(pub TempDir);
+/// A folder that is removed when the value is dropped.
+pub struct TempDataSet(TempDir);
 
-impl Set {
+impl TempDataSet {
     pub fn new() -> Self {
         Self(tempfile::tempdir().unwrap())
     }
@@ -28,15 +28,26 @@ impl Set {
         path
     }
 
-    /// A tone of `seconds` whose pitch follows `clip`.
+    /// Writes a tone whose pitch depends on `clip`.
     pub fn wav(&self, name: &str, rate: u32, seconds: f32, clip: usize) {
         let n = (rate as f32 * seconds) as usize;
         let hertz = 200.0 + 90.0 * clip as f32;
         let tone = (0..n).map(|i| 0.5 * (TAU * hertz * i as f32 / rate as f32).sin());
-        self.wav_of(name, rate, 1, &tone.map(|x| (x * 32767.0) as i16).collect::<Vec<_>>());
+        self.wav_from_samples(
+            name,
+            rate,
+            1,
+            &tone.map(|x| (x * 32767.0) as i16).collect::<Vec<_>>(),
+        );
     }
 
-    pub fn wav_of(&self, name: &str, rate: u32, channels: u16, samples: &[i16]) -> PathBuf {
+    pub fn wav_from_samples(
+        &self,
+        name: &str,
+        rate: u32,
+        channels: u16,
+        samples: &[i16],
+    ) -> PathBuf {
         let path = self.write(name, "");
         let sample_format = hound::SampleFormat::Int;
         let spec =
@@ -47,7 +58,7 @@ impl Set {
         path
     }
 
-    /// A picture whose every pixel differs, coloured by `clip` and `frame`.
+    /// Writes a picture whose pixels all differ; its colours depend on `clip` and `frame`.
     pub fn jpg(&self, name: &str, [width, height]: [u32; 2], clip: usize, frame: usize) {
         let path = self.write(name, "");
         let colour = |x, y| {
@@ -57,7 +68,7 @@ impl Set {
         RgbImage::from_fn(width, height, colour).save(path).unwrap();
     }
 
-    /// CREMA-D's layout: `actors` of `each` clips; the last clip of each actor is test data.
+    /// CREMA-D's layout with `each` clips of every actor, of which the last is test data.
     pub fn cremad(actors: usize, each: usize) -> Self {
         let set = Self::new();
         let (mut train, mut test) = (String::new(), String::new());
@@ -79,12 +90,12 @@ impl Set {
     }
 }
 
-/// Where the project's real data lies on the author's machines.
-pub fn shared(name: &str) -> Option<PathBuf> {
+/// A file of the reference data beside the checkout, if it exists.
+pub fn shared_file(name: &str) -> Option<PathBuf> {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared").join(name);
     if path.exists() {
         return Some(path);
     }
-    super::skipped(format_args!("{} is not there", path.display()));
+    super::skipped(format_args!("{} does not exist", path.display()));
     None
 }

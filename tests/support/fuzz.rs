@@ -1,25 +1,25 @@
-//! How many cases a property is tried on, and how bytes are spoilt.
+//! The number of cases of a property test, and random changes of bytes.
 
 use proptest::{collection::vec, prelude::*, sample::Index, test_runner::Config};
 
-/// `cases`, or as many as `G2D_FUZZ_CASES` says.
-pub fn fuzz(cases: u32) -> Config {
-    let asked = std::env::var("G2D_FUZZ_CASES").ok().and_then(|cases| cases.parse().ok());
-    Config { failure_persistence: None, ..Config::with_cases(asked.unwrap_or(cases)) }
+/// A configuration of `cases` cases, or of as many as the variable `G2D_FUZZ_CASES` states.
+pub fn fuzz_config(cases: u32) -> Config {
+    let variable = std::env::var("G2D_FUZZ_CASES").ok().and_then(|cases| cases.parse().ok());
+    Config { failure_persistence: None, ..Config::with_cases(variable.unwrap_or(cases)) }
 }
 
 /// One change of a file's bytes.
 #[derive(Debug, Clone)]
-pub enum Spoil {
+pub enum ByteMutation {
     Set(Index, u8),
-    Cut(Index),
+    Truncate(Index),
     Insert(Index, Vec<u8>),
     Remove(Index, usize),
-    /// Copies a stretch to another place.
+    /// Copies a range to another place.
     Copy(Index, Index, usize),
 }
 
-impl Spoil {
+impl ByteMutation {
     pub fn apply(&self, bytes: &mut Vec<u8>) {
         let length = bytes.len();
         if length == 0 {
@@ -27,7 +27,7 @@ impl Spoil {
         }
         match self {
             Self::Set(at, byte) => bytes[at.index(length)] = *byte,
-            Self::Cut(at) => bytes.truncate(at.index(length)),
+            Self::Truncate(at) => bytes.truncate(at.index(length)),
             Self::Insert(at, new) => {
                 let at = at.index(length);
                 bytes.splice(at..at, new.iter().copied());
@@ -45,13 +45,13 @@ impl Spoil {
     }
 }
 
-pub fn spoil() -> impl Strategy<Value = Spoil> {
+pub fn byte_mutation() -> impl Strategy<Value = ByteMutation> {
     let index = any::<Index>;
     prop_oneof![
-        (index(), any::<u8>()).prop_map(|(at, byte)| Spoil::Set(at, byte)),
-        index().prop_map(Spoil::Cut),
-        (index(), vec(any::<u8>(), 1..9)).prop_map(|(at, new)| Spoil::Insert(at, new)),
-        (index(), 1..99_usize).prop_map(|(at, count)| Spoil::Remove(at, count)),
-        (index(), index(), 1..99_usize).prop_map(|(from, to, n)| Spoil::Copy(from, to, n)),
+        (index(), any::<u8>()).prop_map(|(at, byte)| ByteMutation::Set(at, byte)),
+        index().prop_map(ByteMutation::Truncate),
+        (index(), vec(any::<u8>(), 1..9)).prop_map(|(at, new)| ByteMutation::Insert(at, new)),
+        (index(), 1..99_usize).prop_map(|(at, count)| ByteMutation::Remove(at, count)),
+        (index(), index(), 1..99_usize).prop_map(|(from, to, n)| ByteMutation::Copy(from, to, n)),
     ]
 }

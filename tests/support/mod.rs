@@ -1,37 +1,45 @@
-//! What the test binaries share.
+//! Support that the test binaries share.
 //!
-//! - `tiny.rs`: students, teachers and batches, the same for the same seed.
-//! - `misbehaving.rs`: parts that misbehave or say always the same.
-//! - `fixed_confidence.rs`: teachers whose ρ is what the test says.
-//! - `fuzz.rs`: how many cases a property is tried on, and how bytes are spoilt.
-//! - `asserts.rs`: snapshots, numbers, and errors with their words.
-//! - `data_set.rs`: tiny data sets in temporary folders.
+//! - `tiny.rs`: small students, their teachers and batches; `closure_student.rs`: a student whose
+//!   encoders are a closure. Weights and data are the same in every run.
+//! - `batches.rs`: batches derived from other batches.
+//! - `modified.rs`: students and teachers with changed outputs; `fixed.rs`: schedulers with given
+//!   κ, teachers with a given ρ.
+//! - `asserts.rs`: snapshots of variables and gradients; assertions about tensors, numbers and
+//!   errors.
+//! - `fuzz.rs`: the number of cases of a property test; random changes of bytes.
+//! - `data_set.rs`: small data sets in temporary folders.
 //! - `synchronisation.rs`: counts reads that synchronise with a device.
-//! - `alone.rs`: a test in a process of its own.
-//! - `python.rs`, `skip.rs`: what runs only where something is installed.
+//! - `own_process.rs`: runs a test in a process of its own.
+//! - `python.rs`, `skip.rs`: tests that run only where something is installed.
 #![allow(dead_code, unused_imports, reason = "each test binary uses a part")]
 
-mod alone;
 mod asserts;
+mod batches;
+mod closure_student;
 mod data_set;
-mod fixed_confidence;
+mod fixed;
 mod fuzz;
-mod misbehaving;
+mod modified;
+mod own_process;
 mod python;
 mod skip;
 mod synchronisation;
 mod tiny;
 
-pub use alone::alone;
 pub use asserts::{
-    Snapshot, assert_close, assert_close_to, assert_near, assert_number, assert_same,
-    assert_same_batch, below, config, gradients, message, mismatch, numbers, refused, same, values,
+    Snapshot, assert_close, assert_config_error, assert_elements, assert_error, assert_mismatch,
+    assert_near, assert_number, assert_same, assert_same_batch, elements, gradients, is_same,
+    values, with_prefix,
 };
-pub use data_set::{Set, shared};
-pub use fixed_confidence::Rho;
-pub use fuzz::{Spoil, fuzz, spoil};
-pub use misbehaving::{Bent, BentTeacher, Kappa};
+pub use batches::{select_rows, with_nan_input, with_targets};
+pub use closure_student::ClosureStudent;
+pub use data_set::{TempDataSet, shared_file};
+pub use fixed::{FixedKappa, KappaPerStep, SharedConfidence};
+pub use fuzz::{ByteMutation, byte_mutation, fuzz_config};
+pub use modified::{ModifiedStudent, ModifiedTeacher};
+pub use own_process::in_own_process;
 pub use python::{python, script, stdout};
 pub use skip::skipped;
 pub use synchronisation::count_synchronisations;
-pub use tiny::{CLASSES, INPUT, Tiny, WIDTH, answers, fill, names, wave};
+pub use tiny::{CLASSES, INPUT, Tiny, WIDTH, all_present, fill, labels, names, wave};

@@ -1,10 +1,11 @@
-//! Python, where it is.
+//! Tests against Python.
 
 use std::{path::PathBuf, process::Command};
 
 use super::skipped;
 
-/// The interpreter that `G2D_PYTHON` names; without one a line that says so, and `None`.
+/// The interpreter that the variable `G2D_PYTHON` names; without one, reports a skipped test and
+/// returns `None`.
 pub fn python() -> Option<Command> {
     let python = std::env::var_os("G2D_PYTHON");
     if python.is_none() {
@@ -15,7 +16,7 @@ pub fn python() -> Option<Command> {
     Some(command)
 }
 
-/// A script of `tests/python/`.
+/// The path of a script in `tests/python/`.
 pub fn script(name: &str) -> PathBuf {
     [env!("CARGO_MANIFEST_DIR"), "tests", "python", name].iter().collect()
 }

@@ -1,15 +1,21 @@
 //! Counts how often the library synchronises with a device.
 
 use std::sync::{
-    Arc,
+    Arc, LazyLock,
     atomic::{AtomicU64, Ordering},
 };
 
-use tracing::{Event, Metadata, Subscriber, span};
+use tracing::{Dispatch, Event, Metadata, Subscriber, span};
 
-/// Runs `action` and returns its result and the number of reads of device scalars. On the CPU these
-/// are the reads that would synchronise with a GPU.
+/// Subscribers that stay alive. With a single one alive, tracing caches whether an event is enabled by
+/// the subscriber of the thread that emits it first, which may run another test without a subscriber.
+static ALIVE: LazyLock<[Dispatch; 2]> =
+    LazyLock::new(|| std::array::from_fn(|_| Dispatch::new(Counter(Arc::default()))));
+
+/// Runs `action` and returns its result and the number of reads that synchronise with a device.
+/// Reads from the CPU count too, so that a test needs no GPU.
 pub fn count_synchronisations<T>(action: impl FnOnce() -> T) -> (T, u64) {
+    LazyLock::force(&ALIVE);
     let count = Arc::new(AtomicU64::new(0));
     let result = tracing::subscriber::with_default(Counter(count.clone()), action);
     (result, count.load(Ordering::Relaxed))

@@ -1,8 +1,10 @@
-//! Tiny students, teachers and batches, the same for the same seed whatever other tests do.
+//! Small students, teachers and batches, which depend on their arguments alone.
 
 use g2d::{
     Batch, G2dLoss, G2dTrainer, Modality, ModalityParams, Result, Student, TeacherOutput,
-    teacher::FrozenModel, trainer::Builder,
+    step::StepValues,
+    teacher::{Cached, FrozenModel},
+    trainer::Builder,
 };
 use tch::{Device, Kind, Tensor, nn, nn::ModuleT, nn::OptimizerConfig};
 
@@ -10,18 +12,24 @@ pub const INPUT: i64 = 5;
 pub const WIDTH: i64 = 4;
 pub const CLASSES: i64 = 3;
 
-/// Names m0, m1, ….
+/// The modalities m0, m1, ….
 pub fn names(k: usize) -> Vec<Modality> {
     Modality::list((0..k).map(|m| format!("m{m}")))
 }
 
-/// sin(phase), sin(phase + 1), …: the same numbers in Python and here.
+/// sin(phase), sin(phase + 1), …, which Python can compute too.
 pub fn wave(phase: f64, shape: &[i64]) -> Tensor {
     let n: i64 = shape.iter().product();
     (Tensor::arange(n, (Kind::Double, Device::Cpu)) + phase).sin().reshape(shape)
 }
 
-/// Gives every trainable variable values that depend on its name's rank and `seed` alone.
+/// Labels 0, 1, 2, 0, ….
+pub fn labels(rows: i64) -> Tensor {
+    Tensor::arange(rows, (Kind::Int64, Device::Cpu)).remainder(CLASSES)
+}
+
+/// Sets every trainable variable to values that depend only on `seed` and the place of its name
+/// among all names.
 pub fn fill(vs: &nn::VarStore, seed: f64) {
     let _no_grad = tch::no_grad_guard();
     let mut variables: Vec<_> = vs.variables().into_iter().collect();
@@ -33,7 +41,7 @@ pub fn fill(vs: &nn::VarStore, seed: f64) {
     }
 }
 
-/// k encoders `m0`, `m1`, … and a linear head over their features, concatenated.
+/// k encoders `m0`, `m1`, … and a linear head over their concatenated features.
 pub struct Tiny {
     pub vs: nn::VarStore,
     names: Vec<Modality>,
@@ -44,8 +52,8 @@ pub struct Tiny {
 }
 
 impl Tiny {
-    /// Two linear layers an encoder; `m`'s features have `widths[m]` columns.
-    pub fn of_widths(widths: &[i64], kind: Kind) -> Self {
+    /// Encoders of two linear layers; the features of m have `widths[m]` columns.
+    pub fn with_widths(widths: &[i64], kind: Kind) -> Self {
         let encoder = |path: nn::Path<'_>, width| {
             nn::seq_t()
                 .add(nn::linear(&path / "a", INPUT, 6, Default::default()))
@@ -55,12 +63,12 @@ impl Tiny {
         Self::new(widths, kind, vec![INPUT], encoder)
     }
 
-    /// k encoders of width [`WIDTH`] in `Double`, which makes comparisons sharp.
+    /// k encoders of width [`WIDTH`] in `Double`.
     pub fn linear(k: usize) -> Self {
-        Self::of_widths(&vec![WIDTH; k], Kind::Double)
+        Self::with_widths(&vec![WIDTH; k], Kind::Double)
     }
 
-    /// A convolution and batch norm an encoder, for 4-D parameters and running statistics.
+    /// Encoders of a convolution and batch norm: 4-D parameters and running statistics.
     pub fn conv(k: usize) -> Self {
         let encoder = |path: nn::Path<'_>, width| {
             nn::seq_t()
@@ -96,32 +104,61 @@ impl Tiny {
         self.head.ws.kind()
     }
 
-    /// A batch that fits: inputs from `seed`, labels 0, 1, 2, 0, …, ids 100, 101, ….
+    /// A batch with inputs that depend on `seed`, the [`labels`], and ids 100, 101, ….
     pub fn batch(&self, rows: i64, seed: f64) -> Batch {
         let shape: Vec<i64> = [rows].into_iter().chain(self.input.iter().copied()).collect();
         let input = |m| (wave(seed + 10.0 * m as f64, &shape) * 1.5).to_kind(self.kind());
         let inputs: Vec<_> = (0..self.names.len()).map(input).collect();
         let ids: Vec<i64> = (100..100 + rows).collect();
-        Batch::new(inputs, Tensor::arange(rows, (Kind::Int64, Device::Cpu)).remainder(CLASSES))
-            .with_ids(ids)
+        Batch::new(inputs, labels(rows)).with_ids(ids)
     }
 
-    /// A trainer's builder that has this student's encoders.
+    /// A trainer's builder with this student's parameters.
     pub fn builder(&self, loss: impl G2dLoss + 'static) -> Builder {
         G2dTrainer::builder(loss).encoders(self.params())
     }
 
-    /// The same with a teacher of the student's feature width for each modality.
-    pub fn taught(&self, loss: impl G2dLoss + 'static) -> Builder {
+    /// As [`builder`](Self::builder), with a live teacher for each modality.
+    pub fn builder_with_teachers(&self, loss: impl G2dLoss + 'static) -> Builder {
         (0..self.names.len())
             .fold(self.builder(loss), |builder, m| builder.teacher(self.teacher(m, WIDTH).0))
     }
 
-    /// A teacher of modality `m` for this student's inputs; the `VarStore` to watch it by.
+    /// As [`builder_with_teachers`](Self::builder_with_teachers), with the outputs of the teachers
+    /// for these batches recorded in memory.
+    pub fn builder_with_cached_teachers(
+        &self,
+        loss: impl G2dLoss + 'static,
+        batches: impl Fn() -> Vec<Batch>,
+    ) -> Builder {
+        (0..self.names.len()).fold(self.builder(loss), |builder, m| {
+            let live = self.teacher(m, WIDTH).0;
+            builder.teacher(Cached::record(&live, m, batches().into_iter().map(Ok)).unwrap())
+        })
+    }
+
+    /// A teacher of modality `m` for this student's inputs, and its variables.
     pub fn teacher(&self, m: usize, width: i64) -> (FrozenModel, nn::VarStore) {
         teacher(self.names[m].clone(), self.input.iter().product(), width, self.kind(), m as f64)
     }
 
+    /// One step of trainer and optimizer for each batch; returns the reports as numbers.
+    pub fn train(
+        &self,
+        trainer: &mut G2dTrainer,
+        optimizer: &mut nn::Optimizer,
+        batches: impl IntoIterator<Item = Batch>,
+    ) -> Vec<StepValues> {
+        let step = |batch| {
+            optimizer.zero_grad();
+            let report = trainer.step(self, &batch).unwrap();
+            optimizer.step();
+            report.read().unwrap()
+        };
+        batches.into_iter().map(step).collect()
+    }
+
+    /// SGD with momentum and weight decay, which move parameters whose gradient is zero.
     pub fn optimizer(&self) -> nn::Optimizer {
         let sgd = nn::Sgd { momentum: 0.9, dampening: 0.0, wd: 0.1, nesterov: false };
         sgd.build(&self.vs, 0.05).unwrap()
@@ -152,8 +189,8 @@ impl Student for Tiny {
     }
 }
 
-/// The same answers, as a loss is given them where every modality is present.
-pub fn answers(teachers: &[TeacherOutput]) -> Vec<Option<TeacherOutput>> {
+/// Copies of the outputs, as a loss gets them for a batch in which every modality is present.
+pub fn all_present(teachers: &[TeacherOutput]) -> Vec<Option<TeacherOutput>> {
     let copy = |t: &TeacherOutput| TeacherOutput {
         features: t.features.shallow_clone(),
         logits: t.logits.shallow_clone(),
@@ -162,7 +199,7 @@ pub fn answers(teachers: &[TeacherOutput]) -> Vec<Option<TeacherOutput>> {
     teachers.iter().map(|t| Some(copy(t))).collect()
 }
 
-/// Linear, batch norm, ReLU, dropout, linear head: all that must behave as in evaluation.
+/// Batch norm and dropout differ between training and evaluation; a teacher must be in evaluation.
 fn teacher(
     modality: Modality,
     inputs: i64,

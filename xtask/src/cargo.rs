@@ -1,19 +1,20 @@
-//! Running cargo: the one that started us, in the workspace's root, with the
-//! environment that the build of tch needs.
+//! Running cargo in the workspace root, with the environment that the build of tch needs.
 
 use std::{
     env,
     ffi::{OsStr, OsString},
-    fmt,
     path::{Path, PathBuf},
-    process::{Command, ExitStatus},
+    process::{Command, Stdio},
 };
 
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
 
-use crate::libtorch::Libtorch;
+use crate::{
+    command::{display, finish},
+    libtorch::Libtorch,
+};
 
-/// Cargo, and what its children need to know.
+/// The cargo that started this process, and the libtorch of its children.
 #[derive(Debug)]
 pub struct Cargo {
     program: OsString,
@@ -22,20 +23,20 @@ pub struct Cargo {
 }
 
 impl Cargo {
-    /// Cargo as it is, without libtorch: for what builds with `doc-only`.
-    pub fn plain() -> Result<Self> {
-        let here = env::var_os("CARGO_MANIFEST_DIR")
+    /// Cargo without libtorch, for builds with the feature `doc-only`.
+    pub fn without_libtorch() -> Result<Self> {
+        let manifest = env::var_os("CARGO_MANIFEST_DIR")
             .unwrap_or_else(|| OsString::from(env!("CARGO_MANIFEST_DIR")));
-        let root = Path::new(&here)
+        let root = Path::new(&manifest)
             .parent()
             .filter(|root| root.join("Cargo.toml").is_file())
             .with_context(|| {
-                format!(
-                    "expected the workspace's Cargo.toml in the folder above {}, found none; \
-                     start this program as `cargo xtask` inside the workspace",
-                    Path::new(&here).display()
-                )
-            })?;
+            format!(
+                "expected the workspace's Cargo.toml in the parent folder of {}, found none; \
+                     run `cargo xtask` inside the workspace",
+                Path::new(&manifest).display()
+            )
+        })?;
         Ok(Self {
             program: env::var_os("CARGO").unwrap_or_else(|| "cargo".into()),
             root: root.to_owned(),
@@ -43,30 +44,30 @@ impl Cargo {
         })
     }
 
-    /// The same cargo, whose children build and run with this libtorch.
-    pub fn with(self, libtorch: Libtorch) -> Self {
+    /// Cargo whose children build and run with `libtorch`.
+    pub fn with_libtorch(self, libtorch: Libtorch) -> Self {
         Self { libtorch: Some(libtorch), ..self }
     }
 
-    /// The workspace's root.
+    /// The workspace root.
     pub fn root(&self) -> &Path {
         &self.root
     }
 
-    /// A cargo command to add arguments to; run it with [`finish`].
+    /// A cargo command without arguments.
     pub fn command(&self) -> Command {
         let mut command = Command::new(&self.program);
         command.current_dir(&self.root);
         if let Some(libtorch) = &self.libtorch {
             command
                 .envs(libtorch.variables())
-                // torch-sys would follow it rather than LIBTORCH.
+                // torch-sys prefers it to LIBTORCH.
                 .env_remove("LIBTORCH_USE_PYTORCH");
         }
         command
     }
 
-    /// Runs cargo with these arguments to its end.
+    /// Runs cargo with `args` to completion.
     pub fn run<S: AsRef<OsStr>>(&self, args: impl IntoIterator<Item = S>) -> Result<()> {
         finish(self.command().args(args))
     }
@@ -76,12 +77,12 @@ impl Cargo {
         let mut command = self.command();
         command.args(["metadata", "--no-deps", "--format-version", "1"]);
         let output = command
-            .stderr(std::process::Stdio::inherit())
+            .stderr(Stdio::inherit())
             .output()
-            .with_context(|| format!("cannot start {}", shown(&command)))?;
-        ensure!(output.status.success(), "{} failed ({})", shown(&command), output.status);
+            .with_context(|| format!("cannot start {}", display(&command)))?;
+        ensure!(output.status.success(), "{} failed ({})", display(&command), output.status);
         let names = examples_in(&output.stdout)
-            .with_context(|| format!("cannot read the answer of {}", shown(&command)))?;
+            .with_context(|| format!("cannot read the output of {}", display(&command)))?;
         if names.is_empty() {
             bail!("expected examples in {}, found none", self.root.join("examples").display());
         }
@@ -89,7 +90,7 @@ impl Cargo {
     }
 }
 
-/// The examples named in what `cargo metadata` prints.
+/// The names of the examples in the output of `cargo metadata`, sorted.
 fn examples_in(metadata: &[u8]) -> Result<Vec<String>> {
     let metadata: serde_json::Value = serde_json::from_slice(metadata)?;
     let packages = metadata["packages"]
@@ -107,61 +108,6 @@ fn examples_in(metadata: &[u8]) -> Result<Vec<String>> {
         .collect();
     names.sort();
     Ok(names)
-}
-
-/// What RUSTDOCFLAGS was, and these flags after it.
-pub fn rustdocflags(flags: &str) -> OsString {
-    let mut all = env::var_os("RUSTDOCFLAGS").unwrap_or_default();
-    if !all.is_empty() {
-        all.push(" ");
-    }
-    all.push(flags);
-    all
-}
-
-/// Runs the command to its end, on our own stdin, stdout and stderr.
-///
-/// An exit code other than zero comes back as [`Failed`].
-pub fn finish(command: &mut Command) -> Result<()> {
-    let status = command.status().with_context(|| {
-        format!("cannot start {}; is cargo installed and on PATH?", shown(command))
-    })?;
-    if status.success() { Ok(()) } else { Err(Failed(status).into()) }
-}
-
-/// A child that ended with an exit code other than zero, or by a signal.
-///
-/// It has already said why on stderr.
-#[derive(Debug)]
-pub struct Failed(ExitStatus);
-
-impl Failed {
-    /// The exit code to end with: the child's own, or 128 plus its signal.
-    pub fn code(&self) -> u8 {
-        #[cfg(unix)]
-        if let Some(signal) = std::os::unix::process::ExitStatusExt::signal(&self.0) {
-            return u8::try_from(128 + signal).unwrap_or(1);
-        }
-        // Codes above 255 exist on Windows only; none may turn into a zero.
-        self.0.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1)
-    }
-}
-
-impl fmt::Display for Failed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "the command failed ({})", self.0)
-    }
-}
-
-impl std::error::Error for Failed {}
-
-/// The command as a person would type it.
-pub fn shown(command: &Command) -> String {
-    std::iter::once(command.get_program())
-        .chain(command.get_args())
-        .map(|word| word.to_string_lossy())
-        .collect::<Vec<_>>()
-        .join(" ")
 }
 
 #[cfg(test)]
@@ -184,26 +130,14 @@ mod tests {
     }
 
     #[test]
-    fn children_get_libtorch_and_not_the_rival_variable() -> Result<()> {
+    fn children_get_libtorch_and_no_competing_variable() -> Result<()> {
         let libtorch = Libtorch::for_tests("/opt/torch", Some("/opt/bin/python3"));
-        let command = Cargo::plain()?.with(libtorch).command();
+        let command = Cargo::without_libtorch()?.with_libtorch(libtorch).command();
         let vars: Vec<_> = command.get_envs().collect();
         assert!(vars.contains(&("LIBTORCH".as_ref(), Some("/opt/torch".as_ref()))));
         assert!(vars.contains(&("G2D_PYTHON".as_ref(), Some("/opt/bin/python3".as_ref()))));
         assert!(vars.contains(&("LIBTORCH_USE_PYTORCH".as_ref(), None)));
-        assert_eq!(vars.len(), 3, "nothing else is set");
+        assert_eq!(vars.len(), 3, "no other variable is set");
         Ok(())
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn a_failed_child_keeps_its_exit_code() {
-        let code = |script: &str| {
-            let error = finish(Command::new("sh").args(["-c", script])).err();
-            error.and_then(|error| error.downcast_ref::<Failed>().map(Failed::code))
-        };
-        assert_eq!(code("exit 0"), None);
-        assert_eq!(code("exit 101"), Some(101));
-        assert_eq!(code("kill -9 $$"), Some(137));
     }
 }

@@ -1,27 +1,36 @@
-//! `cargo xtask`: find or install libtorch, then run cargo with it.
+//! `cargo xtask`: finds or installs libtorch, then runs cargo with it.
 //!
-//! tch links against exactly one version of libtorch. This program finds it
-//! ([`libtorch`]), installs it when there is none ([`install`]), and starts
-//! cargo with the environment that the build needs ([`cargo`]). It has no
-//! other duty: whatever it does can be done by plain cargo after
-//! `eval "$(cargo xtask env)"`.
+//! tch links against exactly one version of libtorch. Modules, low to high; each imports only from
+//! those above it:
 //!
-//! Everything it says goes to stderr; stdout carries only what `env` prints.
+//! - `terminal`: messages; `command`: child processes.
+//! - `python`: interpreters that may have torch; `libtorch`: a libtorch of the right version.
+//! - `cache`: the installation in the user's cache folder; `install`: its creation.
+//! - `search`: the places to find libtorch, in order.
+//! - `cargo`: cargo with libtorch; `shell`: the environment for shells and editors.
+//! - `reproduce`, `tasks`: the tasks.
+//!
+//! Every task can be done with plain cargo after `eval "$(cargo xtask env)"`. Messages go to stderr;
+//! stdout contains only what `env` prints.
 
+mod cache;
 mod cargo;
+mod command;
 mod install;
 mod libtorch;
 mod python;
-mod say;
+mod reproduce;
+mod search;
 mod shell;
 mod tasks;
+mod terminal;
 
 use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 
-use crate::{cargo::Cargo, shell::Shell, tasks::Reproduction};
+use crate::{cargo::Cargo, command::Failed, reproduce::Reproduction, shell::Shell};
 
 /// Find or install libtorch, then run cargo with it.
 #[derive(Debug, Parser)]
@@ -33,81 +42,81 @@ struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Task {
-    /// Run the demo: example `audio_visual`, results in target/g2d-demo
+    /// Run the demo, the example `audio_visual`; results in target/g2d-demo
     Demo {
-        /// Seed of every random choice
+        /// Seed of all random numbers
         #[arg(long)]
         seed: Option<u64>,
-        /// Passed on to the example (its own help: `demo -- --help`)
+        /// Arguments of the example (for its help: `demo -- --help`)
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
-    /// Run every method over several seeds, results in target/reproduce/NAME
+    /// Run every method over several seeds; results in target/reproduce/NAME
     Reproduce {
         /// The data set
         name: Reproduction,
-        /// Its folder, where it is not the embedded one
+        /// Folder of the data set, unless it is embedded [default: ../shared/data/NAME]
         #[arg(long, value_name = "DIR")]
         data: Option<PathBuf>,
-        /// Number of seeds, counted up from 1
+        /// Number of seeds, counted from 1
         #[arg(long, default_value_t = 5)]
         seeds: u64,
-        /// Passed on to the example
+        /// Arguments of the example
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
-    /// Run all tests, doctests included
+    /// Run all tests, including doctests
     Test {
-        /// Passed on to `cargo test`, such as a filter (the doctests run without it)
+        /// Arguments of `cargo test`, such as a filter (not applied to doctests)
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
-    /// Check format, lints and documentation (needs no libtorch)
+    /// Check formatting, lints, feature sets and documentation (without libtorch)
     Check,
     /// Run every example once with --smoke
     Examples,
-    /// Compare our steps with plain ones: a table, and target/bench/ratios.json
+    /// Compare step times with plain PyTorch and tch; results in target/bench/ratios.json
     Bench {
-        /// Below eight minutes on two cores
+        /// Fewer rounds: less than eight minutes on two cores
         #[arg(long)]
         quick: bool,
         /// Time the parts of a step instead
         #[arg(long, conflicts_with = "quick")]
         parts: bool,
-        /// Passed on to the benchmark (its own help: `bench -- --help`)
+        /// Arguments of the benchmark (for its help: `bench -- --help`)
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
-    /// What CI runs: check, test, examples, and the benchmark's smoke
+    /// Run everything that CI requires: check, test, examples, and the benchmark with --smoke
     Ci,
     /// Print the environment that plain cargo needs: eval "$(cargo xtask env)"
     Env {
-        /// The shell to print for
+        /// Syntax of the output
         #[arg(long, value_enum, default_value_t)]
         shell: Shell,
-        /// Print rust-analyzer's settings (JSON) instead
+        /// Print settings of rust-analyzer (JSON) instead
         #[arg(long, conflicts_with = "shell")]
         ide: bool,
     },
     /// Run any cargo command with libtorch: `cargo xtask run -- bench`
     Run {
-        /// Arguments to cargo
+        /// Arguments of cargo
         #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
 }
 
 fn main() -> ExitCode {
-    match perform(Cli::parse().task) {
+    match run(Cli::parse().task) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => match error.downcast_ref::<cargo::Failed>() {
-            // The child has said what went wrong; its exit code becomes ours.
+        Err(error) => match error.downcast_ref::<Failed>() {
+            // The child has printed the reason.
             Some(failed) => ExitCode::from(failed.code()),
             None => {
-                // Without the backtrace: these errors are for people to mend.
+                // Users can correct these errors; a backtrace would not help them.
                 eprintln!("error: {error}");
                 for cause in error.chain().skip(1) {
-                    eprintln!("  because: {cause}");
+                    eprintln!("  caused by: {cause}");
                 }
                 ExitCode::FAILURE
             }
@@ -115,17 +124,17 @@ fn main() -> ExitCode {
     }
 }
 
-fn perform(task: Task) -> Result<()> {
+fn run(task: Task) -> Result<()> {
     match task {
         Task::Demo { seed, args } => tasks::demo(seed, &args),
         Task::Reproduce { name, data, seeds, args } => tasks::reproduce(name, data, seeds, &args),
-        Task::Test { args } => tasks::test(&tasks::with_libtorch()?, &args),
-        Task::Check => tasks::check(&Cargo::plain()?),
-        Task::Examples => tasks::examples(&tasks::with_libtorch()?),
+        Task::Test { args } => tasks::test(&tasks::cargo_with_libtorch()?, &args),
+        Task::Check => tasks::check(&Cargo::without_libtorch()?),
+        Task::Examples => tasks::examples(&tasks::cargo_with_libtorch()?),
         Task::Bench { quick, parts, args } => tasks::bench(quick, parts, &args),
         Task::Ci => tasks::ci(),
         Task::Env { shell, ide } => tasks::env(shell, ide),
-        Task::Run { args } => tasks::with_libtorch()?.run(&args),
+        Task::Run { args } => tasks::cargo_with_libtorch()?.run(&args),
     }
 }
 
@@ -144,12 +153,12 @@ mod tests {
     }
 
     #[test]
-    fn command_line_is_sound() {
+    fn the_command_line_definition_is_valid() {
         Cli::command().debug_assert();
     }
 
     #[test]
-    fn demo_takes_its_seed_and_passes_on_the_rest() {
+    fn demo_parses_its_seed_and_forwards_the_rest() {
         let Task::Demo { seed, args } = parse(&["demo", "--seed", "7", "--epochs", "3"]) else {
             panic!("not the demo");
         };
@@ -161,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn bench_is_quick_or_of_parts() {
+    fn bench_accepts_quick_or_parts() {
         let Task::Bench { quick: true, parts: false, args } = parse(&["bench", "--quick"]) else {
             panic!("not quick");
         };
@@ -174,7 +183,7 @@ mod tests {
     }
 
     #[test]
-    fn run_takes_cargo_arguments_with_or_without_dashes() {
+    fn run_accepts_cargo_arguments_with_and_without_dashes() {
         for line in [&["run", "bench", "--no-run"][..], &["run", "--", "bench", "--no-run"]] {
             let Task::Run { args } = parse(line) else {
                 panic!("not run");
@@ -184,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn inner_dashes_reach_the_tests() {
+    fn inner_dashes_are_forwarded_to_the_tests() {
         let Task::Test { args } = parse(&["test", "kappa", "--", "--nocapture"]) else {
             panic!("not test");
         };

@@ -1,4 +1,4 @@
-//! Asking a Python what it has, without the seconds that `import torch` takes.
+//! Python interpreters, inspected without the seconds that `import torch` takes.
 
 use std::{
     env,
@@ -8,14 +8,14 @@ use std::{
 
 use anyhow::{Context as _, Result, anyhow, ensure};
 
-use crate::cargo::shown;
+use crate::command::display;
 
-/// The oldest Python that torch still comes for.
+/// The oldest Python that torch supports.
 pub const OLDEST: (u32, u32) = (3, 10);
 
-/// Prints one fact a line. The current folder is taken off the path: a folder
-/// there that happens to be called `torch` is no package.
-const QUESTION: &str = r#"
+/// Prints one property per line. The current folder is removed from the path, since a folder there
+/// that is called `torch` is no package.
+const INSPECT: &str = r#"
 import os, sys
 sys.path[:] = [p for p in sys.path if p]
 from importlib.util import find_spec
@@ -26,30 +26,30 @@ print(all(find_spec(m) for m in ("venv", "ensurepip")))
 print(os.path.dirname(torch.origin) if torch and torch.origin else "")
 "#;
 
-/// A Python that runs, and what it has.
+/// A Python interpreter that starts.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Python {
-    /// The interpreter itself, where `program` may have been a launcher.
+    /// The interpreter itself, also where a launcher was started.
     pub program: PathBuf,
     /// Major and minor version.
     pub version: (u32, u32),
-    /// Whether it can make a virtual environment with pip in it.
+    /// Whether it can create a virtual environment that contains pip.
     pub has_venv: bool,
-    /// The folder of its torch.
+    /// The folder of its package torch.
     pub torch: Option<PathBuf>,
 }
 
 impl Python {
-    /// The Pythons to ask: the active virtual environment's, then PATH's.
-    pub fn names(active: Option<&Path>) -> Vec<PathBuf> {
-        active
+    /// The interpreters to inspect: that of the active virtual environment, then those on PATH.
+    pub fn candidates(active_environment: Option<&Path>) -> Vec<PathBuf> {
+        active_environment
             .and_then(Self::in_environment)
             .into_iter()
             .chain(["python3".into(), "python".into()])
             .collect()
     }
 
-    /// The interpreter of the environment rooted at `root`, if there is one.
+    /// The interpreter of the virtual environment at `root`, if there is one.
     pub fn in_environment(root: &Path) -> Option<PathBuf> {
         let names: &[&str] = if cfg!(windows) {
             &["Scripts/python.exe", "python.exe"]
@@ -59,12 +59,12 @@ impl Python {
         names.iter().map(|name| root.join(name)).find(|python| python.is_file())
     }
 
-    /// Runs `program` and asks it.
-    pub fn ask(program: &Path) -> Result<Self> {
+    /// Runs `program` to find its properties.
+    pub fn inspect(program: &Path) -> Result<Self> {
         let mut command = Command::new(program);
-        command.args(["-X", "utf8", "-c", QUESTION]);
+        command.args(["-X", "utf8", "-c", INSPECT]);
         let output = command
-            // Away from the workspace, so that nothing in it is imported.
+            // Outside the workspace, so that nothing in it is imported.
             .current_dir(env::temp_dir())
             .stdin(Stdio::null())
             .output()
@@ -79,20 +79,20 @@ impl Python {
         let text = String::from_utf8_lossy(&output.stdout);
         Self::parse(&text).with_context(|| {
             format!(
-                "expected four lines about {}, got {text:?} from {}",
+                "expected four lines about {}, found {text:?} in the output of {}",
                 program.display(),
-                shown(&command).lines().next().unwrap_or_default()
+                display(&command).lines().next().unwrap_or_default()
             )
         })
     }
 
     fn parse(text: &str) -> Result<Self> {
         let mut lines = text.lines().map(str::trim_end);
-        let mut next = || lines.next().ok_or_else(|| anyhow!("the answer ends early"));
+        let mut next = || lines.next().ok_or_else(|| anyhow!("a line is missing"));
         let program = next()?;
-        ensure!(!program.is_empty(), "the interpreter does not know its path");
+        ensure!(!program.is_empty(), "the path of the interpreter is empty");
         let version = next()?;
-        let (major, minor) = version.split_once('.').context("no version")?;
+        let (major, minor) = version.split_once('.').context("the version has no dot")?;
         let has_venv = next()? == "True";
         let torch = next()?;
         Ok(Self {
@@ -103,8 +103,8 @@ impl Python {
         })
     }
 
-    /// Whether torch can be installed with this Python; if not, why.
-    pub fn can_install(&self) -> Result<()> {
+    /// Checks that torch can be installed with this interpreter.
+    pub fn check_can_install(&self) -> Result<()> {
         let (major, minor) = self.version;
         ensure!(
             self.version >= OLDEST,
@@ -120,10 +120,10 @@ impl Python {
 
 fn last_line(text: &[u8]) -> String {
     let text = String::from_utf8_lossy(text);
-    text.trim_end().lines().last().unwrap_or("it said nothing").to_owned()
+    text.trim_end().lines().last().unwrap_or("no message on stderr").to_owned()
 }
 
-/// A program that answers like a Python, for this crate's tests.
+/// A program that prints the properties of a Python.
 #[cfg(all(test, unix))]
 pub fn fake(folder: &Path, name: &str, torch: Option<&Path>) -> Result<PathBuf> {
     let program = folder.join(name);
@@ -137,11 +137,10 @@ pub fn fake(folder: &Path, name: &str, torch: Option<&Path>) -> Result<PathBuf> 
     Ok(program)
 }
 
-/// Writes a script that can be run at once.
+/// Writes a script that can be started at once.
 ///
-/// Another process opens it for writing: were it this one, a test that starts
-/// a program at that moment would pass the open file on, and the script would
-/// be refused as busy.
+/// Another process opens the file for writing. If this process did, a test that starts a program at
+/// that moment would inherit the open file, and the system would refuse to start the script as busy.
 #[cfg(all(test, unix))]
 pub fn fake_program(program: &Path, script: &str) -> Result<()> {
     let mut write = Command::new("sh");
@@ -156,28 +155,28 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_answer_is_read() -> Result<()> {
+    fn the_output_of_the_inspection_is_parsed() -> Result<()> {
         let python = Python::parse("/usr/bin/python3\r\n3.11\r\nTrue\r\n/p/torch\r\n")?;
         assert_eq!(python.program, Path::new("/usr/bin/python3"));
         assert_eq!(python.version, (3, 11));
         assert_eq!(python.torch, Some("/p/torch".into()));
-        assert!(python.can_install().is_ok());
+        assert!(python.check_can_install().is_ok());
         assert!(Python::parse("/usr/bin/python3\n3.11\n").is_err());
         assert!(Python::parse("\n3.11\nTrue\n\n").is_err());
         Ok(())
     }
 
     #[test]
-    fn unfit_pythons_say_why() -> Result<()> {
+    fn the_error_for_an_unsuitable_python_names_the_reason() -> Result<()> {
         let old = Python::parse("/usr/bin/python3\n3.9\nTrue\n\n")?;
         assert_eq!(old.torch, None);
-        let Err(error) = old.can_install() else {
-            panic!("Python 3.9 was taken");
+        let Err(error) = old.check_can_install() else {
+            panic!("Python 3.9 was accepted");
         };
         assert!(error.to_string().contains("3.10 or newer"), "{error}");
         let bare = Python::parse("/usr/bin/python3\n3.14\nFalse\n\n")?;
-        let Err(error) = bare.can_install() else {
-            panic!("a Python without venv was taken");
+        let Err(error) = bare.check_can_install() else {
+            panic!("a Python without venv was accepted");
         };
         assert!(error.to_string().contains("ensurepip"), "{error}");
         Ok(())
@@ -186,14 +185,14 @@ mod tests {
     #[test]
     fn the_active_environment_comes_first() -> Result<()> {
         let home = tempfile::tempdir()?;
-        assert_eq!(Python::names(Some(home.path())).len(), 2);
+        assert_eq!(Python::candidates(Some(home.path())).len(), 2);
         let bin = if cfg!(windows) { "Scripts" } else { "bin" };
         let exe = if cfg!(windows) { "python.exe" } else { "python" };
         std::fs::create_dir(home.path().join(bin))?;
         std::fs::write(home.path().join(bin).join(exe), "")?;
-        let names = Python::names(Some(home.path()));
-        assert_eq!(names[0], home.path().join(bin).join(exe));
-        assert_eq!(names[1..], [PathBuf::from("python3"), "python".into()]);
+        let candidates = Python::candidates(Some(home.path()));
+        assert_eq!(candidates[0], home.path().join(bin).join(exe));
+        assert_eq!(candidates[1..], [PathBuf::from("python3"), "python".into()]);
         Ok(())
     }
 }

@@ -1,4 +1,4 @@
-//! Printing the environment for shells and editors to read.
+//! The environment, in the syntax of shells and editors.
 
 use std::{env, ffi::OsStr};
 
@@ -7,10 +7,10 @@ use clap::ValueEnum;
 
 use crate::libtorch::Libtorch;
 
-/// A shell whose quoting we know.
+/// A shell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Shell {
-    /// sh, bash, zsh and their like
+    /// sh, bash, zsh and compatible shells
     Sh,
     /// fish
     Fish,
@@ -25,21 +25,21 @@ impl Default for Shell {
 }
 
 impl Shell {
-    /// The lines that, evaluated, let plain cargo find this libtorch.
+    /// The commands after which plain cargo finds `libtorch`.
     pub fn exports(self, libtorch: &Libtorch) -> Result<String> {
         let mut text = String::new();
         for (name, value) in libtorch.variables() {
-            text += &self.export(name, readable(name, value)?);
+            text += &self.export(name, utf8(name, value)?);
         }
-        // torch-sys would follow it rather than LIBTORCH.
-        let rival = "LIBTORCH_USE_PYTORCH";
-        if env::var_os(rival).is_some() {
-            text += &self.unset(rival);
+        // torch-sys prefers it to LIBTORCH.
+        let competing = "LIBTORCH_USE_PYTORCH";
+        if env::var_os(competing).is_some() {
+            text += &self.unset(competing);
         }
         Ok(text)
     }
 
-    /// Single quotes, in which no shell of the three expands anything.
+    /// Sets a variable, in single quotes, in which none of the shells expands anything.
     fn export(self, name: &str, value: &str) -> String {
         match self {
             Self::Sh => format!("export {name}='{}'\n", value.replace('\'', r"'\''")),
@@ -60,21 +60,21 @@ impl Shell {
     }
 }
 
-/// The settings that let rust-analyzer build with this libtorch, as JSON.
+/// The settings with which rust-analyzer builds with `libtorch`, as JSON.
 pub fn rust_analyzer(libtorch: &Libtorch) -> Result<String> {
     let mut extra = serde_json::Map::new();
     for (name, value) in libtorch.variables() {
-        extra.insert(name.to_owned(), readable(name, value)?.into());
+        extra.insert(name.to_owned(), utf8(name, value)?.into());
     }
     let settings = serde_json::json!({ "rust-analyzer.cargo.extraEnv": extra });
     Ok(serde_json::to_string_pretty(&settings)? + "\n")
 }
 
-fn readable<'a>(name: &str, value: &'a OsStr) -> Result<&'a str> {
+fn utf8<'a>(name: &str, value: &'a OsStr) -> Result<&'a str> {
     value.to_str().ok_or_else(|| {
         anyhow!(
-            "expected a path in UTF-8 to print for {name}, got {value:?}; \
-             use `cargo xtask run -- …`, which can pass it on, or move it"
+            "expected a path in UTF-8 for {name}, found {value:?}; \
+             use `cargo xtask run -- …`, which supports any path, or move the folder"
         )
     })
 }
@@ -84,7 +84,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn paths_are_quoted() {
+    fn special_characters_are_quoted() {
         let hard = r"/a b/it's $HOME\x";
         let line = |shell: Shell| shell.export("LIBTORCH", hard);
         assert_eq!(line(Shell::Sh), "export LIBTORCH='/a b/it'\\''s $HOME\\x'\n");
@@ -94,7 +94,7 @@ mod tests {
 
     #[cfg(unix)]
     #[test]
-    fn sh_reads_back_what_was_written() -> Result<()> {
+    fn sh_evaluates_the_exports_to_the_same_values() -> Result<()> {
         let hard = r#"/a b/it's "$HOME" `x` \n"#;
         let libtorch = Libtorch::for_tests(hard, Some("/p q/python3"));
         let script = Shell::Sh.exports(&libtorch)? + r#"printf '%s|%s' "$LIBTORCH" "$G2D_PYTHON""#;
@@ -104,14 +104,14 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_python_is_left_out() -> Result<()> {
+    fn an_unknown_python_is_omitted() -> Result<()> {
         let libtorch = Libtorch::for_tests("/opt/torch", None);
         assert!(!Shell::Sh.exports(&libtorch)?.contains("G2D_PYTHON"));
         Ok(())
     }
 
     #[test]
-    fn the_editor_gets_json() -> Result<()> {
+    fn the_editor_settings_are_json() -> Result<()> {
         let libtorch = Libtorch::for_tests(r"C:\a b", Some("py"));
         let settings: serde_json::Value = serde_json::from_str(&rust_analyzer(&libtorch)?)?;
         let extra = &settings["rust-analyzer.cargo.extraEnv"];

@@ -1,161 +1,143 @@
-//! The tasks: which cargo commands each one is.
+//! The tasks, as cargo commands.
 
 use std::{
+    env,
+    ffi::OsString,
     io::{self, Write as _},
     path::PathBuf,
     process::Command,
     time::Instant,
 };
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result};
 
 use crate::{
-    cargo::{self, Cargo},
-    libtorch::{Libtorch, Sources},
-    say::{note, seconds},
+    cargo::Cargo,
+    command::finish,
+    libtorch::Libtorch,
+    reproduce::Reproduction,
+    search::Search,
     shell::{self, Shell},
+    terminal::{format_duration, message},
 };
 
-/// What tests and examples are built with.
-const FEATURES: &str = "paper,progress,report,tensorboard";
-/// The same, without libtorch.
-const DOC_ONLY: &str = "paper,progress,report,tensorboard,doc-only";
+/// The optional features of g2d. Tests and examples need all of them.
+const FEATURES: [&str; 4] = ["paper", "progress", "report", "tensorboard"];
+/// The feature that builds without libtorch and without a C++ compiler.
+const DOC_ONLY: &str = "doc-only";
 
-/// The libtorch to build with, found or installed; says which.
+fn all_features() -> String {
+    FEATURES.join(",")
+}
+
+/// Finds or installs libtorch and prints which one it is.
 fn libtorch() -> Result<Libtorch> {
-    let libtorch = Sources::from_env()?.find_or_install()?;
-    note(&libtorch.to_string());
+    let libtorch = Search::from_env()?.find_or_install()?;
+    message(&libtorch.to_string());
     Ok(libtorch)
 }
 
-/// Cargo with libtorch found, or installed, in its environment.
-pub fn with_libtorch() -> Result<Cargo> {
-    Ok(Cargo::plain()?.with(libtorch()?))
+/// Cargo with a libtorch that is found or installed.
+pub fn cargo_with_libtorch() -> Result<Cargo> {
+    Ok(Cargo::without_libtorch()?.with_libtorch(libtorch()?))
 }
 
-/// The demo, whose results go to `target/g2d-demo` unless `args` say where.
-pub fn demo(seed: Option<u64>, args: &[String]) -> Result<()> {
-    let cargo = with_libtorch()?;
-    let out = cargo.root().join("target").join("g2d-demo");
+/// A command that runs an example; the caller adds the example's arguments.
+fn run_example(cargo: &Cargo, example: &str) -> Command {
     let mut command = cargo.command();
-    command.args(["run", "--features", FEATURES, "--example", "audio_visual", "--"]);
+    command.args(["run", "--features", &all_features(), "--example", example, "--"]);
+    command
+}
+
+/// Runs the demo. Its results go to `target/g2d-demo` unless `args` contain `--out`.
+pub fn demo(seed: Option<u64>, args: &[String]) -> Result<()> {
+    let cargo = cargo_with_libtorch()?;
+    let mut command = run_example(&cargo, "audio_visual");
     if !args.iter().any(|arg| arg == "--out" || arg.starts_with("--out=")) {
-        command.arg("--out").arg(out);
+        command.arg("--out").arg(cargo.root().join("target").join("g2d-demo"));
     }
     if let Some(seed) = seed {
         command.arg("--seed").arg(seed.to_string());
     }
-    command.args(args);
-    cargo::finish(&mut command)
+    finish(command.args(args))
 }
 
-/// A data set that every method is run on.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Reproduction {
-    /// The embedded spoken digits
-    SpokenDigits,
-    /// AV-Digits, from a folder in AV-MNIST's layout
-    AvDigits,
-    /// Houses: photographs and a table, to their price
-    Houses,
-}
-
-impl Reproduction {
-    /// Its name, the example that runs it and that example's arguments.
-    fn recipe(self) -> (&'static str, &'static str, &'static [&'static str]) {
-        match self {
-            Self::SpokenDigits => ("spoken-digits", "audio_visual", &["--all-methods"]),
-            // α of partial suppression was best on validation data at seed 100 among 0.1, 0.3 and 1.
-            Self::AvDigits => (
-                "av-digits",
-                "audio_visual",
-                &["--all-methods", "--epochs", "60", "--stage", "30", "--partial-alpha", "0.1"],
-            ),
-            Self::Houses => (
-                "houses",
-                "regression",
-                &["--methods", "joint,joint_smp,umt,g2d_loss,g2d_smp,g2d_partial"],
-            ),
-        }
-    }
-
-    /// The folder that it is read from, where it is not embedded.
-    fn data(self, cargo: &Cargo, given: Option<PathBuf>) -> Result<Option<PathBuf>> {
-        let (name, form) = match self {
-            Self::SpokenDigits => {
-                ensure!(given.is_none(), "the spoken digits are embedded; leave --data out");
-                return Ok(None);
-            }
-            Self::AvDigits => ("av-digits", "a folder in AV-MNIST's layout"),
-            Self::Houses => ("houses", "a folder with train.csv, val.csv, test.csv and images/"),
-        };
-        let data = given.unwrap_or_else(|| cargo.root().join("../shared/data").join(name));
-        let shown = data.display();
-        ensure!(data.is_dir(), "expected {form}, found none at {shown}; pass --data DIR");
-        Ok(Some(std::path::absolute(data)?))
-    }
-}
-
-/// All methods over `seeds` seeds.
+/// Runs every method on a data set over `seeds` seeds.
 pub fn reproduce(
-    which: Reproduction,
+    data_set: Reproduction,
     data: Option<PathBuf>,
     seeds: u64,
     args: &[String],
 ) -> Result<()> {
-    let cargo = with_libtorch()?;
-    let (name, example, own) = which.recipe();
-    let mut command = cargo.command();
-    command.args(["run", "--features", FEATURES, "--example", example, "--"]);
+    let cargo = cargo_with_libtorch()?;
+    let (example, own) = data_set.example();
+    let mut command = run_example(&cargo, example);
     command.args(own).args(["--seed", "1", "--seeds", &seeds.to_string()]);
-    if let Some(data) = which.data(&cargo, data)? {
+    if let Some(data) = data_set.data(&cargo, data)? {
         command.arg("--data").arg(data);
     }
-    command.arg("--out").arg(cargo.root().join("target").join("reproduce").join(name));
-    cargo::finish(command.args(args))
+    let out = cargo.root().join("target").join("reproduce").join(data_set.name());
+    finish(command.arg("--out").arg(out).args(args))
 }
 
-/// All tests but the benchmarks; `args` go to all of them but the doctests.
+/// Runs all tests except benchmarks; `args` apply to all of them except doctests.
 pub fn test(cargo: &Cargo, args: &[String]) -> Result<()> {
     let mut command = cargo.command();
-    command.args(["test", "--features", FEATURES, "--workspace"]);
+    command.args(["test", "--features", &all_features(), "--workspace"]);
     command.args(["--lib", "--bins", "--tests", "--examples"]);
-    cargo::finish(command.args(args))?;
-    cargo.run(["test", "--features", FEATURES, "--doc"])
+    finish(command.args(args))?;
+    cargo.run(["test", "--features", &all_features(), "--doc"])
 }
 
-/// Format, lints and documentation.
-///
-/// Lints and documentation build with `doc-only`: no libtorch and no C++.
+/// Checks formatting, lints and documentation. None of it needs libtorch.
 pub fn check(cargo: &Cargo) -> Result<()> {
     cargo.run(["fmt", "--all", "--check"])?;
 
-    let mut clippy = cargo.command();
-    clippy.args(["clippy", "--workspace", "--all-targets"]);
-    clippy.args(["--features", DOC_ONLY, "--", "-D", "warnings"]);
-    cargo::finish(&mut clippy)?;
+    let features = format!("{DOC_ONLY},{}", all_features());
+    clippy(cargo, &["--workspace", "--all-targets"], &features)?;
+    for features in feature_sets() {
+        clippy(cargo, &["--package", "g2d", "--lib"], &features)?;
+    }
 
     let mut doc = cargo.command();
-    doc.args(["doc", "--no-deps", "--workspace", "--lib"]);
-    doc.args(["--features", DOC_ONLY]);
-    doc.env("RUSTDOCFLAGS", cargo::rustdocflags("-D warnings"));
-    cargo::finish(&mut doc)
+    doc.args(["doc", "--no-deps", "--workspace", "--lib", "--features", &features]);
+    finish(doc.env("RUSTDOCFLAGS", with_flag(env::var_os("RUSTDOCFLAGS"), "-D warnings")))
 }
 
-/// Every example, at its smallest.
+/// The default features alone, then each optional feature alone.
+fn feature_sets() -> impl Iterator<Item = String> {
+    let single = FEATURES.iter().map(|feature| format!("{DOC_ONLY},{feature}"));
+    std::iter::once(DOC_ONLY.to_owned()).chain(single)
+}
+
+fn clippy(cargo: &Cargo, targets: &[&str], features: &str) -> Result<()> {
+    let mut clippy = cargo.command();
+    clippy.arg("clippy").args(targets).args(["--features", features, "--", "-D", "warnings"]);
+    finish(&mut clippy)
+}
+
+/// The value of a variable of compiler flags, with `flag` appended.
+fn with_flag(flags: Option<OsString>, flag: &str) -> OsString {
+    let mut all = flags.unwrap_or_default();
+    if !all.is_empty() {
+        all.push(" ");
+    }
+    all.push(flag);
+    all
+}
+
+/// Runs every example with `--smoke`.
 pub fn examples(cargo: &Cargo) -> Result<()> {
     for example in cargo.examples()? {
-        note(&format!("example {example}"));
-        let mut command = cargo.command();
-        command.args(["run", "--features", FEATURES, "--example", &example]);
-        cargo::finish(command.args(["--", "--smoke"]))?;
+        message(&format!("example {example}"));
+        finish(run_example(cargo, &example).arg("--smoke"))?;
     }
     Ok(())
 }
 
-/// Our steps beside plain ones, or the parts of a step; results in `target/bench`.
+/// Compares steps with plain ones, or times the parts of a step. Results go to `target/bench`.
 pub fn bench(quick: bool, parts: bool, args: &[String]) -> Result<()> {
-    let cargo = with_libtorch()?;
+    let cargo = cargo_with_libtorch()?;
     let mut command = benchmark(&cargo, if parts { "parts" } else { "speed" });
     if !parts {
         command.arg("--out").arg(cargo.root().join("target/bench/ratios.json"));
@@ -163,44 +145,74 @@ pub fn bench(quick: bool, parts: bool, args: &[String]) -> Result<()> {
     if quick {
         command.arg("--quick");
     }
-    cargo::finish(command.args(args))
+    finish(command.args(args))
 }
 
-/// The speed benchmark at its smallest: does it still run?
+/// Runs the speed benchmark with its smallest shapes, to test that it works.
 fn bench_smoke(cargo: &Cargo) -> Result<()> {
     let out = cargo.root().join("target/bench/smoke.json");
-    cargo::finish(benchmark(cargo, "speed").arg("--smoke").arg("--out").arg(out))
+    finish(benchmark(cargo, "speed").arg("--smoke").arg("--out").arg(out))
 }
 
-/// A benchmark, in the profile of all else: another would build libtorch's bindings again.
+/// A command that runs a benchmark in the profile of all other builds, since another profile would
+/// build libtorch's bindings again.
 fn benchmark(cargo: &Cargo, name: &str) -> Command {
     let mut command = cargo.command();
-    command.args(["bench", "--profile", "dev", "--features", FEATURES, "--bench", name, "--"]);
+    command.args(["bench", "--profile", "dev", "--features", &all_features()]);
+    command.args(["--bench", name, "--"]);
     command
 }
 
-/// What CI runs, quickest to fail first.
+/// Runs everything that CI requires, in order of duration.
 pub fn ci() -> Result<()> {
-    stage("check", || check(&Cargo::plain()?))?;
-    let cargo = stage("libtorch", with_libtorch)?;
+    stage("check", || check(&Cargo::without_libtorch()?))?;
+    let cargo = stage("libtorch", cargo_with_libtorch)?;
     stage("test", || test(&cargo, &[]))?;
     stage("examples", || examples(&cargo))?;
     stage("bench", || bench_smoke(&cargo))
 }
 
-/// Does one stage of `ci` and says how it went and how long it took.
+/// Runs one stage of `ci` and prints its result and duration.
 fn stage<T>(name: &str, work: impl FnOnce() -> Result<T>) -> Result<T> {
-    note(&format!("{name} …"));
+    message(&format!("{name} …"));
     let start = Instant::now();
     let result = work();
-    let word = if result.is_ok() { "passed" } else { "FAILED" };
-    note(&format!("{name} {word} in {}", seconds(start.elapsed())));
+    let verdict = if result.is_ok() { "passed" } else { "FAILED" };
+    message(&format!("{name} {verdict} in {}", format_duration(start.elapsed())));
     result
 }
 
-/// Prints the environment, for a shell or an editor to read.
+/// Prints the environment for a shell or an editor.
 pub fn env(shell: Shell, ide: bool) -> Result<()> {
     let libtorch = libtorch()?;
     let text = if ide { shell::rust_analyzer(&libtorch)? } else { shell.exports(&libtorch)? };
     io::stdout().write_all(text.as_bytes()).context("cannot print the environment")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_optional_feature_of_g2d_is_checked_alone() -> Result<()> {
+        let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/../Cargo.toml");
+        let manifest = std::fs::read_to_string(manifest)?;
+        let section = manifest.split("\n[features]\n").nth(1).context("no features")?;
+        let section = section.split("\n[").next().context("no features")?;
+        let optional = |line: &&str| line.contains("\"dep:");
+        let mut names: Vec<&str> =
+            section.lines().filter(optional).filter_map(|line| line.split(' ').next()).collect();
+        names.sort_unstable();
+        assert_eq!(names, FEATURES);
+        let sets: Vec<String> = feature_sets().collect();
+        assert_eq!(sets.len(), 1 + FEATURES.len());
+        assert_eq!(sets[..2], ["doc-only", "doc-only,paper"]);
+        Ok(())
+    }
+
+    #[test]
+    fn flags_of_the_user_are_kept() {
+        assert_eq!(with_flag(None, "-D warnings"), "-D warnings");
+        assert_eq!(with_flag(Some("--cfg x".into()), "-D warnings"), "--cfg x -D warnings");
+    }
 }

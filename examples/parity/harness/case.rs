@@ -1,4 +1,4 @@
-//! A golden case's file.
+//! The file of a golden case.
 
 use std::collections::BTreeMap;
 
@@ -8,21 +8,22 @@ use g2d::{
     loss::{Classification, Distillation},
     modulation::Modulate,
     paper::{baselines::Ogm, networks::FusionKind},
-    schedule::{Joint, PerBatch},
+    schedule::{Joint, Sequential},
 };
 use serde::Deserialize;
 
 /// The modalities, in the student's order.
 pub const MODALITIES: [&str; 2] = ["audio", "visual"];
 
+/// A golden case: a configuration, and the numbers that the authors' code reported.
 #[derive(Debug, Clone, Deserialize)]
-pub struct Case {
-    pub dataset: Dataset,
+pub struct GoldenCase {
+    pub dataset: GoldenDataset,
     pub fusion: FusionKind,
-    modulation: Modulation,
+    modulation: AuthorsModulation,
     modulation_starts: u64,
     modulation_ends: u64,
-    /// OGM's strength, where the case names another than the authors'.
+    /// α of OGM.
     #[serde(default = "one")]
     alpha: f64,
     pub batch: i64,
@@ -30,16 +31,16 @@ pub struct Case {
     temperature_audio: f64,
     #[serde(default = "one")]
     temperature_visual: f64,
-    weights: Weights,
+    weights: TermWeights,
     pub lr: f64,
     pub momentum: f64,
     pub weight_decay: f64,
-    pub steps: Vec<Step>,
+    pub steps: Vec<GoldenStep>,
     pub final_abs_sum: BTreeMap<String, f64>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-pub enum Dataset {
+pub enum GoldenDataset {
     #[serde(rename = "CREMAD")]
     CremaD,
     #[serde(rename = "AVMNIST")]
@@ -49,7 +50,7 @@ pub enum Dataset {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-enum Modulation {
+enum AuthorsModulation {
     G2D,
     #[serde(rename = "OGM")]
     Ogm,
@@ -57,29 +58,29 @@ enum Modulation {
 }
 
 #[derive(Debug, Clone, Deserialize)]
-struct Weights {
+struct TermWeights {
     logit_audio: f64,
     feature_audio: f64,
     logit_visual: f64,
     feature_visual: f64,
 }
 
-/// One step: where it stands, and what the authors' code reported of it.
+/// One step: its epoch, and the expected numbers by quantity.
 #[derive(Debug, Clone, Deserialize)]
-pub struct Step {
+pub struct GoldenStep {
     pub epoch: u64,
     #[serde(flatten)]
-    pub expected: BTreeMap<String, Numbers>,
+    pub expected: BTreeMap<String, GoldenNumbers>,
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(untagged)]
-pub enum Numbers {
+pub enum GoldenNumbers {
     One(f64),
     Row(Vec<f64>),
 }
 
-impl Numbers {
+impl GoldenNumbers {
     pub fn as_slice(&self) -> &[f64] {
         match self {
             Self::One(number) => std::slice::from_ref(number),
@@ -92,16 +93,16 @@ fn one() -> f64 {
     1.0
 }
 
-impl Case {
+impl GoldenCase {
     pub fn parse(text: &str) -> Result<Self> {
         let case: Self = serde_json::from_str(text)?;
-        ensure!(case.batch > 0, "batch {}: expected at least 1", case.batch);
+        ensure!(case.batch > 0, "batch: expected at least 1, found {}", case.batch);
         Ok(case)
     }
 
-    /// The loss: its weights, or with every weight 1.
+    /// The loss with the case's weights, and with all weights 1.
     pub fn losses(&self) -> [Classification; 2] {
-        let Weights { logit_audio, feature_audio, logit_visual, feature_visual } = self.weights;
+        let TermWeights { logit_audio, feature_audio, logit_visual, feature_visual } = self.weights;
         let temperature = [self.temperature_audio, self.temperature_visual].into();
         let weighted = Distillation {
             feature_weight: [feature_audio, feature_visual].into(),
@@ -117,15 +118,16 @@ impl Case {
         [Classification::new(weighted), Classification::new(plain)]
     }
 
-    /// No epoch lies in an empty window.
+    /// Returns whether the window of modulation contains an epoch.
     fn has_window(&self) -> bool {
         self.modulation_starts <= self.modulation_ends
     }
 
     pub fn scheduler(&self) -> Box<dyn SmpScheduler> {
         match self.modulation {
-            Modulation::G2D if self.has_window() => {
-                Box::new(PerBatch::window(self.modulation_starts..=self.modulation_ends))
+            AuthorsModulation::G2D if self.has_window() => {
+                let epochs = self.modulation_ends - self.modulation_starts + 1;
+                Box::new(Sequential::new([epochs]).starting_at(self.modulation_starts))
             }
             _ => Box::new(Joint::default()),
         }
@@ -133,12 +135,12 @@ impl Case {
 
     pub fn gradient_modulation(&self) -> Option<Box<dyn Modulate>> {
         let window = self.modulation_starts..=self.modulation_ends;
-        (self.modulation == Modulation::Ogm && self.has_window())
+        (self.modulation == AuthorsModulation::Ogm && self.has_window())
             .then(|| Box::new(Ogm::new(self.alpha, window)) as Box<dyn Modulate>)
     }
 }
 
-impl Dataset {
+impl GoldenDataset {
     pub fn classes(self) -> i64 {
         match self {
             Self::CremaD => 6,
@@ -147,7 +149,7 @@ impl Dataset {
         }
     }
 
-    /// Shape of one audio and one visual sample.
+    /// The shapes of an audio and of a visual sample.
     pub fn shapes(self) -> [Vec<i64>; 2] {
         match self {
             Self::CremaD => [vec![1, 33, 47], vec![3, 1, 40, 40]],

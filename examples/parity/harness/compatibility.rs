@@ -1,4 +1,4 @@
-//! What the authors' code reports and the trainer, by design, does not: looked at from outside.
+//! Numbers that the authors' code reports and the trainer does not, computed by wrappers.
 
 use std::{cell::RefCell, rc::Rc};
 
@@ -10,13 +10,13 @@ use g2d::{
 };
 use tch::Tensor;
 
-/// Keeps each step's unimodal logits, then lets the case's modulation work.
-pub struct Watched {
+/// Stores the unimodal logits of each step, then applies the case's modulation.
+pub struct StoreUnimodalLogits {
     pub inner: Option<Box<dyn Modulate>>,
     pub unimodal_logits: Rc<RefCell<Vec<Tensor>>>,
 }
 
-impl Modulate for Watched {
+impl Modulate for StoreUnimodalLogits {
     fn bind(&mut self, modalities: &[Modality]) -> Result<()> {
         self.inner.as_mut().map_or(Ok(()), |inner| inner.bind(modalities))
     }
@@ -33,13 +33,13 @@ impl Modulate for Watched {
     }
 }
 
-/// A loss whose report holds the terms of weight 0 too.
-pub struct Reporting {
+/// A loss that reports terms of weight 0 too.
+pub struct ReportAllTerms {
     pub weighted: Classification,
     pub plain: Classification,
 }
 
-impl G2dLoss for Reporting {
+impl G2dLoss for ReportAllTerms {
     fn check(&self, modalities: &[Modality]) -> Result<()> {
         self.weighted.check(modalities)
     }

@@ -1,12 +1,12 @@
-//! Weights and inputs by the golden README's formula.
+//! Weights and inputs, by the formula in the README of the golden cases.
 
 use anyhow::{Result, ensure};
 use g2d::Batch;
 use tch::{Tensor, nn::VarStore};
 
-use super::case::Case;
+use super::case::GoldenCase;
 
-/// n values in [-1, 1) that depend on `name` alone.
+/// `n` values in [-1, 1), a function of `name`.
 fn u(name: &str, n: usize) -> Vec<f64> {
     let start = name
         .bytes()
@@ -28,7 +28,7 @@ fn tensor(name: &str, shape: &[i64]) -> Result<Tensor> {
     Ok(Tensor::from_slice(&u(name, n as usize)).f_reshape(shape)?)
 }
 
-/// Gives every parameter and buffer of `vs` its value as a part of `net`.
+/// Sets the parameters and buffers of `vs`, as parts of the network `net`.
 pub fn fill(vs: &VarStore, net: &str) -> Result<()> {
     let _no_grad = tch::no_grad_guard();
     for (key, mut variable) in vs.variables() {
@@ -43,16 +43,16 @@ pub fn fill(vs: &VarStore, net: &str) -> Result<()> {
             (1, _) => values()? * 0.1,
             (2, _) => values()? * (0.5 * (3.0 / fan_in).sqrt()),
             (4, _) => values()? * (3.0 / fan_in).sqrt(),
-            _ => anyhow::bail!("{key} {shape:?}: the formula knows 1, 2 and 4 dimensions"),
+            _ => anyhow::bail!("{key} {shape:?}: the formula is defined for 1, 2 and 4 dimensions"),
         };
-        ensure!(value.size() == shape, "{key}: made {:?} for {shape:?}", value.size());
+        ensure!(value.size() == shape, "{key}: expected {shape:?}, found {:?}", value.size());
         variable.f_copy_(&value)?;
     }
     Ok(())
 }
 
-/// The batch of step `t`, with ids that no other step has.
-pub fn batch(case: &Case, t: usize) -> Result<Batch> {
+/// The batch of step `t`. No two steps share an id.
+pub fn batch(case: &GoldenCase, t: usize) -> Result<Batch> {
     let input = |name: &str, sample: &[i64]| {
         let shape: Vec<i64> = [case.batch].into_iter().chain(sample.iter().copied()).collect();
         tensor(&format!("input/{name}/{t}"), &shape)

@@ -1,13 +1,13 @@
-//! Runs a golden case and compares it.
+//! Runs golden cases and compares their numbers.
 //!
-//! - `case.rs` is the file; `formula.rs` makes its weights and inputs.
-//! - `models.rs` builds networks and teachers; `compatibility.rs` holds what the authors' code
-//!   reports and the trainer does not.
-//! - `run.rs` trains; `comparison.rs` judges.
+//! - `case.rs`: the file of a case; `formula.rs`: weights and inputs.
+//! - `models.rs`: networks and teachers; `compatibility.rs`: numbers that only the authors' code
+//!   reports.
+//! - `run.rs`: training; `differences.rs`: the comparison.
 
 mod case;
-mod comparison;
 mod compatibility;
+mod differences;
 mod formula;
 mod models;
 mod run;
@@ -16,12 +16,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
-pub use case::Case;
-pub use comparison::{TOLERANCE, compare};
+pub use case::GoldenCase;
+pub use differences::{TOLERANCE, compare};
 pub use run::run;
 
-/// The case files in ../shared/golden beside the repository, sorted; none where it is absent.
-pub fn golden() -> Result<Vec<PathBuf>> {
+/// The case files in ../shared/golden beside the repository, sorted; empty if the folder is absent.
+pub fn golden_cases() -> Result<Vec<PathBuf>> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/golden");
     let Ok(entries) = std::fs::read_dir(folder) else {
         return Ok(Vec::new());

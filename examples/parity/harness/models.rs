@@ -1,4 +1,4 @@
-//! The authors' networks with the case's weights, in float64.
+//! The authors' networks in float64.
 
 use anyhow::Result;
 use g2d::{
@@ -10,11 +10,13 @@ use g2d::{
 };
 use tch::{Device, nn::VarStore};
 
-use super::case::{Case, MODALITIES};
-use super::formula;
+use super::{
+    case::{GoldenCase, MODALITIES},
+    formula,
+};
 
-/// The student, with weights still to be given, and the store that it is in.
-pub fn student(case: &Case) -> Result<(VarStore, FusionClassifier)> {
+/// The student and its variables, whose values the caller sets.
+pub fn student(case: &GoldenCase) -> Result<(VarStore, FusionClassifier)> {
     let mut vs = VarStore::new(Device::Cpu);
     let channels = case.dataset.shapes().map(|shape| shape[0]);
     let modalities: Vec<_> = MODALITIES.iter().map(Modality::new).zip(channels).collect();
@@ -24,8 +26,8 @@ pub fn student(case: &Case) -> Result<(VarStore, FusionClassifier)> {
     Ok((vs, student))
 }
 
-/// What each teacher says of every step's batch.
-pub fn teachers(case: &Case) -> Result<Vec<Cached>> {
+/// The teachers, with their outputs for the batches of all steps.
+pub fn teachers(case: &GoldenCase) -> Result<Vec<Cached>> {
     let teacher = |(m, shape): (usize, Vec<i64>)| {
         let mut vs = VarStore::new(Device::Cpu);
         let (classes, init) = (case.dataset.classes(), Initialisation::Authors);

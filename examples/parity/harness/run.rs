@@ -1,4 +1,4 @@
-//! Trains a case's steps and keeps every number that a case may hold.
+//! Training the steps of a case.
 
 use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
 
@@ -13,23 +13,24 @@ use tch::{
     nn::{self, OptimizerConfig, VarStore},
 };
 
-use super::case::{Case, MODALITIES};
-use super::compatibility::{Reporting, Watched};
-use super::{formula, models};
+use super::{
+    case::{GoldenCase, MODALITIES},
+    compatibility::{ReportAllTerms, StoreUnimodalLogits},
+    formula, models,
+};
 
-/// What was found, under the case's own keys.
-pub struct Observed {
+/// The computed numbers, by the keys of a case.
+pub struct ComputedNumbers {
     pub steps: Vec<BTreeMap<String, Vec<f64>>>,
     pub final_abs_sum: BTreeMap<String, f64>,
 }
 
-/// Trains the case with the compatibility presets.
+/// Trains a case as the authors' code does and computes every quantity that a case may contain.
 ///
-/// Gradients before modulation are those of a second student with the same weights that a trainer
-/// without schedule and modulation steps.
-///
-/// Works on one thread: the inputs are tiny, and sums then come in one order on every machine.
-pub fn run(case: &Case) -> Result<Observed> {
+/// The gradients before modulation are those of a second student with the same weights and a trainer
+/// without scheduler and modulation. One thread computes everything, so that the order of summation is
+/// the same on every machine.
+pub fn run(case: &GoldenCase) -> Result<ComputedNumbers> {
     tch::set_num_threads(1);
     let teachers = models::teachers(case)?;
     let (vs, student) = models::student(case)?;
@@ -40,11 +41,11 @@ pub fn run(case: &Case) -> Result<Observed> {
 
     let [weighted, plain] = case.losses();
     let unimodal_logits = Rc::<RefCell<Vec<Tensor>>>::default();
-    let mut builder = G2dTrainer::builder(Reporting { weighted: weighted.clone(), plain })
+    let mut builder = G2dTrainer::builder(ReportAllTerms { weighted: weighted.clone(), plain })
         .encoders(student.encoder_params(&vs)?)
         .scheduler(case.scheduler())
         .suppression(Suppression::ZeroGradient(GradientScope::FourDimensional))
-        .modulation(Watched {
+        .modulation(StoreUnimodalLogits {
             inner: case.gradient_modulation(),
             unimodal_logits: unimodal_logits.clone(),
         });
@@ -84,17 +85,17 @@ pub fn run(case: &Case) -> Result<Observed> {
         let sum = tensor.f_abs()?.f_sum(tch::Kind::Double)?;
         final_abs_sum.insert(name, f64::try_from(sum)?);
     }
-    Ok(Observed { steps, final_abs_sum })
+    Ok(ComputedNumbers { steps, final_abs_sum })
 }
 
-/// Moves the trainer to the epoch of a case's step; cases leave epochs out.
+/// Sets the trainer's epoch: the steps of a case skip epochs.
 fn begin_epoch(trainer: &mut G2dTrainer, epoch: u64) -> Result<()> {
     let mut state = serde_json::to_value(trainer.state()?)?;
     state["progress"]["epoch"] = epoch.into();
     Ok(trainer.restore(&serde_json::from_value(state)?)?)
 }
 
-/// The report in the authors' words.
+/// The numbers of the report, by the keys of a case.
 fn numbers(report: &StepReport) -> Result<BTreeMap<String, Vec<f64>>> {
     let values = report.read()?;
     let mut found = BTreeMap::from([
@@ -103,7 +104,7 @@ fn numbers(report: &StepReport) -> Result<BTreeMap<String, Vec<f64>>> {
         ("logits_row0".to_owned(), row(&report.logits.get(0))?),
     ]);
     for (m, name) in MODALITIES.into_iter().enumerate() {
-        let term = |terms: &[Option<f64>]| terms[m].context("a term that was not computed");
+        let term = |terms: &[Option<f64>]| terms[m].context("a term was not computed");
         found.insert(format!("feature_{name}"), vec![term(&values.terms.feature)?]);
         found.insert(format!("logit_{name}"), vec![term(&values.terms.logit)?]);
         found.insert(format!("kappa_{name}"), vec![values.kappa[m]]);
@@ -122,7 +123,7 @@ fn zero_gradients(vs: &VarStore) {
     }
 }
 
-/// √Σ‖g‖² over everything under the first path component `part`.
+/// √Σ‖g‖² over the parameters whose first path component is `part`.
 fn gradient_norm(vs: &VarStore, part: &str) -> Result<f64> {
     let mut squares = 0.0;
     for (name, variable) in vs.variables() {

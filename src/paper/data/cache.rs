@@ -1,7 +1,8 @@
-//! Decoded parts of clips in memory, up to a limit.
+//! A cache of decoded clips, limited in memory.
 
 use std::{
     collections::HashMap,
+    hash::Hash,
     sync::{
         Arc, Mutex, PoisonError,
         atomic::{AtomicBool, AtomicUsize, Ordering},
@@ -10,108 +11,108 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 
-use super::{audio::SteadyAudio, image::RgbPicture};
+use super::RgbPicture;
 use crate::error::Result;
 
-/// What a loader keeps of the samples that it has decoded.
+/// Which results of decoding a [`ClipLoader`](super::ClipLoader) keeps in memory.
 ///
-/// Only what chance has no part in is kept: spectrograms and resized frames where nothing is
-/// augmented, else resampled sound and whole frames.
+/// Only deterministic results are kept: spectrograms and resized frames without augmentation;
+/// resampled audio and whole frames with augmentation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Cache {
-    /// Nothing: every epoch reads the files.
+pub enum ClipCache {
+    /// None: every epoch reads the files.
     #[default]
     Off,
-    /// Up to this many bytes in memory; what no longer fits is decoded each time, with one warning.
+    /// All until the memory is used up; further samples are decoded in every epoch, with one warning.
     ///
-    /// CREMA-D takes about 0.2 MB of sound a clip, and 0.15 MB a frame without augmentation or 0.5 MB
-    /// with it (480 × 360 pixels).
+    /// A clip of CREMA-D takes about 0.2 MB of audio; a frame of 480 × 360 pixels takes 0.15 MB
+    /// without augmentation and 0.5 MB with it.
     Memory {
-        /// The most that is kept.
+        /// The limit in bytes.
         bytes: usize,
     },
 }
 
-/// The cache of one loader, shared by its workers over all epochs.
+/// The cached results of one loader, shared by its workers over all epochs.
 #[derive(Debug)]
-pub(super) struct Store {
+pub(super) struct CacheStore {
     limit: usize,
     bytes: AtomicUsize,
-    told: AtomicBool,
-    sounds: Shelf<i64, SteadyAudio>,
-    frames: Shelf<(i64, usize), RgbPicture>,
+    warned: AtomicBool,
+    audio: Entries<i64, Vec<f32>>,
+    frames: Entries<(i64, usize), RgbPicture>,
 }
 
-type Shelf<K, T> = Mutex<HashMap<K, Arc<T>>>;
+type Entries<K, T> = Mutex<HashMap<K, Arc<T>>>;
 
-/// How much memory a part takes.
-pub(super) trait Bytes {
-    fn bytes(&self) -> usize;
-}
-
-impl Store {
-    pub fn new(cache: Cache) -> Self {
+impl CacheStore {
+    pub fn new(cache: ClipCache) -> Self {
         let limit = match cache {
-            Cache::Off => 0,
-            Cache::Memory { bytes } => bytes,
+            ClipCache::Off => 0,
+            ClipCache::Memory { bytes } => bytes,
         };
-        let (bytes, told) = (AtomicUsize::new(0), AtomicBool::new(false));
-        Self { limit, bytes, told, sounds: Mutex::default(), frames: Mutex::default() }
+        Self {
+            limit,
+            bytes: AtomicUsize::new(0),
+            warned: AtomicBool::new(false),
+            audio: Mutex::default(),
+            frames: Mutex::default(),
+        }
     }
 
-    /// Bytes kept now.
+    /// Number of bytes in the cache.
     pub fn bytes(&self) -> usize {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    /// The sound of sample `id`, or what `make` makes.
-    pub fn sound(
+    /// The audio of sample `id`, decoded by `decode` if it is not in the cache.
+    pub fn audio(
         &self,
         id: i64,
-        make: impl FnOnce() -> Result<SteadyAudio>,
-    ) -> Result<Arc<SteadyAudio>> {
-        self.get_or(&self.sounds, id, make)
+        decode: impl FnOnce() -> Result<Vec<f32>>,
+    ) -> Result<Arc<Vec<f32>>> {
+        self.get_or(&self.audio, id, |values| size_of_val(&values[..]), decode)
     }
 
-    /// Frame `number` of sample `id`, or what `make` makes.
+    /// Frame `number` of sample `id`, decoded by `decode` if it is not in the cache.
     pub fn frame(
         &self,
         id: i64,
         number: usize,
-        make: impl FnOnce() -> Result<RgbPicture>,
+        decode: impl FnOnce() -> Result<RgbPicture>,
     ) -> Result<Arc<RgbPicture>> {
-        self.get_or(&self.frames, (id, number), make)
+        self.get_or(&self.frames, (id, number), |frame| frame.pixels().len(), decode)
     }
 
-    /// Two workers that miss the same part at once both make it; one of the two equal parts is kept.
-    fn get_or<K: Eq + std::hash::Hash, T: Bytes>(
+    /// Two workers that miss the same entry at once both decode it; one of the equal results is kept.
+    fn get_or<K: Eq + Hash, T>(
         &self,
-        shelf: &Shelf<K, T>,
+        entries: &Entries<K, T>,
         key: K,
-        make: impl FnOnce() -> Result<T>,
+        bytes: impl Fn(&T) -> usize,
+        decode: impl FnOnce() -> Result<T>,
     ) -> Result<Arc<T>> {
         if self.limit == 0 {
-            return Ok(Arc::new(make()?));
+            return decode().map(Arc::new);
         }
-        let lock = || shelf.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(part) = lock().get(&key) {
-            return Ok(Arc::clone(part));
+        let lock = || entries.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(entry) = lock().get(&key) {
+            return Ok(Arc::clone(entry));
         }
-        let part = Arc::new(make()?);
-        let more = part.bytes();
-        let mut kept = lock();
-        if kept.contains_key(&key) {
-            return Ok(part);
+        let entry = Arc::new(decode()?);
+        let more = bytes(&entry);
+        let mut entries = lock();
+        if entries.contains_key(&key) {
+            return Ok(entry);
         }
-        let room = |bytes: usize| bytes.checked_add(more).filter(|&sum| sum <= self.limit);
-        let taken = self.bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, room);
-        if taken.is_ok() {
-            kept.insert(key, Arc::clone(&part));
-        } else if !self.told.swap(true, Ordering::Relaxed) {
+        let add = |bytes: usize| bytes.checked_add(more).filter(|&sum| sum <= self.limit);
+        if self.bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add).is_ok() {
+            entries.insert(key, Arc::clone(&entry));
+        } else if !self.warned.swap(true, Ordering::Relaxed) {
             let limit = self.limit;
-            tracing::warn!(limit, "the cache is full: what is not in it is decoded each time");
+            tracing::warn!(limit, "the cache is full: further samples are decoded in every epoch");
         }
-        Ok(part)
+        Ok(entry)
     }
 }

@@ -1,54 +1,66 @@
-//! Pictures beside a table, as MIS-ME has them: a row a sample, pictures named in columns.
+//! Images beside a table, as in MIS-ME: one row per sample, with the images' file names in columns.
 
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
-use tch::Tensor;
+use tch::{Device, Kind, Tensor};
 
 use super::{ImageTableRows, ImageTableSplits, RgbPicture, Table};
-use crate::{
-    error::{self, Error, Result},
-    modality::Modality,
-};
+use crate::error::{self, Error, Result};
+use crate::modality::Modality;
 
-/// An image modality.
+/// An image modality of an [`ImageTable`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Pictures {
-    /// Its name.
+pub struct ImageColumns {
+    /// The modality.
     pub modality: Modality,
-    /// The columns that name a file each. One is a picture; 4, 9, … are tiled into a square, row by
-    /// row.
+    /// The columns with the images' file names: 1, or 4, 9, … whose images are tiled into a square row
+    /// by row.
     pub columns: Vec<String>,
 }
 
-impl Pictures {
-    /// One picture a sample.
-    pub fn one(modality: impl Into<Modality>, column: &str) -> Self {
+impl ImageColumns {
+    /// A modality of one image per sample.
+    pub fn new(modality: impl Into<Modality>, column: &str) -> Self {
         Self { modality: modality.into(), columns: vec![column.to_owned()] }
     }
 }
 
-/// What a table's columns mean, and how its pictures are read.
+/// The photographs of a house in the Houses data set.
+const ROOMS: [&str; 4] = ["bathroom", "bedroom", "frontal", "kitchen"];
+
+/// How the photographs of a house become modalities.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum HouseModalities {
+    /// `photos`, the four tiled 2×2, and `table`.
+    #[default]
+    Two,
+    /// `bathroom`, `bedroom`, `frontal`, `kitchen` and `table`.
+    Five,
+}
+
+/// The layout of a table with images: the roles of its columns, and the size of the images.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ImageTable {
-    /// Folder of the pictures, relative to the table's.
+    /// Folder of the images, relative to the table's folder.
     pub image_folder: PathBuf,
-    /// The image modalities; they come first, in this order.
-    pub images: Vec<Pictures>,
-    /// The name of the table's modality, which comes last.
+    /// The image modalities, which are the first modalities of a sample.
+    pub images: Vec<ImageColumns>,
+    /// The modality of the table, which is the last modality of a sample.
     pub table: Modality,
-    /// Its columns.
+    /// The columns of the table's modality.
     pub columns: Vec<String>,
     /// The column of the target.
     pub target: String,
-    /// Pixels on each side that a sample's picture (or square of pictures) is resized to.
+    /// Height and width in pixels of a resized image or square of images.
     pub side: usize,
 }
 
 impl ImageTable {
-    /// MIS-ME's: `image`, eight columns of weather, target `vwc`; pictures 224×224 in `images/`.
+    /// The layout of MIS-ME: `image`, eight weather columns, the target `vwc`; images 224×224 in
+    /// `images/`.
     pub fn mis_me() -> Self {
         let columns = [
             "air_temperature",
@@ -62,7 +74,7 @@ impl ImageTable {
         ];
         Self {
             image_folder: "images".into(),
-            images: vec![Pictures::one("image", "image")],
+            images: vec![ImageColumns::new("image", "image")],
             table: "weather".into(),
             columns: columns.map(str::to_owned).into(),
             target: "vwc".to_owned(),
@@ -70,106 +82,112 @@ impl ImageTable {
         }
     }
 
-    /// Reads one table and the pictures that it names.
+    /// The layout of Houses (Ahmed & Moustafa, "House Price Estimation from Visual and Textual
+    /// Features", 2016, arXiv 1609.08399): a table with one row per house and the columns
+    /// `{room}_image`, `bedrooms`, `bathrooms`, `area_sqft`, `zipcode`, and the target `price_usd`;
+    /// photographs in `images/`.
+    ///
+    /// Every room is resized to 32×32 pixels; the tiled image has 64×64.
+    pub fn houses(modalities: HouseModalities) -> Self {
+        let column = |room: &str| format!("{room}_image");
+        let (images, side) = match modalities {
+            HouseModalities::Two => {
+                let columns = ROOMS.map(column).into();
+                (vec![ImageColumns { modality: "photos".into(), columns }], 64)
+            }
+            HouseModalities::Five => {
+                (ROOMS.map(|room| ImageColumns::new(room, &column(room))).into(), 32)
+            }
+        };
+        Self {
+            image_folder: "images".into(),
+            images,
+            table: "table".into(),
+            columns: ["bedrooms", "bathrooms", "area_sqft", "zipcode"].map(str::to_owned).into(),
+            target: "price_usd".to_owned(),
+            side,
+        }
+    }
+
+    /// Reads a table and its images.
     ///
     /// # Errors
-    /// [`Error::Io`] for a table or picture that is missing or unreadable, [`Error::Data`] for one
-    /// that is damaged or does not fit the layout, both with the path; [`Error::Config`] for a layout
-    /// that cannot work.
+    /// [`Error::Io`] for a table or image that is missing or cannot be read, [`Error::Data`] for one
+    /// that is corrupted or does not fit the layout, [`Error::Config`] for an invalid layout.
     pub fn read(&self, table: impl AsRef<Path>) -> Result<ImageTableRows> {
         self.check()?;
         let table = Table::read(table)?;
-        let folder = table.path().parent().unwrap_or(Path::new("")).join(&self.image_folder);
         let targets = table.numbers(&self.target)?;
         if let Some(row) = targets.iter().position(|target| target.is_nan()) {
-            let what = format!("column {:?}, line {}", self.target, row + 2);
-            let hint = "leave samples without a target out";
+            let what = format_args!("column {:?}, line {}", self.target, row + 2);
+            let hint = "omit samples without a target";
             return Err(Error::data(table.path(), what, "a target", "an empty cell", hint));
         }
-        let columns: Vec<Vec<f64>> =
-            self.columns.iter().map(|column| table.numbers(column)).collect::<Result<_>>()?;
-        let cells: Vec<f64> = (0..table.len())
-            .flat_map(|row| columns.iter().map(move |column| column[row]))
-            .collect();
-        let images = self.images.iter().map(|pictures| self.pictures(&table, &folder, pictures));
-        let shape = [table.len() as i64, self.columns.len() as i64];
-        let rows = Tensor::f_from_slice(&cells).and_then(|cells| cells.f_view(shape));
-        Ok(ImageTableRows {
-            modalities: self.modalities(),
-            columns: self.columns.clone(),
-            images: images.collect::<Result<_>>()?,
-            table: rows.map_err(|e| Error::torch("make a table", e))?,
-            targets: Tensor::from_slice(&targets),
-        })
+        let column = |column: &String| Ok(Tensor::from_slice(&table.numbers(column)?));
+        let columns = self.columns.iter().map(column).collect::<Result<Vec<_>>>()?;
+        let cells = Tensor::stack(&columns, 1);
+        let image = |images: &ImageColumns| {
+            Ok((images.modality.clone(), self.images(&table, &images.columns)?))
+        };
+        let images = self.images.iter().map(image).collect::<Result<_>>()?;
+        let table = (self.table.clone(), self.columns.clone(), cells);
+        ImageTableRows::from_tensors(images, table, Tensor::from_slice(&targets))
     }
 
-    /// Reads `train`, `val` and `test` (`.csv` or `.xlsx`) in `folder`; or, where there is no
-    /// `train`, one table `samples`, split 60 : 20 : 20 at random by `seed`.
+    /// Reads the tables `train`, `val` and `test` (`.csv` or `.xlsx`) in `folder`; without `train`,
+    /// reads the table `samples` and splits it 60 : 20 : 20 at random.
     ///
     /// # Errors
-    /// As [`read`](Self::read).
+    /// The errors of [`read`](Self::read).
     pub fn splits(&self, folder: impl AsRef<Path>, seed: u64) -> Result<ImageTableSplits> {
         let folder = folder.as_ref();
         let table = |name: &str| {
-            let found = ["csv", "xlsx"].map(|ending| folder.join(format!("{name}.{ending}")));
-            found.into_iter().find(|path| path.exists())
+            let paths = ["csv", "xlsx"].map(|extension| folder.join(format!("{name}.{extension}")));
+            paths.into_iter().find(|path| path.exists())
         };
-        match (table("train"), table("samples")) {
-            (None, Some(samples)) => self.read(samples)?.split(seed),
-            _ => {
-                let read = |name: &str| {
-                    self.read(table(name).unwrap_or_else(|| folder.join(format!("{name}.csv"))))
-                };
-                let (train, val, test) = (read("train")?, read("val")?, read("test")?);
-                Ok(ImageTableSplits { train, val, test })
-            }
+        if let (None, Some(samples)) = (table("train"), table("samples")) {
+            return self.read(samples)?.split(seed);
         }
-    }
-
-    /// The modalities, images first.
-    pub fn modalities(&self) -> Vec<Modality> {
-        let images = self.images.iter().map(|pictures| pictures.modality.clone());
-        images.chain([self.table.clone()]).collect()
+        let read = |name: &str| {
+            self.read(table(name).unwrap_or_else(|| folder.join(format!("{name}.csv"))))
+        };
+        Ok(ImageTableSplits { train: read("train")?, val: read("val")?, test: read("test")? })
     }
 
     fn check(&self) -> Result<()> {
         let square = |n: usize| n > 0 && n.isqrt().pow(2) == n;
-        let whole = self.images.iter().all(|p| square(p.columns.len()))
-            && self.images.iter().all(|p| self.side >= p.columns.len().isqrt());
-        if whole && !self.images.is_empty() && !self.columns.is_empty() && self.side > 0 {
+        let fits = |n: usize| square(n) && self.side >= n.isqrt();
+        let images_fit = self.images.iter().all(|images| fits(images.columns.len()));
+        if images_fit && !self.images.is_empty() && !self.columns.is_empty() && self.side > 0 {
             return Ok(());
         }
         Err(error::config(
             "layout of an image table",
             "images of 1, 4, 9, … columns each, columns of the table, and a side above 0",
-            format!("{self:?}"),
+            format_args!("{self:?}"),
             "start from `ImageTable::mis_me`",
         ))
     }
 
-    /// Pictures [N, 3, side, side], bytes.
-    fn pictures(&self, table: &Table, folder: &Path, pictures: &Pictures) -> Result<Tensor> {
-        let (side, across) = (self.side, pictures.columns.len().isqrt());
-        let mut pixels = vec![0_u8; table.len() * 3 * side * side];
-        for (place, column) in pictures.columns.iter().enumerate() {
-            // Edges of the tile, so that all of them fill the square.
-            let edge = |i: usize| i * side / across;
-            let (row, col) = (place / across, place % across);
-            let (top, bottom, left, right) = (edge(row), edge(row + 1), edge(col), edge(col + 1));
-            let names = table.texts(column)?;
-            for (name, sample) in names.iter().zip(pixels.chunks_exact_mut(3 * side * side)) {
-                let tile = RgbPicture::read(folder.join(name))?.resized(right - left, bottom - top);
-                for (i, pixel) in tile.pixels().chunks_exact(3).enumerate() {
-                    let (y, x) = (top + i / (right - left), left + i % (right - left));
-                    for (channel, &byte) in pixel.iter().enumerate() {
-                        sample[(channel * side + y) * side + x] = byte;
-                    }
-                }
+    /// Reads the images that `columns` name, tiled: [N, 3, side, side], bytes.
+    fn images(&self, table: &Table, columns: &[String]) -> Result<Tensor> {
+        let folder = table.path().parent().unwrap_or(Path::new("")).join(&self.image_folder);
+        let (side, across) = (self.side as i64, columns.len().isqrt());
+        let size = [table.len() as i64, 3, side, side];
+        let images = Tensor::zeros(size, (Kind::Uint8, Device::Cpu));
+        for (tile, column) in columns.iter().enumerate() {
+            // Neighbouring tiles share an edge, so that the tiles fill the square.
+            let edge = |i: usize| (i * self.side / across) as i64;
+            let (row, col) = (tile / across, tile % across);
+            let (height, width) = (edge(row + 1) - edge(row), edge(col + 1) - edge(col));
+            let tiles = images.narrow(2, edge(row), height).narrow(3, edge(col), width);
+            for (sample, name) in (0..).zip(table.texts(column)?) {
+                let image = RgbPicture::read(folder.join(name))?;
+                let image = image.resized(width as usize, height as usize);
+                let pixels = Tensor::from_slice(image.pixels()).view([height, width, 3]);
+                tiles.get(sample).copy_(&pixels.permute([2, 0, 1]));
             }
         }
-        let shape = [table.len() as i64, 3, side as i64, side as i64];
-        Tensor::f_from_slice(&pixels)
-            .and_then(|pixels| pixels.f_view(shape))
-            .map_err(|e| Error::torch("make a tensor of pictures", e))
+        Ok(images)
     }
 }

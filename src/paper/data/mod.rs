@@ -1,27 +1,27 @@
-//! Data sets, from their own files to [`Batch`](crate::batch::Batch)es.
+//! Data sets, read from their own files into [`Batch`](crate::Batch)es.
 //!
-//! - [`InMemory`]: samples held as tensors, cut into batches.
-//! - [`AvMnist`]: AV-MNIST's layout of `.npy` files, or one `.npz`.
-//! - [`Cremad`], [`VggSound`]: which clips a data set in its own layout has ([`Clips`]), split, and
-//!   what was left out ([`Skipped`]).
-//! - [`Recipe`]: what is done to a clip ([`AudioRecipe`], [`FrameRecipe`]).
-//! - [`ClipLoader`]: clips by a recipe as batches, decoded on worker threads ahead of training.
-//! - [`ImageTable`]: pictures beside a [`Table`] (CSV or XLSX), as MIS-ME and Houses have them.
-//! - [`Standardisation`]: columns and targets on a common scale, learnt from training data alone.
-//! - [`Features`]: features that someone else has extracted, [`Sequences`] among them.
+//! - [`AvMnist`]: AV-MNIST's `.npy` files, or one `.npz`.
+//! - [`Cremad`], [`VggSound`]: the clips of a data set in its own layout ([`Clips`]), their splits, and
+//!   the clips excluded for missing files ([`ExcludedClips`]).
+//! - [`ClipTransform`]: the preprocessing and augmentation of a clip ([`AudioTransform`],
+//!   [`FrameTransform`]).
+//! - [`ClipLoader`]: batches of transformed clips, decoded on worker threads ahead of training.
+//! - [`ImageTable`]: images beside a [`Table`] (CSV or XLSX), as in MIS-ME and Houses.
+//! - [`Standardisation`]: columns and targets standardised by the training data.
+//! - [`Features`]: pre-extracted features: vectors and [`Sequences`].
 //!
-//! docs/data.md shows how to bring each data set into its form.
+//! docs/data.md describes the files of each data set.
 //!
 //! ```no_run
-//! use g2d::{data::Order, paper::data::{ClipLoader, Cremad, GroupShares, LoaderOptions, OnMissing, Phase}};
+//! use g2d::{data::Order, paper::data::{ClipLoader, Cremad, GroupShares, LoaderOptions, Mode, OnMissing}};
 //! use rand::{SeedableRng, rngs::StdRng};
 //!
 //! # fn main() -> g2d::Result<()> {
 //! let cremad = Cremad::new("data/CREMA-D", OnMissing::Skip);
 //! let splits = cremad.speaker_split(GroupShares::default(), 1)?;
-//! println!("{} clips; {}", splits.train.len(), splits.train.skipped());
+//! println!("{} clips; {}", splits.train.len(), splits.train.excluded());
 //! let options = LoaderOptions { workers: 2, ..Default::default() };
-//! let loader = ClipLoader::new(splits.train, &cremad.recipe(), Phase::Train, options)?;
+//! let loader = ClipLoader::new(splits.train, &cremad.transform(), Mode::Train, options)?;
 //! let mut rng = StdRng::seed_from_u64(1);
 //! for epoch in 0..2 {
 //!     for batch in loader.batches(epoch, Order::Shuffled(&mut rng), tch::Device::Cpu) {
@@ -32,40 +32,41 @@
 //! # }
 //! ```
 
+mod arrays;
 mod audio;
 mod av_mnist;
 mod cache;
 mod clips;
 mod cremad;
 mod features;
-mod houses;
+mod file;
 mod image;
 mod image_rows;
 mod image_table;
 mod loader;
-mod npy;
-mod recipe;
+mod mode;
 mod sequences;
-mod standardise;
+mod standardisation;
 mod table;
+mod transform;
 mod vggsound;
 
-pub use audio::{AudioRecipe, LogSpectrogram, Waveform};
+pub use audio::{AudioTransform, LogSpectrogram, Waveform};
 pub use av_mnist::AvMnist;
-pub use cache::Cache;
+pub use cache::ClipCache;
 pub use clips::{
-    AudioFiles, Clip, ClipLayout, ClipSplits, Clips, GroupShares, OnMissing, SkipReason, Skipped,
-    SkippedFor,
+    Clip, ClipLayout, ClipSplits, Clips, Excluded, ExcludedClips, ExclusionReason, GroupShares,
+    OnMissing,
 };
 pub use cremad::Cremad;
 pub use features::{FeatureShape, Features};
-pub use houses::HouseModalities;
-pub use image::{CropBox, FrameRecipe, RandomResizedCrop, RgbPicture};
+pub use image::{CropBox, FrameTransform, RandomResizedCrop, RgbPicture};
 pub use image_rows::{ImageTableRows, ImageTableSplits};
-pub use image_table::{ImageTable, Pictures};
+pub use image_table::{HouseModalities, ImageColumns, ImageTable};
 pub use loader::{ClipBatches, ClipLoader, LoaderOptions};
-pub use recipe::{Draw, Phase, Recipe};
+pub use mode::Mode;
 pub use sequences::Sequences;
-pub use standardise::{ColumnScale, Standardisation, Standardiser, TargetScale, TargetScaler};
+pub use standardisation::{ColumnScale, Standardisation, Standardiser, TargetScale, TargetScaler};
 pub use table::Table;
+pub use transform::ClipTransform;
 pub use vggsound::VggSound;

@@ -1,73 +1,58 @@
-//! Sequences of different lengths as one tensor.
+//! Sequences of different lengths in one tensor.
 
 use tch::{Kind, Tensor};
 
 use crate::error::{self, Result};
 
-/// Sequences [N, T, d] and the lengths \[N\] of each, the rest being padding.
+/// Padded sequences [N, T, d] and their lengths \[N\], packed into one tensor, since a batch has one
+/// input per modality.
 ///
 /// # Packed form
-/// A batch has one input a modality, so values and lengths travel as one tensor [N, T, d + 1]: the last
-/// channel is 1 for a step and 0 for padding, and padding is 0 throughout. Length 0 is a sample
+/// [N, T, d + 1], `Float`: the last channel is the mask, 1 for a valid step and 0 for padding. Padding,
+/// at the end of each sequence, is 0 in all channels. A sequence of length 0 stands for a sample
 /// without this modality.
 #[derive(Debug)]
 pub struct Sequences;
 
 impl Sequences {
-    /// Values [N, T, d] and lengths \[N\] in the packed form, as `Float`; whatever stood in the padding
-    /// is gone.
+    /// Packs values [N, T, d] and lengths \[N\]. The values of the padding are ignored.
     ///
     /// # Errors
-    /// [`Error::Shape`](crate::error::Error::Shape) if they do not fit each other,
-    /// [`Error::Target`](crate::error::Error::Target) for a length outside 0..=T.
+    /// [`Error::Shape`](crate::Error::Shape) for other shapes,
+    /// [`Error::Target`](crate::Error::Target) for a length outside 0..=T.
     pub fn pack(values: &Tensor, lengths: &Tensor) -> Result<Tensor> {
         let (size, counts) = (values.size(), lengths.size());
         if size.len() != 3 || counts != size[..1] || size.contains(&0) {
-            return Err(error::shape(
-                "sequences and their lengths",
-                "[N, T, d] and [N], none of them empty",
-                format!("{size:?} and {counts:?}"),
-                "give every sequence its length",
-            ));
+            let what = "sequences and their lengths";
+            let found = format_args!("{size:?} and {counts:?}");
+            let hint = "pass one length per sequence";
+            return Err(error::shape(what, "[N, T, d] and [N], none of them empty", found, hint));
         }
         let lengths = lengths.to_kind(Kind::Int64);
         let (low, high) = (lengths.min().int64_value(&[]), lengths.max().int64_value(&[]));
         if low < 0 || high > size[1] {
-            return Err(error::target(
-                "lengths of sequences",
-                format!("0..={}", size[1]),
-                format!("{low}..={high}"),
-                "count steps, not features",
-            ));
+            let expected = format_args!("0..={}", size[1]);
+            let (found, hint) = (format_args!("{low}..={high}"), "count steps, not features");
+            return Err(error::target("lengths of sequences", expected, found, hint));
         }
         let steps = Tensor::arange(size[1], (Kind::Int64, values.device()));
-        let there = steps.unsqueeze(0).lt_tensor(&lengths.unsqueeze(1)).unsqueeze(2);
+        let valid = steps.unsqueeze(0).lt_tensor(&lengths.unsqueeze(1)).unsqueeze(2);
         let values = values.to_kind(Kind::Float);
-        let values = values.where_self(&there, &values.zeros_like());
-        Ok(Tensor::cat(&[values, there.to_kind(Kind::Float)], 2))
+        let values = values.where_self(&valid, &values.zeros_like());
+        Ok(Tensor::cat(&[values, valid.to_kind(Kind::Float)], 2))
     }
 
-    /// Values [N, T, d] and the mask [N, T] (`Bool`) of the packed form.
+    /// Returns the values [N, T, d] and the mask [N, T] (`Bool`) of packed sequences.
     ///
     /// # Errors
-    /// [`Error::Shape`](crate::error::Error::Shape) for another form.
+    /// [`Error::Shape`](crate::Error::Shape) if `packed` is not [N, T, d + 1].
     pub fn unpack(packed: &Tensor) -> Result<(Tensor, Tensor)> {
-        let &[_, _, channels] = packed.size().as_slice() else {
-            return Err(not_packed(packed));
+        let size = packed.size();
+        let [_, _, channels @ 2..=i64::MAX] = size[..] else {
+            let (expected, hint) = ("[N, T, d + 1]", "build the tensor with `Sequences::pack`");
+            return Err(error::wrong_shape("packed sequences", expected, &size, hint));
         };
-        if channels < 2 {
-            return Err(not_packed(packed));
-        }
         let mask = packed.select(2, channels - 1).gt(0.5);
         Ok((packed.narrow(2, 0, channels - 1), mask))
     }
-}
-
-fn not_packed(tensor: &Tensor) -> crate::error::Error {
-    error::shape(
-        "packed sequences",
-        "[N, T, d + 1], the mask last",
-        format!("{:?}", tensor.size()),
-        "make them with `Sequences::pack`",
-    )
 }

@@ -1,12 +1,13 @@
-//! Tables of a data set: CSV or XLSX.
+//! Tables in CSV or XLSX files.
 
 use std::path::{Path, PathBuf};
 
 use calamine::{Data, Reader, Xlsx, XlsxError, open_workbook};
 
+use super::file::{corrupted, extension};
 use crate::error::{Error, Result};
 
-/// What stands in a cell that has no value, in any case.
+/// The texts of a cell without a value, in any case.
 const MISSING: [&str; 6] = ["", "na", "n/a", "nan", "null", "none"];
 
 /// A table with named columns.
@@ -18,101 +19,100 @@ pub struct Table {
 }
 
 impl Table {
-    /// Reads a `.csv` or the first sheet of an `.xlsx`; the first row names the columns.
+    /// Reads a `.csv` or the first sheet of an `.xlsx`, whose first row names the columns.
     ///
     /// # Errors
-    /// [`Error::Io`] if the file cannot be read; [`Error::Data`] for another ending, a damaged file,
-    /// columns that share a name, a row of another length, or no row; all with the path.
+    /// [`Error::Io`] if the file cannot be read; [`Error::Data`] for another file type, a corrupted
+    /// file, columns of the same name, rows of different lengths, or no rows.
     pub fn read(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let ending = path.extension().map(|e| e.to_ascii_lowercase());
-        let mut lines = match ending.as_ref().and_then(|e| e.to_str()) {
-            Some("csv") => csv_lines(path)?,
-            Some("xlsx") => xlsx_lines(path)?,
-            _ => {
-                let hint = "save the table as CSV or XLSX";
-                return Err(Error::data(path, "table", ".csv or .xlsx", "another ending", hint));
+        let lines = match &*extension(path) {
+            "csv" => read_csv(path)?,
+            "xlsx" => read_xlsx(path)?,
+            other => {
+                let (found, hint) = (format_args!("{other:?}"), "save the table as CSV or XLSX");
+                return Err(Error::data(path, "file type", ".csv or .xlsx", found, hint));
             }
-        }
-        .into_iter();
+        };
+        let mut lines = lines.into_iter();
         let header: Vec<String> =
             lines.next().unwrap_or_default().iter().map(|name| name.trim().to_owned()).collect();
         let rows: Vec<_> = lines.collect();
         if rows.is_empty() {
-            let hint = "fetch the file again";
-            return Err(Error::data(path, "table", "a header and rows", "no row", hint));
+            return Err(corrupted(path, "table", "a header and rows", "no row"));
         }
-        let twice = header.iter().enumerate().find(|(i, name)| header[..*i].contains(name));
-        if let Some((_, name)) = twice {
-            let found = format!("{name:?} twice");
+        if let Some(i) = (1..header.len()).find(|&i| header[..i].contains(&header[i])) {
+            let found = format_args!("{:?} twice", header[i]);
             return Err(Error::data(path, "columns", "distinct names", found, "rename one"));
         }
         Ok(Self { path: path.to_path_buf(), header, rows })
     }
 
-    /// The file it was read from.
+    /// Returns the path of the file.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The columns' names.
+    /// Returns the names of the columns.
     pub fn header(&self) -> &[String] {
         &self.header
     }
 
-    /// The number of rows below the header.
+    /// Returns the number of rows below the header.
     pub fn len(&self) -> usize {
         self.rows.len()
     }
 
-    /// Never: a table without rows is not read.
+    /// Returns `false`, since a table has at least one row.
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }
 
-    /// The texts of a column, without the spaces around them; none may be missing.
+    /// Returns the trimmed texts of a column.
     ///
     /// # Errors
-    /// [`Error::Data`] with the file, the column and the line.
+    /// [`Error::Data`] for an unknown column or a missing value.
     pub fn texts(&self, column: &str) -> Result<Vec<&str>> {
         let cells = self.cells(column)?;
         if let Some((line, _)) = cells.iter().find(|(_, cell)| is_missing(cell)) {
-            let hint = "fill the cell or leave the row out";
-            return Err(self.wrong(column, *line, "a text", "an empty cell", hint));
+            let hint = "fill the cell or remove the row";
+            return Err(self.invalid(column, *line, "a text", "an empty cell", hint));
         }
         Ok(cells.into_iter().map(|(_, cell)| cell).collect())
     }
 
-    /// The numbers of a column; NaN where a cell is empty or says `NA`, `N/A`, `NaN`, `null` or
-    /// `None`.
+    /// Returns the numbers of a column, with NaN for missing values: an empty cell, `NA`, `N/A`,
+    /// `NaN`, `null` or `None`.
     ///
     /// # Errors
-    /// [`Error::Data`] with the file, the column and the line of a cell that is no finite number.
+    /// [`Error::Data`] for an unknown column or a cell that is not a finite number.
     pub fn numbers(&self, column: &str) -> Result<Vec<f64>> {
         let number = |(line, cell): (usize, &str)| match cell.parse::<f64>() {
             _ if is_missing(cell) => Ok(f64::NAN),
             Ok(number) if number.is_finite() => Ok(number),
             _ => {
                 let found = format!("{cell:?}");
-                let hint = "fix the cell, or empty it if the value is missing";
-                Err(self.wrong(column, line, "a finite number", &found, hint))
+                let hint = "correct the cell, or empty it if the value is missing";
+                Err(self.invalid(column, line, "a finite number", &found, hint))
             }
         };
         self.cells(column)?.into_iter().map(number).collect()
     }
 
-    /// The cells of a column and the lines they stand in, counted from 1.
+    /// The cells of a column with their line numbers, counted from 1.
     fn cells(&self, column: &str) -> Result<Vec<(usize, &str)>> {
-        let Some(place) = self.header.iter().position(|name| name == column) else {
-            let (expected, found) = (format!("a column {column:?}"), format!("{:?}", self.header));
-            let hint = "name the table's own column in the layout";
+        let Some(i) = self.header.iter().position(|name| name == column) else {
+            let expected = format_args!("a column {column:?}");
+            let found = format_args!("{:?}", self.header);
+            let hint = "pass the name of one of the table's columns";
             return Err(Error::data(&self.path, "columns", expected, found, hint));
         };
-        Ok(self.rows.iter().enumerate().map(|(i, row)| (i + 2, row[place].trim())).collect())
+        Ok(self.rows.iter().enumerate().map(|(row, cells)| (row + 2, cells[i].trim())).collect())
     }
 
-    fn wrong(&self, column: &str, line: usize, expected: &str, found: &str, hint: &str) -> Error {
-        Error::data(&self.path, format!("column {column:?}, line {line}"), expected, found, hint)
+    fn invalid(&self, column: &str, line: usize, expected: &str, found: &str, hint: &str) -> Error {
+        let what = format_args!("column {column:?}, line {line}");
+        Error::data(&self.path, what, expected, found, hint)
     }
 }
 
@@ -120,40 +120,36 @@ fn is_missing(cell: &str) -> bool {
     MISSING.iter().any(|missing| cell.eq_ignore_ascii_case(missing))
 }
 
-fn csv_lines(path: &Path) -> Result<Vec<Vec<String>>> {
-    let failed = |e: csv::Error| match e.into_kind() {
+fn read_csv(path: &Path) -> Result<Vec<Vec<String>>> {
+    let invalid = |e: csv::Error| match e.into_kind() {
         csv::ErrorKind::Io(e) => Error::io("read the file", path, e),
         csv::ErrorKind::UnequalLengths { pos, expected_len, len } => {
-            let line = pos.map_or_else(String::new, |pos| format!(" {}", pos.line()));
-            let (expected, found) = (format!("{expected_len} cells"), format!("{len}"));
-            Error::data(path, format!("line{line}"), expected, found, "fix the row")
+            let what = format_args!("line {}", pos.map_or(0, |pos| pos.line()));
+            Error::data(path, what, format_args!("{expected_len} cells"), len, "correct the row")
         }
-        _ => Error::data(path, "table", "CSV in UTF-8", "other bytes", "save it again as UTF-8"),
+        _ => corrupted(path, "table", "CSV in UTF-8", "other bytes"),
     };
     let mut reader =
-        csv::ReaderBuilder::new().has_headers(false).from_path(path).map_err(failed)?;
+        csv::ReaderBuilder::new().has_headers(false).from_path(path).map_err(invalid)?;
     let cells = |row: csv::StringRecord| row.iter().map(str::to_owned).collect();
-    reader.records().map(|row| row.map(cells).map_err(failed)).collect()
+    reader.records().map(|row| row.map(cells).map_err(invalid)).collect()
 }
 
-fn xlsx_lines(path: &Path) -> Result<Vec<Vec<String>>> {
-    let failed = |e: XlsxError| match e {
+fn read_xlsx(path: &Path) -> Result<Vec<Vec<String>>> {
+    let invalid = |e: XlsxError| match e {
         XlsxError::Io(e) => Error::io("read the file", path, e),
-        other => {
-            let found = other.to_string();
-            Error::data(path, "table", "a whole XLSX file", found, "save it again, or as CSV")
-        }
+        error => corrupted(path, "table", "a complete XLSX file", error),
     };
-    let mut book: Xlsx<_> = open_workbook(path).map_err(failed)?;
+    let mut book: Xlsx<_> = open_workbook(path).map_err(invalid)?;
     let Some(sheet) = book.worksheet_range_at(0) else {
-        return Err(Error::data(path, "table", "a sheet", "none", "save the table again"));
+        return Err(corrupted(path, "table", "a sheet", "none"));
     };
-    Ok(sheet.map_err(failed)?.rows().map(|row| row.iter().map(cell).collect()).collect())
+    Ok(sheet.map_err(invalid)?.rows().map(|row| row.iter().map(text).collect()).collect())
 }
 
 /// A cell's text; an error such as `#N/A` is a missing value.
-fn cell(data: &Data) -> String {
-    match data {
+fn text(cell: &Data) -> String {
+    match cell {
         Data::Error(_) | Data::Empty => String::new(),
         Data::DateTime(date) => date.as_f64().to_string(),
         other => other.to_string(),

@@ -1,95 +1,91 @@
-//! VGGSound's layout: events in videos, 309 classes.
+//! VGGSound: events of 309 classes in videos.
 
 use std::{collections::BTreeSet, path::PathBuf};
 
 use super::{
-    Recipe,
-    audio::AudioRecipe,
-    clips::{ClipLayout, ClipSplits, Clips, Columns, OnMissing, Row},
-    cremad::both_listings,
-    image::FrameRecipe,
+    audio::AudioTransform,
+    clips::{ClipFolder, ClipLayout, ClipSplits, ListingFormat, OnMissing, Row},
+    image::FrameTransform,
+    transform::ClipTransform,
 };
 use crate::error::{Error, Result};
 
 /// VGGSound in a folder: a listing, `audio/{clip}.wav` (or `.mp3`) and `Image-01-FPS/{clip}/*.jpg`.
 ///
-/// The listing is the data set's own `vggsound.csv` (rows `id,start,label,train|test`, where a clip is
-/// called `{id}_{start in six digits}`, as in `--0PQM4-hqg_000030`), or else `train.csv` and `test.csv`
-/// with rows `clip,label`. The classes are the labels that the listing names, sorted; they do not
-/// depend on which clips are there. Ids count the rows.
+/// The listing is the data set's own `vggsound.csv` (rows `id,start,label,train|test`; the clip is
+/// `{id}_{start in six digits}`, such as `--0PQM4-hqg_000030`), or else `train.csv` and `test.csv` with
+/// rows `clip,label`. The classes are the labels in the listing, sorted, whether or not their clips
+/// are available. Ids number the rows.
 #[derive(Debug, Clone)]
-pub struct VggSound {
-    root: PathBuf,
-    on_missing: OnMissing,
-    layout: ClipLayout,
-    frames: usize,
-}
+pub struct VggSound(ClipFolder);
 
 impl VggSound {
     /// Number of classes in the published listing.
     pub const CLASSES: i64 = 309;
 
-    const OWN: Columns = Columns { count: 4, label: 2, example: "id,start,label,train|test" };
+    const OWN_LISTING: ListingFormat =
+        ListingFormat { columns: 4, label: 2, example: "id,start,label,train|test" };
 
-    /// The data set below `folder`; nothing is read yet.
+    /// The data set in `folder`, with three frames per sample; no file is read yet.
     pub fn new(folder: impl Into<PathBuf>, on_missing: OnMissing) -> Self {
-        Self { root: folder.into(), on_missing, layout: ClipLayout::vggsound(), frames: 3 }
+        Self(ClipFolder::new(folder.into(), on_missing, ClipLayout::vggsound(), 3))
     }
 
-    /// With files in other folders.
-    pub fn with_layout(mut self, layout: ClipLayout) -> Self {
-        self.layout = layout;
-        self
+    /// Sets the paths of the clips' files.
+    pub fn with_layout(self, layout: ClipLayout) -> Self {
+        Self(self.0.with_layout(layout))
     }
 
-    /// With another number of frames a sample than 3; clips with fewer count as missing.
-    pub fn with_frames(mut self, frames: usize) -> Self {
-        self.frames = frames;
-        self
+    /// Sets the number of frames per sample; the frames of a clip with fewer count as missing.
+    pub fn with_frames(self, frames: usize) -> Self {
+        Self(self.0.with_frames(frames))
     }
 
-    /// What the authors do to a clip, with a deterministic test: audio [1, 129, 626], visual
+    /// Returns the authors' transform, with a deterministic evaluation: audio [1, 129, 626], visual
     /// [3, frames, 224, 224].
-    pub fn recipe(&self) -> Recipe {
-        Recipe { audio: AudioRecipe::vggsound(), visual: FrameRecipe::imagenet(self.frames) }
+    pub fn transform(&self) -> ClipTransform {
+        let visual = FrameTransform::imagenet(self.0.frames());
+        ClipTransform { audio: AudioTransform::vggsound(), visual }
     }
 
-    /// The listing's split; no validation part.
+    /// The split of the listing, without validation clips.
     ///
     /// # Errors
-    /// [`Error::Io`] for a file that cannot be read, [`Error::Data`] for a listing that is damaged, a
-    /// split without any clip, and, under [`OnMissing::Error`], a clip without its files.
+    /// [`Error::Io`] for a listing that cannot be read, [`Error::Data`] for a corrupted listing, a split
+    /// without clips, and, under [`OnMissing::Error`], a clip whose files are missing.
     pub fn split(&self) -> Result<ClipSplits> {
-        let [train, test] = match self.root.join("vggsound.csv").exists() {
+        let [train, test] = match self.0.root().join("vggsound.csv").exists() {
             true => self.own_listing()?,
-            false => both_listings(&self.root)?,
+            false => ListingFormat::read_train_and_test(self.0.root())?,
         };
-        let names: BTreeSet<&str> = train.iter().chain(&test).map(|row| &*row.label).collect();
-        let names: Vec<&str> = names.into_iter().collect();
-        if names.len() as i64 != Self::CLASSES {
-            let (found, expected) = (names.len(), Self::CLASSES);
-            tracing::info!(found, expected, "the listing is not the whole of VGGSound");
+        let classes: BTreeSet<&str> = train.iter().chain(&test).map(|row| &*row.label).collect();
+        let classes: Vec<&str> = classes.into_iter().collect();
+        if classes.len() as i64 != Self::CLASSES {
+            let (found, expected) = (classes.len(), Self::CLASSES);
+            tracing::info!(found, expected, "the listing is not that of the whole VGGSound");
         }
-        let Self { root, on_missing, layout, frames } = self;
-        let find = |rows: &[Row]| Clips::find(root, layout, rows, &names, *frames, *on_missing);
+        let find = |rows: &[Row]| self.0.find(rows, &classes);
         Ok(ClipSplits { train: find(&train)?, val: None, test: find(&test)? })
     }
 
     fn own_listing(&self) -> Result<[Vec<Row>; 2]> {
-        let path = self.root.join("vggsound.csv");
-        let mut parts = [Vec::new(), Vec::new()];
-        for mut row in Self::OWN.read(&path, 0)? {
-            let [start, split] = &row.rest[..] else { continue };
-            let place = ["train", "test"].iter().position(|name| name == split);
-            let (Some(place), Ok(start)) = (place, start.parse::<u32>()) else {
-                let found = format!("{start:?} and {split:?}");
-                let what = format!("clip {:?}", row.clip);
+        let path = self.0.root().join("vggsound.csv");
+        let (mut train, mut test) = (Vec::new(), Vec::new());
+        for mut row in Self::OWN_LISTING.read(&path, 0)? {
+            let split = match row.rest[1].as_str() {
+                "train" => Some(&mut train),
+                "test" => Some(&mut test),
+                _ => None,
+            };
+            let (Some(split), Ok(start)) = (split, row.rest[0].parse::<u32>()) else {
+                let what = format_args!("clip {:?}", row.clip);
                 let expected = "a start in whole seconds, and train or test";
+                let found = format_args!("{:?} and {:?}", row.rest[0], row.rest[1]);
                 return Err(Error::data(&path, what, expected, found, "correct the line"));
             };
             row.clip = format!("{}_{start:06}", row.clip);
-            parts[place].push(row);
+            split.push(row);
         }
-        Ok(parts)
+        Ok([train, test])
     }
 }

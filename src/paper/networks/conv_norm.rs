@@ -1,24 +1,23 @@
-//! What the encoders are built of.
+//! A convolution with batch norm.
 
 use tch::{Tensor, nn, nn::ModuleT};
 
 use super::Initialisation;
 
-/// A square convolution and the batch norm behind it, or both in one.
+/// A square convolution followed by batch norm, or both folded into one convolution.
 #[derive(Debug)]
 pub(super) struct ConvNorm {
     weight: Tensor,
     stride: i64,
     padding: i64,
-    behind: Behind,
+    norm: Norm,
 }
 
-/// What comes after the convolution.
 #[derive(Debug)]
-enum Behind {
-    Norm(nn::BatchNorm),
-    /// What is left of a folded norm.
-    Bias(Tensor),
+enum Norm {
+    Batch(nn::BatchNorm),
+    /// The bias of the convolution that a batch norm was folded into.
+    Folded(Tensor),
 }
 
 impl ConvNorm {
@@ -30,17 +29,16 @@ impl ConvNorm {
         init: Initialisation,
     ) -> Self {
         let weight = init.conv(conv, widths, [kernel, stride, padding]).ws;
-        let behind = Behind::Norm(init.norm(norm, widths[1]));
-        Self { weight, stride, padding, behind }
+        Self { weight, stride, padding, norm: Norm::Batch(init.norm(norm, widths[1])) }
     }
 
-    /// The same map in evaluation as one convolution: with s = γ / √(σ² + ε), weights s·w and bias
-    /// β − s·μ. Weights of its own; what happens to the original's later does not reach it.
+    /// The same function in evaluation as one convolution: with s = γ / √(σ² + ε), the weights s·w
+    /// and the bias β − s·μ. The tensors are copies, which later changes of the original do not reach.
     pub(super) fn folded(&self) -> Self {
         let _no_grad = tch::no_grad_guard();
-        let (weight, bias) = match &self.behind {
-            Behind::Bias(bias) => (self.weight.copy(), bias.copy()),
-            Behind::Norm(norm) => {
+        let (weight, bias) = match &self.norm {
+            Norm::Folded(bias) => (self.weight.copy(), bias.copy()),
+            Norm::Batch(norm) => {
                 let mut scale = (&norm.running_var + nn::BatchNormConfig::default().eps).rsqrt();
                 if let Some(gamma) = &norm.ws {
                     scale *= gamma;
@@ -52,21 +50,18 @@ impl ConvNorm {
                 (&self.weight * scale.view([-1, 1, 1, 1]), bias)
             }
         };
-        Self { weight, behind: Behind::Bias(bias), ..*self }
+        Self { weight, norm: Norm::Folded(bias), ..*self }
     }
 }
 
 impl ModuleT for ConvNorm {
     fn forward_t(&self, input: &Tensor, train: bool) -> Tensor {
-        let bias = match &self.behind {
-            Behind::Norm(_) => None,
-            Behind::Bias(bias) => Some(bias),
+        let conv = |bias: Option<&Tensor>| {
+            input.conv2d(&self.weight, bias, [self.stride; 2], [self.padding; 2], [1, 1], 1)
         };
-        let (stride, padding) = ([self.stride; 2], [self.padding; 2]);
-        let maps = input.conv2d(&self.weight, bias, stride, padding, [1, 1], 1);
-        match &self.behind {
-            Behind::Norm(norm) => maps.apply_t(norm, train),
-            Behind::Bias(_) => maps,
+        match &self.norm {
+            Norm::Batch(norm) => conv(None).apply_t(norm, train),
+            Norm::Folded(bias) => conv(Some(bias)),
         }
     }
 }

@@ -1,55 +1,197 @@
-//! The compact convolutional encoder.
+//! Encoders that check their input, and the set of encoders of a student.
 
-use tch::{Tensor, nn, nn::ModuleT};
+use std::fmt;
 
-use super::{Initialisation, backbone::Foldable, conv_norm::ConvNorm};
+use tch::{Tensor, nn, nn::ModuleT, nn::VarStore};
 
-/// Three blocks of 3×3 convolution, batch norm and ReLU (16, 32, 64 channels), 2×2 max-pooling after
-/// the first two, global average pooling: [B, channels, H, W] → [B, 64].
-///
-/// Inputs larger than 28×28 are first averaged down to it, so that a spectrogram costs what a digit
-/// does.
-#[derive(Debug)]
-pub struct Encoder {
-    blocks: Vec<ConvNorm>,
-}
+use crate::batch::Batch;
+use crate::error::{self, Result};
+use crate::modality::Modality;
+use crate::parameters::ModalityParams;
 
-impl Encoder {
-    /// Feature width.
-    pub const WIDTH: i64 = 64;
-    const SIDE: i64 = 28;
-
-    /// Registers `path.conv{1,2,3}` and `path.bn{1,2,3}`.
-    pub fn new(path: &nn::Path<'_>, channels: i64, init: Initialisation) -> Self {
-        let widths = [channels, 16, 32, Self::WIDTH];
-        let block = |i: usize| {
-            let at = [path / format!("conv{}", i + 1), path / format!("bn{}", i + 1)];
-            ConvNorm::new(at, [widths[i], widths[i + 1]], [3, 1, 1], init)
-        };
-        Self { blocks: (0..3).map(block).collect() }
+/// The layers of an encoder, from an input [B, …] to features [B, d].
+pub(super) trait Layers: ModuleT {
+    /// The same layers for evaluation, with every batch norm folded into its convolution; `None` if
+    /// this kind of layers cannot be folded.
+    fn folded(&self) -> Option<Box<dyn Layers>> {
+        None
     }
 }
 
-impl ModuleT for Encoder {
-    fn forward_t(&self, input: &Tensor, train: bool) -> Tensor {
-        let large = input.size()[2..].iter().any(|&side| side > Self::SIDE);
-        let mut x = if large {
-            input.adaptive_avg_pool2d([Self::SIDE, Self::SIDE])
-        } else {
-            input.shallow_clone()
-        };
-        for (i, block) in self.blocks.iter().enumerate() {
-            x = block.forward_t(&x, train).relu();
-            if i < 2 {
-                x = x.max_pool2d_default(2);
+/// The inputs that an encoder accepts.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum InputShape {
+    /// Images [B, channels, H, W] or videos [B, channels, T, H, W], with H and W of at least `side`.
+    Frames { channels: i64, side: i64 },
+    /// Images [B, 3, H, W] with H and W of at least `side`.
+    Image { side: i64 },
+    /// Vectors [B, d].
+    Vector(i64),
+    /// Packed sequences [B, T, d + 1].
+    Sequence(i64),
+}
+
+impl InputShape {
+    fn accepts(self, size: &[i64]) -> bool {
+        let fits = match (self, size) {
+            (Self::Frames { channels, side }, &[_, c, h, w] | &[_, c, _, h, w]) => {
+                c == channels && h.min(w) >= side
             }
-        }
-        x.mean_dim([2_i64, 3].as_slice(), false, None)
+            (Self::Image { side }, &[_, 3, h, w]) => h.min(w) >= side,
+            (Self::Vector(d), &[_, columns]) => columns == d,
+            (Self::Sequence(d), &[_, _, channels]) => channels == d + 1,
+            _ => false,
+        };
+        fits && size.iter().all(|&n| n > 0)
     }
 }
 
-impl Foldable for Encoder {
-    fn folded(&self) -> Box<dyn Foldable> {
-        Box::new(Self { blocks: self.blocks.iter().map(ConvNorm::folded).collect() })
+impl fmt::Display for InputShape {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Frames { channels: c, side } => {
+                write!(f, "[B, {c}, H, W] or [B, {c}, T, H, W] with H and W of at least {side}")
+            }
+            Self::Image { side } => write!(f, "[B, 3, H, W] with H and W of at least {side}"),
+            Self::Vector(d) => write!(f, "[B, {d}]"),
+            Self::Sequence(d) => write!(f, "[B, T, {}] with the mask as the last channel", d + 1),
+        }
     }
+}
+
+/// The layers of an encoder, and their input and output.
+#[derive(Debug)]
+pub(super) struct EncoderParts {
+    pub(super) input: InputShape,
+    /// Number d of features.
+    pub(super) width: i64,
+    pub(super) layers: Box<dyn Layers>,
+}
+
+/// An encoder that checks shape, device and dtype of its input.
+#[derive(Debug)]
+pub(super) struct CheckedEncoder {
+    parts: EncoderParts,
+    /// A parameter of the layers; the input must have its device and dtype.
+    weight: Tensor,
+}
+
+impl CheckedEncoder {
+    /// Registers the layers that `build` creates at the path `name` of `vs`.
+    pub(super) fn new(
+        vs: &VarStore,
+        name: &str,
+        build: impl FnOnce(&nn::Path<'_>) -> Result<EncoderParts>,
+    ) -> Result<Self> {
+        let registered = vs.trainable_variables().len();
+        let parts = build(&(vs.root() / name))?;
+        let weight = vs.trainable_variables().into_iter().nth(registered).ok_or_else(|| {
+            error::config("encoder", "a trainable parameter", "none", "report this as a bug")
+        })?;
+        Ok(Self { parts, weight })
+    }
+
+    /// Number d of features.
+    pub(super) fn width(&self) -> i64 {
+        self.parts.width
+    }
+
+    /// The same encoder for evaluation, with batch norms folded where its layers support it.
+    pub(super) fn folded(mut self) -> Self {
+        if let Some(folded) = self.parts.layers.folded() {
+            self.parts.layers = folded;
+        }
+        self
+    }
+
+    /// Features [B, d] of `input`, which errors call the input of `owner`.
+    pub(super) fn forward(&self, owner: &str, input: &Tensor, train: bool) -> Result<Tensor> {
+        let what = format!("input of {owner}");
+        if !self.parts.input.accepts(&input.size()) {
+            let hint = "reshape the input, or build the network for its channels or columns";
+            return Err(error::wrong_shape(what, self.parts.input, &input.size(), hint));
+        }
+        if input.device() != self.weight.device() {
+            let hint = "move the batch with `Batch::to_device`";
+            let (expected, found) = (self.weight.device(), input.device());
+            return Err(error::wrong_device(what, expected, "network", found, hint));
+        }
+        if input.kind() != self.weight.kind() {
+            let expected = format_args!("{:?}, the dtype of the network", self.weight.kind());
+            let hint = "convert the input with `Tensor::to_kind`";
+            return Err(error::wrong_kind(what, expected, input.kind(), hint));
+        }
+        Ok(self.parts.layers.forward_t(input, train))
+    }
+}
+
+/// One encoder per modality of a student. The parameters of modality `m` are below `{m}_net`.
+#[derive(Debug)]
+pub(super) struct Encoders {
+    modalities: Vec<Modality>,
+    encoders: Vec<CheckedEncoder>,
+}
+
+impl Encoders {
+    /// Registers in `vs` the encoder that `build` creates from each modality's configuration.
+    pub(super) fn new<C>(
+        vs: &VarStore,
+        configs: &[(Modality, C)],
+        build: impl Fn(&nn::Path<'_>, &C) -> Result<EncoderParts>,
+    ) -> Result<Self> {
+        let modalities: Vec<Modality> = configs.iter().map(|(m, _)| m.clone()).collect();
+        Modality::check_names(&modalities)?;
+        let encoder = |(modality, config): &(Modality, C)| {
+            CheckedEncoder::new(vs, &path(modality), |path| build(path, config))
+        };
+        let encoders = configs.iter().map(encoder).collect::<Result<_>>()?;
+        Ok(Self { modalities, encoders })
+    }
+
+    pub(super) fn modalities(&self) -> &[Modality] {
+        &self.modalities
+    }
+
+    /// Number d_m of features of modality `m`.
+    pub(super) fn width(&self, m: usize) -> i64 {
+        self.encoders[m].width()
+    }
+
+    /// The modalities and their numbers of features.
+    pub(super) fn widths(&self) -> impl Iterator<Item = (&Modality, i64)> {
+        self.modalities.iter().zip(self.encoders.iter().map(CheckedEncoder::width))
+    }
+
+    /// The encoders' parameters in `vs`.
+    pub(super) fn params(&self, vs: &VarStore) -> Result<ModalityParams> {
+        ModalityParams::by_prefix(vs, self.modalities.iter().map(|m| (m.clone(), path(m))))
+    }
+
+    /// Features [B, d_m] of modality `m`.
+    pub(super) fn encode(&self, m: usize, batch: &Batch, train: bool) -> Result<Tensor> {
+        let owner = format!("modality {:?}", self.modalities[m]);
+        self.encoders[m].forward(&owner, batch.input(m), train)
+    }
+
+    /// Checks that `features` are one tensor [B, d_m] per modality.
+    pub(super) fn check_features(&self, features: &[Tensor]) -> Result<()> {
+        let rows = features.first().and_then(|f| f.size().first().copied()).unwrap_or(0);
+        let fits = |(f, encoder): (&Tensor, &CheckedEncoder)| f.size() == [rows, encoder.width()];
+        let same_number = features.len() == self.encoders.len();
+        if same_number && features.iter().zip(&self.encoders).all(fits) {
+            return Ok(());
+        }
+        let widths = self.encoders.iter().map(|encoder| format!("[B, {}]", encoder.width()));
+        Err(error::shape(
+            "features given to the fusion",
+            format_args!("{} for {:?}", widths.collect::<Vec<_>>().join(", "), self.modalities),
+            format_args!("{:?}", features.iter().map(Tensor::size).collect::<Vec<_>>()),
+            "pass the features that `encode` returns, in the student's order",
+        ))
+    }
+}
+
+/// The path of a modality's encoder.
+pub(super) fn path(modality: &Modality) -> String {
+    format!("{modality}_net")
 }

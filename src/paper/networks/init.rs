@@ -1,19 +1,19 @@
-//! How weights start.
+//! Initialisation of weights.
 
 use serde::{Deserialize, Serialize};
 use tch::nn::{self, Init};
 
-/// The distribution that a network's weights are drawn from when it is made.
+/// The distribution from which a network's weights are drawn when the network is built.
 ///
-/// Draws come from torch's global generator: seed it with [`tch::manual_seed`].
+/// The draws come from torch's global generator, which [`tch::manual_seed`] seeds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Initialisation {
-    /// As tch's layers start by default.
+    /// The defaults of tch's layers.
     #[default]
     Tch,
-    /// As the authors' networks start: linear layers Xavier-normal with zero bias, convolutions
-    /// Kaiming-normal by fan-out, batch norm 1 and 0.
+    /// The authors' initialisation: linear layers Xavier-normal with zero bias, convolutions
+    /// Kaiming-normal with mode fan-out, batch norm with weight 1 and bias 0.
     Authors,
 }
 
@@ -45,7 +45,7 @@ impl Initialisation {
         nn::conv2d(path, input, output, kernel, config)
     }
 
-    /// Batch norm over `width` channels.
+    /// Batch norm of `width` channels.
     pub(super) fn norm(self, path: nn::Path<'_>, width: i64) -> nn::BatchNorm {
         let mut config = nn::BatchNormConfig::default();
         if self == Self::Authors {

@@ -1,36 +1,30 @@
-//! Networks: encoders, fusions, and the classifiers made of them.
+//! Networks of the paper's experiments: students, teachers, and what they consist of.
 //!
-//! - [`Backbone`]: which encoder, [`Encoder`] (compact) or [`ResNet18`] (the paper's).
-//! - [`FusionKind`]: which of the five fusions, each a [`Fusion`].
-//! - [`Initialisation`]: how weights start.
-//! - [`FusionClassifier`]: encoders and a fusion, the student; [`ClassifierConfig`] chooses.
-//! - [`UnimodalClassifier`]: an encoder and a head, the teacher before it is frozen.
-//! - [`MixedNetwork`] and [`UnimodalNetwork`]: the same over modalities of different kinds (images,
-//!   tables, sequences) and feature widths, for regression or classification; [`MixedConfig`] and
-//!   [`EncoderConfig`] choose.
-//!
-//! Parameters of the classifiers carry the authors' names, so [`weights`](crate::weights) go both ways.
+//! - [`FusionClassifier`] (the student) and [`UnimodalClassifier`] (a teacher): the authors'
+//!   classifiers of images and videos. [`ClassifierConfig`] selects a [`Backbone`], a [`FusionKind`]
+//!   and an [`Initialisation`]. The parameters have the authors' names, so that
+//!   [`weights`](crate::weights) exchanges files with PyTorch in both directions.
+//! - [`MixedNetwork`] (the student) and [`UnimodalNetwork`] (a teacher): regression or classification
+//!   of images, tables and sequences, whose features may differ in width. [`MixedConfig`] lists an
+//!   [`EncoderConfig`] per modality and a [`MixedFusion`].
 
 mod backbone;
+mod classifier;
+mod compact;
 mod conv_norm;
 mod encoder;
 mod fusion;
 mod init;
 mod mixed;
 mod resnet18;
-mod student;
-mod teacher;
 
 pub use backbone::Backbone;
-pub use encoder::Encoder;
-pub use fusion::{
-    ConcatFusion, FilmFusion, Fusion, FusionKind, GatedFusion, LateFusion, SumFusion,
+pub use classifier::{
+    ClassifierConfig, DistilledFeatures, FusionClassifier, UnimodalClassifier, UnimodalLogits,
 };
+pub use fusion::{FusionKind, MixedFusion};
 pub use init::Initialisation;
 pub use mixed::{
-    EncoderConfig, FrozenNetwork, ImageBackbone, ImageConfig, MixedConfig, MixedFusion,
-    MixedNetwork, MlpConfig, MlpLayer, SequenceConfig, UnimodalNetwork,
+    EncoderConfig, ImageBackbone, ImageConfig, MixedConfig, MixedNetwork, MlpConfig, MlpLayer,
+    SequenceConfig, UnimodalNetwork,
 };
-pub use resnet18::ResNet18;
-pub use student::{ClassifierConfig, DistilledFeatures, FusionClassifier, UnimodalLogits};
-pub use teacher::{UnimodalClassifier, UnimodalTeacher};

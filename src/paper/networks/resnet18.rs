@@ -2,25 +2,22 @@
 
 use tch::{Tensor, nn, nn::ModuleT};
 
-use super::{Initialisation, backbone::Foldable, conv_norm::ConvNorm};
+use super::{Initialisation, conv_norm::ConvNorm, encoder::Layers};
 
-/// ResNet-18 (He et al., "Deep Residual Learning for Image Recognition", CVPR 2016) up to global
-/// average pooling: [B, channels, H, W] → [B, 512].
-///
-/// Parameters are named as torchvision's and the authors' are.
+/// [`Backbone::ResNet18`](super::Backbone::ResNet18): [B, channels, H, W] → [B, 512]. The parameters
+/// have torchvision's names.
 #[derive(Debug)]
-pub struct ResNet18 {
+pub(super) struct ResNet18 {
     stem: ConvNorm,
     blocks: Vec<BasicBlock>,
 }
 
 impl ResNet18 {
-    /// Feature width.
-    pub const WIDTH: i64 = 512;
+    pub(super) const WIDTH: i64 = 512;
     const STEM: i64 = 64;
 
     /// Registers `path.conv1`, `path.bn1` and `path.layer{1..4}.{0,1}`.
-    pub fn new(path: &nn::Path<'_>, channels: i64, init: Initialisation) -> Self {
+    pub(super) fn new(path: &nn::Path<'_>, channels: i64, init: Initialisation) -> Self {
         let at = [path / "conv1", path / "bn1"];
         let stem = ConvNorm::new(at, [channels, Self::STEM], [7, 2, 3], init);
         let mut blocks = Vec::new();
@@ -45,14 +42,14 @@ impl ModuleT for ResNet18 {
     }
 }
 
-impl Foldable for ResNet18 {
-    fn folded(&self) -> Box<dyn Foldable> {
+impl Layers for ResNet18 {
+    fn folded(&self) -> Option<Box<dyn Layers>> {
         let blocks = self.blocks.iter().map(BasicBlock::folded).collect();
-        Box::new(Self { stem: self.stem.folded(), blocks })
+        Some(Box::new(Self { stem: self.stem.folded(), blocks }))
     }
 }
 
-/// Two 3×3 convolutions around a shortcut.
+/// Two 3×3 convolutions and a shortcut connection.
 #[derive(Debug)]
 struct BasicBlock {
     first: ConvNorm,

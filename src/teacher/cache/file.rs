@@ -1,26 +1,26 @@
-//! Answers kept in a file.
+//! Teacher outputs in a file.
 
 use std::path::{Path, PathBuf};
 
 use tch::Device;
 
 use super::{Cached, Header, Identity, Storage, open, record};
-use crate::{
-    batch::Batch,
-    error::{Error, Result},
-    teacher::Teacher,
-};
+use crate::batch::Batch;
+use crate::error::{Error, Result};
+use crate::teacher::Teacher;
 
-/// A safetensors file of a teacher's answers, bound to what it belongs to.
+/// A safetensors file with a teacher's outputs, bound to the teacher and the data.
 ///
-/// The file's header holds the [`Identity`], the [`Storage`], the number of samples and a
-/// SHA-256 over all other bytes. Opening reads the file once to check it, then maps it: features stay
-/// in the system's page cache, and only logits, targets and ids are copied. docs/caching.md describes
-/// the format and the costs.
+/// The file's header has the [`Identity`], the [`Storage`], the number of samples and a SHA-256 of all
+/// other bytes. Opening reads the file once to check it, then maps it: features stay in the system's
+/// page cache; logits, targets and ids are copied. docs/caching.md describes the format and the costs.
 ///
 /// # Example
 /// ```
-/// use g2d::{Batch, FrozenModel, Identity, OutputFile, Teacher, teacher::cache::Digest};
+/// use g2d::{
+///     Batch, Teacher,
+///     teacher::{FrozenModel, cache::{Digest, Identity, OutputFile}},
+/// };
 /// use tch::{Device, Kind, Tensor, nn, nn::Module};
 /// # let folder = tempfile::tempdir()?;
 /// # let path = folder.path().join("audio.safetensors");
@@ -54,32 +54,32 @@ pub struct OutputFile {
 }
 
 impl OutputFile {
-    /// The file at `path`, there or not yet, which must belong to `identity`.
+    /// The file at `path`, which may not exist yet and must belong to `identity`.
     pub fn new(path: impl Into<PathBuf>, identity: Identity) -> Self {
         Self { path: path.into(), identity, storage: Storage::default() }
     }
 
-    /// Chooses in which kind features are kept; [`Storage::Full`] without this.
+    /// Sets the dtype of stored features; [`Storage::Full`] by default.
     pub fn storage(mut self, storage: Storage) -> Self {
         self.storage = storage;
         self
     }
 
-    /// Where it is.
+    /// The path of the file.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Asks `teacher`, whose modality has index `m` in the batches, about every batch once, and
-    /// writes what it says; a file that was there is replaced when the new one is whole.
+    /// Runs `teacher`, whose modality has index `m` in the batches, once over every batch and writes
+    /// its outputs. Replaces an existing file, atomically.
     ///
-    /// Features go to disk batch by batch; only logits, targets and ids wait in memory. After a
-    /// crash there may be a hidden `.part` beside `path`, never a half file at `path`.
+    /// Features are written batch by batch; logits, targets and ids are kept in memory until the end.
+    /// A crash may leave a hidden `.part` file beside `path`.
     ///
     /// # Errors
-    /// [`Error::Cache`] if the teacher's modality, features or logits are not the identity's; as
-    /// [`Cached::record`]; [`Error::NonFinite`] if features or logits are not finite, or not
-    /// in the kind of the [`Storage`]; [`Error::Io`] if the file cannot be written.
+    /// [`Error::Cache`] if the teacher's modality, features or logits do not match the identity; the
+    /// errors of [`Cached::record`]; [`Error::NonFinite`] if features or logits are not finite, also in
+    /// the dtype of the [`Storage`]; [`Error::Io`] if the file cannot be written.
     pub fn record(
         &self,
         teacher: &dyn Teacher,
@@ -89,25 +89,25 @@ impl OutputFile {
         record::record(&self.path, &self.identity, self.storage, teacher, m, batches)
     }
 
-    /// Opens the file for answers on `device`.
+    /// Opens the file, for outputs on `device`.
     ///
-    /// Lookups happen on the host; on CUDA the rows of a batch go to the device by pinned memory,
-    /// and nothing waits. Features kept in 16 bits are given back as `Float`. The file must stay as
-    /// it is while it is open: replace it by renaming another over it, as `record` does.
+    /// Lookups run on the host; the rows of a batch are copied to a CUDA device from pinned memory,
+    /// asynchronously. Features in 16 bits are returned as `Float`. Do not change the file while it is
+    /// open: replace it by renaming another file over it, as `record` does.
     ///
     /// # Errors
-    /// [`Error::Io`] if it cannot be read; [`Error::Data`] if it is no such file, of a newer format,
-    /// belongs to another identity or storage, is cut, or any byte was altered.
+    /// [`Error::Io`] if the file cannot be read; [`Error::Data`] if it has another or a newer format,
+    /// another identity or storage, is truncated, or any byte has changed.
     pub fn open(&self, device: Device) -> Result<Cached> {
         let check = |header: &Header| self.identity.check(self.storage, header);
         open::open(&self.path, check, device)
     }
 
-    /// Opens the file, recording it first where there is none. One that is there is never replaced:
-    /// if it does not belong, that is an error.
+    /// Opens the file; records it first if it does not exist. An existing file is never replaced: one
+    /// of another identity is an error.
     ///
     /// # Errors
-    /// As [`record`](Self::record) and [`open`](Self::open).
+    /// The errors of [`record`](Self::record) and [`open`](Self::open).
     pub fn open_or_record(
         &self,
         device: Device,
@@ -115,8 +115,8 @@ impl OutputFile {
         m: usize,
         batches: impl IntoIterator<Item = Result<Batch>>,
     ) -> Result<Cached> {
-        let there = self.path.try_exists();
-        if !there.map_err(|source| Error::io("look for", &self.path, source))? {
+        let exists = self.path.try_exists();
+        if !exists.map_err(|source| Error::io("look for", &self.path, source))? {
             self.record(teacher, m, batches)?;
         }
         self.open(device)

@@ -1,22 +1,18 @@
-//! The header of a file of answers: what it says, and whether to believe it.
+//! The checked header of a file of teacher outputs.
 
-use std::{fs::File, io::Read, path::Path};
+use std::{fmt::Display, fs::File, io::Read, path::Path};
 
 use serde::Deserialize;
 
 use super::{
     Storage,
-    json::{FORMAT, Json, LONGEST, Part, VERSION},
+    json::{FORMAT, Json, LONGEST, Part, VERSION, altered},
 };
-use crate::{
-    error::{self, Error, Mismatch, Result},
-    file::{Digest, Hasher},
-    modality::Modality,
-};
+use crate::error::{self, Error, Mismatch, Result};
+use crate::file::{Digest, Hasher};
+use crate::modality::Modality;
 
-const REMADE: &str = "record it anew";
-
-/// What a file of answers says of itself, checked against every byte of it.
+/// The header of a file of teacher outputs whose checksum matches every byte.
 #[derive(Debug, Clone)]
 pub struct Header {
     json: Json,
@@ -27,8 +23,8 @@ impl Header {
     /// Reads and checks a whole file.
     ///
     /// # Errors
-    /// [`Error::Io`] if it cannot be read; [`Error::Data`] if it is no file of answers, of a newer
-    /// format, is cut, or any byte was altered.
+    /// [`Error::Io`] if the file cannot be read; [`Error::Data`] if it has another or a newer format, is
+    /// truncated, or any byte has changed.
     pub fn from_file(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
         let open = || {
@@ -37,13 +33,13 @@ impl Header {
             Ok((file, length))
         };
         let (mut file, length) = open().map_err(|source| Error::io("open", path, source))?;
-        Self::read(&mut file, length).map_err(|refused| about(path, refused))
+        Self::read(&mut file, length).map_err(|error| in_file(path, error))
     }
 
-    /// Reads and checks `length` bytes, a whole file's.
+    /// Reads and checks `length` bytes, those of a whole file.
     ///
     /// # Errors
-    /// [`Error::Cache`] as [`of_file`](Self::of_file) would refuse.
+    /// [`Error::Cache`] where [`from_file`](Self::from_file) returns [`Error::Data`].
     pub fn read(reader: &mut impl Read, length: u64) -> Result<Self> {
         let (header, raw) = Self::parse(reader, length)?;
         header.verify(raw, reader)?;
@@ -52,40 +48,40 @@ impl Header {
 
     /// The teacher's modality.
     pub fn modality(&self) -> &Modality {
-        &self.json.about.modality
+        &self.json.metadata.modality
     }
 
     /// The digest of the teacher's weights.
     pub fn weights(&self) -> Digest {
-        self.json.about.weights
+        self.json.metadata.weights
     }
 
     /// The digest of the data.
     pub fn data(&self) -> Digest {
-        self.json.about.data
+        self.json.metadata.data
     }
 
-    /// The augmented view, if it is of one.
+    /// The augmented view of the inputs, if any.
     pub fn view(&self) -> Option<&str> {
-        self.json.about.view.as_deref()
+        self.json.metadata.view.as_deref()
     }
 
-    /// In which kind features are kept.
+    /// The dtype of stored features.
     pub fn storage(&self) -> Storage {
-        self.json.about.storage
+        self.json.metadata.storage
     }
 
-    /// The number of samples N.
+    /// Number of samples N.
     pub fn samples(&self) -> i64 {
         self.json.features.shape[0]
     }
 
-    /// The shape of a sample's features, without the batch.
+    /// Shape of one sample's features.
     pub fn feature_shape(&self) -> &[i64] {
         &self.json.features.shape[1..]
     }
 
-    /// The number of classes (or predictions) C.
+    /// Number of classes (or predictions) C.
     pub fn classes(&self) -> i64 {
         self.json.logits.shape[1]
     }
@@ -95,13 +91,12 @@ impl Header {
         self.json.parts()
     }
 
-    /// Where the payload starts in the file.
+    /// The offset of the payload in the file.
     pub(super) fn start(&self) -> u64 {
         self.start
     }
 
-    /// Reads the header alone and checks that it makes sense for a file of `length` bytes; returns
-    /// also its raw bytes.
+    /// Reads the header alone and checks it for a file of `length` bytes. Also returns its raw bytes.
     pub(super) fn parse(reader: &mut impl Read, length: u64) -> Result<(Self, Vec<u8>)> {
         let mut raw = vec![0; 8];
         read_exact(reader, &mut raw)?;
@@ -112,30 +107,28 @@ impl Header {
         let start = prefix + 8;
         raw.resize(start as usize, 0);
         read_exact(reader, &mut raw[8..])?;
-        let text = std::str::from_utf8(&raw[8..]).map_err(|e| foreign(e.to_string()))?;
-        let Marked { about: Marks { format, version } } =
-            serde_json::from_str(text).map_err(|e| foreign(e.to_string()))?;
+        let text = std::str::from_utf8(&raw[8..]).map_err(foreign)?;
+        let Marked { metadata: Marks { format, version } } =
+            serde_json::from_str(text).map_err(foreign)?;
         if format != FORMAT {
             return Err(foreign(format!("{format:?}")));
         }
         match version.parse::<u64>() {
             Ok(VERSION) => {}
             Ok(newer) if newer > VERSION => {
-                return Err(error::cache(
-                    "format version of the teacher cache",
-                    format!("at most {VERSION}"),
-                    version,
-                    "it was written by a newer g2d: use that one, or record it anew",
-                ));
+                let (what, expected) =
+                    ("format version of the teacher cache", format!("at most {VERSION}"));
+                let hint = "a newer g2d wrote the file: use that version, or record it again";
+                return Err(error::cache(what, expected, version, hint));
             }
             _ => return Err(altered(format!("format version {version:?}"))),
         }
-        let json: Json = serde_json::from_str(text).map_err(|e| altered(e.to_string()))?;
+        let json: Json = serde_json::from_str(text).map_err(altered)?;
         json.check(length - start)?;
         Ok((Self { json, start }, raw))
     }
 
-    /// Reads the payload and checks it and the header's `raw` bytes against the checksum.
+    /// Checks the payload and the header's `raw` bytes against the checksum.
     pub(super) fn verify(&self, raw: Vec<u8>, payload: &mut impl Read) -> Result<()> {
         let mut hasher = Hasher::default();
         let mut left = self.json.ids.data_offsets[1];
@@ -146,18 +139,18 @@ impl Header {
             hasher.update(chunk);
             left -= chunk.len() as u64;
         }
-        let checksum = self.json.about.checksum;
-        hasher.update(&without(raw, checksum).ok_or_else(|| altered("no plain checksum".into()))?);
+        let checksum = self.json.metadata.checksum;
+        hasher.update(&zero_checksum(raw, checksum).ok_or_else(|| altered("no plain checksum"))?);
         let found = hasher.finish();
         if found == checksum { Ok(()) } else { Err(altered(format!("checksum {found}"))) }
     }
 }
 
-/// What is read of a header before its version is known.
+/// The part of a header that is the same in every version.
 #[derive(Deserialize)]
 struct Marked {
     #[serde(rename = "__metadata__")]
-    about: Marks,
+    metadata: Marks,
 }
 
 #[derive(Deserialize)]
@@ -166,8 +159,8 @@ struct Marks {
     version: String,
 }
 
-/// `raw` with zeros where the checksum is written, if it is.
-fn without(mut raw: Vec<u8>, checksum: Digest) -> Option<Vec<u8>> {
+/// `raw` with zeros in place of the checksum; `None` if the checksum is not there.
+fn zero_checksum(mut raw: Vec<u8>, checksum: Digest) -> Option<Vec<u8>> {
     let digits = checksum.to_string();
     let at = raw.windows(digits.len()).position(|window| window == digits.as_bytes())?;
     raw[at..at + digits.len()].fill(b'0');
@@ -175,27 +168,23 @@ fn without(mut raw: Vec<u8>, checksum: Digest) -> Option<Vec<u8>> {
 }
 
 fn read_exact(reader: &mut impl Read, into: &mut [u8]) -> Result<()> {
-    let wanted = into.len();
+    let missing = into.len();
     reader.read_exact(into).map_err(|reason| {
-        let found = format!("an end before ({reason})");
-        error::cache("teacher cache", format!("{wanted} bytes more"), found, REMADE)
+        let (expected, found) =
+            (format!("{missing} more bytes"), format!("the end of the file ({reason})"));
+        error::cache("teacher cache", expected, found, "record it again")
     })
 }
 
-/// It never was a file of answers.
-fn foreign(found: String) -> Error {
-    let hint = "check the path, or record it anew";
+/// The error of a file of another format.
+fn foreign(found: impl Display) -> Error {
+    let hint = "check the path, or record it again";
     error::cache("file", format!("a whole {FORMAT} (safetensors)"), found, hint)
 }
 
-/// It is no longer as it was written.
-pub(super) fn altered(found: String) -> Error {
-    error::cache("teacher cache", "the file as it was written", found, REMADE)
-}
-
-/// The same refusal, with the file that it is about.
-pub(super) fn about(path: &Path, refused: Error) -> Error {
-    match refused {
+/// An [`Error::Cache`] as an [`Error::Data`] about the file at `path`.
+pub(super) fn in_file(path: &Path, error: Error) -> Error {
+    match error {
         Error::Cache(Mismatch { what, expected, found, hint }) => {
             Error::data(path, what, expected, found, hint)
         }

@@ -1,38 +1,36 @@
-//! The text of a header, and where it says that the parts stand.
+//! The JSON text of a header.
 
 use safetensors::Dtype;
 use serde::{Deserialize, Serialize};
 
-use super::{Identity, Storage, header::altered};
-use crate::{
-    error::{self, Result},
-    file::{Digest, Hasher},
-    modality::Modality,
-};
+use super::Storage;
+use crate::error::{self, Error, Result};
+use crate::file::{Digest, Hasher};
+use crate::modality::Modality;
 
 pub(super) const FORMAT: &str = "g2d teacher cache";
 pub(super) const VERSION: u64 = 1;
-/// The longest header that is read, in bytes; ours have about a thousand.
+/// The longest header that is read, in bytes; written headers have about a thousand.
 pub(super) const LONGEST: u64 = 1 << 20;
 /// Payloads start at a multiple of this, so that mapped features are aligned.
 const ALIGNMENT: usize = 64;
 
-/// The header's JSON, in the order of the file.
+/// A header, in the order of the file.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Json {
     #[serde(rename = "__metadata__")]
-    pub about: About,
+    pub metadata: Metadata,
     pub features: Part,
     pub logits: Part,
     pub targets: Part,
     pub ids: Part,
 }
 
-/// Safetensors' metadata: every value is a string.
+/// The metadata of the safetensors format, in which every value is a string.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct About {
+pub(super) struct Metadata {
     format: String,
     version: String,
     pub modality: Modality,
@@ -42,7 +40,7 @@ pub(super) struct About {
     pub view: Option<String>,
     pub storage: Storage,
     samples: String,
-    /// SHA-256 of the payload, then of the prefix and header with zeros in this place.
+    /// SHA-256 of the payload, then of the prefix and the header with zeros in this place.
     pub checksum: Digest,
 }
 
@@ -55,29 +53,32 @@ pub(super) struct Part {
     pub data_offsets: [u64; 2],
 }
 
-impl About {
-    /// Not sealed yet.
-    pub(super) fn new(identity: &Identity, storage: Storage) -> Self {
-        Self {
-            format: FORMAT.into(),
-            version: VERSION.to_string(),
-            modality: identity.modality.clone(),
-            weights: identity.weights,
-            data: identity.data,
-            view: identity.view.clone(),
-            storage,
-            samples: String::new(),
-            checksum: Digest::BLANK,
-        }
+impl Metadata {
+    /// Metadata without the number of samples and the checksum.
+    pub(super) fn new(
+        modality: Modality,
+        weights: Digest,
+        data: Digest,
+        view: Option<String>,
+        storage: Storage,
+    ) -> Self {
+        let (format, version) = (FORMAT.into(), VERSION.to_string());
+        let (samples, checksum) = (String::new(), Digest::BLANK);
+        Self { format, version, modality, weights, data, view, storage, samples, checksum }
     }
 }
 
 impl Part {
-    /// Its number of bytes, if that is a number.
-    pub(super) fn bytes(&self) -> Option<u64> {
+    /// A part without its offsets.
+    pub(super) fn new(dtype: Dtype, shape: Vec<i64>) -> Self {
+        Self { dtype, shape, data_offsets: [0; 2] }
+    }
+
+    /// Number of bytes; `None` if it overflows or a dimension is negative.
+    fn bytes(&self) -> Option<u64> {
         let size = self.dtype.size() as u64;
-        let whole = |bytes: u64, &n: &i64| bytes.checked_mul(u64::try_from(n).ok()?);
-        self.shape.iter().try_fold(size, whole)
+        let multiply = |bytes: u64, &n: &i64| bytes.checked_mul(u64::try_from(n).ok()?);
+        self.shape.iter().try_fold(size, multiply)
     }
 }
 
@@ -86,12 +87,16 @@ impl Json {
         [&self.features, &self.logits, &self.targets, &self.ids]
     }
 
-    /// Says of how many samples it is, and where each part then stands in the payload; `None` where
-    /// that is more than a file can hold.
-    pub(super) fn of_samples(mut self, samples: i64) -> Option<Self> {
-        self.about.samples = samples.to_string();
+    fn parts_mut(&mut self) -> [&mut Part; 4] {
+        [&mut self.features, &mut self.logits, &mut self.targets, &mut self.ids]
+    }
+
+    /// Sets the number of samples and, from it, the offsets of the parts; `None` if the payload would
+    /// have 2⁶⁴ bytes or more.
+    pub(super) fn with_samples(mut self, samples: i64) -> Option<Self> {
+        self.metadata.samples = samples.to_string();
         let mut at = 0_u64;
-        for part in [&mut self.features, &mut self.logits, &mut self.targets, &mut self.ids] {
+        for part in self.parts_mut() {
             part.shape[0] = samples;
             let end = at.checked_add(part.bytes()?)?;
             part.data_offsets = [at, end];
@@ -100,13 +105,11 @@ impl Json {
         Some(self)
     }
 
-    /// Bytes for prefix and header, enough for any number of samples.
+    /// Number of bytes to reserve for prefix and header, enough for any number of samples.
     pub(super) fn room(&self) -> Result<usize> {
         let mut longest = self.clone();
-        longest.about.samples = i64::MAX.to_string();
-        for part in
-            [&mut longest.features, &mut longest.logits, &mut longest.targets, &mut longest.ids]
-        {
+        longest.metadata.samples = i64::MAX.to_string();
+        for part in longest.parts_mut() {
             part.shape[0] = i64::MAX;
             part.data_offsets = [u64::MAX; 2];
         }
@@ -114,18 +117,15 @@ impl Json {
         if room as u64 <= LONGEST {
             return Ok(room);
         }
-        Err(error::config(
-            "names of modality and view in the teacher cache",
-            format!("a header of at most {LONGEST} bytes"),
-            format!("{room}"),
-            "use shorter ones",
-        ))
+        let what = "names of modality and view in the teacher cache";
+        let expected = format!("a header of at most {LONGEST} bytes");
+        Err(error::config(what, expected, room, "use shorter names"))
     }
 
-    /// Prefix and header in `room` bytes, sealed with the checksum of the `payload` and themselves.
+    /// Prefix and header in `room` bytes, with the checksum of the `payload` and of themselves.
     pub(super) fn seal(mut self, room: usize, mut payload: Hasher) -> Result<Vec<u8>> {
         payload.update(&self.render(room)?);
-        self.about.checksum = payload.finish();
+        self.metadata.checksum = payload.finish();
         self.render(room)
     }
 
@@ -137,31 +137,29 @@ impl Json {
     }
 
     fn text(&self) -> Result<String> {
-        serde_json::to_string(self).map_err(|e| altered(e.to_string()))
+        serde_json::to_string(self).map_err(altered)
     }
 
-    /// Refuses parts that do not fill `payload` bytes one after the other, or do not fit together.
+    /// Refuses parts that do not fill a payload of `payload` bytes one after the other, or that do not
+    /// match each other.
     pub(super) fn check(&self, payload: u64) -> Result<()> {
         let samples = self.features.shape.first().copied().unwrap_or(0);
         let mut at = 0_u64;
         for (name, part) in ["features", "logits", "targets", "ids"].iter().zip(self.parts()) {
-            let [from, to] = part.data_offsets;
-            let rows = part.shape.first() == Some(&samples) && part.shape.iter().all(|&n| n > 0);
-            if !rows || from != at || to < from || part.bytes() != Some(to - from) {
-                return Err(altered(format!(
-                    "{name} {:?} {:?} at {from} to {to}",
-                    part.dtype, part.shape
-                )));
+            let Part { dtype, shape, data_offsets: [from, to] } = part;
+            let rows = shape.first() == Some(&samples) && shape.iter().all(|&n| n > 0);
+            if !rows || *from != at || to < from || part.bytes() != Some(to - from) {
+                return Err(altered(format!("{name} {dtype:?} {shape:?} at {from} to {to}")));
             }
-            at = to;
+            at = *to;
         }
         let float = |dtype| matches!(dtype, Dtype::F16 | Dtype::BF16 | Dtype::F32 | Dtype::F64);
-        let stored = match self.about.storage {
+        let stored = match self.metadata.storage {
             Storage::Full => float(self.features.dtype),
             Storage::Half => self.features.dtype == Dtype::F16,
             Storage::BFloat16 => self.features.dtype == Dtype::BF16,
         };
-        let right = self.about.samples == samples.to_string()
+        let valid = self.metadata.samples == samples.to_string()
             && self.features.shape.len() >= 2
             && self.logits.shape.len() == 2
             && self.ids.shape.len() == 1
@@ -169,17 +167,19 @@ impl Json {
             && matches!(self.logits.dtype, Dtype::F32 | Dtype::F64)
             && self.ids.dtype == Dtype::I64
             && tch::Kind::try_from(self.targets.dtype).is_ok();
-        if !right {
-            return Err(altered("parts that do not fit together".into()));
+        if !valid {
+            return Err(altered("parts that do not match each other"));
         }
         if at == payload {
             return Ok(());
         }
-        Err(error::cache(
-            "teacher cache",
-            format!("{at} bytes after the header"),
-            format!("{payload}"),
-            "it is cut or was added to: record it anew",
-        ))
+        let expected = format!("{at} bytes after the header");
+        let hint = "bytes are missing or were added: record it again";
+        Err(error::cache("teacher cache", expected, payload, hint))
     }
+}
+
+/// The error of a file whose content has changed since it was written.
+pub(super) fn altered(found: impl std::fmt::Display) -> Error {
+    error::cache("teacher cache", "the file as it was written", found, "record it again")
 }

@@ -1,49 +1,29 @@
-//! A teacher scripted or traced in Python; `words` tells what it said or why it failed.
+//! A teacher scripted or traced in Python.
 
-mod words;
+mod describe;
+mod output;
 
 use std::{fs::File, io::Read, path::Path};
 
 use tch::{CModule, Cuda, Device, IValue, Kind, TchError, Tensor};
 
-use words::{described, reason};
+use describe::{describe, error_cause};
+pub use output::ScriptOutput;
 
 use super::{Teacher, TeacherOutput};
-use crate::{
-    batch::Batch,
-    error::{self, Error, Result},
-    modality::Modality,
-};
+use crate::batch::Batch;
+use crate::error::{self, Error, Result};
+use crate::modality::Modality;
 
-/// How a TorchScript module says features and logits.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum ScriptOutput {
-    /// A pair `(features, logits)` in this order, or a dict with the keys `features` and `logits`.
-    #[default]
-    Automatic,
-    /// A pair `(features, logits)`, in this order.
-    Pair,
-    /// A dict with these keys; others are passed over.
-    Dict {
-        /// The key of the features.
-        features: String,
-        /// The key of the logits.
-        logits: String,
-    },
-    /// `forward` says the logits alone, and the method of this name the features, of the same input.
-    ///
-    /// The encoder then runs twice for each batch; a [`OutputFile`](crate::teacher::cache::OutputFile) spares that.
-    Method(String),
-}
-
-/// A TorchScript module: frozen, in evaluation mode, without gradient.
+/// A TorchScript module as a teacher: frozen, in evaluation mode, without gradient.
 ///
-/// `forward` takes the input [B, …] of the modality and answers as [`ScriptOutput`] says. An input of
-/// floats is converted to the kind of the module's parameters where they all have one, so a module in
-/// half precision takes `Float` batches; features and logits in 16 bits are given back as `Float`.
+/// `forward` takes the input [B, …] of the modality and returns features and logits in the form of
+/// [`ScriptOutput`]. A floating-point input is converted to the dtype of the module's parameters, if
+/// they all have one dtype, so that a module in half precision takes `Float` batches. Features and
+/// logits in 16 bits are converted to `Float`.
 ///
-/// A TorchScript file is a program: load none from strangers. docs/from-python.md shows how to make
-/// one, and what can go wrong.
+/// A TorchScript file is a program: load only files that you trust. docs/from-python.md shows how to
+/// write one.
 ///
 /// # Example
 /// ```no_run
@@ -64,219 +44,119 @@ pub struct TorchScript {
 }
 
 impl TorchScript {
-    /// Loads the module at `path` onto `device`, where the batches will be.
+    /// Loads the module at `path` onto `device`, the device of the batches.
     ///
     /// # Errors
-    /// [`Error::Io`] if the file cannot be read; [`Error::Data`] if it is no TorchScript archive;
-    /// [`Error::Device`] if there is no such device.
+    /// [`Error::Io`] if the file cannot be read; [`Error::Data`] if it is not a TorchScript archive;
+    /// [`Error::Device`] if the device does not exist.
     pub fn load(
         modality: impl Into<Modality>,
         path: impl AsRef<Path>,
         device: Device,
     ) -> Result<Self> {
-        let (modality, path) = (modality.into(), path.as_ref());
+        let modality = modality.into();
         let devices = Cuda::device_count();
         if matches!(device, Device::Cuda(n) if n as i64 >= devices) {
-            return Err(error::device(
-                format!("teacher {modality:?}"),
-                format!("one of {devices} CUDA devices, or another kind"),
-                format!("{device:?}"),
-                "check that libtorch sees the GPU",
-            ));
+            let expected = format!("one of {devices} CUDA devices, or a device of another type");
+            let (what, found) = (format!("teacher {modality:?}"), format!("{device:?}"));
+            return Err(error::device(what, expected, found, "check that libtorch finds the GPU"));
         }
-        let mut magic = [0; 4];
-        let read = File::open(path).and_then(|file| file.take(4).read(&mut magic));
-        read.map_err(|source| Error::io("read", path, source))?;
-        let archive = if &magic == b"PK\x03\x04" {
-            CModule::load_on_device(path, device).map_err(|e| reason(&e))
-        } else {
-            Err("no archive".into())
-        };
-        let mut module = archive.map_err(|found| {
-            Error::data(
-                path,
-                "file",
-                "a TorchScript archive",
-                found,
-                "write it with `torch.jit.trace(…)` or `torch.jit.script(…)` and `.save(…)`; \
-                 `torch.save` and `torch.export` write other formats",
-            )
-        })?;
-        let prepare = || {
-            module.f_set_eval()?;
-            let parameters = module.named_parameters()?;
-            parameters.iter().try_for_each(|(_, t)| t.f_set_requires_grad(false).map(drop))?;
-            Ok(parameters)
-        };
-        let parameters =
-            { prepare }().map_err(|e| Error::torch("freeze a TorchScript module", e))?;
-        let floats = parameters.iter().filter(|(_, t)| t.is_floating_point());
-        let mut kinds: Vec<Kind> = floats.map(|(_, t)| t.kind()).collect();
-        kinds.dedup();
-        let kind = (kinds.len() == 1).then(|| kinds[0]);
+        let mut module = read_archive(path.as_ref(), device)?;
+        let kind = freeze(&mut module);
+        let kind = kind.map_err(|e| Error::torch("freeze a TorchScript module", e))?;
         Ok(Self { modality, module, output: ScriptOutput::default(), device, kind })
     }
 
-    /// Chooses how the module says features and logits; [`ScriptOutput::Automatic`] without this.
+    /// Sets the form of the output; [`ScriptOutput::Automatic`] by default.
     pub fn output_form(mut self, output: ScriptOutput) -> Self {
         self.output = output;
         self
     }
 
-    /// The kind to which inputs of floats are converted; that of the parameters without this. A module
-    /// frozen by `torch.jit.freeze` has no parameters left to tell it.
+    /// Sets the dtype to which floating-point inputs are converted; by default that of the parameters.
+    /// A module frozen by `torch.jit.freeze` has no parameters and needs this.
     pub fn input_kind(mut self, kind: Kind) -> Self {
         self.kind = Some(kind);
         self
     }
 
-    /// Asks it about `input` [B, …] with B ≥ 2, so that what is wrong with it is found before training:
-    /// its form, shapes, or that it was traced in training mode.
+    /// Runs the module on `input` [B, …] with B ≥ 2, to find a wrong form of output, wrong shapes or a
+    /// trace in training mode before training starts.
     ///
     /// # Errors
     /// As [`output`](Teacher::output); [`Error::Shape`] if features are not [B, d, …] or logits not
-    /// [B, C]; [`Error::Config`] if it says something else of the first half of the rows than of the
-    /// same rows among all, by more than 1 % of the largest answer (dropout or batch norm in training
+    /// [B, C]; [`Error::Config`] if the output for the first half of the rows differs from their output
+    /// in the whole input by more than 1 % of the largest value (dropout or batch norm in training
     /// mode).
     pub fn tried_on(self, input: &Tensor) -> Result<Self> {
         let rows = input.size().first().copied().unwrap_or(0);
-        let (features, logits) = self.ask(input)?;
-        for (what, answer) in [("features", &features), ("logits", &logits)] {
-            let size = answer.size();
-            let right = size.first() == Some(&rows) && rows >= 2 && size.len() >= 2;
-            if !right || (what == "logits" && size.len() != 2) {
-                return Err(error::shape(
-                    self.what(what),
-                    format!("[{rows}, …], one row a sample, of at least two"),
-                    format!("{size:?}"),
-                    "fix the module, and try it on two samples or more",
-                ));
+        let (features, logits) = self.run(input)?;
+        for (name, tensor) in [("features", &features), ("logits", &logits)] {
+            let size = tensor.size();
+            let valid = size.first() == Some(&rows) && rows >= 2 && size.len() >= 2;
+            if !valid || (name == "logits" && size.len() != 2) {
+                let expected = format!("[{rows}, …], one row per sample, at least two rows");
+                let hint = "correct the module, and pass two samples or more";
+                return Err(error::wrong_shape(self.part(name), expected, &size, hint));
             }
         }
         let first = |t: &Tensor| t.f_narrow(0, 0, rows / 2);
-        let alone = self.ask(&first(input)?)?;
-        for (what, all, alone) in [("features", features, alone.0), ("logits", logits, alone.1)] {
-            let apart = (first(&all)?.f_sub(&alone)?).f_abs()?.f_max()?;
-            let bound =
-                all.f_abs()?.f_max()?.f_mul(&Tensor::from(0.01_f32).to_device(self.device))?;
-            if !bool::try_from(apart.f_le_tensor(&bound)?)? {
+        let alone = self.run(&first(input)?)?;
+        for (name, all, alone) in [("features", features, alone.0), ("logits", logits, alone.1)] {
+            let difference = first(&all)?.f_sub(&alone)?.f_abs()?.f_max()?;
+            let one_percent = Tensor::from(0.01_f32).to_device(self.device);
+            let bound = all.f_abs()?.f_max()?.f_mul(&one_percent)?;
+            if !bool::try_from(difference.f_le_tensor(&bound)?)? {
                 return Err(error::config(
-                    self.what(what),
-                    "the same of half the samples as among all",
-                    "something else",
-                    "call `.eval()` before tracing: `torch.jit.trace` keeps the mode it sees",
+                    self.part(name),
+                    "the same values for half of the samples as for all",
+                    "different values",
+                    "call `.eval()` before tracing: `torch.jit.trace` records the mode",
                 ));
             }
         }
         Ok(self)
     }
 
-    /// Features and logits for `input`, outside any graph.
-    fn ask(&self, input: &Tensor) -> Result<(Tensor, Tensor)> {
+    /// Features and logits for `input`, without gradient.
+    fn run(&self, input: &Tensor) -> Result<(Tensor, Tensor)> {
         let _no_grad = tch::no_grad_guard();
         if input.device() != self.device {
-            return Err(error::device(
-                self.what("input"),
-                format!("{:?}, where the module is", self.device),
-                format!("{:?}", input.device()),
-                "load the teacher onto the device of the batches",
-            ));
+            let hint = "load the teacher onto the device of the batches";
+            let what = self.part("input");
+            return Err(error::wrong_device(what, self.device, "module", input.device(), hint));
         }
         let input = match self.kind {
             Some(kind) if input.is_floating_point() => input.f_to_kind(kind),
             _ => Ok(input.shallow_clone()),
         };
         let input = IValue::Tensor(input.map_err(|e| self.failed("convert the input", &e))?);
-        let run = |method: &str| {
-            let said = self.module.method_is(method, std::slice::from_ref(&input));
-            said.map_err(|e| self.refused(method, &input, &e))
-        };
-        let (features, logits) = match &self.output {
-            ScriptOutput::Method(name) => (run(name)?, run("forward")?),
-            ScriptOutput::Dict { features, logits } => {
-                self.dict(run("forward")?, features, logits)?
-            }
-            ScriptOutput::Pair => self.pair(run("forward")?)?,
-            ScriptOutput::Automatic => match run("forward")? {
-                dict @ IValue::GenericDict(_) => self.dict(dict, "features", "logits")?,
-                other => self.pair(other)?,
-            },
-        };
-        Ok((self.tensor("features", features)?, self.tensor("logits", logits)?))
+        self.output.read(&self.part("output"), |method| {
+            let value = self.module.method_is(method, std::slice::from_ref(&input));
+            value.map_err(|e| self.method_failed(method, &input, &e))
+        })
     }
 
-    fn pair(&self, said: IValue) -> Result<(IValue, IValue)> {
-        let found = described(&said);
-        let mut parts = match said {
-            IValue::Tuple(parts) | IValue::GenericList(parts) => parts,
-            IValue::TensorList(parts) => parts.into_iter().map(IValue::Tensor).collect(),
-            _ => Vec::new(),
-        };
-        match (parts.len(), parts.pop(), parts.pop()) {
-            (2, Some(logits), Some(features)) => Ok((features, logits)),
-            _ => Err(self.other_form("a pair (features, logits)", found)),
-        }
-    }
-
-    fn dict(&self, said: IValue, features: &str, logits: &str) -> Result<(IValue, IValue)> {
-        let expected = format!("a dict with the keys {features:?} and {logits:?}");
-        let found = described(&said);
-        let IValue::GenericDict(entries) = said else {
-            return Err(self.other_form(&expected, found));
-        };
-        let (mut own_features, mut own_logits) = (None, None);
-        for (key, value) in entries {
-            match key {
-                IValue::String(key) if key == features => own_features = Some(value),
-                IValue::String(key) if key == logits => own_logits = Some(value),
-                _ => {}
-            }
-        }
-        own_features.zip(own_logits).ok_or_else(|| self.other_form(&expected, found))
-    }
-
-    /// The tensor itself; 16 bits become `Float`.
-    fn tensor(&self, what: &str, said: IValue) -> Result<Tensor> {
-        let IValue::Tensor(tensor) = said else {
-            return Err(self.other_form(&format!("a tensor of {what}"), described(&said)));
-        };
-        let wide = match tensor.kind() {
-            Kind::Half | Kind::BFloat16 => tensor.f_to_kind(Kind::Float),
-            _ => Ok(tensor),
-        };
-        wide.and_then(|tensor| tensor.f_detach()).map_err(|e| self.failed("convert an answer", &e))
-    }
-
-    fn other_form(&self, expected: &str, found: String) -> Error {
-        error::config(
-            self.what("output"),
-            expected,
-            found,
-            "choose another `ScriptOutput`, or let the module return a pair (features, logits)",
-        )
-    }
-
-    fn refused(&self, method: &str, input: &IValue, source: &TchError) -> Error {
-        let reason = reason(source);
-        if reason.contains(&format!("Method '{method}' is not defined")) {
+    fn method_failed(&self, method: &str, input: &IValue, source: &TchError) -> Error {
+        if error_cause(source).contains(&format!("Method '{method}' is not defined")) {
             return error::config(
-                self.what("module"),
+                self.part("module"),
                 format!("a method {method:?}"),
                 "none of this name",
-                "mark it with `@torch.jit.export`, name it to `torch.jit.trace_module`, or keep it \
+                "mark it with `@torch.jit.export`, pass it to `torch.jit.trace_module`, or keep it \
                  with `torch.jit.freeze(…, preserved_attrs=[…])`",
             );
         }
-        self.failed(&format!("run {method:?} on {}", described(input)), source)
+        self.failed(&format!("run {method:?} on {}", describe(input)), source)
     }
 
-    /// libtorch's error with its reason first, which TorchScript puts last.
+    /// An error of libtorch that begins with its cause, which TorchScript puts last.
     fn failed(&self, doing: &str, source: &TchError) -> Error {
-        let told = TchError::Torch(format!("{}\n{source}", reason(source)));
-        Error::torch(format!("{doing} in TorchScript teacher {:?}", self.modality), told)
+        let source = TchError::Torch(format!("{}\n{source}", error_cause(source)));
+        Error::torch(format!("{doing} in TorchScript teacher {:?}", self.modality), source)
     }
 
-    fn what(&self, part: &str) -> String {
+    fn part(&self, part: &str) -> String {
         format!("{part} of TorchScript teacher {:?}", self.modality)
     }
 }
@@ -287,7 +167,34 @@ impl Teacher for TorchScript {
     }
 
     fn output(&self, m: usize, batch: &Batch) -> Result<TeacherOutput> {
-        let (features, logits) = self.ask(batch.checked_input(m)?)?;
+        let (features, logits) = self.run(batch.checked_input(m)?)?;
         Ok(TeacherOutput { features, logits, host: None })
     }
+}
+
+fn read_archive(path: &Path, device: Device) -> Result<CModule> {
+    let mut magic = [0; 4];
+    let read = File::open(path).and_then(|file| file.take(4).read(&mut magic));
+    read.map_err(|source| Error::io("read", path, source))?;
+    let module = if &magic == b"PK\x03\x04" {
+        CModule::load_on_device(path, device).map_err(|e| error_cause(&e))
+    } else {
+        Err("no archive".into())
+    };
+    module.map_err(|found| {
+        let hint = "write it with `torch.jit.trace(…)` or `torch.jit.script(…)` and `.save(…)`; \
+                    `torch.save` and `torch.export` write other formats";
+        Error::data(path, "file", "a TorchScript archive", found, hint)
+    })
+}
+
+/// Freezes the module; returns the dtype of its floating-point parameters if they have one in common.
+fn freeze(module: &mut CModule) -> std::result::Result<Option<Kind>, TchError> {
+    module.f_set_eval()?;
+    let parameters = module.named_parameters()?;
+    parameters.iter().try_for_each(|(_, t)| t.f_set_requires_grad(false).map(drop))?;
+    let floats = parameters.iter().filter(|(_, t)| t.is_floating_point());
+    let mut kinds: Vec<Kind> = floats.map(|(_, t)| t.kind()).collect();
+    kinds.dedup();
+    Ok((kinds.len() == 1).then(|| kinds[0]))
 }

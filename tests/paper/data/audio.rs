@@ -1,23 +1,23 @@
-//! WAV, MP3 and resampling on generated files.
+//! WAV, MP3, resampling and spectrograms of generated files.
 
 use std::f64::consts::TAU;
 
 use g2d::paper::data::{LogSpectrogram, Waveform};
 
-use crate::support::{Set, assert_near, refused};
+use crate::support::{TempDataSet, assert_error, assert_near};
 
 #[test]
 fn channels_are_averaged_and_integers_scaled() {
-    let set = Set::new();
-    let path = set.wav_of("two.wav", 8_000, 2, &[16384, 0, -32768, -32768, 100, -100]);
+    let set = TempDataSet::new();
+    let path = set.wav_from_samples("two.wav", 8_000, 2, &[16384, 0, -32768, -32768, 100, -100]);
     let wave = Waveform::read(path).unwrap();
     assert_eq!(wave.samples(), [0.25, -1.0, 0.0]);
     assert_eq!(wave.rate(), 8_000);
 }
 
 #[test]
-fn bits_of_all_widths_mean_the_same() {
-    let set = Set::new();
+fn samples_of_8_16_24_and_32_bits_are_scaled_alike() {
+    let set = TempDataSet::new();
     for (bits, format, value) in [
         (8, hound::SampleFormat::Int, 64),
         (16, hound::SampleFormat::Int, 1 << 14),
@@ -42,7 +42,7 @@ fn bits_of_all_widths_mean_the_same() {
 /// librosa.load("tone.mp3", sr=None)  # librosa 0.11: 12,672 samples, and these from number 3,000 on
 /// ```
 #[test]
-fn mp3_is_librosas() {
+fn mp3_decoding_agrees_with_librosa() {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/paper/fixtures/tone.mp3");
     let wave = Waveform::read(path).unwrap();
     assert_eq!((wave.rate(), wave.samples().len()), (22_050, 12_672));
@@ -50,11 +50,9 @@ fn mp3_is_librosas() {
     assert_near("tone.mp3", &wave.samples()[3_000..3_005], &expected, 1e-4);
 }
 
-/// A tone below both Nyquist frequencies comes out as the same tone, in time; one above the new
-/// Nyquist frequency does not come out.
 #[test]
-fn resampling_keeps_what_fits_and_drops_the_rest() {
-    let set = Set::new();
+fn resampling_keeps_tones_below_the_new_nyquist_frequency_and_removes_others() {
+    let set = TempDataSet::new();
     let tone = |hertz: f64, rate: f64, i: usize| 0.5 * (TAU * hertz * i as f64 / rate).sin();
     for (from, to) in
         [(16_000_u32, 22_050_u32), (44_100, 16_000), (48_000, 22_050), (8_000, 16_000)]
@@ -63,15 +61,15 @@ fn resampling_keeps_what_fits_and_drops_the_rest() {
             let at = |i| (tone(hertz, f64::from(from), i) * 32768.0).round() as i16;
             (0..from as usize).map(at).collect()
         };
-        let path = set.wav_of("low.wav", from, 1, &samples(1_234.5));
+        let path = set.wav_from_samples("low.wav", from, 1, &samples(1_234.5));
         let low = Waveform::read(path).unwrap().resampled(to).unwrap();
         assert_eq!(low.samples().len(), to as usize);
         for i in to as usize / 4..to as usize * 3 / 4 {
-            let gap = (f64::from(low.samples()[i]) - tone(1_234.5, f64::from(to), i)).abs();
-            assert!(gap < 5e-5, "{from} to {to}: sample {i} is off by {gap}");
+            let error = (f64::from(low.samples()[i]) - tone(1_234.5, f64::from(to), i)).abs();
+            assert!(error < 5e-5, "{from} to {to}: sample {i} has the error {error}");
         }
         if to < from {
-            let path = set.wav_of("high.wav", from, 1, &samples(f64::from(to) * 0.55));
+            let path = set.wav_from_samples("high.wav", from, 1, &samples(f64::from(to) * 0.55));
             let high = Waveform::read(path).unwrap().resampled(to).unwrap();
             let middle = &high.samples()[to as usize / 4..to as usize * 3 / 4];
             let loudest = middle.iter().fold(0.0_f32, |a, x| a.max(x.abs()));
@@ -80,40 +78,41 @@ fn resampling_keeps_what_fits_and_drops_the_rest() {
     }
 }
 
-/// `1 + n // hop` columns; a constant's spectrum is the window's, so its bin 0 is its sum: n_fft / 2.
+/// The spectrogram has `1 + n // hop` columns. Bin 0 of a constant is the sum of the window, half of
+/// n_fft.
 #[test]
-fn spectrogram_of_a_constant() {
+fn the_spectrogram_of_a_constant_is_the_spectrum_of_the_window() {
     let spectrogram = LogSpectrogram::new(8, 3).unwrap();
-    let values = spectrogram.of(&[1.0; 20]);
+    let values = spectrogram.compute(&[1.0; 20]);
     assert_eq!(spectrogram.shape(20), [5, 7]);
     assert_eq!(values.len(), 35);
     let middle: Vec<f32> = (0..5).map(|bin| values[bin * 7 + 3].exp()).collect();
     for (found, expected) in middle.iter().zip([4.0, 2.0, 0.0, 0.0, 0.0]) {
         assert!((found - expected).abs() < 1e-5, "{middle:?}");
     }
-    // The first column sees four zeros, then the second half of the window: 1 + .854 + .5 + .146.
+    // The first column has four zeros, then the second half of the window: 1 + .854 + .5 + .146.
     assert!((values[0].exp() - 2.5).abs() < 1e-5, "{}", values[0].exp());
 }
 
 #[test]
-fn damaged_sound_is_an_error_with_its_path() {
-    let set = Set::new();
+fn invalid_sound_is_an_error_with_its_path() {
+    let set = TempDataSet::new();
     set.wav("whole.wav", 8_000, 0.2, 1);
     let bytes = std::fs::read(set.path().join("whole.wav")).unwrap();
-    let cut = set.write("cut.wav", &bytes[..bytes.len() / 2]);
-    refused(Waveform::read(&cut), &["cut.wav", "whole WAV"]);
+    let truncated = set.write("truncated.wav", &bytes[..bytes.len() / 2]);
+    assert_error(Waveform::read(&truncated), &["truncated.wav", "complete WAV"]);
     let text = set.write("text.wav", "not a sound");
-    refused(Waveform::read(&text), &["text.wav", "whole WAV"]);
+    assert_error(Waveform::read(&text), &["text.wav", "complete WAV"]);
     let text = set.write("text.mp3", "not a sound either");
-    refused(Waveform::read(&text), &["text.mp3", "whole MP3"]);
-    let none = set.wav_of("none.wav", 8_000, 1, &[]);
-    refused(Waveform::read(&none), &["none.wav", "at least one sample"]);
-    let slow = set.wav_of("slow.wav", 10, 1, &[1, 2, 3]);
-    refused(Waveform::read(&slow), &["slow.wav", "sampling rate", "found 10"]);
-    refused(Waveform::read(set.path().join("a.flac")), &["a.flac", ".wav or .mp3"]);
-    refused(Waveform::read(set.path().join("gone.wav")), &["gone.wav", "open the file"]);
-    refused(LogSpectrogram::new(7, 3), &["n_fft 7"]);
-    refused(LogSpectrogram::new(8, 0), &["hop 0"]);
+    assert_error(Waveform::read(&text), &["text.mp3", "complete MP3"]);
+    let none = set.wav_from_samples("none.wav", 8_000, 1, &[]);
+    assert_error(Waveform::read(&none), &["none.wav", "at least one sample"]);
+    let slow = set.wav_from_samples("slow.wav", 10, 1, &[1, 2, 3]);
+    assert_error(Waveform::read(&slow), &["slow.wav", "sampling rate", "found 10"]);
+    assert_error(Waveform::read(set.path().join("a.flac")), &["a.flac", ".wav or .mp3"]);
+    assert_error(Waveform::read(set.path().join("gone.wav")), &["gone.wav", "open the file"]);
+    assert_error(LogSpectrogram::new(7, 3), &["n_fft 7"]);
+    assert_error(LogSpectrogram::new(8, 0), &["hop 0"]);
     let whole = Waveform::read(set.path().join("whole.wav")).unwrap();
-    refused(whole.resampled(0), &["sampling rate", "found 0"]);
+    assert_error(whole.resampled(0), &["sampling rate", "found 0"]);
 }

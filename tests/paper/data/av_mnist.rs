@@ -1,4 +1,4 @@
-//! AV-MNIST's layout read from folders.
+//! AV-MNIST in folders of NumPy files.
 
 use std::{fs, path::Path};
 
@@ -11,11 +11,12 @@ use ndarray::{Array, Array1, Array2, Array3};
 use ndarray_npy::{WritableElement, write_npy};
 use tch::{Device, Kind};
 
-use crate::support::{mismatch, refused};
+use crate::support::{assert_error, assert_mismatch};
 
 const SIDE: usize = 3;
 
-/// Writes one split: images [n, 784] and spectrograms [n, 3, 3] whose bytes count up, labels 0, 1, ….
+/// Writes a split of images [n, 784] and spectrograms [n, 3, 3] with increasing bytes, and the
+/// labels 0, 1, ….
 fn write_split(folder: &Path, split: &str, n: usize) {
     for part in ["audio", "image"] {
         fs::create_dir_all(folder.join(part)).unwrap();
@@ -31,12 +32,12 @@ fn write<T: WritableElement, D: ndarray::Dimension>(folder: &Path, name: &str, a
     write_npy(folder.join(format!("{name}.npy")), a).unwrap();
 }
 
-/// A good folder with training and test splits, spoilt by `spoil`; what reading it gives.
-fn read(spoil: impl FnOnce(&Path)) -> Result<AvMnist> {
+/// Reads a valid folder with training and test splits after `change`.
+fn read(change: impl FnOnce(&Path)) -> Result<AvMnist> {
     let folder = tempfile::tempdir().unwrap();
     write_split(folder.path(), "train", 5);
     write_split(folder.path(), "test", 4);
-    spoil(folder.path());
+    change(folder.path());
     AvMnist::from_folder(folder.path())
 }
 
@@ -62,7 +63,7 @@ fn a_folder_is_read_with_and_without_validation() {
 }
 
 #[test]
-fn floats_and_small_labels_are_read_too() {
+fn floats_and_labels_of_any_integer_type_are_read() {
     let set = read(|folder| {
         write(folder, "audio/train_data", &Array3::from_elem((5, 2, 4), 0.25_f32));
         write(folder, "image/train_data", &Array3::from_elem((5, 6, 6), 0.5_f64));
@@ -80,23 +81,23 @@ fn floats_and_small_labels_are_read_too() {
 }
 
 #[test]
-fn a_missing_file_is_named() {
+fn a_missing_file_is_an_error_with_its_name() {
     for name in ["audio/train_data.npy", "image/test_data.npy", "train_labels.npy"] {
-        let error = refused(read(|f| fs::remove_file(f.join(name)).unwrap()), &[name, "open"]);
+        let error = assert_error(read(|f| fs::remove_file(f.join(name)).unwrap()), &[name, "open"]);
         assert!(matches!(error, Error::Io { .. }));
     }
-    // Part of a validation split is a split with files missing.
+    // A validation split without one of its files.
     let partial = read(|folder| {
         write_split(folder, "val", 2);
         fs::remove_file(folder.join("audio/val_data.npy")).unwrap();
     });
-    refused(partial, &["audio/val_data.npy"]);
-    refused(AvMnist::from_folder("no/such/folder"), &["no/such/folder"]);
+    assert_error(partial, &["audio/val_data.npy"]);
+    assert_error(AvMnist::from_folder("no/such/folder"), &["no/such/folder"]);
 }
 
 #[test]
-fn a_damaged_file_is_named() {
-    let cut = |name: &'static str, keep: fn(usize) -> usize| {
+fn a_truncated_or_invalid_file_is_an_error_with_its_name() {
+    let truncated = |name: &'static str, keep: fn(usize) -> usize| {
         read(move |folder| {
             let bytes = fs::read(folder.join(name)).unwrap();
             fs::write(folder.join(name), &bytes[..keep(bytes.len())]).unwrap();
@@ -105,42 +106,39 @@ fn a_damaged_file_is_named() {
     let keep: [fn(usize) -> usize; 3] = [|n| n - 1, |_| 20, |_| 0];
     for keep in keep {
         for name in ["audio/train_data.npy", "train_labels.npy"] {
-            let error = refused(cut(name, keep), &[name]);
-            assert!(
-                matches!(error, Error::Data { .. }),
-                "documented for a file that is cut: {error}"
-            );
+            let error = assert_error(truncated(name, keep), &[name]);
+            assert!(matches!(error, Error::Data { .. }), "{error}");
         }
     }
     let text = read(|folder| fs::write(folder.join("image/test_data.npy"), "not numpy").unwrap());
-    assert!(matches!(refused(text, &["image/test_data.npy"]), Error::Data { .. }));
+    assert!(matches!(assert_error(text, &["image/test_data.npy"]), Error::Data { .. }));
 }
 
 #[test]
-fn content_that_does_not_fit_is_named() {
+fn images_and_labels_of_a_wrong_shape_range_or_dtype_are_errors() {
     let images = |n, pixels| {
         read(move |folder| {
             write(folder, "image/train_data", &Array2::<u8>::zeros((n, pixels)));
         })
     };
     let name = "image/train_data.npy";
-    let error = mismatch(images(5, 783), &[name, "[5, H, W]", "[5, 784]", "[5, 783]"]);
+    let error = assert_mismatch(images(5, 783), &[name, "[5, H, W]", "[5, 784]", "[5, 783]"]);
     assert!(matches!(error, Error::Data { .. }));
-    mismatch(images(4, 784), &[name, "one a label", "[4, 784]", "belong together"]);
+    assert_mismatch(images(4, 784), &[name, "one row per label", "[4, 784]", "belong together"]);
     let labels = |labels: Vec<i64>| {
         read(move |folder| {
             write(folder, "train_labels", &Array1::from_vec(labels));
         })
     };
-    mismatch(labels(vec![0, 1, 10, 2, 3]), &["train_labels.npy", "0..=9", "0..=10"]);
-    mismatch(labels(vec![0, 1, -1, 2, 3]), &["train_labels.npy", "0..=9", "-1..=3"]);
-    mismatch(labels(vec![]), &["train_labels.npy", "at least one"]);
+    assert_mismatch(labels(vec![0, 1, 10, 2, 3]), &["train_labels.npy", "0..=9", "0..=10"]);
+    assert_mismatch(labels(vec![0, 1, -1, 2, 3]), &["train_labels.npy", "0..=9", "-1..=3"]);
+    assert_mismatch(labels(vec![]), &["train_labels.npy", "at least one"]);
     let square = read(|folder| write(folder, "train_labels", &Array2::<i64>::zeros((5, 1))));
-    mismatch(square, &["train_labels.npy", "[N]", "[5, 1]"]);
-    let foreign = read(|folder| write(folder, "train_labels", &Array1::<f32>::zeros(5)));
-    mismatch(foreign, &["train_labels.npy", "int64", "another element type", "convert"]);
-    let foreign = read(|folder| {
+    assert_mismatch(square, &["train_labels.npy", "[N]", "[5, 1]"]);
+    let floats = read(|folder| write(folder, "train_labels", &Array1::<f32>::zeros(5)));
+    assert_mismatch(floats, &["train_labels.npy", "int64", "another element type", "convert"]);
+    let integers = read(|folder| {
         write(folder, name.trim_end_matches(".npy"), &Array2::<i64>::zeros((5, 784)))
     });
-    mismatch(foreign, &[name, "uint8", "another element type"]);
+    assert_mismatch(integers, &[name, "uint8", "another element type"]);
 }

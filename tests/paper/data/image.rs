@@ -1,9 +1,10 @@
-//! Resizing to the bit, and random crops.
+//! Decoding, resizing and random crops of images.
 
-use g2d::paper::data::{CropBox, Draw, RandomResizedCrop, RgbPicture};
+use g2d::paper::data::{CropBox, RandomResizedCrop, RgbPicture};
 use image::{Rgb, RgbImage};
+use rand::{SeedableRng, rngs::StdRng};
 
-use crate::support::{Set, refused};
+use crate::support::{TempDataSet, assert_error};
 
 fn fnv1a32(bytes: &[u8]) -> u32 {
     bytes.iter().fold(2_166_136_261, |hash, &b| (hash ^ u32::from(b)).wrapping_mul(16_777_619))
@@ -15,8 +16,8 @@ fn fnv1a32(bytes: &[u8]) -> u32 {
 /// fnv1a32(p.resize((20, 16), Image.BILINEAR).tobytes())  # and so on
 /// ```
 #[test]
-fn resize_is_pillows_to_the_bit() {
-    let set = Set::new();
+fn resizing_agrees_with_pillow_bit_by_bit() {
+    let set = TempDataSet::new();
     let path = set.path().join("a.png");
     let value = |x: u32, y: u32, c: u32| ((x * 7 + y * 13 + c * 29 + x * y) % 256) as u8;
     let pixel = |x, y| Rgb([value(x, y, 0), value(x, y, 1), value(x, y, 2)]);
@@ -28,7 +29,7 @@ fn resize_is_pillows_to_the_bit() {
     assert_eq!(picture.resized(61, 47), picture);
     let crop = CropBox { left: 5, top: 9, width: 31, height: 22 };
     assert_eq!(fnv1a32(picture.cropped_and_resized(crop, 24, 24).pixels()), 2_067_512_877);
-    // Beyond the edge it is cut; a crop with nothing in it does not panic.
+    // A crop beyond the edge is clamped, and an empty one does not panic.
     let beyond = CropBox { left: 40, top: 40, width: 100, height: 100 };
     let inside = CropBox { left: 40, top: 40, width: 21, height: 7 };
     assert_eq!(
@@ -40,30 +41,29 @@ fn resize_is_pillows_to_the_bit() {
 }
 
 #[test]
-fn grey_becomes_three_channels_and_damage_an_error() {
-    let set = Set::new();
+fn grey_images_have_three_channels_and_damaged_ones_are_errors() {
+    let set = TempDataSet::new();
     let path = set.path().join("grey.png");
     image::GrayImage::from_pixel(3, 2, image::Luma([7])).save(&path).unwrap();
     assert_eq!(RgbPicture::read(&path).unwrap().pixels(), [7; 18]);
 
     set.jpg("whole.jpg", [40, 30], 1, 0);
     let bytes = std::fs::read(set.path().join("whole.jpg")).unwrap();
-    let cut = set.write("cut.jpg", &bytes[..60]);
-    refused(RgbPicture::read(cut), &["cut.jpg", "whole JPEG or PNG"]);
+    let truncated = set.write("truncated.jpg", &bytes[..60]);
+    assert_error(RgbPicture::read(truncated), &["truncated.jpg", "complete JPEG or PNG"]);
     let text = set.write("text.jpg", "not a picture");
-    refused(RgbPicture::read(text), &["text.jpg", "whole JPEG or PNG"]);
-    refused(RgbPicture::read(set.path().join("gone.jpg")), &["gone.jpg", "open the file"]);
+    assert_error(RgbPicture::read(text), &["text.jpg", "complete JPEG or PNG"]);
+    assert_error(RgbPicture::read(set.path().join("gone.jpg")), &["gone.jpg", "open the file"]);
 }
 
-/// Every draw fits, keeps torchvision's ranges up to rounding to whole pixels, and all of the range
-/// occurs.
+/// Up to the rounding to whole pixels.
 #[test]
-fn crops_stay_in_their_ranges() {
+fn random_crops_lie_in_the_image_and_cover_the_ranges_of_torchvision() {
     let crop = RandomResizedCrop::default();
     let (width, height) = (480, 360);
     let (mut areas, mut ratios, mut lefts) = (Vec::new(), Vec::new(), Vec::new());
     for id in 0..4_000 {
-        let mut rng = Draw { seed: 1, epoch: 0, id }.generator(0);
+        let mut rng = StdRng::seed_from_u64(id);
         let CropBox { left, top, width: w, height: h } = crop.draw(width, height, &mut rng);
         assert!(w > 0 && h > 0 && left + w <= width && top + h <= height);
         areas.push((w * h) as f64 / (width * height) as f64);
@@ -78,7 +78,8 @@ fn crops_stay_in_their_ranges() {
     assert!((0.079..0.085).contains(&least) && (0.97..=1.0).contains(&most), "{least} {most}");
     let (least, most) = span(&ratios);
     assert!((0.74..0.77).contains(&least) && (1.30..1.35).contains(&most), "{least} {most}");
-    // Log-uniform: as many wide as tall among those small enough that every ratio fits.
+    // The ratio is log-uniform: as many crops are wide as tall among those small enough for every
+    // ratio.
     let small = areas.iter().zip(&ratios).filter(|(area, _)| **area < 0.4);
     let (wide, all) =
         small.fold((0, 0), |(wide, all), (_, r)| (wide + i32::from(*r > 1.0), all + 1));
@@ -88,9 +89,9 @@ fn crops_stay_in_their_ranges() {
 }
 
 #[test]
-fn a_picture_too_long_for_any_crop_gives_its_middle() {
+fn an_image_too_long_for_any_crop_is_cropped_to_its_middle() {
     let crop = RandomResizedCrop { scale: [1.0, 1.0], ..Default::default() };
-    let mut rng = Draw { seed: 1, epoch: 0, id: 0 }.generator(0);
+    let mut rng = StdRng::seed_from_u64(0);
     let wide = crop.draw(900, 30, &mut rng);
     assert_eq!(wide, CropBox { left: 430, top: 0, width: 40, height: 30 });
     let tall = crop.draw(30, 900, &mut rng);

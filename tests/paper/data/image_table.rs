@@ -1,18 +1,18 @@
-//! Tables that name pictures.
+//! Tables with the names of image files.
 
 use std::{fs, path::Path};
 
 use g2d::{Modality, Result};
 use g2d::{
     data::{InMemory, Order},
-    paper::data::{HouseModalities, ImageTable, Pictures, TargetScale},
+    paper::data::{HouseModalities, ImageColumns, ImageTable, TargetScale},
 };
 use image::{Rgb, RgbImage};
 use tch::Device;
 
-use crate::support::{assert_close_to, message, numbers};
+use crate::support::{assert_elements, assert_error, elements, shared_file};
 
-/// Four one-coloured pictures and three tables of two rows, each a train, val or test split.
+/// A folder of four images of one colour each, and the tables of three splits with two rows each.
 fn folder(layout: &ImageTable, ending: &str) -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let images = folder.path().join(&layout.image_folder);
@@ -32,7 +32,7 @@ const TABLE: &str = "one,two,three,four,wind,sun,moisture\n\
                      red.png,green.png,blue.png,white.png,1,,0.2\n\
                      blue.png,white.png,red.png,green.png,3,7,0.4\n";
 
-fn layout(images: Vec<Pictures>) -> ImageTable {
+fn layout(images: Vec<ImageColumns>) -> ImageTable {
     ImageTable {
         image_folder: "pictures".into(),
         images,
@@ -49,25 +49,25 @@ fn train(layout: &ImageTable, folder: &Path) -> Result<InMemory> {
 }
 
 #[test]
-fn columns_are_pictures_a_table_and_a_target() {
-    let layout = layout(vec![Pictures::one("image", "two")]);
+fn the_columns_of_a_table_become_images_numbers_and_a_target() {
+    let layout = layout(vec![ImageColumns::new("image", "two")]);
     let folder = folder(&layout, "csv");
     let train = train(&layout, folder.path()).unwrap();
     assert_eq!(train.modalities(), Modality::list(["image", "weather"]));
     let batch = train.batches(2, Order::Stored, Device::Cpu).next().unwrap().unwrap();
     assert_eq!(batch.input(0).size(), [2, 3, 4, 4]);
-    assert_close_to(&batch.input(0).select(2, 1).select(2, 1), &[0.0, 1.0, 0.0, 1.0, 1.0, 1.0]);
-    assert_close_to(batch.input(1), &[-1.0, 0.0, 1.0, 0.0]);
-    assert_close_to(batch.targets(), &[-1.0, 1.0]);
+    assert_elements(&batch.input(0).select(2, 1).select(2, 1), &[0.0, 1.0, 0.0, 1.0, 1.0, 1.0]);
+    assert_elements(batch.input(1), &[-1.0, 0.0, 1.0, 0.0]);
+    assert_elements(batch.targets(), &[-1.0, 1.0]);
 }
 
 #[test]
-fn four_columns_are_tiled_row_by_row() {
+fn four_images_are_tiled_row_by_row() {
     let columns = ["one", "two", "three", "four"].map(str::to_owned).into();
-    let layout = layout(vec![Pictures { modality: "photos".into(), columns }]);
+    let layout = layout(vec![ImageColumns { modality: "photos".into(), columns }]);
     let folder = folder(&layout, "csv");
     let train = train(&layout, folder.path()).unwrap();
-    let pixel = |y: i64, x: i64| numbers(&train.input(0).select(0, 0).select(1, y).select(1, x));
+    let pixel = |y: i64, x: i64| elements(&train.input(0).select(0, 0).select(1, y).select(1, x));
     assert_eq!(pixel(0, 1), [255.0, 0.0, 0.0]);
     assert_eq!(pixel(1, 2), [0.0, 255.0, 0.0]);
     assert_eq!(pixel(2, 0), [0.0, 0.0, 255.0]);
@@ -75,8 +75,8 @@ fn four_columns_are_tiled_row_by_row() {
 }
 
 #[test]
-fn a_single_table_is_split_at_random_by_the_seed() {
-    let layout = layout(vec![Pictures::one("image", "one")]);
+fn a_single_table_is_split_at_random_by_its_seed() {
+    let layout = layout(vec![ImageColumns::new("image", "one")]);
     let folder = folder(&layout, "csv");
     for split in ["train", "val", "test"] {
         fs::remove_file(folder.path().join(format!("{split}.csv"))).unwrap();
@@ -87,7 +87,7 @@ fn a_single_table_is_split_at_random_by_the_seed() {
         .unwrap();
     let targets = |seed| {
         let splits = layout.splits(folder.path(), seed).unwrap();
-        [splits.train, splits.val, splits.test].map(|rows| numbers(rows.targets()))
+        [splits.train, splits.val, splits.test].map(|rows| elements(rows.targets()))
     };
     let [train, val, test] = targets(1);
     assert_eq!([train.len(), val.len(), test.len()], [6, 2, 2]);
@@ -99,48 +99,42 @@ fn a_single_table_is_split_at_random_by_the_seed() {
 }
 
 #[test]
-fn missing_and_damaged_pictures_are_named() {
-    let layout = layout(vec![Pictures::one("image", "one")]);
+fn missing_and_damaged_images_are_errors_with_their_name() {
+    let layout = layout(vec![ImageColumns::new("image", "one")]);
     let folder = folder(&layout, "csv");
     let blue = folder.path().join("pictures/blue.png");
     let whole = fs::read(&blue).unwrap();
     fs::write(&blue, &whole[..whole.len() / 2]).unwrap();
-    assert!(message(train(&layout, folder.path())).contains("blue.png"));
+    assert_error(train(&layout, folder.path()), &["blue.png"]);
     fs::write(&blue, "no picture").unwrap();
-    assert!(message(train(&layout, folder.path())).contains("blue.png"));
+    assert_error(train(&layout, folder.path()), &["blue.png"]);
     fs::remove_file(&blue).unwrap();
-    assert!(message(train(&layout, folder.path())).contains("blue.png"));
+    assert_error(train(&layout, folder.path()), &["blue.png"]);
 }
 
 #[test]
-fn a_target_may_not_be_missing() {
-    let layout = layout(vec![Pictures::one("image", "one")]);
+fn a_missing_target_is_an_error_with_file_and_line() {
+    let layout = layout(vec![ImageColumns::new("image", "one")]);
     let folder = folder(&layout, "csv");
     let path = folder.path().join("test.csv");
     fs::write(&path, TABLE.replace("0.4", "")).unwrap();
-    let text = message(layout.splits(folder.path(), 0));
-    assert!(text.contains("test.csv") && text.contains("line 3"), "{text}");
+    assert_error(layout.splits(folder.path(), 0), &["test.csv", "line 3"]);
     fs::remove_file(path).unwrap();
-    assert!(message(layout.splits(folder.path(), 0)).contains("test.csv"));
+    assert_error(layout.splits(folder.path(), 0), &["test.csv"]);
 }
 
 #[test]
-fn a_layout_is_checked_and_read_from_json() {
-    let mut layout = layout(vec![Pictures::one("image", "one")]);
+fn a_layout_is_read_from_json_and_an_invalid_one_is_an_error() {
+    let mut layout = layout(vec![ImageColumns::new("image", "one")]);
     let json = serde_json::to_string(&layout).unwrap();
     assert_eq!(serde_json::from_str::<ImageTable>(&json).unwrap(), layout);
     layout.images[0].columns.push("two".to_owned());
-    assert!(message(layout.read("none.csv")).contains("1, 4, 9"));
-    assert_eq!(ImageTable::mis_me().modalities(), Modality::list(["image", "weather"]));
+    assert_error(layout.read("none.csv"), &["1, 4, 9"]);
 }
 
 #[test]
-fn houses_are_two_modalities_or_five() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/houses");
-    if !folder.is_dir() {
-        crate::support::skipped(format_args!("{} is not there", folder.display()));
-        return;
-    }
+fn the_houses_data_set_has_two_or_five_modalities() {
+    let Some(folder) = shared_file("data/houses") else { return };
     for (how, sides) in [(HouseModalities::Two, vec![64]), (HouseModalities::Five, vec![32; 4])] {
         let splits = ImageTable::houses(how).splits(&folder, 0).unwrap();
         let ([train, val, test], _) = splits.standardised(TargetScale::Log).unwrap();

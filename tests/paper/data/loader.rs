@@ -1,4 +1,4 @@
-//! Batches: order, chance, workers, cache, errors.
+//! Batches: order, augmentation, workers, cache, errors.
 
 use std::{
     collections::BTreeMap,
@@ -10,32 +10,38 @@ use g2d::{
     Batch,
     data::Order,
     paper::data::{
-        AudioRecipe, Cache, ClipLoader, Clips, Cremad, FrameRecipe, LoaderOptions, LogSpectrogram,
-        OnMissing, Phase, Recipe, RgbPicture, Waveform,
+        AudioTransform, ClipCache, ClipLoader, ClipTransform, Clips, Cremad, FrameTransform,
+        LoaderOptions, LogSpectrogram, Mode, OnMissing, RgbPicture, Waveform,
     },
 };
 use rand::{SeedableRng, rngs::StdRng};
 use tch::{Device, Kind, Tensor};
 
-use crate::support::{Set, assert_same_batch, refused};
+use crate::support::{TempDataSet, assert_error, assert_same_batch};
 
-pub fn loader(clips: Clips, recipe: &Recipe, phase: Phase, options: LoaderOptions) -> ClipLoader {
-    ClipLoader::new(clips, recipe, phase, options).unwrap()
+pub fn loader(
+    clips: Clips,
+    transform: &ClipTransform,
+    mode: Mode,
+    options: LoaderOptions,
+) -> ClipLoader {
+    ClipLoader::new(clips, transform, mode, options).unwrap()
 }
 
 pub fn options(batch_size: usize, workers: usize) -> LoaderOptions {
     LoaderOptions { batch_size, workers, seed: 3, ..Default::default() }
 }
 
-/// Chance in every step: a part of the sound, frames, crops and flips; small and quick.
-fn recipe() -> Recipe {
-    Recipe {
-        audio: AudioRecipe { rate: 8_000, filled: 8_000, kept: 4_000, n_fft: 64, hop: 100 },
-        visual: FrameRecipe { side: 12, ..FrameRecipe::imagenet(2) },
+/// A small transform in which every step is random: the part of the sound, the frames, their crops and
+/// flips.
+fn transform() -> ClipTransform {
+    ClipTransform {
+        audio: AudioTransform { rate: 8_000, filled: 8_000, kept: 4_000, n_fft: 64, hop: 100 },
+        visual: FrameTransform { side: 12, ..FrameTransform::imagenet(2) },
     }
 }
 
-fn clips(set: &Set) -> Clips {
+fn clips(set: &TempDataSet) -> Clips {
     let splits = Cremad::new(set.path(), OnMissing::Error).with_frames(2).authors_split();
     splits.unwrap().train
 }
@@ -44,7 +50,7 @@ fn all(loader: &ClipLoader, epoch: u64, order: Order<'_>) -> Vec<Batch> {
     loader.batches(epoch, order, Device::Cpu).map(Result::unwrap).collect()
 }
 
-/// Every sample's two inputs, by id.
+/// The two inputs of every sample, by id.
 fn by_id(batches: &[Batch]) -> BTreeMap<i64, [Tensor; 2]> {
     let mut samples = BTreeMap::new();
     for batch in batches {
@@ -67,10 +73,10 @@ fn assert_samples(left: &[Batch], right: &[Batch]) {
 }
 
 #[test]
-fn workers_change_nothing() {
-    let set = Set::cremad(3, 5);
-    let one = loader(clips(&set), &recipe(), Phase::Train, options(5, 1));
-    let three = loader(clips(&set), &recipe(), Phase::Train, options(5, 3));
+fn batches_do_not_depend_on_the_number_of_workers() {
+    let set = TempDataSet::cremad(3, 5);
+    let one = loader(clips(&set), &transform(), Mode::Train, options(5, 1));
+    let three = loader(clips(&set), &transform(), Mode::Train, options(5, 3));
     let shuffled = |loader| all(loader, 2, Order::Shuffled(&mut StdRng::seed_from_u64(7)));
     let (one, three) = (shuffled(&one), shuffled(&three));
     assert_eq!(one.iter().map(Batch::size).collect::<Vec<_>>(), [5, 5, 2]);
@@ -87,27 +93,27 @@ fn workers_change_nothing() {
 }
 
 #[test]
-fn a_sample_depends_on_seed_epoch_and_id_alone() {
-    let set = Set::cremad(3, 4);
-    let of = |seed, batch_size| {
+fn an_augmented_sample_depends_on_seed_epoch_and_id_alone() {
+    let set = TempDataSet::cremad(3, 4);
+    let with = |seed, batch_size| {
         let options = LoaderOptions { seed, ..options(batch_size, 2) };
-        loader(clips(&set), &recipe(), Phase::Train, options)
+        loader(clips(&set), &transform(), Mode::Train, options)
     };
-    let stored = all(&of(3, 4), 1, Order::Stored);
-    let shuffled = all(&of(3, 2), 1, Order::Shuffled(&mut StdRng::seed_from_u64(7)));
+    let stored = all(&with(3, 4), 1, Order::Stored);
+    let shuffled = all(&with(3, 2), 1, Order::Shuffled(&mut StdRng::seed_from_u64(7)));
     assert_samples(&stored, &shuffled);
-    for other in [all(&of(3, 4), 2, Order::Stored), all(&of(4, 4), 1, Order::Stored)] {
+    for other in [all(&with(3, 4), 2, Order::Stored), all(&with(4, 4), 1, Order::Stored)] {
         for (l, r) in stored.iter().zip(&other) {
             assert!(!l.input(0).equal(r.input(0)), "the part of the sound is the same");
             assert!(!l.input(1).equal(r.input(1)), "the frames are the same");
         }
     }
-    // Frames that are mirrored, and frames that are not, occur: the picture grows to the right.
+    // About half of the frames are mirrored; an image gets brighter to the right unless it is.
     let half =
         |frame: &Tensor, start| frame.narrow(2, start, 6).mean(Kind::Float).double_value(&[]);
     let red = |batch: &Batch| batch.input(1).narrow(1, 0, 1).flatten(0, 2);
     let mirrored: Vec<bool> = (0..6)
-        .flat_map(|epoch| all(&of(3, 4), epoch, Order::Stored))
+        .flat_map(|epoch| all(&with(3, 4), epoch, Order::Stored))
         .flat_map(|batch| {
             let frames = red(&batch);
             (0..frames.size()[0]).map(move |i| frames.narrow(0, i, 1)).collect::<Vec<_>>()
@@ -118,58 +124,58 @@ fn a_sample_depends_on_seed_epoch_and_id_alone() {
     assert!((0.3..0.7).contains(&share), "{share} of {} are mirrored", mirrored.len());
 }
 
-/// Against the recipe's steps by hand.
 #[test]
-fn evaluation_is_the_middle_of_everything() {
-    let set = Set::cremad(2, 3);
+fn in_evaluation_a_sample_is_the_middle_of_its_sound_and_frames() {
+    let set = TempDataSet::cremad(2, 3);
     let clips = clips(&set);
     let clip = clips.clips()[1].clone();
-    let recipe = recipe();
-    let loader = loader(clips, &recipe, Phase::Evaluate, options(4, 2));
+    let transform = transform();
+    let loader = loader(clips, &transform, Mode::Evaluate, options(4, 2));
     let batches = all(&loader, 0, Order::Stored);
     assert_samples(&batches, &all(&loader, 9, Order::Stored));
     let [sound, frames] = &by_id(&batches)[&clip.id];
 
     // 1.3 s of sound at 8 kHz, cut at 1 s: samples 2,000 to 6,000.
     let wave = Waveform::read(&clip.audio).unwrap().resampled(8_000).unwrap();
-    let values = LogSpectrogram::new(64, 100).unwrap().of(&wave.samples()[2_000..6_000]);
+    let values = LogSpectrogram::new(64, 100).unwrap().compute(&wave.samples()[2_000..6_000]);
     assert!(sound.flatten(0, -1).allclose(&Tensor::from_slice(&values), 0.0, 0.0, false));
 
     // Two of three frames: the middles of two halves, 0 and 2.
     for (place, number) in [(0, 0), (1, 2)] {
         let picture = RgbPicture::read(&clip.frames[number]).unwrap().resized(12, 12);
-        let expected = Tensor::from_slice(&recipe.visual.normalised(&picture)).view([3, 12, 12]);
+        let expected = Tensor::from_slice(&transform.visual.normalised(&picture)).view([3, 12, 12]);
         assert!(frames.select(1, place).equal(&expected), "frame {place}");
     }
 }
 
-/// A short sound is repeated until it fills the recipe.
 #[test]
-fn short_sound_is_repeated() {
-    let set = Set::cremad(1, 2);
+fn a_short_sound_is_repeated() {
+    let set = TempDataSet::cremad(1, 2);
     let path = "AudioWAV/1001_T00_NEU_XX.wav";
     let samples: Vec<i16> = (0..700).map(|i| (i * 37 % 2_000) as i16 * 10).collect();
-    set.wav_of(path, 8_000, 1, &samples);
-    let loader = loader(clips(&set), &recipe(), Phase::Evaluate, options(1, 1));
+    set.wav_from_samples(path, 8_000, 1, &samples);
+    let loader = loader(clips(&set), &transform(), Mode::Evaluate, options(1, 1));
     let batch = all(&loader, 0, Order::Stored).remove(0);
     let repeated: Vec<f32> =
         (2_000..6_000).map(|i| f32::from(samples[i % 700]) / 32768.0).collect();
-    let expected = LogSpectrogram::new(64, 100).unwrap().of(&repeated);
+    let expected = LogSpectrogram::new(64, 100).unwrap().compute(&repeated);
     assert!(batch.input(0).flatten(0, -1).equal(&Tensor::from_slice(&expected)));
 }
 
 #[test]
-fn cache_equals_no_cache_and_spares_the_files() {
-    for phase in [Phase::Train, Phase::Evaluate] {
-        let set = Set::cremad(2, 4);
-        let with =
-            |cache| loader(clips(&set), &recipe(), phase, LoaderOptions { cache, ..options(3, 2) });
-        let (off, on) = (with(Cache::Off), with(Cache::Memory { bytes: 1 << 24 }));
-        // Two of three frames a clip in evaluation, in five epochs of training all.
-        let frames = if phase == Phase::Train { 3 * 60 * 44 } else { 2 * 12 * 12 } * 3;
-        let sound = if phase == Phase::Train { 8_000 } else { 33 * 41 } * 4;
+fn a_cache_does_not_change_batches_and_replaces_reading_the_files() {
+    for mode in [Mode::Train, Mode::Evaluate] {
+        let set = TempDataSet::cremad(2, 4);
+        let with = |cache| {
+            loader(clips(&set), &transform(), mode, LoaderOptions { cache, ..options(3, 2) })
+        };
+        let (off, on) = (with(ClipCache::Off), with(ClipCache::Memory { bytes: 1 << 24 }));
+        // Bytes of two frames per clip in evaluation and, after five epochs of training, of all
+        // three.
+        let frames = if mode == Mode::Train { 3 * 60 * 44 } else { 2 * 12 * 12 } * 3;
+        let sound = if mode == Mode::Train { 8_000 } else { 33 * 41 } * 4;
         let whole = 6 * (frames + sound);
-        let part = with(Cache::Memory { bytes: whole / 2 });
+        let part = with(ClipCache::Memory { bytes: whole / 2 });
         let mut epochs = Vec::new();
         for epoch in 0..5 {
             let expected = all(&off, epoch, Order::Stored);
@@ -180,41 +186,41 @@ fn cache_equals_no_cache_and_spares_the_files() {
             epochs.push(expected);
         }
         assert_eq!(off.cached_bytes(), 0);
-        assert_eq!(on.cached_bytes(), whole, "{phase:?}");
-        assert!((whole / 4..=whole / 2).contains(&part.cached_bytes()), "{phase:?}");
+        assert_eq!(on.cached_bytes(), whole, "{mode:?}");
+        assert!((whole / 4..=whole / 2).contains(&part.cached_bytes()), "{mode:?}");
 
         fs::remove_dir_all(set.path()).unwrap();
         let found = all(&on, 4, Order::Stored);
         epochs[4].iter().zip(&found).for_each(|(l, r)| assert_same_batch(l, r));
-        let gone = part.batches(4, Order::Stored, Device::Cpu).find_map(Result::err);
-        assert!(gone.is_some(), "what did not fit was not decoded anew");
+        let missing = part.batches(4, Order::Stored, Device::Cpu).find_map(Result::err);
+        assert!(missing.is_some(), "samples beyond the size of the cache are read from files");
     }
 }
 
 #[test]
-fn a_damaged_file_is_an_error_in_its_place() {
-    let set = Set::cremad(2, 5);
+fn a_damaged_file_is_an_error_in_place_of_its_batch() {
+    let set = TempDataSet::cremad(2, 5);
     let clips = clips(&set);
     set.write("AudioWAV/1001_T03_FEA_XX.wav", "no sound");
     for workers in [1, 3] {
-        let loader = loader(clips.clone(), &recipe(), Phase::Train, options(2, workers));
+        let loader = loader(clips.clone(), &transform(), Mode::Train, options(2, workers));
         let mut batches = loader.batches(0, Order::Stored, Device::Cpu);
         assert_eq!(batches.next().unwrap().unwrap().ids(), Some(&[0, 1][..]));
-        refused(batches.next().unwrap(), &["1001_T03_FEA_XX.wav", "whole WAV"]);
+        assert_error(batches.next().unwrap(), &["1001_T03_FEA_XX.wav", "complete WAV"]);
         assert!(batches.next().is_none() && batches.next().is_none());
     }
     set.wav("AudioWAV/1001_T03_FEA_XX.wav", 8_000, 1.0, 0);
     let frames = "Image-01-FPS/1001_T00_NEU_XX";
     (0..3).for_each(|f| drop(set.write(&format!("{frames}/frame_{f:05}.jpg"), "no picture")));
-    let loader = loader(clips, &recipe(), Phase::Evaluate, options(2, 2));
+    let loader = loader(clips, &transform(), Mode::Evaluate, options(2, 2));
     let first = loader.batches(0, Order::Stored, Device::Cpu).next().unwrap();
-    refused(first, &["1001_T00_NEU_XX", "whole JPEG or PNG"]);
+    assert_error(first, &["1001_T00_NEU_XX", "complete JPEG or PNG"]);
 }
 
-/// Bytes of a sample of [`recipe`] that the cache keeps in evaluation: a spectrogram and two frames.
+/// The cached bytes of a sample of [`transform`] in evaluation: a spectrogram and two frames.
 const SAMPLE: usize = 33 * 41 * 4 + 2 * 12 * 12 * 3;
 
-/// Waits until the cache holds `samples`, and no part of another.
+/// Waits until the cache holds exactly `samples` samples.
 #[track_caller]
 fn wait_until_cached(loader: &ClipLoader, samples: usize) {
     let start = Instant::now();
@@ -225,13 +231,13 @@ fn wait_until_cached(loader: &ClipLoader, samples: usize) {
     }
 }
 
-/// Sound files that are there only when the test says so: a worker that decodes a clip too early finds
-/// none, which is an error in its batch's place.
-struct Hidden<'a> {
+/// Clips whose sound files the test hides and shows: if a worker decodes a clip too early, its
+/// batch is an error.
+struct HiddenSounds<'a> {
     clips: &'a Clips,
 }
 
-impl<'a> Hidden<'a> {
+impl<'a> HiddenSounds<'a> {
     fn new(clips: &'a Clips) -> Self {
         for clip in clips.clips() {
             fs::rename(&clip.audio, clip.audio.with_extension("hidden")).unwrap();
@@ -246,70 +252,70 @@ impl<'a> Hidden<'a> {
     }
 }
 
-/// Batches of two, three of them ahead.
-fn ahead(set: &Set, workers: usize) -> ClipLoader {
-    let cache = Cache::Memory { bytes: 1 << 24 };
+/// A loader of batches of two samples that prepares three batches ahead.
+fn loader_ahead(set: &TempDataSet, workers: usize) -> ClipLoader {
+    let cache = ClipCache::Memory { bytes: 1 << 24 };
     let options = LoaderOptions { ahead: 3, cache, ..options(2, workers) };
-    loader(clips(set), &recipe(), Phase::Evaluate, options)
+    loader(clips(set), &transform(), Mode::Evaluate, options)
 }
 
 #[test]
-fn workers_stay_ahead_but_not_too_far() {
-    let set = Set::cremad(4, 6);
+fn workers_prepare_the_configured_number_of_batches_ahead() {
+    let set = TempDataSet::cremad(4, 6);
     for workers in [1, 2, 4] {
-        let loader = ahead(&set, workers);
-        let hidden = Hidden::new(loader.clips());
+        let loader = loader_ahead(&set, workers);
+        let hidden = HiddenSounds::new(loader.clips());
         hidden.show(0..6);
         let mut batches = loader.batches(0, Order::Stored, Device::Cpu);
         for taken in 0..10 {
-            // All that may be made is made before anything is taken.
-            let made = loader.len().min(2 * (3 + taken));
-            wait_until_cached(&loader, made);
-            hidden.show(made..loader.len().min(made + 2));
+            // All samples that may be prepared are prepared before the next batch is taken.
+            let prepared = loader.len().min(2 * (3 + taken));
+            wait_until_cached(&loader, prepared);
+            hidden.show(prepared..loader.len().min(prepared + 2));
             batches.next().unwrap().unwrap();
         }
         assert!(batches.next().is_none());
     }
 }
 
-/// Dropping waits for the workers, so nothing is made after it, however long one looks.
+/// Dropping the iterator joins the worker threads.
 #[test]
-fn workers_stop_when_dropped() {
-    let set = Set::cremad(4, 6);
-    let (dropped, other) = (ahead(&set, 2), ahead(&set, 2));
+fn workers_stop_when_the_iterator_is_dropped() {
+    let set = TempDataSet::cremad(4, 6);
+    let (dropped, other) = (loader_ahead(&set, 2), loader_ahead(&set, 2));
     for taken in [0, 1, 2] {
         let mut batches = dropped.batches(0, Order::Stored, Device::Cpu);
         batches.by_ref().take(taken).for_each(|batch| drop(batch.unwrap()));
         drop(batches);
-        let made = dropped.cached_bytes();
-        assert!(made <= 2 * (3 + taken) * SAMPLE);
-        // The time in which another loader makes all its samples.
+        let cached = dropped.cached_bytes();
+        assert!(cached <= 2 * (3 + taken) * SAMPLE);
+        // The time in which another loader prepares all its samples.
         assert_eq!(all(&other, 0, Order::Stored).len(), 10);
-        assert_eq!(dropped.cached_bytes(), made, "workers go on after the drop");
+        assert_eq!(dropped.cached_bytes(), cached, "workers continue after the drop");
     }
-    assert_eq!(all(&dropped, 1, Order::Stored).len(), 10, "and the loader still works");
+    assert_eq!(all(&dropped, 1, Order::Stored).len(), 10, "the loader still works");
 }
 
 #[test]
-fn what_cannot_work_is_refused() {
-    let set = Set::cremad(1, 2);
-    let build = |change: fn(&mut Recipe, &mut LoaderOptions)| {
-        let (mut recipe, mut options) = (recipe(), options(2, 1));
-        change(&mut recipe, &mut options);
-        ClipLoader::new(clips(&set), &recipe, Phase::Train, options)
+fn invalid_options_and_transforms_are_errors() {
+    let set = TempDataSet::cremad(1, 2);
+    let build = |change: fn(&mut ClipTransform, &mut LoaderOptions)| {
+        let (mut transform, mut options) = (transform(), options(2, 1));
+        change(&mut transform, &mut options);
+        ClipLoader::new(clips(&set), &transform, Mode::Train, options)
     };
     build(|_, _| ()).unwrap();
-    refused(build(|_, o| o.workers = 0), &["workers 0"]);
-    refused(build(|_, o| o.batch_size = 0), &["batch_size 0"]);
-    refused(build(|_, o| o.ahead = 0), &["ahead 0"]);
-    refused(build(|r, _| r.audio.kept = 8_001), &["kept 8001"]);
-    refused(build(|r, _| r.audio.kept = 0), &["kept 0"]);
-    refused(build(|r, _| r.audio.rate = 1), &["sampling rate"]);
-    refused(build(|r, _| r.audio.n_fft = 63), &["n_fft 63"]);
-    refused(build(|r, _| r.visual.frames = 0), &["frame recipe"]);
-    refused(build(|r, _| r.visual.frames = 4), &["frames of the recipe", "at most 3"]);
-    refused(build(|r, _| r.visual.std[1] = 0.0), &["frame recipe"]);
-    refused(build(|r, _| r.visual.flip = 1.5), &["frame recipe"]);
-    refused(build(|r, _| r.visual.crop.scale = [0.5, 1.5]), &["random crop"]);
-    refused(build(|r, _| r.visual.crop.ratio = [2.0, 1.0]), &["random crop"]);
+    assert_error(build(|_, o| o.workers = 0), &["workers 0"]);
+    assert_error(build(|_, o| o.batch_size = 0), &["batch_size 0"]);
+    assert_error(build(|_, o| o.ahead = 0), &["ahead 0"]);
+    assert_error(build(|r, _| r.audio.kept = 8_001), &["kept 8001"]);
+    assert_error(build(|r, _| r.audio.kept = 0), &["kept 0"]);
+    assert_error(build(|r, _| r.audio.rate = 1), &["sampling rate"]);
+    assert_error(build(|r, _| r.audio.n_fft = 63), &["n_fft 63"]);
+    assert_error(build(|r, _| r.visual.frames = 0), &["frame transform"]);
+    assert_error(build(|r, _| r.visual.frames = 4), &["frames of the transform", "at most 3"]);
+    assert_error(build(|r, _| r.visual.std[1] = 0.0), &["frame transform"]);
+    assert_error(build(|r, _| r.visual.flip = 1.5), &["frame transform"]);
+    assert_error(build(|r, _| r.visual.crop.scale = [0.5, 1.5]), &["random crop"]);
+    assert_error(build(|r, _| r.visual.crop.ratio = [2.0, 1.0]), &["random crop"]);
 }

@@ -1,12 +1,12 @@
-//! Data sets from their own files.
+//! Readers of data sets.
 //!
-//! - `av_mnist.rs`, `clips.rs` (CREMA-D and VGGSound), `image_table.rs`, `features.rs`: layouts, and
-//!   corrupted or missing files.
-//! - `table.rs`, `standardise.rs`: CSV and XLSX; scales learnt from training data alone.
-//! - `audio.rs`, `image.rs`: decoding, resampling, crops, on generated files.
-//! - `reference_values.rs`: against librosa's and Pillow's numbers on real files (skipped where they are
-//!   absent).
-//! - `loader.rs`: order, chance, workers, cache, errors.
+//! - `av_mnist.rs`, `clips.rs` (CREMA-D and VGGSound), `image_table.rs`, `features.rs`: layouts,
+//!   and corrupted or missing files.
+//! - `table.rs`: CSV and XLSX; `standardise.rs`: standardisation by the training data.
+//! - `audio.rs`, `image.rs`: decoding, resampling and crops of generated files.
+//! - `reference_values.rs`: the values of librosa and Pillow for real files, skipped without these
+//!   files.
+//! - `loader.rs`: batches: order, augmentation, workers, cache, errors.
 
 mod audio;
 mod av_mnist;

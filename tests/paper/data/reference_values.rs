@@ -1,23 +1,22 @@
-//! Against ../shared/golden/preprocess.json: librosa 0.11 and Pillow on real files.
+//! The values of librosa 0.11 and Pillow for real files, from ../shared/golden/preprocess.json.
 //!
-//! Tolerances, and what was measured:
-//!
-//! | what | allowed | seen |
+//! | value | tolerance | measured difference |
 //! |---|---|---|
 //! | log-spectrogram at the native rate: values, mean, std | 1e-4 | 1.3e-5 |
-//! | after resampling: bins where there is sound | 1e-4 | 1.6e-5 |
-//! | after resampling: mean and std of the whole, silence above the old Nyquist included | 0.02 | 0.018 |
-//! | JPEG decoding, mean level of a channel (of 255) | 0.4 | 0.36 |
+//! | after resampling: bins with sound | 1e-4 | 1.6e-5 |
+//! | after resampling: mean and std of all bins, with the silent ones above the old Nyquist frequency | 0.02 | 0.018 |
+//! | JPEG decoding: mean level of a channel (of 255) | 0.4 | 0.36 |
 //! | resized and normalised: mean and std of a channel | 0.008 | 0.0064 |
-//! | resized and normalised: single values (four levels of 255 are 0.07) | 0.07 | 1.2e-7 |
+//! | resized and normalised: single values (0.07 is four levels of 255) | 0.07 | 1.2e-7 |
 
-use g2d::paper::data::{FrameRecipe, LogSpectrogram, RgbPicture, Waveform};
+use g2d::paper::data::{FrameTransform, LogSpectrogram, RgbPicture, Waveform};
 use serde_json::Value;
 
-use crate::support::{assert_near, shared};
+use crate::support::{assert_near, shared_file};
 
+/// The cases of `part`; none without the file.
 fn golden(part: &str) -> Vec<Value> {
-    let Some(path) = shared("golden/preprocess.json") else { return Vec::new() };
+    let Some(path) = shared_file("golden/preprocess.json") else { return Vec::new() };
     let all: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
     let cases = all[part].as_array().unwrap().clone();
     assert!(!cases.is_empty());
@@ -38,7 +37,7 @@ fn statistics(values: &[f32]) -> [f32; 2] {
     [mean as f32, variance.sqrt() as f32]
 }
 
-/// The first `n` samples of the sound, repeated and clipped.
+/// `n` samples of the repeated and clipped sound.
 fn repeated(wave: &Waveform, n: usize) -> Vec<f32> {
     wave.samples().iter().cycle().take(n).map(|x| x.clamp(-1.0, 1.0)).collect()
 }
@@ -48,11 +47,11 @@ fn column(values: &[f32], columns: usize, at: usize) -> Vec<f32> {
 }
 
 #[test]
-fn cremad_audio_is_librosas() {
+fn spectrograms_as_for_cremad_agree_with_librosa() {
     let spectrogram = LogSpectrogram::new(512, 353).unwrap();
     for case in golden("cremad_audio") {
         let file = case["file"].as_str().unwrap();
-        let Some(path) = shared(&format!("data/fsdd/{file}")) else { continue };
+        let Some(path) = shared_file(&format!("data/fsdd/{file}")) else { continue };
         let native = Waveform::read(path).unwrap();
         assert_eq!(u64::from(native.rate()), case["native_rate"].as_u64().unwrap());
         let resampled = native.resampled(22_050).unwrap();
@@ -61,34 +60,34 @@ fn cremad_audio_is_librosas() {
         for (wave, prefix, bins, whole) in
             [(&native, "native_", 1e-4, 1e-4), (&resampled, "", 1e-4, 0.02)]
         {
-            let of = |key: &str| numbers(&case[format!("{prefix}{key}")]);
+            let expected = |key: &str| numbers(&case[format!("{prefix}{key}")]);
             let samples = repeated(wave, 3 * wave.samples().len());
             let shape = spectrogram.shape(samples.len());
-            assert_eq!(shape.map(|n| n as f64).to_vec(), of("shape"));
-            let values = spectrogram.of(&samples);
+            assert_eq!(shape.map(|n| n as f64).to_vec(), expected("shape"));
+            let values = spectrogram.compute(&samples);
             let what = format!("{file} {prefix}");
-            assert_near(&what, &column(&values, shape[1], 5), &of("col5"), bins);
+            assert_near(&what, &column(&values, shape[1], 5), &expected("col5"), bins);
             let [mean, std] = statistics(&values);
-            assert_near(&what, &[mean, std], &[of("mean")[0], of("std")[0]], whole);
+            assert_near(&what, &[mean, std], &[expected("mean")[0], expected("std")[0]], whole);
             if prefix == "native_" {
-                assert_near(&what, &values[40 * shape[1]..][..8], &of("row40"), bins);
+                assert_near(&what, &values[40 * shape[1]..][..8], &expected("row40"), bins);
             }
         }
     }
 }
 
 #[test]
-fn vggsound_audio_is_librosas() {
+fn spectrograms_as_for_vggsound_agree_with_librosa() {
     let spectrogram = LogSpectrogram::new(256, 128).unwrap();
     for case in golden("vggsound_audio") {
         let file = case["file"].as_str().unwrap();
-        let Some(path) = shared(&format!("data/fsdd/{file}")) else { continue };
+        let Some(path) = shared_file(&format!("data/fsdd/{file}")) else { continue };
         let wave = Waveform::read(path).unwrap().resampled(16_000).unwrap();
         let start = case["start_sample"].as_u64().unwrap() as usize;
         let samples = repeated(&wave, 160_000)[start..start + 80_000].to_vec();
         let shape = spectrogram.shape(samples.len());
         assert_eq!(shape.map(|n| n as f64).to_vec(), numbers(&case["shape"]));
-        let values = spectrogram.of(&samples);
+        let values = spectrogram.compute(&samples);
         assert_near(file, &column(&values, shape[1], 5), &numbers(&case["col5"]), 1e-4);
         let expected = [&case["mean"], &case["std"]].map(|v| v.as_f64().unwrap());
         assert_near(file, &statistics(&values), &expected, 0.02);
@@ -96,10 +95,10 @@ fn vggsound_audio_is_librosas() {
 }
 
 #[test]
-fn frames_are_pillows() {
+fn decoded_and_resized_images_agree_with_pillow() {
     for case in golden("image") {
         let file = case["file"].as_str().unwrap();
-        let Some(path) = shared(&format!("data/houses/images/{file}")) else { continue };
+        let Some(path) = shared_file(&format!("data/houses/images/{file}")) else { continue };
         let picture = RgbPicture::read(path).unwrap();
         let raw = |c: usize| {
             let levels: Vec<f32> =
@@ -111,7 +110,7 @@ fn frames_are_pillows() {
 
         let [height, width] = ["height", "width"].map(|key| case[key].as_u64().unwrap() as usize);
         let resized = picture.resized(width, height);
-        let values = FrameRecipe::imagenet(1).normalised(&resized);
+        let values = FrameTransform::imagenet(1).normalised(&resized);
         let plane = width * height;
         let planes: Vec<[f32; 2]> = values.chunks_exact(plane).map(statistics).collect();
         for (which, key) in ["mean", "std"].into_iter().enumerate() {

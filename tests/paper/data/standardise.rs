@@ -1,16 +1,16 @@
-//! Scales learnt from training data alone.
+//! Standardisation by the training data.
 
 use g2d::paper::data::{
     ImageTableRows, ImageTableSplits, Standardisation, Standardiser, TargetScale, TargetScaler,
 };
 use tch::{Kind, Tensor};
 
-use crate::support::{assert_close_to, message, numbers};
+use crate::support::{assert_elements, assert_error, elements};
 
 const NAN: f64 = f64::NAN;
 
 #[test]
-fn columns_take_the_training_mean_and_deviation() {
+fn columns_are_scaled_by_the_mean_and_standard_deviation_of_the_training_data() {
     // np.nanmean([[1, 10], [3, nan], [5, 40]], axis=0) = 3, 25; np.nanstd(…) = 1.632993161855452, 15
     let train = Tensor::from_slice(&[1.0, 10.0, 3.0, NAN, 5.0, 40.0]).view([3, 2]);
     let scale = Standardiser::fit(&["a", "b"], &train).unwrap();
@@ -18,7 +18,7 @@ fn columns_take_the_training_mean_and_deviation() {
     assert_eq!((a.column.as_str(), a.mean, b.mean, b.std), ("a", 3.0, 25.0, 15.0));
     assert!((a.std - 1.632_993_161_855_452).abs() < 1e-12);
     let root = 1.5_f64.sqrt();
-    assert_close_to(&scale.apply(&train).unwrap(), &[-root, -1.0, 0.0, 0.0, root, 1.0]);
+    assert_elements(&scale.apply(&train).unwrap(), &[-root, -1.0, 0.0, 0.0, root, 1.0]);
 }
 
 #[test]
@@ -27,20 +27,20 @@ fn missing_and_infinite_values_become_the_mean() {
     let scale = Standardiser::fit(&["a"], &train).unwrap();
     assert_eq!(scale.columns()[0].mean, 1.0);
     let other = Tensor::from_slice(&[NAN, 3.0, f64::NEG_INFINITY]).view([3, 1]);
-    assert_close_to(&scale.apply(&other).unwrap(), &[0.0, 2.0, 0.0]);
+    assert_elements(&scale.apply(&other).unwrap(), &[0.0, 2.0, 0.0]);
     let empty = Tensor::from_slice(&[NAN, NAN]).view([2, 1]);
-    assert!(message(Standardiser::fit(&["rain"], &empty)).contains("\"rain\""));
+    assert_error(Standardiser::fit(&["rain"], &empty), &["\"rain\""]);
 }
 
 #[test]
 fn a_constant_column_becomes_zero() {
     let train = Tensor::from_slice(&[0.1, 0.1, 0.1]).view([3, 1]);
     let scale = Standardiser::fit(&["a"], &train).unwrap();
-    assert_close_to(&scale.apply(&train).unwrap(), &[0.0, 0.0, 0.0]);
+    assert_elements(&scale.apply(&train).unwrap(), &[0.0, 0.0, 0.0]);
     assert_eq!(scale.columns()[0].std, 1.0);
 }
 
-/// Rows whose table is `shift` more than 0, 1, 2, 3, and whose targets are `shift` more than 1, …, 4.
+/// Rows with the column 0, 1, 2, 3 and the targets 1, 2, 3, 4, each plus `shift`.
 fn rows(shift: f64) -> ImageTableRows {
     let count = Tensor::arange(4, (Kind::Double, tch::Device::Cpu)) + shift;
     let image = Tensor::zeros([4, 3, 4, 4], (Kind::Uint8, tch::Device::Cpu));
@@ -49,28 +49,28 @@ fn rows(shift: f64) -> ImageTableRows {
 }
 
 #[test]
-fn shifted_test_data_changes_nothing_and_stays_shifted() {
+fn validation_and_test_data_do_not_change_the_scales() {
     let splits = |shift| ImageTableSplits { train: rows(0.0), val: rows(shift), test: rows(shift) };
     let (_, near) = splits(0.0).standardised(TargetScale::Standard).unwrap();
     let ([train, _, test], far) = splits(100.0).standardised(TargetScale::Standard).unwrap();
-    assert_eq!(near, far, "validation and test data take no part");
+    assert_eq!(near, far, "the scales depend on training data alone");
     let std = 1.25_f64.sqrt();
-    assert!(numbers(train.input(1)).iter().sum::<f64>().abs() < 1e-6);
+    assert!(elements(train.input(1)).iter().sum::<f64>().abs() < 1e-6);
     let expected: Vec<f64> = (0..4).map(|i| (f64::from(i) + 100.0 - 1.5) / std).collect();
-    let found = numbers(test.input(1));
+    let found = elements(test.input(1));
     assert!(found.iter().zip(&expected).all(|(a, b)| (a - b).abs() < 1e-4), "{found:?}");
-    assert_close_to(&far.target.invert(&train.targets().shallow_clone()), &[1.0, 2.0, 3.0, 4.0]);
+    assert_elements(&far.target.invert(&train.targets().shallow_clone()), &[1.0, 2.0, 3.0, 4.0]);
 }
 
 #[test]
-fn targets_come_back_in_their_own_unit() {
+fn inverted_targets_have_their_original_unit() {
     let prices = Tensor::from_slice(&[100_000.0, 250_000.0, 1_000_000.0]);
     for scale in [TargetScale::Standard, TargetScale::Log] {
         let scaler = TargetScaler::fit(&prices, scale).unwrap();
         let scaled = scaler.apply(&prices).unwrap();
-        assert!(numbers(&scaled).iter().sum::<f64>().abs() < 1e-6);
-        let back = numbers(&scaler.invert(&scaled));
-        assert!(back.iter().zip(numbers(&prices)).all(|(a, b)| (a / b - 1.0).abs() < 1e-6));
+        assert!(elements(&scaled).iter().sum::<f64>().abs() < 1e-6);
+        let back = elements(&scaler.invert(&scaled));
+        assert!(back.iter().zip(elements(&prices)).all(|(a, b)| (a / b - 1.0).abs() < 1e-6));
     }
     // (np.log(250000) - np.log(p).mean()) / np.log(p).std() with p the three prices
     let log = TargetScaler::fit(&prices, TargetScale::Log).unwrap();
@@ -79,30 +79,29 @@ fn targets_come_back_in_their_own_unit() {
 }
 
 #[test]
-fn targets_that_cannot_be_scaled_are_refused() {
+fn targets_that_cannot_be_scaled_are_errors() {
     let fit = |values: &[f64], scale| TargetScaler::fit(&Tensor::from_slice(values), scale);
-    assert!(message(fit(&[1.0, 0.0], TargetScale::Log)).contains("above 0"));
-    assert!(message(fit(&[1.0, NAN], TargetScale::Standard)).contains("target"));
-    assert!(message(fit(&[2.0, 2.0], TargetScale::Standard)).contains("vary"));
+    assert_error(fit(&[1.0, 0.0], TargetScale::Log), &["above 0"]);
+    assert_error(fit(&[1.0, NAN], TargetScale::Standard), &["target"]);
+    assert_error(fit(&[2.0, 2.0], TargetScale::Standard), &["vary"]);
 }
 
 #[test]
-fn a_saved_standardisation_is_the_same_again() {
+fn a_standardisation_is_saved_and_loaded_and_an_invalid_file_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("standardisation.json");
     let saved = rows(0.3).standardisation(TargetScale::Log).unwrap();
     saved.save(&path).unwrap();
     let loaded = Standardisation::load(&path).unwrap();
-    assert_eq!(loaded.target.scale(), TargetScale::Log);
     let (found, own) = (&loaded.table.columns()[0], &saved.table.columns()[0]);
     assert_eq!(found.column, own.column);
     assert!((found.mean - own.mean).abs() < 1e-14 && (found.std - own.std).abs() < 1e-14);
     let prices = Tensor::from_slice(&[0.5, 2.0]);
-    assert_close_to(
+    assert_elements(
         &loaded.target.apply(&prices).unwrap(),
-        &numbers(&saved.target.apply(&prices).unwrap()),
+        &elements(&saved.target.apply(&prices).unwrap()),
     );
     std::fs::write(&path, "{\"table\": []}").unwrap();
-    assert!(message(Standardisation::load(&path)).contains("standardisation.json"));
-    assert!(message(Standardisation::load(folder.path().join("none.json"))).contains("none.json"));
+    assert_error(Standardisation::load(&path), &["standardisation.json"]);
+    assert_error(Standardisation::load(folder.path().join("none.json")), &["none.json"]);
 }

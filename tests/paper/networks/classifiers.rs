@@ -1,4 +1,4 @@
-//! Networks of the paper: shapes, names, formulas and refusals.
+//! The audio-visual classifiers: fusions, backbones, names, invalid configurations.
 
 use g2d::{
     Batch, Modality, Student,
@@ -6,10 +6,11 @@ use g2d::{
         Backbone, ClassifierConfig, DistilledFeatures, FusionClassifier, FusionKind,
         Initialisation, UnimodalClassifier, UnimodalLogits,
     },
+    teacher::UnimodalModel,
 };
 use tch::{Device, Kind, Tensor, nn::VarStore};
 
-use crate::support::alone;
+use crate::support::{assert_error, in_own_process};
 
 const FUSIONS: [FusionKind; 5] =
     [FusionKind::Sum, FusionKind::Concat, FusionKind::Late, FusionKind::Film, FusionKind::Gated];
@@ -34,14 +35,14 @@ fn close(a: &Tensor, b: &Tensor) -> bool {
 }
 
 #[test]
-fn parts_of_late_and_concat_add_up_for_any_number_of_modalities() {
+fn unimodal_logits_of_late_concat_and_sum_add_up_for_any_number_of_modalities() {
     for k in 2..=4 {
         for fusion in [FusionKind::Late, FusionKind::Concat, FusionKind::Sum] {
             let (vs, student) =
                 compact(k, ClassifierConfig { fusion, ..Default::default() }).unwrap();
             let features = features(k, Backbone::Compact.width());
-            let parts = (0..k).map(|m| student.unimodal_logits(m, &features).unwrap());
-            let sum: Tensor = parts.sum();
+            let logits = (0..k).map(|m| student.unimodal_logits(m, &features).unwrap());
+            let sum: Tensor = logits.sum();
             let fused = student.fuse(&features, false).unwrap();
             match fusion {
                 FusionKind::Late => assert!(close(&(sum / k as f64), &fused)),
@@ -62,11 +63,10 @@ fn parts_of_late_and_concat_add_up_for_any_number_of_modalities() {
 }
 
 #[test]
-fn film_and_gated_take_two_modalities_and_have_no_logits_of_their_own() {
+fn film_and_gated_need_two_modalities_and_have_unimodal_logits_by_the_authors_formula_alone() {
     for fusion in [FusionKind::Film, FusionKind::Gated] {
         let config = ClassifierConfig { fusion, ..Default::default() };
-        let error = compact(3, config).unwrap_err().to_string();
-        assert!(error.contains("exactly 2") && error.contains('3'), "{error}");
+        assert_error(compact(3, config), &["exactly 2", "3"]);
 
         let features = features(2, Backbone::Compact.width());
         let (_vs, student) = compact(2, config).unwrap();
@@ -78,7 +78,7 @@ fn film_and_gated_take_two_modalities_and_have_no_logits_of_their_own() {
 }
 
 #[test]
-fn gated_distils_projections_only_where_asked() {
+fn gated_distils_its_projections_only_if_configured() {
     let features = features(2, Backbone::Compact.width());
     for (distilled, same) in
         [(DistilledFeatures::Encoder, true), (DistilledFeatures::GatedProjection, false)]
@@ -91,8 +91,8 @@ fn gated_distils_projections_only_where_asked() {
         assert_eq!(distilled[1].size(), features[1].size());
     }
     let distilled = DistilledFeatures::GatedProjection;
-    let error = compact(2, ClassifierConfig { distilled, ..Default::default() }).unwrap_err();
-    assert!(error.to_string().contains("only FusionKind::Gated"), "{error}");
+    let config = ClassifierConfig { distilled, ..Default::default() };
+    assert_error(compact(2, config), &["only FusionKind::Gated"]);
 }
 
 #[test]
@@ -101,7 +101,8 @@ fn parameters_have_the_authors_names() {
     let names = [("audio", 1), ("visual", 3)].map(|(m, c)| (Modality::new(m), c));
     FusionClassifier::new(&vs, &names, 6, ClassifierConfig::authors(FusionKind::Gated)).unwrap();
     let variables = vs.variables();
-    // 20 convolutions, 20 batch norms of 4 tensors, in each encoder; 3 linear layers.
+    // Each encoder has 20 convolutions and 20 batch norms of 4 tensors; the fusion has 3 linear
+    // layers.
     assert_eq!(variables.len(), 2 * (20 + 20 * 4) + 3 * 2);
     for (name, size) in [
         ("audio_net.conv1.weight", vec![64, 1, 7, 7]),
@@ -122,19 +123,21 @@ fn parameters_have_the_authors_names() {
 }
 
 #[test]
-fn the_authors_initialisation_has_its_spreads() {
-    if !alone("networks::classifiers::the_authors_initialisation_has_its_spreads") {
+fn the_authors_initialisation_has_its_standard_deviations() {
+    const NAME: &str =
+        "networks::classifiers::the_authors_initialisation_has_its_standard_deviations";
+    if !in_own_process(NAME) {
         return;
     }
     tch::manual_seed(3);
     let vs = VarStore::new(Device::Cpu);
     UnimodalClassifier::new(&vs, 3, 100, Backbone::ResNet18, Initialisation::Authors).unwrap();
     let variables = vs.variables();
-    let spread = |name: &str| variables[name].std(true).double_value(&[]);
+    let std = |name: &str| variables[name].std(true).double_value(&[]);
     let near = |found: f64, expected: f64| assert!((found / expected - 1.0).abs() < 0.05);
-    near(spread("net.conv1.weight"), (2.0_f64 / (64.0 * 49.0)).sqrt());
-    near(spread("net.layer3.0.conv1.weight"), (2.0_f64 / (256.0 * 9.0)).sqrt());
-    near(spread("classifier.weight"), (2.0_f64 / 612.0).sqrt());
+    near(std("net.conv1.weight"), (2.0_f64 / (64.0 * 49.0)).sqrt());
+    near(std("net.layer3.0.conv1.weight"), (2.0_f64 / (256.0 * 9.0)).sqrt());
+    near(std("classifier.weight"), (2.0_f64 / 612.0).sqrt());
     for (name, value) in [("classifier.bias", 0.0), ("net.bn1.weight", 1.0), ("net.bn1.bias", 0.0)]
     {
         assert!(bool::try_from(variables[name].eq(value).all()).unwrap(), "{name}");
@@ -142,7 +145,7 @@ fn the_authors_initialisation_has_its_spreads() {
 }
 
 #[test]
-fn video_features_are_the_mean_of_their_frames() {
+fn the_features_of_a_video_are_the_mean_of_those_of_its_frames() {
     for backbone in [Backbone::Compact, Backbone::ResNet18] {
         let vs = VarStore::new(Device::Cpu);
         let net = UnimodalClassifier::new(&vs, 3, 4, backbone, Initialisation::Authors).unwrap();
@@ -156,38 +159,37 @@ fn video_features_are_the_mean_of_their_frames() {
 }
 
 #[test]
-fn inputs_and_configurations_that_do_not_fit_are_errors() {
+fn invalid_inputs_and_configurations_are_errors() {
     let (_vs, student) = compact(2, ClassifierConfig::default()).unwrap();
     let labels = || Tensor::zeros([2], (Kind::Int64, Device::Cpu));
     let encode = |input: Tensor| {
         let batch = Batch::new([input.shallow_clone(), input], labels());
-        student.encode(0, &batch, true).unwrap_err().to_string()
+        student.encode(0, &batch, true)
     };
     for shape in [vec![2, 2, 28, 28], vec![2, 28], vec![2, 1, 3, 28], vec![2, 1, 0, 28, 28]] {
-        let error = encode(Tensor::zeros(&shape, (Kind::Float, Device::Cpu)));
-        assert!(error.contains("\"audio\"") && error.contains(&format!("{shape:?}")), "{error}");
+        let encoded = encode(Tensor::zeros(&shape, (Kind::Float, Device::Cpu)));
+        assert_error(encoded, &["\"audio\"", &format!("{shape:?}")]);
     }
-    let error = encode(Tensor::zeros([2, 1, 28, 28], (Kind::Double, Device::Cpu)));
-    assert!(error.contains("Float") && error.contains("Double"), "{error}");
-    let error = student.fuse(&features(2, 63), true).unwrap_err().to_string();
-    assert!(error.contains("[B, 64]"), "{error}");
+    let double = Tensor::zeros([2, 1, 28, 28], (Kind::Double, Device::Cpu));
+    assert_error(encode(double), &["Float", "Double"]);
+    assert_error(student.fuse(&features(2, 63), true), &["[B, 64]"]);
 
     let vs = VarStore::new(Device::Cpu);
     let config = ClassifierConfig::default();
-    let refused = |modalities: &[(Modality, i64)], classes| {
-        FusionClassifier::new(&vs, modalities, classes, config).unwrap_err().to_string()
+    let assert_invalid = |modalities: &[(Modality, i64)], classes, word: &str| {
+        assert_error(FusionClassifier::new(&vs, modalities, classes, config), &[word]);
     };
-    assert!(refused(&modalities(1), 3).contains("at least 2"));
-    assert!(refused(&modalities(2), 0).contains("0 classes"));
-    assert!(refused(&[(Modality::new("a"), 1), (Modality::new("b"), 0)], 3).contains("channels"));
-    assert!(refused(&[(Modality::new("a"), 1), (Modality::new("a"), 1)], 3).contains("twice"));
+    assert_invalid(&modalities(1), 3, "at least 2");
+    assert_invalid(&modalities(2), 0, "outputs");
+    assert_invalid(&[("a".into(), 1), ("b".into(), 0)], 3, "channels");
+    assert_invalid(&[("a".into(), 1), ("a".into(), 1)], 3, "twice");
     let init = Initialisation::Tch;
     UnimodalClassifier::new(&vs, 0, 3, Backbone::Compact, init).unwrap_err();
     UnimodalClassifier::new(&vs, 1, 0, Backbone::Compact, init).unwrap_err();
 }
 
 #[test]
-fn every_fusion_trains_every_parameter() {
+fn every_parameter_has_a_gradient_under_every_fusion() {
     for fusion in FUSIONS {
         let (vs, student) = compact(2, ClassifierConfig { fusion, ..Default::default() }).unwrap();
         let input = || Tensor::randn([4, 1, 28, 28], (Kind::Float, Device::Cpu));

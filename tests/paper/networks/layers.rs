@@ -1,4 +1,4 @@
-//! Folded batch norm and channels-last weights: the same numbers.
+//! Folded batch norm and channels-last weights, which do not change results.
 
 use g2d::{
     Batch, G2dTrainer, Modality, Teacher,
@@ -14,7 +14,7 @@ use tch::{
     nn::{self, VarStore},
 };
 
-use crate::support::alone;
+use crate::support::in_own_process;
 
 const BACKBONES: [(Backbone, [i64; 2]); 2] =
     [(Backbone::ResNet18, [65, 47]), (Backbone::Compact, [28, 28])];
@@ -27,8 +27,8 @@ fn batch(side: [i64; 2], kind: Kind) -> Batch {
     Batch::new([input(1), input(3)], Tensor::from_slice(&[0_i64, 1, 2, 1]))
 }
 
-/// Running statistics, scales and shifts as training leaves them: none of them 0 or 1.
-fn used(vs: &VarStore) {
+/// Sets running statistics, scales and shifts to values as after a training, none of them 0 or 1.
+fn set_statistics(vs: &VarStore) {
     let _no_grad = tch::no_grad_guard();
     for (name, mut tensor) in vs.variables() {
         if tensor.dim() == 1 {
@@ -41,13 +41,15 @@ fn used(vs: &VarStore) {
 
 #[track_caller]
 fn assert_close(a: &Tensor, b: &Tensor, tolerance: f64) {
-    let gap = (a - b).norm().double_value(&[]) / b.norm().double_value(&[]);
-    assert!(gap <= tolerance, "{gap:e} of {tolerance:e}");
+    let error = (a - b).norm().double_value(&[]) / b.norm().double_value(&[]);
+    assert!(error <= tolerance, "error {error:e}, tolerance {tolerance:e}");
 }
 
 #[test]
-fn a_folded_teacher_says_the_same() {
-    if !alone("networks::layers::a_folded_teacher_says_the_same") {
+fn folded_batch_norm_does_not_change_the_outputs_of_a_teacher() {
+    const NAME: &str =
+        "networks::layers::folded_batch_norm_does_not_change_the_outputs_of_a_teacher";
+    if !in_own_process(NAME) {
         return;
     }
     tch::manual_seed(1);
@@ -58,7 +60,7 @@ fn a_folded_teacher_says_the_same() {
                 UnimodalClassifier::new(vs, 3, 3, backbone, Initialisation::Authors).unwrap()
             };
             let net = make(&vs);
-            used(&vs);
+            set_statistics(&vs);
             let mut copy = VarStore::new(Device::Cpu);
             let other = make(&copy);
             copy.copy(&vs).unwrap();
@@ -77,9 +79,14 @@ fn a_folded_teacher_says_the_same() {
     }
 }
 
-/// One step's loss and gradients of a student with the weights in `of`; where it is empty, with fresh
-/// ones, which are left there.
-fn step(backbone: Backbone, batch: &Batch, last: bool, of: &mut VarStore) -> (f64, Vec<Tensor>) {
+/// The loss and the gradients of a step of a student with these weights. An empty store of weights
+/// gets those of a new student.
+fn step(
+    backbone: Backbone,
+    batch: &Batch,
+    last: bool,
+    weights: &mut VarStore,
+) -> (f64, Vec<Tensor>) {
     let mut vs = VarStore::new(Device::Cpu);
     let names = [("audio", 1), ("visual", 3)].map(|(m, c)| (Modality::new(m), c));
     let config = ClassifierConfig { backbone, ..ClassifierConfig::authors(FusionKind::Late) };
@@ -88,12 +95,12 @@ fn step(backbone: Backbone, batch: &Batch, last: bool, of: &mut VarStore) -> (f6
     if last {
         g2d::weights::channels_last(&vs).unwrap();
     }
-    if of.is_empty() {
-        FusionClassifier::new(of, &names, 3, config).unwrap();
-        of.set_kind(Kind::Double);
-        of.copy(&vs).unwrap();
+    if weights.is_empty() {
+        FusionClassifier::new(weights, &names, 3, config).unwrap();
+        weights.set_kind(Kind::Double);
+        weights.copy(&vs).unwrap();
     }
-    vs.copy(of).unwrap();
+    vs.copy(weights).unwrap();
     let mut trainer = G2dTrainer::builder(Classification::default())
         .encoders(student.encoder_params(&vs).unwrap())
         .build(&student)
@@ -113,10 +120,10 @@ fn step(backbone: Backbone, batch: &Batch, last: bool, of: &mut VarStore) -> (f6
     (report.terms.total.double_value(&[]), gradients.collect())
 }
 
-/// In `Double`: in `Float` other sums flip ReLUs at random, and batch norm over four samples makes much
-/// of it.
+/// In `Double`, since in `Float` the rounding of another order of summation switches ReLUs, which
+/// batch norm over four samples amplifies.
 #[test]
-fn channels_last_weights_learn_the_same() {
+fn channels_last_weights_have_the_same_loss_and_gradients() {
     for (backbone, side) in BACKBONES {
         let batch = batch(side, Kind::Double);
         let mut weights = VarStore::new(Device::Cpu);
@@ -129,7 +136,7 @@ fn channels_last_weights_learn_the_same() {
 }
 
 #[test]
-fn layout_survives_weights_from_a_file_and_keeps_other_variables() {
+fn weights_from_a_file_keep_the_memory_format_of_the_variables() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("net.safetensors");
     let make = |vs: &VarStore| {
@@ -152,7 +159,7 @@ fn layout_survives_weights_from_a_file_and_keeps_other_variables() {
     }
 }
 
-/// A convolution's weights, whatever was drawn for the first.
+/// A convolution with the weights of `like`, or with random ones.
 fn convolution(like: Option<&VarStore>, last: bool) -> VarStore {
     let mut vs = VarStore::new(Device::Cpu);
     nn::conv2d(vs.root() / "conv", 3, 4, 3, Default::default());
@@ -165,7 +172,7 @@ fn convolution(like: Option<&VarStore>, last: bool) -> VarStore {
     vs
 }
 
-fn learn(vs: &VarStore, optimizer: &mut Optimizer, steps: usize) {
+fn train(vs: &VarStore, optimizer: &mut Optimizer, steps: usize) {
     for _ in 0..steps {
         optimizer.zero_grad().unwrap();
         for weight in vs.trainable_variables() {
@@ -176,17 +183,17 @@ fn learn(vs: &VarStore, optimizer: &mut Optimizer, steps: usize) {
     }
 }
 
-/// The fused kernels walk over weights, gradients and moments as flat memory.
+/// The fused kernels read weights, gradients and moments as contiguous memory.
 #[test]
-fn optimizers_step_channels_last_weights_alike_and_go_on_from_a_file() {
+fn optimizers_update_channels_last_weights_alike_and_resume_from_a_file() {
     let sgd = SgdConfig { lr: 0.1, momentum: 0.9, ..Default::default() };
-    for rule in [Algorithm::from(sgd), AdamWConfig { lr: 0.1, ..Default::default() }.into()] {
-        let build = |vs: &VarStore| Optimizer::builder(vs, rule).build().unwrap();
+    for algorithm in [Algorithm::from(sgd), AdamWConfig { lr: 0.1, ..Default::default() }.into()] {
+        let build = |vs: &VarStore| Optimizer::builder(vs, algorithm).build().unwrap();
         let plain = convolution(None, false);
         let last = convolution(Some(&plain), true);
         let (mut on_plain, mut on_last) = (build(&plain), build(&last));
-        learn(&plain, &mut on_plain, 2);
-        learn(&last, &mut on_last, 2);
+        train(&plain, &mut on_plain, 2);
+        train(&last, &mut on_last, 2);
         let weight = |vs: &VarStore| vs.variables()["conv.weight"].shallow_clone();
         assert_close(&weight(&last), &weight(&plain), 1e-6);
 
@@ -196,8 +203,8 @@ fn optimizers_step_channels_last_weights_alike_and_go_on_from_a_file() {
         let resumed = convolution(Some(&last), true);
         let mut on_resumed = build(&resumed);
         on_resumed.load(&path).unwrap();
-        learn(&last, &mut on_last, 1);
-        learn(&resumed, &mut on_resumed, 1);
-        assert!(weight(&resumed).equal(&weight(&last)), "{rule:?}");
+        train(&last, &mut on_last, 1);
+        train(&resumed, &mut on_resumed, 1);
+        assert!(weight(&resumed).equal(&weight(&last)), "{algorithm:?}");
     }
 }

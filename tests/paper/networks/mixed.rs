@@ -1,22 +1,22 @@
-//! Networks over pictures, tables and sequences.
+//! Networks over images, tables and sequences.
 
 use g2d::paper::data::Sequences;
 use g2d::paper::networks::{
     EncoderConfig, ImageBackbone, ImageConfig, MixedConfig, MixedFusion, MixedNetwork, MlpConfig,
     MlpLayer, SequenceConfig, UnimodalNetwork,
 };
-use g2d::{Batch, Student, Teacher, weights};
+use g2d::{Batch, Student, Teacher, teacher::UnimodalModel, weights};
 use tch::{
     Device, Kind, Reduction, Tensor,
     nn::{self, OptimizerConfig, VarStore},
     vision,
 };
 
-use crate::support::{alone, message, numbers};
+use crate::support::{assert_error, elements, in_own_process};
 
 const FLOAT: (Kind, Device) = (Kind::Float, Device::Cpu);
 
-/// A picture (64 features), a table (16) and a sequence (12).
+/// Encoders of an image (64 features), a table (16) and a sequence (12).
 fn encoders() -> Vec<(g2d::Modality, EncoderConfig)> {
     vec![
         ("image".into(), EncoderConfig::Image(ImageConfig::default())),
@@ -44,7 +44,7 @@ fn features(network: &MixedNetwork, batch: &Batch, train: bool) -> Vec<Tensor> {
 }
 
 #[test]
-fn widths_differ_and_outputs_are_as_asked() {
+fn encoders_have_their_own_widths_and_the_fusion_has_the_configured_outputs() {
     for fusion in [MixedFusion::Late, MixedFusion::Concat] {
         let (vs, network) = network(fusion, 2);
         let features = features(&network, &batch(3), true);
@@ -53,13 +53,13 @@ fn widths_differ_and_outputs_are_as_asked() {
         assert_eq!(network.fuse(&features, true).unwrap().size(), [3, 2]);
         let own = network.encoder_params(&vs).unwrap();
         assert!((0..3).all(|m| !own.encoder(m).is_empty()));
-        let wrong = [&features[1], &features[0], &features[2]].map(Tensor::shallow_clone);
-        assert!(message(network.fuse(&wrong, true)).contains("[64, 16, 12]"));
+        let swapped = [&features[1], &features[0], &features[2]].map(Tensor::shallow_clone);
+        assert_error(network.fuse(&swapped, true), &["[B, 64], [B, 16], [B, 12]"]);
     }
 }
 
 #[test]
-fn the_mean_of_unimodal_predictions_is_the_fused_one() {
+fn the_fused_prediction_is_the_mean_of_the_unimodal_ones() {
     for fusion in [MixedFusion::Late, MixedFusion::Concat] {
         let (_vs, network) = network(fusion, 2);
         let features = features(&network, &batch(3), false);
@@ -67,7 +67,7 @@ fn the_mean_of_unimodal_predictions_is_the_fused_one() {
         let mean: Tensor = unimodal.sum::<Tensor>() / 3.0;
         let fused = network.fuse(&features, false).unwrap();
         assert!((mean - fused).abs().max().double_value(&[]) < 1e-5, "{fusion:?}");
-        // Nothing of another modality enters.
+        // A unimodal prediction does not depend on other modalities.
         let others: Vec<_> = features.iter().map(|f| f + 1.0).collect();
         let mixed = [&features[0], &others[1], &others[2]].map(Tensor::shallow_clone);
         let before = network.unimodal_logits(0, &features).unwrap();
@@ -76,7 +76,7 @@ fn the_mean_of_unimodal_predictions_is_the_fused_one() {
 }
 
 #[test]
-fn the_weather_mlp_is_the_papers() {
+fn the_weather_mlp_has_the_layers_of_the_paper() {
     let vs = VarStore::new(Device::Cpu);
     let _net = UnimodalNetwork::new(&vs, &EncoderConfig::Table(MlpConfig::weather(8)), 1).unwrap();
     let variables = vs.variables();
@@ -89,9 +89,9 @@ fn the_weather_mlp_is_the_papers() {
 }
 
 #[test]
-fn padding_and_what_follows_it_change_nothing() {
+fn steps_beyond_the_length_of_a_sequence_do_not_change_its_features() {
     let (_vs, network) = network(MixedFusion::Late, 1);
-    let values_of = |steps: &Tensor, lengths: &[i64]| {
+    let encode = |steps: &Tensor, lengths: &[i64]| {
         let packed = Sequences::pack(steps, &Tensor::from_slice(lengths)).unwrap();
         let other = Tensor::zeros([lengths.len() as i64, 1], FLOAT);
         let batch = Batch::new([other.shallow_clone(), other.shallow_clone(), packed], other);
@@ -99,14 +99,17 @@ fn padding_and_what_follows_it_change_nothing() {
     };
     let steps = Tensor::randn([2, 4, 5], FLOAT);
     let long = Tensor::cat(&[&steps, &Tensor::randn([2, 3, 5], FLOAT)], 1);
-    let (short, padded) = (values_of(&steps, &[4, 2]), values_of(&long, &[4, 2]));
+    let (short, padded) = (encode(&steps, &[4, 2]), encode(&long, &[4, 2]));
     assert!((&short - padded).abs().max().double_value(&[]) < 1e-6);
-    assert!((&short - values_of(&steps, &[4, 3])).abs().max().double_value(&[]) > 1e-4);
-    assert!(numbers(&values_of(&steps, &[0, 0])).iter().all(|&x| x == 0.0), "no step, no feature");
+    assert!((&short - encode(&steps, &[4, 3])).abs().max().double_value(&[]) > 1e-4);
+    assert!(
+        elements(&encode(&steps, &[0, 0])).iter().all(|&x| x == 0.0),
+        "the features of an empty sequence are 0"
+    );
 }
 
 #[test]
-fn one_sample_is_encoded_without_batch_statistics() {
+fn a_batch_of_one_sample_is_encoded_with_running_statistics() {
     let (_vs, network) = network(MixedFusion::Late, 1);
     let one = batch(1);
     for m in 0..3 {
@@ -116,7 +119,7 @@ fn one_sample_is_encoded_without_batch_statistics() {
 }
 
 #[test]
-fn backbones_have_their_widths() {
+fn backbones_have_their_widths_and_invalid_images_are_errors() {
     for backbone in [ImageBackbone::Compact, ImageBackbone::MobileNetV2, ImageBackbone::ResNet18] {
         let vs = VarStore::new(Device::Cpu);
         let encoder = EncoderConfig::Image(ImageConfig::imagenet(backbone));
@@ -125,16 +128,14 @@ fn backbones_have_their_widths() {
             net.forward(&Tensor::rand([2, 3, 32, 32], FLOAT), true).unwrap();
         assert_eq!(features.size(), [2, backbone.width()]);
         assert_eq!(predictions.size(), [2, 1]);
-        assert!(
-            message(net.forward(&Tensor::rand([2, 3, 2, 2], FLOAT), true)).contains("at least")
-        );
+        assert_error(net.forward(&Tensor::rand([2, 3, 2, 2], FLOAT), true), &["at least"]);
         let bytes = Tensor::zeros([2, 3, 32, 32], (Kind::Uint8, Device::Cpu));
-        assert!(message(net.forward(&bytes, true)).contains("Uint8"));
+        assert_error(net.forward(&bytes, true), &["Uint8"]);
     }
 }
 
 #[test]
-fn imagenet_weights_reach_every_image_encoder_and_nothing_else() {
+fn imagenet_weights_are_loaded_into_every_image_encoder_and_nothing_else() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("resnet18.safetensors");
     let whole = VarStore::new(Device::Cpu);
@@ -159,13 +160,13 @@ fn imagenet_weights_reach_every_image_encoder_and_nothing_else() {
     assert_eq!(variables["table_net.linear_0.weight"], before);
     drop(published);
 
-    // A file of another network is refused, and changes nothing.
+    // A file of another network is an error and changes nothing.
     let other = folder.path().join("mobilenet.safetensors");
     let mobile = VarStore::new(Device::Cpu);
     let _network = vision::mobilenet::v2(&mobile.root(), 1000);
     weights::save(&mobile, &other).unwrap();
     let before = vs.variables()["front_net.conv1.weight"].copy();
-    assert!(message(network.load_image_weights(&vs, &other)).contains("mobilenet.safetensors"));
+    assert_error(network.load_image_weights(&vs, &other), &["mobilenet.safetensors"]);
     assert_eq!(vs.variables()["front_net.conv1.weight"], before);
 
     let vs = VarStore::new(Device::Cpu);
@@ -177,39 +178,40 @@ fn imagenet_weights_reach_every_image_encoder_and_nothing_else() {
 }
 
 #[test]
-fn compact_backbones_and_tables_take_no_imagenet_weights() {
-    let load = |encoder: EncoderConfig| {
+fn imagenet_weights_for_a_compact_backbone_or_a_table_are_an_error() {
+    let assert_invalid = |encoder: EncoderConfig, word: &str| {
         let vs = VarStore::new(Device::Cpu);
         let net = UnimodalNetwork::new(&vs, &encoder, 1).unwrap();
-        message(net.load_image_weights(&vs, "none.safetensors"))
+        assert_error(net.load_image_weights(&vs, "none.safetensors"), &[word]);
     };
-    assert!(load(EncoderConfig::Image(ImageConfig::default())).contains("Compact"));
-    assert!(load(EncoderConfig::Table(MlpConfig::weather(8))).contains("image modality"));
+    assert_invalid(EncoderConfig::Image(ImageConfig::default()), "Compact");
+    assert_invalid(EncoderConfig::Table(MlpConfig::weather(8)), "image modality");
 }
 
 #[test]
-fn what_cannot_work_is_refused() {
-    let refused = |encoder: EncoderConfig, outputs: i64| {
-        message(UnimodalNetwork::new(&VarStore::new(Device::Cpu), &encoder, outputs))
+fn invalid_configurations_are_errors() {
+    let assert_invalid = |encoder: EncoderConfig, outputs: i64, word: &str| {
+        let vs = VarStore::new(Device::Cpu);
+        assert_error(UnimodalNetwork::new(&vs, &encoder, outputs), &[word]);
     };
     let mlp = |input, layers| EncoderConfig::Table(MlpConfig { input, layers });
     let layer = |width, dropout| MlpLayer { width, dropout };
-    assert!(refused(mlp(0, vec![layer(4, 0.0)]), 1).contains("1 column"));
-    assert!(refused(mlp(4, vec![]), 1).contains("1 layer"));
-    assert!(refused(mlp(4, vec![layer(4, 1.0)]), 1).contains("dropout"));
-    assert!(refused(mlp(4, vec![layer(4, 0.0)]), 0).contains("outputs"));
-    let flat = ImageConfig { std: [0.2, 0.0, 0.2], ..ImageConfig::default() };
-    assert!(refused(EncoderConfig::Image(flat), 1).contains("above 0"));
+    assert_invalid(mlp(0, vec![layer(4, 0.0)]), 1, "1 column");
+    assert_invalid(mlp(4, vec![]), 1, "1 layer");
+    assert_invalid(mlp(4, vec![layer(4, 1.0)]), 1, "dropout");
+    assert_invalid(mlp(4, vec![layer(4, 0.0)]), 0, "outputs");
+    let constant = ImageConfig { std: [0.2, 0.0, 0.2], ..ImageConfig::default() };
+    assert_invalid(EncoderConfig::Image(constant), 1, "above 0");
     let narrow = SequenceConfig { input: 0, hidden: 4 };
-    assert!(refused(EncoderConfig::Sequence(narrow), 1).contains("widths"));
-    let (vs, alone) = (VarStore::new(Device::Cpu), vec![encoders().remove(0)]);
-    let config = MixedConfig { encoders: alone, fusion: MixedFusion::Late, outputs: 1 };
-    assert!(message(MixedNetwork::new(&vs, &config)).contains("at least 2"));
+    assert_invalid(EncoderConfig::Sequence(narrow), 1, "widths");
+    let (vs, single) = (VarStore::new(Device::Cpu), vec![encoders().remove(0)]);
+    let config = MixedConfig { encoders: single, fusion: MixedFusion::Late, outputs: 1 };
+    assert_error(MixedNetwork::new(&vs, &config), &["at least 2"]);
 }
 
 #[test]
-fn a_network_fits_what_it_sees_and_its_teacher_keeps_still() {
-    if !alone("networks::mixed::a_network_fits_what_it_sees_and_its_teacher_keeps_still") {
+fn a_network_learns_and_its_teacher_is_deterministic() {
+    if !in_own_process("networks::mixed::a_network_learns_and_its_teacher_is_deterministic") {
         return;
     }
     tch::manual_seed(3);

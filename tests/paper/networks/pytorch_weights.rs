@@ -1,4 +1,4 @@
-//! Weights that PyTorch gives and takes, with equal logits.
+//! Weights in files from PyTorch and for it.
 
 use std::{collections::HashMap, path::Path};
 
@@ -8,6 +8,7 @@ use g2d::{
         Backbone, ClassifierConfig, FusionClassifier, FusionKind, Initialisation,
         UnimodalClassifier,
     },
+    teacher::UnimodalModel,
     weights,
 };
 use tch::{Device, Kind, Tensor, nn::VarStore};
@@ -19,7 +20,7 @@ fn read(path: &Path) -> HashMap<String, Tensor> {
 }
 
 #[test]
-fn pytorch_gives_and_takes_weights_with_equal_logits() {
+fn logits_are_equal_after_loading_weights_from_pytorch_and_after_saving_them_for_it() {
     if python().is_none() {
         return;
     }
@@ -30,7 +31,7 @@ fn pytorch_gives_and_takes_weights_with_equal_logits() {
     };
     let file = |name: &str| folder.path().join(name).with_extension("safetensors");
 
-    run("give");
+    run("save");
     let mut student_vs = VarStore::new(Device::Cpu);
     let modalities = [("audio", 1), ("visual", 3)].map(|(m, c)| (Modality::new(m), c));
     let config = ClassifierConfig::authors(FusionKind::Late);
@@ -41,7 +42,7 @@ fn pytorch_gives_and_takes_weights_with_equal_logits() {
     weights::load(&mut student_vs, file("student")).unwrap();
     weights::load(&mut teacher_vs, file("teacher")).unwrap();
 
-    let answers = || {
+    let logits = || {
         let _no_grad = tch::no_grad_guard();
         let inputs = read(&file("inputs"));
         let inputs = ["audio", "visual"].map(|m| inputs[m].shallow_clone());
@@ -50,16 +51,16 @@ fn pytorch_gives_and_takes_weights_with_equal_logits() {
         let features = [0, 1].map(|m| student.encode(m, &batch, false).unwrap());
         [("student", student.fuse(&features, false).unwrap()), ("teacher", teacher)]
     };
-    let same = |theirs: HashMap<String, Tensor>| {
-        for (name, ours) in answers() {
+    let assert_same = |theirs: HashMap<String, Tensor>| {
+        for (name, ours) in logits() {
             let difference = (&ours - &theirs[name]).abs().max().double_value(&[]);
             let size = ours.abs().max().double_value(&[]);
             assert!(difference <= 1e-5 * size.max(1.0), "{name}: {difference} of {size}");
         }
     };
-    same(read(&file("answers")));
+    assert_same(read(&file("logits")));
 
-    // Other values than those that came, so that the way back is not the way there.
+    // Saved weights differ from the loaded ones.
     let _no_grad = tch::no_grad_guard();
     for (name, mut variable) in student_vs.variables().into_iter().chain(teacher_vs.variables()) {
         if !name.contains("running") {
@@ -68,6 +69,6 @@ fn pytorch_gives_and_takes_weights_with_equal_logits() {
     }
     weights::save(&student_vs, file("student_rs")).unwrap();
     weights::save(&teacher_vs, file("teacher_rs")).unwrap();
-    run("take");
-    same(read(&file("answers_py")));
+    run("load");
+    assert_same(read(&file("logits_of_saved")));
 }

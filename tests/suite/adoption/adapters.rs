@@ -1,179 +1,109 @@
-//! Frozen backbones with low-rank adapters; layers frozen and unfrozen while training goes on.
-
-use std::collections::BTreeSet;
+//! Frozen backbones with low-rank adapters; layers frozen and unfrozen during training.
 
 use g2d::{
-    Batch, G2dTrainer, Modality, ModalityParams, Result, Student,
-    loss::Classification,
     schedule::Sequential,
     trainer::{GradientScope, Suppression},
 };
-use tch::{Device, Tensor, nn, nn::Module, nn::OptimizerConfig};
+use tch::{
+    Tensor,
+    nn::{self, Module},
+};
 
-use super::{labels, moved, teacher};
-use crate::support::{CLASSES, INPUT, Kappa, WIDTH, fill, gradients, values, wave};
+use super::{changed, names_below, trainer};
+use crate::support::{ClosureStudent, FixedKappa, INPUT, WIDTH, gradients, values, with_prefix};
 
 const RANK: i64 = 2;
+const BACKBONES: [&str; 2] = ["a.backbone", "b.backbone"];
 
-/// W·x + up(down(x)), with a W that was trained elsewhere.
-struct Adapted {
-    backbone: nn::Linear,
-    down: nn::Linear,
-    up: nn::Linear,
-}
-
-struct Model {
-    vs: nn::VarStore,
-    names: Vec<Modality>,
-    encoders: [Adapted; 2],
-    head: nn::Linear,
-}
-
-impl Model {
-    /// Everything learns until [`Model::learns`] says otherwise.
-    fn new() -> Self {
-        let mut vs = nn::VarStore::new(Device::Cpu);
-        let root = vs.root();
+/// Encoders tanh(W x + U D x) with a backbone W and an adapter of `up` U and `down` D.
+fn model() -> ClosureStudent {
+    ClosureStudent::new(["a", "b"], 0.8, |root| {
         let linear = |path, from, to| nn::linear(path, from, to, Default::default());
-        let encoders = ["a", "b"].map(|name| Adapted {
-            backbone: linear(&root / name / "backbone", INPUT, WIDTH),
-            down: linear(&root / name / "down", INPUT, RANK),
-            up: linear(&root / name / "up", RANK, WIDTH),
+        let encoders = ["a", "b"].map(|name| {
+            let backbone = linear(root / name / "backbone", INPUT, WIDTH);
+            let down = linear(root / name / "down", INPUT, RANK);
+            (backbone, down, linear(root / name / "up", RANK, WIDTH))
         });
-        let head = linear(&root / "head", 2 * WIDTH, CLASSES);
-        vs.double();
-        fill(&vs, 0.8);
-        Self { vs, names: Modality::list(["a", "b"]), encoders, head }
-    }
-
-    /// Freezes or unfreezes all parameters below `path`.
-    fn learns(&self, path: &str, yes: bool) {
-        for (_, tensor) in self.below(path) {
-            let _ = tensor.set_requires_grad(yes);
+        move |m, x: &Tensor| {
+            let (backbone, down, up) = &encoders[m];
+            (backbone.forward(x) + up.forward(&down.forward(x))).tanh()
         }
-    }
-
-    fn below(&self, path: &str) -> Vec<(String, Tensor)> {
-        let own = |(name, _): &(String, Tensor)| name.starts_with(&format!("{path}."));
-        let found: Vec<_> = self.vs.variables().into_iter().filter(own).collect();
-        assert!(!found.is_empty());
-        found
-    }
-
-    fn names(&self, paths: &[&str]) -> BTreeSet<String> {
-        paths.iter().flat_map(|path| self.below(path)).map(|(name, _)| name).collect()
-    }
-
-    fn optimizer(&self) -> nn::Optimizer {
-        let sgd = nn::Sgd { momentum: 0.9, wd: 0.1, ..Default::default() };
-        sgd.build(&self.vs, 0.05).unwrap()
-    }
-
-    fn params(&self) -> ModalityParams {
-        ModalityParams::by_name(&self.vs, &self.names).unwrap()
-    }
-
-    fn batch(&self) -> Batch {
-        Batch::new([wave(0.0, &[6, INPUT]), wave(50.0, &[6, INPUT])], labels(6))
-    }
+    })
 }
 
-impl Student for Model {
-    fn modalities(&self) -> &[Modality] {
-        &self.names
+/// Sets whether the parameters below `paths` require gradients.
+fn set_trainable(model: &ClosureStudent, paths: &[&str], trainable: bool) {
+    let variables = model.vs.variables();
+    for name in names_below(&model.vs, paths) {
+        let _ = variables[&name].set_requires_grad(trainable);
     }
-
-    fn encode(&self, m: usize, batch: &Batch, _train: bool) -> Result<Tensor> {
-        let Adapted { backbone, down, up } = &self.encoders[m];
-        let x = batch.input(m);
-        Ok((backbone.forward(x) + up.forward(&down.forward(x))).tanh())
-    }
-
-    fn fuse(&self, features: &[Tensor], _train: bool) -> Result<Tensor> {
-        Ok(self.head.forward(&Tensor::f_cat(features, 1)?))
-    }
-}
-
-/// A trainer whose first epoch is b's alone, the second everybody's.
-fn staged(model: &Model) -> G2dTrainer {
-    G2dTrainer::builder(Classification::default())
-        .encoders(model.params())
-        .teacher(teacher("a", 3.0, WIDTH))
-        .teacher(teacher("b", 1.0, WIDTH))
-        .scheduler(Sequential::new([1]))
-        .build(model)
-        .unwrap()
 }
 
 #[test]
-fn adapters_learn_in_turn_and_frozen_backbones_never() {
-    let model = Model::new();
-    ["a.backbone", "b.backbone"].iter().for_each(|path| model.learns(path, false));
-    let (mut trainer, mut optimizer) = (staged(&model), model.optimizer());
-    for learns in [&["b.down", "b.up", "head"][..], &["a.down", "a.up", "b.down", "b.up", "head"]] {
-        let moved = moved(&mut trainer, &model, &model.vs, &mut optimizer, &model.batch());
-        assert_eq!(moved, model.names(learns));
+fn adapters_learn_in_stages_and_frozen_backbones_never() {
+    let model = model();
+    set_trainable(&model, &BACKBONES, false);
+    let (mut trainer, mut optimizer) =
+        (trainer(&model, Sequential::new([1])), model.optimizer(0.05));
+    for learning in [&["b.down", "b.up", "head"][..], &["a.down", "a.up", "b.down", "b.up", "head"]]
+    {
+        let found = changed(&mut trainer, &model, &model.vs, &mut optimizer, &model.batch());
+        assert_eq!(found, names_below(&model.vs, learning));
         trainer.end_epoch().unwrap();
     }
 }
 
-/// Momentum is full and the last gradients are still there when the backbones are frozen.
+/// The optimizer has momentum and the last gradients are still defined when the backbones are
+/// frozen.
 #[test]
-fn a_backbone_frozen_on_the_way_stands_still_from_then_on() {
-    let model = Model::new();
-    let (mut trainer, mut optimizer) = (staged(&model), model.optimizer());
+fn a_backbone_frozen_during_training_is_not_updated_from_then_on() {
+    let model = model();
+    let (mut trainer, mut optimizer) =
+        (trainer(&model, Sequential::new([1])), model.optimizer(0.05));
     trainer.step(&model, &model.batch()).unwrap();
     trainer.end_epoch().unwrap();
-    let all = moved(&mut trainer, &model, &model.vs, &mut optimizer, &model.batch());
-    assert_eq!(all, model.names(&["a", "b", "head"]));
-    ["a.backbone", "b.backbone"].iter().for_each(|path| model.learns(path, false));
-    let found = moved(&mut trainer, &model, &model.vs, &mut optimizer, &model.batch());
-    assert_eq!(found, model.names(&["a.down", "a.up", "b.down", "b.up", "head"]));
+    let all = changed(&mut trainer, &model, &model.vs, &mut optimizer, &model.batch());
+    assert_eq!(all, names_below(&model.vs, &["a", "b", "head"]));
+    set_trainable(&model, &BACKBONES, false);
+    let found = changed(&mut trainer, &model, &model.vs, &mut optimizer, &model.batch());
+    assert_eq!(found, names_below(&model.vs, &["a.down", "a.up", "b.down", "b.up", "head"]));
 }
 
-/// libtorch steps a frozen parameter whose old gradient is defined; a suppressed encoder's is not.
+/// libtorch updates a frozen parameter whose old gradient is defined.
 #[test]
-fn a_suppressed_encoder_leaves_no_gradient_in_layers_frozen_meanwhile() {
-    let model = Model::new();
-    let mut optimizer = model.optimizer();
-    let mut joint = G2dTrainer::builder(Classification::default())
-        .encoders(model.params())
-        .scheduler(Kappa(vec![1.0, 1.0]))
-        .build(&model)
-        .unwrap();
-    joint.step(&model, &model.batch()).unwrap();
-    model.learns("a.backbone", false);
+fn a_suppressed_encoder_has_no_gradient_in_layers_frozen_since_the_last_step() {
+    let model = model();
+    let mut optimizer = model.optimizer(0.05);
+    let joint = model.builder().scheduler(FixedKappa(vec![1.0, 1.0])).build(&model);
+    joint.unwrap().step(&model, &model.batch()).unwrap();
+    set_trainable(&model, &["a.backbone"], false);
     let before = values(&model.vs);
-    staged(&model).step(&model, &model.batch()).unwrap(); // without zero_grad
+    trainer(&model, Sequential::new([1])).step(&model, &model.batch()).unwrap(); // no zero_grad
     optimizer.step();
-    for (name, value) in model.below("a") {
-        assert!(value.equal(&before[&name]), "{name} moved");
+    for (name, value) in with_prefix(&values(&model.vs), "a") {
+        assert!(value.equal(&before[&name]), "{name} changed");
     }
 }
 
-/// Gradual unfreezing: what was frozen when the trainer was built obeys the plan once it learns.
 #[test]
-fn a_backbone_unfrozen_on_the_way_is_its_modality_s() {
+fn a_backbone_unfrozen_during_training_obeys_the_plan() {
     for (suppression, zeros) in
         [(Suppression::SkipBackward, false), (Suppression::ZeroGradient(GradientScope::All), true)]
     {
-        let model = Model::new();
-        ["a.backbone", "b.backbone"].iter().for_each(|path| model.learns(path, false));
-        let mut trainer = G2dTrainer::builder(Classification::default())
-            .encoders(model.params())
-            .scheduler(Kappa(vec![0.0, 1.0]))
-            .suppression(suppression)
-            .build(&model)
-            .unwrap();
+        let model = model();
+        set_trainable(&model, &BACKBONES, false);
+        let builder = model.builder().scheduler(FixedKappa(vec![0.0, 1.0]));
+        let mut trainer = builder.suppression(suppression).build(&model).unwrap();
         trainer.step(&model, &model.batch()).unwrap();
         assert!(!gradients(&model.vs).contains_key("a.backbone.weight"));
-        ["a.backbone", "b.backbone"].iter().for_each(|path| model.learns(path, true));
-        model.optimizer().zero_grad();
+        set_trainable(&model, &BACKBONES, true);
+        model.optimizer(0.05).zero_grad();
         trainer.step(&model, &model.batch()).unwrap();
         let found = gradients(&model.vs);
         assert!(found["b.backbone.weight"].abs().max().double_value(&[]) > 0.0);
-        let waits = found.get("a.backbone.weight");
-        assert_eq!(waits.is_some(), zeros);
-        assert!(waits.is_none_or(|g| g.abs().max().double_value(&[]) == 0.0), "{suppression:?}");
+        let suppressed = found.get("a.backbone.weight");
+        assert_eq!(suppressed.is_some(), zeros);
+        let is_zero = |g: &Tensor| g.abs().max().double_value(&[]) == 0.0;
+        assert!(suppressed.is_none_or(is_zero), "{suppression:?}");
     }
 }

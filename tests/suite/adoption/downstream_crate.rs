@@ -1,4 +1,5 @@
-//! `docs/template`: a downstream crate that depends on `g2d` and `tch` alone, and the README's code.
+//! `docs/template`: a downstream crate that depends on `g2d` and `tch` alone; the README shows its
+//! code.
 
 use std::{
     fs,
@@ -14,8 +15,8 @@ fn checkout() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
-/// The target folder that this test was built in: torch-sys is taken from there, where building it
-/// again costs more than a minute.
+/// The target folder that this test was built in. torch-sys is taken from there, since building it
+/// again takes more than a minute.
 fn target() -> PathBuf {
     // target/debug/deps/suite-…
     std::env::current_exe().unwrap().ancestors().nth(3).unwrap().to_owned()
@@ -29,10 +30,10 @@ fn output(command: &mut Command) -> Output {
     output
 }
 
-/// Copied out of the checkout, built with what this checkout has fetched and built already, and
-/// started with an empty environment.
+/// The crate is copied out of the checkout, built offline into the same target folder, and started
+/// with an empty environment.
 #[test]
-fn a_downstream_crate_builds_and_its_binary_starts_by_itself() {
+fn a_downstream_crate_builds_and_its_binary_starts_without_environment() {
     let folder = tempfile::tempdir().unwrap();
     fs::create_dir(folder.path().join("src")).unwrap();
     for file in ["build.rs", "src/main.rs"] {
@@ -44,7 +45,7 @@ fn a_downstream_crate_builds_and_its_binary_starts_by_itself() {
     let here = manifest.replace(r#""../..""#, &format!("{:?}", checkout()));
     fs::write(folder.path().join("Cargo.toml"), here).unwrap();
 
-    // The settings that `[profile.dev]` has here: with others torch-sys would be another.
+    // The settings of `[profile.dev]` here; with others cargo would build torch-sys again.
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(["build", "--offline", "--quiet"]);
     cargo.args(["--config", "profile.dev.opt-level=2"]);
@@ -54,14 +55,14 @@ fn a_downstream_crate_builds_and_its_binary_starts_by_itself() {
     output(cargo.current_dir(folder.path()));
 
     let binary = target().join("debug").join("my-training");
-    let said = output(Command::new(&binary).env_clear());
-    let said = String::from_utf8(said.stdout).unwrap();
-    let accuracy = said.strip_prefix("accuracy on unseen samples: ").expect(&said);
-    let accuracy: f64 = accuracy.trim_end().strip_suffix(" %").expect(&said).parse().unwrap();
+    let text = output(Command::new(&binary).env_clear());
+    let text = String::from_utf8(text.stdout).unwrap();
+    let accuracy = text.strip_prefix("accuracy on unseen samples: ").expect(&text);
+    let accuracy: f64 = accuracy.trim_end().strip_suffix(" %").expect(&text).parse().unwrap();
     assert!(accuracy > 60.0, "four classes, {accuracy} % right: the template has learned nothing");
 }
 
-/// What a reader sees of the README's blocks in `language`.
+/// The README's code blocks in `language`, without lines that rustdoc hides.
 fn blocks(language: &str) -> Vec<String> {
     let readme = read("README.md");
     let fence = format!("```{language}\n");
@@ -74,14 +75,14 @@ fn blocks(language: &str) -> Vec<String> {
 }
 
 /// The code without its layout.
-fn bare(code: &str) -> String {
+fn without_layout(code: &str) -> String {
     let code: String = code.split_whitespace().collect();
     code.replace(",}", "}")
 }
 
 #[test]
-fn the_readme_shows_the_template() {
-    let main = bare(&read("docs/template/src/main.rs"));
+fn the_code_in_the_readme_is_that_of_the_template() {
+    let main = without_layout(&read("docs/template/src/main.rs"));
     let [build] = blocks("rust,ignore").try_into().expect("one build.rs in the README");
     assert_eq!(build.trim_end(), read("docs/template/build.rs").trim_end());
 
@@ -90,7 +91,7 @@ fn the_readme_shows_the_template() {
     assert!(code.iter().any(|block| block.contains("trainer.step(model")), "{code:?}");
     for block in &code {
         let body: Vec<&str> = block.lines().filter(|line| !line.starts_with("use ")).collect();
-        assert!(main.contains(&bare(&body.join("\n"))), "not in the template:\n{block}");
+        assert!(main.contains(&without_layout(&body.join("\n"))), "not in the template:\n{block}");
     }
 
     let tch = |manifest: &str| {

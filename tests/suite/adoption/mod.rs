@@ -1,11 +1,13 @@
-//! Small adopters: models of other shapes, trained a few steps in a loop like a user's.
+//! Models of other shapes, trained for a few steps in a loop like a user's.
 //!
 //! - `shared_parameters.rs`: a trunk and an embedding that two modalities share.
-//! - `sequences.rs`: encoders that return [B, T, d], padding masks, a transformer across modalities.
-//! - `adapters.rs`: frozen backbones with low-rank adapters; freezing and unfreezing on the way.
-//! - `optimizers.rs`: gradient clipping and several groups.
-//! - `quickstart.rs`: adopting g2d stays within 30 lines.
-//! - `downstream_crate.rs`: a downstream crate is built, and its binary started.
+//! - `sequences.rs`: encoders that return [B, T, d], padding masks, a transformer across
+//!   modalities.
+//! - `adapters.rs`: frozen backbones with low-rank adapters; layers frozen and unfrozen during
+//!   training.
+//! - `optimizers.rs`: gradient clipping and parameter groups.
+//! - `quickstart.rs`: the quickstart uses g2d in at most 30 lines.
+//! - `downstream_crate.rs`: a downstream crate builds, and its binary starts.
 
 mod adapters;
 mod downstream_crate;
@@ -17,16 +19,12 @@ mod shared_parameters;
 use std::collections::BTreeSet;
 
 use g2d::{Batch, G2dTrainer, Student, teacher::FrozenModel};
-use tch::{Device, Kind, Tensor, nn};
+use tch::{Device, Kind, nn};
 
-use crate::support::{CLASSES, values, wave};
+use crate::support::{CLASSES, ClosureStudent, WIDTH, labels, values, wave};
 
-/// Labels 0, 1, 2, 0, ….
-fn labels(rows: i64) -> Tensor {
-    Tensor::arange(rows, (Kind::Int64, Device::Cpu)).remainder(CLASSES)
-}
-
-/// A teacher that knows the [`labels`], the better the larger `strength` is, with features [B, width].
+/// A teacher with features [B, width] that predicts the [`labels`]; its confidence grows with
+/// `strength`.
 fn teacher(modality: &str, strength: f64, width: i64) -> FrozenModel {
     let mut vs = nn::VarStore::new(Device::Cpu);
     FrozenModel::new(modality, &mut vs, move |input, _train| {
@@ -36,8 +34,20 @@ fn teacher(modality: &str, strength: f64, width: i64) -> FrozenModel {
     })
 }
 
-/// Two steps in a user's loop; the names of the variables whose bits changed.
-fn moved(
+/// A trainer with a stronger teacher for the student's first modality than for the second.
+fn trainer(model: &ClosureStudent, scheduler: impl g2d::SmpScheduler + 'static) -> G2dTrainer {
+    let [first, second] = [&model.names[0], &model.names[1]];
+    model
+        .builder()
+        .teacher(teacher(first.name(), 3.0, WIDTH))
+        .teacher(teacher(second.name(), 1.0, WIDTH))
+        .scheduler(scheduler)
+        .build(model)
+        .unwrap()
+}
+
+/// Makes two steps and returns the names of the variables that changed.
+fn changed(
     trainer: &mut G2dTrainer,
     student: &dyn Student,
     vs: &nn::VarStore,
@@ -54,8 +64,8 @@ fn moved(
     changed.map(|(name, _)| name).collect()
 }
 
-/// The names of all variables with one of these first components.
-fn under(vs: &nn::VarStore, roots: &[&str]) -> BTreeSet<String> {
-    let root = |name: &String| roots.contains(&name.split('.').next().unwrap());
-    vs.variables().into_keys().filter(root).collect()
+/// The names of all variables below these paths.
+fn names_below(vs: &nn::VarStore, paths: &[&str]) -> BTreeSet<String> {
+    let below = |name: &String| paths.iter().any(|path| name.starts_with(&format!("{path}.")));
+    vs.variables().into_keys().filter(below).collect()
 }

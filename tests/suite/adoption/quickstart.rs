@@ -1,9 +1,9 @@
-//! Adopting g2d for an existing tch model takes at most 30 lines: the marked part of the example.
+//! Adopting g2d for a tch model takes at most 30 lines: those between the marks of the example.
 
 use std::path::Path;
 
 #[test]
-fn quickstart_stays_within_30_lines() {
+fn the_quickstart_uses_g2d_in_at_most_30_lines() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/quickstart.rs");
     let source = std::fs::read_to_string(&path).unwrap();
     let (mut inside, mut count) = (false, 0);
@@ -22,5 +22,5 @@ fn quickstart_stays_within_30_lines() {
         }
     }
     assert!(!inside, "`// g2d: begin` without an end");
-    assert!((10..=30).contains(&count), "{count} lines are g2d's; expected 10 to 30");
+    assert!((10..=30).contains(&count), "{count} lines use g2d; expected 10 to 30");
 }

@@ -4,20 +4,23 @@ use g2d::{
     Batch, G2dTrainer, Modality, ModalityParams, Result, Student,
     loss::{Classification, Distillation},
     schedule::{Ranking, Sequential},
+    teacher::FrozenModel,
     trainer::FeatureProjection,
 };
 use tch::{Device, IndexOp, Kind, Reduction, Tensor, nn, nn::Module, nn::OptimizerConfig};
 
-use super::{labels, moved, teacher, under};
-use crate::support::{CLASSES, INPUT, WIDTH, assert_close, fill, mismatch, wave};
+use super::{changed, names_below, teacher};
+use crate::support::{
+    CLASSES, INPUT, ModifiedStudent, WIDTH, assert_close, assert_mismatch, fill, labels, wave,
+};
 
-/// A word that is not there.
+/// The index of the padding word.
 const PADDING: i64 = 0;
 
-/// Words and frames, each a token; attention over all of them from a learnt query.
+/// Attention from a learnt query over the tokens of all modalities: words and video frames.
 ///
-/// Features are [B, T, WIDTH + 1]: the last column is 1 where there is a token. A modality that a
-/// sample lacks is zeros, so no token of it is there.
+/// Features are [B, T, WIDTH + 1]; the last column is the mask, 1 for a token and 0 for padding.
+/// The zeros that stand for a missing modality are padding too.
 struct Transformer {
     vs: nn::VarStore,
     names: Vec<Modality>,
@@ -68,7 +71,7 @@ impl Student for Transformer {
 
     fn encode(&self, m: usize, batch: &Batch, _train: bool) -> Result<Tensor> {
         let input = batch.input(m);
-        let (tokens, there) = if m == 0 {
+        let (tokens, mask) = if m == 0 {
             (self.words.forward(input), input.f_ne(PADDING)?.to_kind(Kind::Double))
         } else {
             let [rows, frames, _] = input.size3().map(|(b, t, d)| [b, t, d])?;
@@ -77,15 +80,15 @@ impl Student for Transformer {
                 Tensor::f_ones([rows, frames], (Kind::Double, Device::Cpu))?,
             )
         };
-        let there = there.unsqueeze(-1);
-        Ok(Tensor::f_cat(&[tokens.tanh() * &there, there], -1)?)
+        let mask = mask.unsqueeze(-1);
+        Ok(Tensor::f_cat(&[tokens.tanh() * &mask, mask], -1)?)
     }
 
     fn fuse(&self, features: &[Tensor], _train: bool) -> Result<Tensor> {
-        let (tokens, there) = unpack(&Tensor::f_cat(features, 1)?);
+        let (tokens, mask) = unpack(&Tensor::f_cat(features, 1)?);
         let (keys, values) = (self.keys.forward(&tokens), self.values.forward(&tokens));
         let scores = self.query.f_matmul(&keys.transpose(1, 2))? / (WIDTH as f64).sqrt();
-        let scores = scores + (there.transpose(1, 2) - 1.0) * 1e9;
+        let scores = scores + (mask.transpose(1, 2) - 1.0) * 1e9;
         Ok(self.head.forward(&scores.softmax(-1, Kind::Double).f_matmul(&values)?.squeeze_dim(1)))
     }
 
@@ -93,24 +96,25 @@ impl Student for Transformer {
         Ok(features.iter().map(pooled).collect())
     }
 
-    /// One token that is not there.
+    /// One token of padding.
     fn feature_shape(&self, _m: usize) -> Option<Vec<i64>> {
         Some(vec![1, WIDTH + 1])
     }
 }
 
+/// Tokens and mask.
 fn unpack(features: &Tensor) -> (Tensor, Tensor) {
     (features.i((.., .., ..WIDTH)), features.i((.., .., WIDTH..)))
 }
 
-/// The mean over the tokens that are there.
+/// The mean over the tokens that are no padding.
 fn pooled(features: &Tensor) -> Tensor {
-    let (tokens, there) = unpack(features);
-    let count = there.sum_dim_intlist(1, false, Kind::Double).clamp_min(1.0);
+    let (tokens, mask) = unpack(features);
+    let count = mask.sum_dim_intlist(1, false, Kind::Double).clamp_min(1.0);
     tokens.sum_dim_intlist(1, false, Kind::Double) / count
 }
 
-/// Six samples of four words, the last one or two of some padding, and three frames.
+/// Six samples of four words, of which up to two are padding, and three frames.
 fn batch() -> Batch {
     let words = Tensor::arange(24, (Kind::Int64, Device::Cpu)).remainder(11).view([6, 4]) + 1;
     let _ = words.i((..3, 3..)).fill_(PADDING);
@@ -119,28 +123,27 @@ fn batch() -> Batch {
 }
 
 #[test]
-fn sequences_are_distilled_pooled_and_the_waiting_encoder_stands_still() {
+fn pooled_sequences_are_distilled_and_a_suppressed_encoder_is_not_updated() {
     let model = Transformer::new();
     let sgd = nn::Sgd { momentum: 0.9, wd: 0.1, ..Default::default() };
     let mut optimizer = sgd.build(&model.vs, 0.1).unwrap();
     let mut trainer = model.trainer(Classification::default(), Ranking::Batch);
     let batch = batch();
-    for learns in [&["video", "fusion"][..], &["text", "video", "fusion"]] {
-        let moved = moved(&mut trainer, &model, &model.vs, &mut optimizer, &batch);
-        assert_eq!(moved, under(&model.vs, learns));
+    for learning in [&["video", "fusion"][..], &["text", "video", "fusion"]] {
+        let found = changed(&mut trainer, &model, &model.vs, &mut optimizer, &batch);
+        assert_eq!(found, names_below(&model.vs, learning));
         trainer.end_epoch().unwrap();
     }
     let features = [0, 1].map(|m| model.encode(m, &batch, true).unwrap());
     let report = trainer.step(&model, &batch).unwrap();
     for (m, strength) in [3.0, 1.0].into_iter().enumerate() {
-        let by_hand = pooled(&features[m]).mse_loss(&wave(strength, &[6, WIDTH]), Reduction::Mean);
-        assert_close(report.terms.feature[m].as_ref().unwrap(), &by_hand);
+        let expected = pooled(&features[m]).mse_loss(&wave(strength, &[6, WIDTH]), Reduction::Mean);
+        assert_close(report.terms.feature[m].as_ref().unwrap(), &expected);
     }
 }
 
-/// L_feat alone pulls the pooled sequence to its teacher.
 #[test]
-fn distillation_of_sequences_comes_closer_to_the_teacher() {
+fn feature_distillation_alone_brings_pooled_sequences_closer_to_the_teacher() {
     let model = Transformer::new();
     let mut optimizer = nn::Sgd::default().build(&model.vs, 0.5).unwrap();
     let features = Distillation { task_weight: 0.0, ..Distillation::features_only() };
@@ -148,13 +151,13 @@ fn distillation_of_sequences_comes_closer_to_the_teacher() {
         model.trainer(Classification::new(features), Ranking::Fixed(model.names.clone()));
     trainer.step(&model, &batch()).unwrap();
     trainer.end_epoch().unwrap(); // the stage is over
-    let mut distance = Vec::new();
+    let mut terms = Vec::new();
     for _ in 0..30 {
         optimizer.zero_grad();
-        distance.push(trainer.step(&model, &batch()).unwrap().read().unwrap().terms.feature);
+        terms.push(trainer.step(&model, &batch()).unwrap().read().unwrap().terms.feature);
         optimizer.step();
     }
-    let [first, last] = [&distance[0], &distance[29]];
+    let [first, last] = [&terms[0], &terms[29]];
     for (first, last) in first.iter().zip(last) {
         let (first, last) = (first.unwrap(), last.unwrap());
         assert!(last < 0.8 * first, "{first} then {last}");
@@ -162,7 +165,7 @@ fn distillation_of_sequences_comes_closer_to_the_teacher() {
 }
 
 #[test]
-fn padding_changes_nothing() {
+fn padding_does_not_change_logits_or_loss() {
     let model = Transformer::new();
     let step = |batch: &Batch| {
         let mut trainer = model.trainer(Classification::default(), Ranking::Batch);
@@ -177,16 +180,14 @@ fn padding_changes_nothing() {
     assert_close(&short.terms.total, &long.terms.total);
 }
 
-/// A missing modality's zeros are tokens that are not there: as if the sample had only the other.
 #[test]
-fn a_missing_modality_has_no_tokens() {
+fn a_sample_without_a_modality_has_the_logits_of_the_other_one_alone() {
     let model = Transformer::new();
     let mut trainer = model.trainer(Classification::default(), Ranking::Batch);
-    let whole = batch();
-    let alone = model.encode(1, &whole, true).unwrap();
+    let alone = model.encode(1, &batch(), true).unwrap();
     let alone = model.fuse(&[alone.i((.., ..0)), alone.shallow_clone()], true).unwrap();
-    let part = batch().with_present(0, [true, false, true, true, false, true]);
-    let report = trainer.step(&model, &part).unwrap();
+    let partial = batch().with_present(0, [true, false, true, true, false, true]);
+    let report = trainer.step(&model, &partial).unwrap();
     for row in [1, 4] {
         assert_close(&report.logits.i(row), &alone.i(row));
     }
@@ -195,58 +196,42 @@ fn a_missing_modality_has_no_tokens() {
     assert_close(&trainer.step(&model, &none).unwrap().logits, &alone.detach());
 }
 
-/// A student that leaves its sequences as they are.
-struct Unpooled(Transformer);
-
-impl Student for Unpooled {
-    fn modalities(&self) -> &[Modality] {
-        self.0.modalities()
-    }
-
-    fn encode(&self, m: usize, batch: &Batch, train: bool) -> Result<Tensor> {
-        self.0.encode(m, batch, train)
-    }
-
-    fn fuse(&self, features: &[Tensor], train: bool) -> Result<Tensor> {
-        self.0.fuse(features, train)
-    }
-}
-
 #[test]
-fn a_sequence_beside_a_vector_is_refused_with_the_mend() {
-    let model = Unpooled(Transformer::new());
-    let mut trainer = model.0.trainer(Classification::default(), Ranking::Batch);
+fn sequence_features_with_vector_teachers_are_an_error_with_a_hint() {
+    let model = Transformer::new();
+    let unpooled = ModifiedStudent::without_optional_methods(&model);
+    let mut trainer = model.trainer(Classification::default(), Ranking::Batch);
     let words = ["\"text\"", "[6, 4]", "[6, 4, 5]", "Student::distilled_features"];
-    mismatch(trainer.step(&model, &batch()), &words);
+    assert_mismatch(trainer.step(&unpooled, &batch()), &words);
 }
 
-/// Teachers that return sequences too: compared token by token, through a projection of the width.
 #[test]
-fn sequences_are_compared_token_by_token_with_a_teacher_of_sequences() {
+fn sequences_are_projected_and_compared_token_by_token_with_teachers_of_sequences() {
     const TEACHER: i64 = 7;
-    let model = Unpooled(Transformer::new());
+    let model = Transformer::new();
+    let unpooled = ModifiedStudent::without_optional_methods(&model);
     let mut projections = nn::VarStore::new(Device::Cpu);
     let widths = ["text", "video"].map(|name| (name, WIDTH + 1, TEACHER));
     let projection = FeatureProjection::new(&projections.root(), widths).unwrap();
     projections.double();
-    let says = |modality: &str, tokens: i64| {
+    let teacher = |modality: &str, tokens: i64| {
         let mut vs = nn::VarStore::new(Device::Cpu);
-        g2d::teacher::FrozenModel::new(modality, &mut vs, move |input, _| {
+        FrozenModel::new(modality, &mut vs, move |input, _| {
             let rows = input.size()[0];
             (wave(1.0, &[rows, tokens, TEACHER]), wave(2.0, &[rows, CLASSES]))
         })
     };
     let mut trainer = G2dTrainer::builder(Classification::default())
-        .encoders(ModalityParams::by_name(&model.0.vs, &model.0.names).unwrap())
-        .teacher(says("text", 4))
-        .teacher(says("video", 3))
+        .encoders(ModalityParams::by_name(&model.vs, &model.names).unwrap())
+        .teacher(teacher("text", 4))
+        .teacher(teacher("video", 3))
         .projection(projection)
-        .build(&model)
+        .build(&unpooled)
         .unwrap();
-    let report = trainer.step(&model, &batch()).unwrap();
+    let report = trainer.step(&unpooled, &batch()).unwrap();
     let maps = projections.variables();
     let features = model.encode(0, &batch(), true).unwrap();
     let mapped = features.linear(&maps["text.weight"], Some(&maps["text.bias"]));
-    let by_hand = mapped.mse_loss(&wave(1.0, &[6, 4, TEACHER]), Reduction::Mean);
-    assert_close(report.terms.feature[0].as_ref().unwrap(), &by_hand.detach());
+    let expected = mapped.mse_loss(&wave(1.0, &[6, 4, TEACHER]), Reduction::Mean);
+    assert_close(report.terms.feature[0].as_ref().unwrap(), &expected.detach());
 }

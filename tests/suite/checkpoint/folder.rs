@@ -1,4 +1,4 @@
-//! Which snapshots are kept, and what a failing disk leaves.
+//! Which snapshots are kept; crashes and full disks.
 
 use std::{fs, path::Path, process::Command};
 
@@ -8,7 +8,7 @@ use g2d::{
 };
 
 use super::{Loop, Run, Setting};
-use crate::support::refused;
+use crate::support::assert_error;
 
 fn names(folder: &Path) -> Vec<String> {
     let mut names: Vec<_> = fs::read_dir(folder)
@@ -20,7 +20,7 @@ fn names(folder: &Path) -> Vec<String> {
 }
 
 #[test]
-fn the_last_few_and_the_best_are_kept() {
+fn the_last_snapshots_and_the_best_one_are_kept() {
     for (best, scores, kept) in [
         (Best::Highest, [1.0, 5.0, 2.0, 5.0, 3.0, 1.0], [1, 4, 5]),
         (Best::Lowest, [4.0, 5.0, 0.5, 5.0, 3.0, 1.0], [2, 4, 5]),
@@ -32,7 +32,7 @@ fn the_last_few_and_the_best_are_kept() {
         for (i, score) in scores.into_iter().enumerate() {
             checkpoints.save(&mut run.parts(), &Loop::default(), Some(score)).unwrap();
             if i == 2 {
-                checkpoints = open(); // what was there counts on
+                checkpoints = open(); // numbers continue after those in the folder
             }
         }
         let expected = kept.map(|n| format!("snapshot-{n:06}"));
@@ -45,7 +45,7 @@ fn the_last_few_and_the_best_are_kept() {
 }
 
 #[test]
-fn what_a_crash_left_is_removed_and_foreign_files_stay() {
+fn an_unfinished_snapshot_is_removed_and_other_files_stay() {
     let folder = tempfile::tempdir().unwrap();
     let unfinished = folder.path().join(".snapshot-000007.99.0.part");
     fs::create_dir(&unfinished).unwrap();
@@ -60,16 +60,16 @@ fn what_a_crash_left_is_removed_and_foreign_files_stay() {
     assert_eq!(names(folder.path()), ["notes.txt", "snapshot-000000", "snapshot-mine"]);
 }
 
-/// A file system of 256 KiB that is full while a snapshot is written.
+/// On a file system of 256 KiB.
 #[test]
-fn a_full_disk_leaves_what_was_there() {
+fn a_snapshot_that_fails_on_a_full_disk_leaves_the_folder_unchanged() {
     let folder = tempfile::tempdir().unwrap();
     let mounted = Command::new("mount")
         .args(["-t", "tmpfs", "-o", "size=256k", "g2d-test"])
         .arg(folder.path())
         .output();
     if !mounted.is_ok_and(|output| output.status.success()) {
-        crate::support::skipped("a full disk: no right to mount a small tmpfs here");
+        crate::support::skipped("a full disk: no permission to mount a tmpfs");
         return;
     }
     struct Mounted<'a>(&'a Path);
@@ -81,29 +81,30 @@ fn a_full_disk_leaves_what_was_there() {
     let mounted = Mounted(folder.path());
     let mut checkpoints = SnapshotFolder::open(mounted.0).unwrap();
     let (mut run, mut own) = (Run::new(Setting::PreviousEpoch), Loop::default());
-    run.go(&mut own, Some(3), Some(&mut checkpoints));
+    run.train(&mut own, Some(3), Some(&mut checkpoints));
     let before = names(mounted.0);
-    let mut refusals = 0;
-    // From no room at all to just enough: the disk fills in every file and in the manifest.
-    for room in (0..64).step_by(4) {
+    let mut failures = 0;
+    // The free space, in KiB, grows from none to just enough, so that each file in turn does not
+    // fit.
+    for free in (0..64).step_by(4) {
         fs::write(mounted.0.join("ballast"), vec![0; 300 << 10]).unwrap_err();
         let full = fs::metadata(mounted.0.join("ballast")).unwrap().len();
         let ballast = fs::File::options().write(true).open(mounted.0.join("ballast")).unwrap();
-        ballast.set_len(full.saturating_sub(room << 10)).unwrap();
+        ballast.set_len(full.saturating_sub(free << 10)).unwrap();
         match checkpoints.save(&mut run.parts(), &own, None) {
             Err(error) => {
-                assert!(matches!(refused::<()>(Err(error), &["No space"]), Error::Io { .. }));
+                assert!(matches!(assert_error::<()>(Err(error), &["No space"]), Error::Io { .. }));
                 fs::remove_file(mounted.0.join("ballast")).unwrap();
-                assert_eq!(names(mounted.0), before, "with room for {room} KiB");
-                refusals += 1;
+                assert_eq!(names(mounted.0), before, "with {free} KiB free");
+                failures += 1;
             }
             Ok(_) => break,
         }
     }
-    assert!(refusals > 3, "the disk was full {refusals} times only");
+    assert!(failures > 3, "only {failures} snapshots failed");
     let _ = fs::remove_file(mounted.0.join("ballast"));
     let mut other = Run::new(Setting::PreviousEpoch);
     let reopened = SnapshotFolder::open(mounted.0).unwrap();
     assert_eq!(reopened.resume::<Loop>(&mut other.parts()).unwrap(), Some(own.clone()));
-    run.go(&mut own, None, Some(&mut checkpoints)); // and with room again it goes on
+    run.train(&mut own, None, Some(&mut checkpoints)); // works with free space again
 }

@@ -1,8 +1,9 @@
-//! Snapshots: a run goes on bit by bit, and what does not fit is refused before anything changes.
+//! Snapshots of runs.
 //!
-//! - `resume.rs`: stopped at any step, in any configuration.
-//! - `corrupted_input.rs`: cut, altered, foreign, newer, other parts.
-//! - `folder.rs`: which snapshots are kept, and what a failing disk leaves.
+//! - `resume.rs`: a run that is stopped at any step resumes bit by bit.
+//! - `corrupted_input.rs`: damaged snapshots, snapshots of another run, and state that cannot be
+//!   saved.
+//! - `folder.rs`: which snapshots are kept; crashes and full disks.
 
 mod corrupted_input;
 mod folder;
@@ -17,7 +18,6 @@ use g2d::{
     probe::{ConfidenceRatio, GradientNorm, LossRatio, UpdateRatio},
     schedule::{Partial, Ranking, Sequential},
     step::StepValues,
-    teacher::Cached,
     trainer::Precision,
 };
 use serde::{Deserialize, Serialize};
@@ -28,7 +28,7 @@ use crate::support::{Tiny, WIDTH};
 pub const EPOCHS: u64 = 3;
 pub const STEPS: u64 = 4;
 
-/// What the caller's loop remembers.
+/// The state of the caller's loop.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Loop {
     pub sum: f64,
@@ -40,15 +40,15 @@ pub struct Loop {
 pub enum Setting {
     /// Live teachers, ranked by the previous epoch, momentum, probes.
     PreviousEpoch,
-    /// Cached teachers, partial suppression, AdamWConfig.
+    /// Cached teachers, partial suppression, AdamW.
     Cached,
-    /// No teachers; OGM-GE with its noise.
+    /// No teachers, OGM-GE with its noise.
     Noise,
-    /// fp16 with its loss scale.
+    /// fp16 with loss scaling.
     Half,
 }
 
-/// A run with everything that learns.
+/// A student, its trainer and its optimizer.
 pub struct Run {
     pub student: Tiny,
     pub trainer: G2dTrainer,
@@ -59,13 +59,13 @@ impl Run {
     pub fn new(setting: Setting) -> Self {
         let mut tiny = Tiny::conv(2);
         if matches!(setting, Setting::Half) {
-            tiny = Tiny::of_widths(&[WIDTH; 2], Kind::Float);
+            tiny = Tiny::with_widths(&[WIDTH; 2], Kind::Float);
         }
         let loss = Classification::default;
         let sgd = SgdConfig { lr: 0.05, momentum: 0.9, weight_decay: 1e-2, ..Default::default() };
-        let (builder, rule): (_, Algorithm) = match setting {
+        let (builder, algorithm): (_, Algorithm) = match setting {
             Setting::PreviousEpoch => (
-                tiny.taught(loss())
+                tiny.builder_with_teachers(loss())
                     .scheduler(Sequential::new([1, 1]).ranking(Ranking::PreviousEpoch))
                     .probe(ConfidenceRatio::default())
                     .probe(GradientNorm::default())
@@ -74,11 +74,8 @@ impl Run {
                 sgd.into(),
             ),
             Setting::Cached => {
-                let batches = || (0..STEPS).map(|s| Ok(batch(&tiny, s)));
-                let cached = (0..2).fold(tiny.builder(loss()), |builder, m| {
-                    let live = tiny.teacher(m, WIDTH).0;
-                    builder.teacher(Cached::record(&live, m, batches()).unwrap())
-                });
+                let batches = || (0..STEPS).map(|step| batch(&tiny, step)).collect();
+                let cached = tiny.builder_with_cached_teachers(loss(), batches);
                 let partial = Partial::new(0.5, 0..2).ranking(Ranking::PreviousEpoch);
                 (cached.scheduler(partial), AdamWConfig { lr: 0.02, ..Default::default() }.into())
             }
@@ -86,12 +83,14 @@ impl Run {
                 (tiny.builder(loss()).modulation(Ogm::new(0.5, 0..=9).with_noise(3)), sgd.into())
             }
             Setting::Half => (
-                tiny.taught(loss()).precision(Precision::Fp16).scheduler(Sequential::new([1])),
+                tiny.builder_with_teachers(loss())
+                    .precision(Precision::Fp16)
+                    .scheduler(Sequential::new([1])),
                 sgd.into(),
             ),
         };
         let trainer = builder.build(&tiny).unwrap();
-        let optimizer = Optimizer::builder(&tiny.vs, rule).build().unwrap();
+        let optimizer = Optimizer::builder(&tiny.vs, algorithm).build().unwrap();
         Self { student: tiny, trainer, optimizer }
     }
 
@@ -101,21 +100,21 @@ impl Run {
             .optimizer("main", &mut self.optimizer)
     }
 
-    /// Goes on to the end, or until `stop` steps are done in all; saves behind every step into
-    /// `checkpoints`. Says what every step and epoch said.
-    pub fn go(
+    /// Trains to the end, or until the run has made `stop` steps in all; saves a snapshot after
+    /// every step and epoch. Returns the values of the steps.
+    pub fn train(
         &mut self,
         own: &mut Loop,
         stop: Option<u64>,
         mut checkpoints: Option<&mut SnapshotFolder>,
     ) -> Vec<StepValues> {
-        let mut told = Vec::new();
+        let mut steps = Vec::new();
         let schedule = LrSchedule::step(1, 0.5);
         for epoch in self.trainer.progress().epoch..EPOCHS {
             self.optimizer.set_lr_factor(schedule.factor(epoch));
             for step in self.trainer.progress().step..STEPS {
                 if Some(self.trainer.progress().total_steps) == stop {
-                    return told;
+                    return steps;
                 }
                 self.optimizer.zero_grad().unwrap();
                 let batch = batch(&self.student, (step + epoch) % STEPS);
@@ -123,7 +122,7 @@ impl Run {
                 self.optimizer.step().unwrap();
                 let values = report.read().unwrap();
                 own.sum += values.terms.total;
-                told.push(values);
+                steps.push(values);
                 if let Some(checkpoints) = checkpoints.as_deref_mut() {
                     checkpoints.save(&mut self.parts(), own, None).unwrap();
                 }
@@ -133,12 +132,12 @@ impl Run {
                 checkpoints.save(&mut self.parts(), own, Some(epoch as f64)).unwrap();
             }
         }
-        told
+        steps
     }
 }
 
-/// The `which`-th batch.
-fn batch(student: &Tiny, which: u64) -> Batch {
-    let ids: Vec<i64> = (0..5).map(|i| which as i64 * 10 + i).collect();
-    student.batch(5, which as f64).with_ids(ids)
+/// Batch number `index`.
+fn batch(student: &Tiny, index: u64) -> Batch {
+    let ids: Vec<i64> = (0..5).map(|i| index as i64 * 10 + i).collect();
+    student.batch(5, index as f64).with_ids(ids)
 }

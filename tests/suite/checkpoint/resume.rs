@@ -1,24 +1,24 @@
-//! A run that was stopped goes on bit by bit.
+//! Resuming a stopped run.
 
 use g2d::checkpoint::{Snapshot, SnapshotFolder};
 use tch::{Kind, Tensor};
 
 use super::{EPOCHS, Loop, Run, STEPS, Setting};
-use crate::support::{alone, assert_same, values};
+use crate::support::{assert_same, in_own_process, values};
 
 const ALL: [Setting; 4] = [Setting::PreviousEpoch, Setting::Cached, Setting::Noise, Setting::Half];
 
 #[test]
-fn stopped_anywhere_it_ends_as_if_it_had_not_been() {
+fn a_run_stopped_at_any_step_resumes_bit_by_bit() {
     for setting in ALL {
         let (mut whole, mut own) = (Run::new(setting), Loop::default());
-        let told = whole.go(&mut own, None, None);
+        let expected = whole.train(&mut own, None, None);
         let every = if matches!(setting, Setting::PreviousEpoch) { 1 } else { 5 };
         for stop in (0..=EPOCHS * STEPS).step_by(every) {
             let folder = tempfile::tempdir().unwrap();
             let (mut first, mut before) = (Run::new(setting), Loop::default());
             let mut checkpoints = SnapshotFolder::open(folder.path()).unwrap();
-            let mut said = first.go(&mut before, Some(stop), Some(&mut checkpoints));
+            let mut found = first.train(&mut before, Some(stop), Some(&mut checkpoints));
             drop((first, checkpoints));
 
             let mut second = Run::new(setting);
@@ -27,18 +27,17 @@ fn stopped_anywhere_it_ends_as_if_it_had_not_been() {
             assert_eq!(resumed.is_some(), stop > 0);
             let mut after = resumed.unwrap_or_default();
             assert_eq!(after, before);
-            said.extend(second.go(&mut after, None, None));
-            assert_eq!(said, told, "{setting:?} stopped at {stop}");
+            found.extend(second.train(&mut after, None, None));
+            assert_eq!(found, expected, "{setting:?} stopped at {stop}");
             assert_eq!(after, own, "{setting:?} stopped at {stop}");
             assert_same(&values(&second.student.vs), &values(&whole.student.vs));
         }
     }
 }
 
-/// Numbers from libtorch's generator go on too.
 #[test]
-fn random_numbers_go_on() {
-    if !alone("checkpoint::resume::random_numbers_go_on") {
+fn a_snapshot_restores_the_random_number_generator() {
+    if !in_own_process("checkpoint::resume::a_snapshot_restores_the_random_number_generator") {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
@@ -53,11 +52,11 @@ fn random_numbers_go_on() {
 }
 
 #[test]
-fn weights_alone_are_loaded_for_a_test_of_the_best() {
+fn the_weights_of_the_best_snapshot_load_alone() {
     let folder = tempfile::tempdir().unwrap();
     let mut run = Run::new(Setting::Cached);
     let mut checkpoints = SnapshotFolder::open(folder.path()).unwrap();
-    run.go(&mut Loop::default(), None, Some(&mut checkpoints));
+    run.train(&mut Loop::default(), None, Some(&mut checkpoints));
     let best: &Snapshot = checkpoints.best().unwrap();
     assert_eq!(best.score(), Some(EPOCHS as f64 - 1.0));
     let mut other = Run::new(Setting::Cached);
@@ -65,5 +64,5 @@ fn weights_alone_are_loaded_for_a_test_of_the_best() {
     assert_same(&values(&run.student.vs), &values(&other.student.vs));
     assert_eq!(other.trainer.progress().total_steps, 0);
     let wrong = best.load_weights("teacher", &mut other.student.vs);
-    crate::support::mismatch(wrong, &["teacher.weights.safetensors", "student.weights"]);
+    crate::support::assert_mismatch(wrong, &["teacher.weights.safetensors", "student.weights"]);
 }

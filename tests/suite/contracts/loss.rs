@@ -7,16 +7,16 @@ use g2d::{
 };
 use tch::{Kind, Tensor};
 
-use crate::support::{answers, assert_number, mismatch, names, wave};
+use crate::support::{all_present, assert_mismatch, assert_number, names, wave};
 
 const ROWS: i64 = 4;
 const COLUMNS: i64 = 3;
 
-/// How a loss is made of a distillation, targets that it takes, and logits that know them.
+/// A constructor of a loss, valid targets, logits that predict them well, and invalid targets.
 struct Subject {
     new: fn(Distillation) -> Box<dyn G2dLoss>,
     targets: Tensor,
-    wise: Tensor,
+    correct: Tensor,
     wrong_kind: Tensor,
     wrong_shape: Tensor,
 }
@@ -28,36 +28,36 @@ fn subjects() -> [Subject; 3] {
         Subject {
             new: |d| Box::new(Classification::new(d)),
             targets: classes.copy(),
-            wise: &one_hot * 5.0,
+            correct: &one_hot * 5.0,
             wrong_kind: classes.to_kind(Kind::Double),
             wrong_shape: classes.unsqueeze(1),
         },
         Subject {
             new: |d| Box::new(Classification::multi_label(d)),
             targets: one_hot.copy(),
-            wise: (&one_hot * 2.0 - 1.0) * 5.0,
+            correct: (&one_hot * 2.0 - 1.0) * 5.0,
             wrong_kind: classes.one_hot(COLUMNS),
             wrong_shape: one_hot.slice(1, 0, 2, 1),
         },
         Subject {
             new: |d| Box::new(Regression::new(d)),
             targets: one_hot.copy(),
-            wise: &one_hot + 0.01,
+            correct: &one_hot + 0.01,
             wrong_kind: classes.one_hot(COLUMNS),
             wrong_shape: one_hot.slice(0, 0, 3, 1),
         },
     ]
 }
 
-/// Tensors of k modalities in `kind`, the student's with gradient.
-struct Given {
+/// The tensors of k modalities in a dtype; those of the student require gradients.
+struct Inputs {
     modalities: Vec<Modality>,
     logits: Tensor,
     features: Vec<Tensor>,
     teachers: Vec<TeacherOutput>,
 }
 
-fn given(k: usize, kind: Kind) -> Given {
+fn inputs(k: usize, kind: Kind) -> Inputs {
     let leaf = |phase, shape: &[i64]| wave(phase, shape).to_kind(kind).set_requires_grad(true);
     let phase = |m: usize| 0.1 + m as f64;
     let teacher = |m| TeacherOutput {
@@ -65,7 +65,7 @@ fn given(k: usize, kind: Kind) -> Given {
         logits: wave(0.6 + phase(m), &[ROWS, COLUMNS]).to_kind(kind),
         host: None,
     };
-    Given {
+    Inputs {
         modalities: names(k),
         logits: leaf(0.4, &[ROWS, COLUMNS]),
         features: (0..k).map(|m| leaf(0.9 + phase(m), &[ROWS, 2 + m as i64])).collect(),
@@ -73,13 +73,13 @@ fn given(k: usize, kind: Kind) -> Given {
     }
 }
 
-impl Given {
+impl Inputs {
     fn terms(&self, loss: &dyn G2dLoss, targets: &Tensor) -> g2d::Result<loss::Terms> {
         loss.terms(&loss::Input {
             modalities: &self.modalities,
             logits: &self.logits,
             features: &self.features,
-            teachers: &answers(&self.teachers),
+            teachers: &all_present(&self.teachers),
             rows: &Rows::all(self.modalities.len()),
             targets,
         })
@@ -107,36 +107,36 @@ fn weighted(k: usize) -> Distillation {
 }
 
 #[test]
-fn total_is_the_weighted_sum_of_its_terms() {
+fn the_total_is_the_weighted_sum_of_the_terms() {
     for subject in subjects() {
         for k in [2, 3, 5] {
             let d = weighted(k);
             let loss = (subject.new)(d.clone());
             loss.check(&names(k)).unwrap();
-            let given = given(k, Kind::Double);
-            let terms = given.terms(&*loss, &subject.targets).unwrap();
+            let inputs = inputs(k, Kind::Double);
+            let terms = inputs.terms(&*loss, &subject.targets).unwrap();
             let mut sum = d.task_weight * number(&terms.task);
             assert_eq!((terms.feature.len(), terms.logit.len()), (k, k));
             for m in 0..k {
                 let feature = number(terms.feature[m].as_ref().unwrap());
                 let logit = number(terms.logit[m].as_ref().unwrap());
-                assert!(feature > 0.0 && logit > 0.0, "distances of what differs");
+                assert!(feature > 0.0 && logit > 0.0, "student and teachers differ");
                 sum += d.alpha * d.feature_weight.get(m) * feature;
                 sum += d.beta * d.logit_weight.get(m) * logit;
             }
             assert_number(number(&terms.total), sum);
-            let again = given.terms(&*loss, &subject.targets).unwrap();
-            assert_eq!(number(&again.total), number(&terms.total), "no state");
+            let second = inputs.terms(&*loss, &subject.targets).unwrap();
+            assert_eq!(number(&second.total), number(&terms.total), "a loss has no state");
         }
     }
 }
 
 #[test]
-fn total_is_a_scalar_that_reaches_all_of_the_student_and_no_teacher() {
+fn the_total_is_a_scalar_connected_to_the_student_s_features_and_logits() {
     for subject in subjects() {
         for kind in [Kind::Double, Kind::Float] {
-            let mut given = given(2, kind);
-            for teacher in &mut given.teachers {
+            let mut inputs = inputs(2, kind);
+            for teacher in &mut inputs.teachers {
                 teacher.logits = teacher.logits.set_requires_grad(true);
                 teacher.features = teacher.features.set_requires_grad(true);
             }
@@ -145,67 +145,65 @@ fn total_is_a_scalar_that_reaches_all_of_the_student_and_no_teacher() {
                 false => subject.targets.copy(),
             };
             let loss = (subject.new)(Distillation::default());
-            let terms = given.terms(&*loss, &targets).unwrap();
+            let terms = inputs.terms(&*loss, &targets).unwrap();
             assert_eq!(terms.total.size(), [0_i64; 0]);
-            assert_eq!(terms.total.kind(), kind, "computed in the kind of the logits");
+            assert_eq!(terms.total.kind(), kind, "computed in the dtype of the logits");
             terms.total.backward();
-            for leaf in given.features.iter().chain([&given.logits]) {
+            for leaf in inputs.features.iter().chain([&inputs.logits]) {
                 assert!(leaf.grad().defined() && number(&leaf.grad().abs().sum(kind)) > 0.0);
             }
-            let rho = loss.confidence(&given.teachers[0].logits.detach(), &targets).unwrap();
+            let rho = loss.confidence(&inputs.teachers[0].logits.detach(), &targets).unwrap();
             assert_eq!((rho.kind(), rho.dim()), (kind, 0));
         }
     }
 }
 
-/// Targets in another float kind than the predictions are taken or refused, but never half-taken:
-/// what passes `check_targets` must survive `backward`.
 #[test]
-fn targets_in_another_float_kind() {
+fn float_targets_of_another_dtype_that_pass_the_check_work_in_backward() {
     for subject in subjects().iter().filter(|s| s.targets.is_floating_point()) {
-        let (given, loss) = (given(2, Kind::Float), (subject.new)(Distillation::default()));
-        if loss.check_targets(&given.logits.size(), &subject.targets).is_ok() {
-            let terms = given.terms(&*loss, &subject.targets).unwrap();
-            assert_eq!(terms.total.kind(), Kind::Float, "computed in the kind of the logits");
+        let (inputs, loss) = (inputs(2, Kind::Float), (subject.new)(Distillation::default()));
+        if loss.check_targets(&inputs.logits.size(), &subject.targets).is_ok() {
+            let terms = inputs.terms(&*loss, &subject.targets).unwrap();
+            assert_eq!(terms.total.kind(), Kind::Float, "computed in the dtype of the logits");
             terms.total.f_backward().unwrap();
-            let rho = loss.confidence(&given.teachers[0].logits, &subject.targets).unwrap();
-            assert_eq!(rho.kind(), Kind::Float, "computed in the kind of the logits");
+            let rho = loss.confidence(&inputs.teachers[0].logits, &subject.targets).unwrap();
+            assert_eq!(rho.kind(), Kind::Float, "computed in the dtype of the logits");
         }
     }
 }
 
 #[test]
-fn terms_of_weight_zero_are_left_out() {
+fn terms_of_weight_zero_are_not_computed() {
     for subject in subjects() {
-        let given = given(3, Kind::Double);
+        let inputs = inputs(3, Kind::Double);
         let d = Distillation {
             feature_weight: each(vec![1.0, 0.0, 1.0]),
             logit_weight: each(vec![0.0, 1.0, 1.0]),
             ..Distillation::default()
         };
-        let terms = given.terms(&*(subject.new)(d), &subject.targets).unwrap();
-        let there = |t: &[Option<Tensor>]| t.iter().map(Option::is_some).collect::<Vec<_>>();
-        assert_eq!(there(&terms.feature), [true, false, true]);
-        assert_eq!(there(&terms.logit), [false, true, true]);
+        let terms = inputs.terms(&*(subject.new)(d), &subject.targets).unwrap();
+        let computed = |t: &[Option<Tensor>]| t.iter().map(Option::is_some).collect::<Vec<_>>();
+        assert_eq!(computed(&terms.feature), [true, false, true]);
+        assert_eq!(computed(&terms.logit), [false, true, true]);
 
-        let terms = given.terms(&*(subject.new)(Distillation::none()), &subject.targets).unwrap();
+        let terms = inputs.terms(&*(subject.new)(Distillation::none()), &subject.targets).unwrap();
         assert!(terms.feature.iter().chain(&terms.logit).all(Option::is_none));
         assert_eq!(number(&terms.total), number(&terms.task));
 
         let only = (subject.new)(Distillation::features_only());
-        let terms = given.terms(&*only, &subject.targets).unwrap();
-        assert_eq!(there(&terms.feature), [true; 3]);
-        assert_eq!(there(&terms.logit), [false; 3]);
+        let terms = inputs.terms(&*only, &subject.targets).unwrap();
+        assert_eq!(computed(&terms.feature), [true; 3]);
+        assert_eq!(computed(&terms.logit), [false; 3]);
     }
 }
 
 #[test]
-fn without_teachers_the_task_is_all() {
+fn without_teachers_the_total_is_the_task_term() {
     for subject in subjects() {
-        let mut given = given(2, Kind::Double);
-        given.teachers.clear();
+        let mut inputs = inputs(2, Kind::Double);
+        inputs.teachers.clear();
         let loss = (subject.new)(Distillation::default());
-        let terms = given.terms(&*loss, &subject.targets).unwrap();
+        let terms = inputs.terms(&*loss, &subject.targets).unwrap();
         assert_eq!(number(&terms.total), number(&terms.task));
         assert_eq!((terms.feature.len(), terms.logit.len()), (2, 2));
         assert!(terms.feature.iter().chain(&terms.logit).all(Option::is_none));
@@ -213,15 +211,15 @@ fn without_teachers_the_task_is_all() {
 }
 
 #[test]
-fn a_student_equal_to_its_teachers_owes_nothing() {
+fn distillation_terms_are_zero_for_a_student_equal_to_its_teachers() {
     for subject in subjects() {
-        let mut given = given(2, Kind::Double);
-        for (m, teacher) in given.teachers.iter_mut().enumerate() {
-            teacher.logits = given.logits.detach();
-            teacher.features = given.features[m].detach();
+        let mut inputs = inputs(2, Kind::Double);
+        for (m, teacher) in inputs.teachers.iter_mut().enumerate() {
+            teacher.logits = inputs.logits.detach();
+            teacher.features = inputs.features[m].detach();
         }
         let loss = (subject.new)(weighted(2));
-        let terms = given.terms(&*loss, &subject.targets).unwrap();
+        let terms = inputs.terms(&*loss, &subject.targets).unwrap();
         for term in terms.feature.iter().chain(&terms.logit) {
             assert!(number(term.as_ref().unwrap()).abs() < 1e-15);
         }
@@ -229,56 +227,58 @@ fn a_student_equal_to_its_teachers_owes_nothing() {
 }
 
 #[test]
-fn confidence_is_higher_for_who_knows_better() {
+fn better_predictions_have_a_higher_confidence() {
     for subject in subjects() {
         let loss = (subject.new)(Distillation::default());
         let rho = |logits: &Tensor| number(&loss.confidence(logits, &subject.targets).unwrap());
-        let (wise, fair, poor) =
-            (rho(&subject.wise), rho(&(&subject.wise * 0.2)), rho(&-&subject.wise));
-        assert!(1.0 >= wise && wise > fair && fair > poor && poor > 0.0, "{wise} {fair} {poor}");
+        let correct = &subject.correct;
+        let (good, fair, poor) = (rho(correct), rho(&(correct * 0.2)), rho(&-correct));
+        assert!(1.0 >= good && good > fair && fair > poor && poor > 0.0, "{good} {fair} {poor}");
     }
 }
 
 #[test]
-fn targets_are_checked() {
+fn targets_of_a_wrong_dtype_or_shape_are_errors() {
     for subject in subjects() {
         let loss = (subject.new)(Distillation::default());
         let check = |targets: &Tensor| loss.check_targets(&[ROWS, COLUMNS], targets);
         check(&subject.targets).unwrap();
-        let error = mismatch(check(&subject.wrong_kind), &["targets", "convert"]);
+        let error = assert_mismatch(check(&subject.wrong_kind), &["targets", "convert"]);
         assert!(matches!(error, Error::Kind(_)));
         let found = format!("{:?}", subject.wrong_shape.size());
-        let error = mismatch(check(&subject.wrong_shape), &["targets", "[4", &found]);
+        let error = assert_mismatch(check(&subject.wrong_shape), &["targets", "[4", &found]);
         assert!(matches!(error, Error::Shape(_)));
     }
 }
 
 #[test]
-fn nothing_is_broadcast_between_student_and_teacher() {
+fn student_and_teacher_of_different_shapes_or_dtypes_are_an_error() {
     for subject in subjects() {
         let loss = (subject.new)(Distillation::default());
-        let mut narrow = given(2, Kind::Double);
+        let mut narrow = inputs(2, Kind::Double);
         narrow.teachers[1].features = wave(0.0, &[ROWS, 1]);
         let words = ["features", "\"m1\"", "[4, 1]", "[4, 3]", "FeatureProjection"];
-        let error = mismatch(narrow.terms(&*loss, &subject.targets), &words);
+        let error = assert_mismatch(narrow.terms(&*loss, &subject.targets), &words);
         assert!(matches!(error, Error::Shape(_)));
-        let mut narrow = given(2, Kind::Double);
+        let mut narrow = inputs(2, Kind::Double);
         narrow.teachers[0].logits = wave(0.0, &[ROWS, 1]);
-        let error =
-            mismatch(narrow.terms(&*loss, &subject.targets), &["logits", "\"m0\"", "[4, 1]"]);
+        let error = assert_mismatch(
+            narrow.terms(&*loss, &subject.targets),
+            &["logits", "\"m0\"", "[4, 1]"],
+        );
         assert!(matches!(error, Error::Shape(_)));
-        let mut single = given(2, Kind::Double);
+        let mut single = inputs(2, Kind::Double);
         single.teachers[0].features = single.teachers[0].features.to_kind(Kind::Float);
         let error =
-            mismatch(single.terms(&*loss, &subject.targets), &["\"m0\"", "Double", "Float"]);
+            assert_mismatch(single.terms(&*loss, &subject.targets), &["\"m0\"", "Double", "Float"]);
         assert!(matches!(error, Error::Kind(_)));
     }
 }
 
 #[test]
-fn settings_out_of_range_are_named() {
-    type Spoil = fn(&mut Distillation, f64);
-    let settings: [(&str, Spoil, &[f64]); 5] = [
+fn hyper_parameters_out_of_range_are_errors() {
+    type Set = fn(&mut Distillation, f64);
+    let settings: [(&str, Set, &[f64]); 5] = [
         ("alpha", |d, x| d.alpha = x, &[-1.0, f64::NAN, f64::INFINITY]),
         ("beta", |d, x| d.beta = x, &[-0.5, f64::NAN, f64::INFINITY]),
         ("feature_weight", |d, x| d.feature_weight = [1.0, x].into(), &[-1.0, f64::NAN]),
@@ -286,16 +286,17 @@ fn settings_out_of_range_are_named() {
         ("temperature", |d, x| d.temperature = [x, 1.0].into(), &[0.0, -1.0, f64::NAN]),
     ];
     for subject in subjects() {
-        for (name, spoil, values) in &settings {
+        for (name, set, values) in &settings {
             for &value in *values {
                 let mut d = Distillation::default();
-                spoil(&mut d, value);
+                set(&mut d, value);
                 let found = value.to_string();
-                let error = mismatch((subject.new)(d).check(&names(2)), &[name, "finite", &found]);
+                let error =
+                    assert_mismatch((subject.new)(d).check(&names(2)), &[name, "finite", &found]);
                 assert!(matches!(error, Error::Config(_)));
             }
         }
         let d = Distillation { temperature: [1.0, 2.0, 3.0].into(), ..Distillation::default() };
-        mismatch((subject.new)(d).check(&names(2)), &["temperature", "2 values", "found 3"]);
+        assert_mismatch((subject.new)(d).check(&names(2)), &["temperature", "2 values", "found 3"]);
     }
 }

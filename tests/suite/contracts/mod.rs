@@ -1,4 +1,4 @@
-//! What each trait promises, checked over every implementation of it.
+//! The contract of each trait, checked for every implementation.
 
 mod loss;
 mod probe;

@@ -1,4 +1,4 @@
-//! The contract of `Student`, kept by the students that tests (and `paper`) use.
+//! The contract of `Student`.
 
 use g2d::{Batch, Student};
 use tch::Tensor;
@@ -15,15 +15,18 @@ fn contract(student: &dyn Student, batch: &Batch) {
     for (m, own) in features.iter().enumerate() {
         assert_eq!((own.dim(), own.size()[0]), (2, rows));
         if let Some(shape) = student.feature_shape(m) {
-            assert_eq!(own.size()[1..], shape, "zeros of another shape would stand for it");
+            assert_eq!(own.size()[1..], shape, "`feature_shape` is the shape of the features");
         }
         let only = |(j, input): (usize, &Tensor)| {
             if j == m { input.shallow_clone() } else { input * f64::NAN }
         };
         let inputs: Vec<_> = batch.inputs().iter().enumerate().map(only).collect();
         let other = Batch::new(inputs, batch.targets().copy());
-        assert!(student.encode(m, &other, false).unwrap().equal(own), "reads only its own input");
-        assert!(own.requires_grad(), "gradients are the trainer's to switch");
+        assert!(
+            student.encode(m, &other, false).unwrap().equal(own),
+            "an encoder reads only its own input"
+        );
+        assert!(own.requires_grad(), "features have gradients unless the trainer disables them");
     }
     let logits = student.fuse(&features, false).unwrap();
     assert_eq!(logits.size(), [rows, CLASSES]);
@@ -42,7 +45,7 @@ fn contract(student: &dyn Student, batch: &Batch) {
 }
 
 #[test]
-fn tiny_students() {
+fn the_students_of_the_tests_keep_the_contract() {
     for k in [2, 3, 5] {
         for student in [Tiny::linear(k), Tiny::conv(k)] {
             contract(&student, &student.batch(4, 0.1));
@@ -52,7 +55,7 @@ fn tiny_students() {
 
 #[cfg(feature = "paper")]
 #[test]
-fn fusion_classifiers() {
+fn fusion_classifiers_keep_the_contract() {
     use crate::support::{names, wave};
     use FusionKind::{Concat, Film, Gated, Late, Sum};
     use g2d::paper::networks::{ClassifierConfig, FusionClassifier, FusionKind};

@@ -1,6 +1,5 @@
-//! Bytes that a stranger made: never a panic, and never accepted unless they are a valid file's own.
-//!
-//! `G2D_FUZZ_CASES=1000000 cargo test --test suite fuzzing::cache_file` runs a million cases.
+//! Cache files with random changes, and random bytes: reading never panics, and succeeds for valid
+//! files alone.
 
 use std::{fs, sync::OnceLock};
 
@@ -12,7 +11,7 @@ use proptest::{collection::vec, prelude::*};
 use tch::Kind;
 
 use crate::{
-    support::{Spoil, Tiny, WIDTH, fuzz, spoil},
+    support::{ByteMutation, Tiny, WIDTH, byte_mutation, fuzz_config},
     teacher::cache::{batches, file},
 };
 
@@ -26,7 +25,7 @@ fn valid() -> &'static [Vec<u8>; 2] {
     FILES.get_or_init(|| {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("cache");
-        let student = Tiny::of_widths(&[WIDTH, WIDTH], Kind::Float);
+        let student = Tiny::with_widths(&[WIDTH, WIDTH], Kind::Float);
         [Storage::Full, Storage::Half].map(|storage| {
             let file = file(&path).storage(storage);
             file.record(&student.teacher(0, WIDTH).0, 0, batches(&student)).unwrap();
@@ -35,25 +34,24 @@ fn valid() -> &'static [Vec<u8>; 2] {
     })
 }
 
-/// One change of a file's bytes.
 #[derive(Debug, Clone)]
-enum Change {
-    Bytes(Spoil),
-    /// The length of the header.
-    Prefix(u64),
-    /// Text of the header, for the n-th place where it stands.
-    Replace(&'static str, &'static str),
+enum Mutation {
+    Bytes(ByteMutation),
+    /// Sets the length of the header.
+    HeaderLength(u64),
+    /// Replaces text of the header.
+    HeaderText(&'static str, &'static str),
 }
 
-impl Change {
+impl Mutation {
     fn apply(&self, bytes: &mut Vec<u8>) {
         match self {
-            Self::Bytes(spoil) => spoil.apply(bytes),
-            Self::Prefix(number) if bytes.len() >= 8 => {
-                bytes[..8].copy_from_slice(&number.to_le_bytes());
+            Self::Bytes(mutation) => mutation.apply(bytes),
+            Self::HeaderLength(length) if bytes.len() >= 8 => {
+                bytes[..8].copy_from_slice(&length.to_le_bytes());
             }
-            Self::Prefix(_) => {}
-            Self::Replace(old, new) => {
+            Self::HeaderLength(_) => {}
+            Self::HeaderText(old, new) => {
                 let found = bytes.windows(old.len()).position(|window| window == old.as_bytes());
                 if let Some(at) = found {
                     bytes.splice(at..at + old.len(), new.bytes());
@@ -63,7 +61,7 @@ impl Change {
     }
 }
 
-/// What stands in a header, and what a stranger might put there; some keep the length.
+/// Texts of a header and their replacements, of which some keep the length.
 const TEXTS: [(&str, &str); 16] = [
     ("[7,4]", "[4,7]"),
     ("[7,4]", "[7,4,1]"),
@@ -83,15 +81,16 @@ const TEXTS: [(&str, &str); 16] = [
     ("\"version\":\"1\"", "\"version\":\"18446744073709551616\""),
 ];
 
-fn change() -> impl Strategy<Value = Change> {
+fn mutation() -> impl Strategy<Value = Mutation> {
+    let length = prop_oneof![any::<u64>(), 0..4096_u64, Just(u64::MAX - 7)];
     prop_oneof![
-        5 => spoil().prop_map(Change::Bytes),
-        1 => prop_oneof![any::<u64>(), 0..4096_u64, Just(u64::MAX - 7)].prop_map(Change::Prefix),
-        1 => (0..TEXTS.len()).prop_map(|at| Change::Replace(TEXTS[at].0, TEXTS[at].1)),
+        5 => byte_mutation().prop_map(Mutation::Bytes),
+        1 => length.prop_map(Mutation::HeaderLength),
+        1 => (0..TEXTS.len()).prop_map(|at| Mutation::HeaderText(TEXTS[at].0, TEXTS[at].1)),
     ]
 }
 
-/// JSON that is well formed and says what a header says, or nonsense, of absurd sizes.
+/// Well-formed JSON with the fields of a header and random shapes, offsets and sizes.
 fn json() -> impl Strategy<Value = String> {
     let number = prop_oneof![
         any::<u64>().prop_map(|n| n.to_string()),
@@ -119,24 +118,25 @@ fn json() -> impl Strategy<Value = String> {
 }
 
 proptest! {
-    #![proptest_config(fuzz(2_000))]
+    #![proptest_config(fuzz_config(2_000))]
 
     #[test]
-    fn random_bytes(bytes in vec(any::<u8>(), 0..600), length in any::<u64>()) {
+    fn random_bytes_are_no_cache_file(bytes in vec(any::<u8>(), 0..600), length in any::<u64>()) {
         prop_assert!(read(&bytes).is_err());
         prop_assert!(cache::Header::read(&mut &*bytes, length).is_err());
     }
 
     #[test]
-    fn changed_files(which in 0..2_usize, changes in vec(change(), 1..4)) {
+    fn a_mutated_file_is_read_only_if_it_equals_a_valid_one(
+        which in 0..2_usize, mutations in vec(mutation(), 1..4),
+    ) {
         let mut bytes = valid()[which].clone();
-        changes.iter().for_each(|change| change.apply(&mut bytes));
-        let same = valid().contains(&bytes);
-        prop_assert_eq!(read(&bytes).is_ok(), same);
+        mutations.iter().for_each(|mutation| mutation.apply(&mut bytes));
+        prop_assert_eq!(read(&bytes).is_ok(), valid().contains(&bytes));
     }
 
     #[test]
-    fn absurd_headers(text in json(), payload in vec(any::<u8>(), 0..64)) {
+    fn a_header_with_random_sizes_is_invalid(text in json(), payload in vec(any::<u8>(), 0..64)) {
         let mut bytes = (text.len() as u64).to_le_bytes().to_vec();
         bytes.extend(text.bytes());
         bytes.extend(payload);

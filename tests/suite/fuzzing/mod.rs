@@ -1,14 +1,16 @@
-//! Files with random changes: settings, reports, run folders and cache files. Never a panic; what is
-//! accepted is written and read again as the same, and works or is refused where it is used.
+//! Fuzzing of everything that reads files: valid files with random changes, and random input.
+//! Reading never panics, and a value that is read survives writing and reading.
 //!
-//! - `mutation.rs`: how valid text is changed.
-//! - `settings.rs`: what a user's TOML or JSON may hold.
-//! - `run_folder.rs`: a run folder and its report.
-//! - `cache_file.rs`: teachers' outputs on disk.
+//! - `mutation.rs`: the random changes of text.
+//! - `settings.rs`: settings and reports in TOML and JSON.
+//! - `run_folder.rs`: run folders and tables.
+//! - `cache_file.rs`: cache files of teacher outputs.
+//! - `manifest.rs`: manifests of snapshots.
 //!
 //! `G2D_FUZZ_CASES=1000000 cargo test --test suite fuzzing` runs a million cases of each property.
 
 mod cache_file;
+mod manifest;
 mod mutation;
 #[cfg(feature = "report")]
 mod run_folder;

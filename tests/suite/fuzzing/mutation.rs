@@ -1,18 +1,17 @@
-//! How valid text is spoilt.
+//! Random changes of valid text.
 
 use proptest::{collection::vec, prelude::*, sample::Index};
 
-use crate::support::{Spoil, spoil};
+use crate::support::{ByteMutation, byte_mutation};
 
-/// One change.
 #[derive(Debug, Clone)]
-pub enum Change {
-    Bytes(Spoil),
-    /// Another word in place of the n-th number or name.
+pub enum Mutation {
+    Bytes(ByteMutation),
+    /// Replaces a number or name.
     Word(Index, &'static str),
 }
 
-/// What a stranger might write where a number or a name stands.
+/// Replacements of numbers and names.
 const WORDS: [&str; 34] = [
     "0",
     "-0",
@@ -50,10 +49,10 @@ const WORDS: [&str; 34] = [
     "fixed",
 ];
 
-impl Change {
+impl Mutation {
     pub fn apply(&self, bytes: &mut Vec<u8>) {
         match self {
-            Self::Bytes(spoil) => spoil.apply(bytes),
+            Self::Bytes(mutation) => mutation.apply(bytes),
             Self::Word(which, word) => {
                 let words = words(bytes);
                 if !words.is_empty() {
@@ -65,7 +64,7 @@ impl Change {
     }
 }
 
-/// Where numbers and names stand.
+/// The ranges of numbers and names.
 fn words(bytes: &[u8]) -> Vec<(usize, usize)> {
     let inside = |b: u8| b.is_ascii_alphanumeric() || b"_.-+".contains(&b);
     let mut found: Vec<(usize, usize)> = Vec::new();
@@ -79,10 +78,19 @@ fn words(bytes: &[u8]) -> Vec<(usize, usize)> {
     found
 }
 
-pub fn changes() -> impl Strategy<Value = Vec<Change>> {
-    let change = prop_oneof![
-        5 => spoil().prop_map(Change::Bytes),
-        5 => (any::<Index>(), 0..WORDS.len()).prop_map(|(at, word)| Change::Word(at, WORDS[word])),
+/// Up to three mutations.
+pub fn mutations() -> impl Strategy<Value = Vec<Mutation>> {
+    let word = (any::<Index>(), 0..WORDS.len());
+    let mutation = prop_oneof![
+        byte_mutation().prop_map(Mutation::Bytes),
+        word.prop_map(|(at, word)| Mutation::Word(at, WORDS[word])),
     ];
-    vec(change, 0..4)
+    vec(mutation, 0..4)
+}
+
+/// `valid` with all mutations.
+pub fn mutated(valid: &[u8], mutations: &[Mutation]) -> Vec<u8> {
+    let mut bytes = valid.to_vec();
+    mutations.iter().for_each(|mutation| mutation.apply(&mut bytes));
+    bytes
 }

@@ -1,4 +1,4 @@
-//! A run folder whose files are not what a recorder wrote.
+//! Run folders and tables with random changes.
 
 use std::{fs, path::Path};
 
@@ -8,24 +8,25 @@ use g2d::{
 };
 use proptest::prelude::*;
 
-use super::mutation::changes;
+use super::mutation::{mutated, mutations};
 use crate::{
     record::{epoch, metrics, recorded},
-    support::fuzz,
+    support::fuzz_config,
 };
 
 const FILES: [&str; 3] = ["run.json", "epochs.jsonl", "result.json"];
 
 /// The files of a valid run.
 fn valid() -> &'static [Vec<u8>; 3] {
-    static FILES_OF: std::sync::OnceLock<[Vec<u8>; 3]> = std::sync::OnceLock::new();
-    FILES_OF.get_or_init(|| {
+    static CONTENTS: std::sync::OnceLock<[Vec<u8>; 3]> = std::sync::OnceLock::new();
+    CONTENTS.get_or_init(|| {
         let folder = tempfile::tempdir().unwrap();
         recorded(folder.path(), "a run");
         FILES.map(|name| fs::read(folder.path().join(name)).unwrap())
     })
 }
 
+/// Writes a run whose file number `which` has the content `bytes`.
 fn write(folder: &Path, which: usize, bytes: &[u8]) {
     for (i, name) in FILES.iter().enumerate() {
         let bytes = if i == which { bytes } else { &valid()[i] };
@@ -34,14 +35,14 @@ fn write(folder: &Path, which: usize, bytes: &[u8]) {
 }
 
 proptest! {
-    #![proptest_config(fuzz(300))]
+    #![proptest_config(fuzz_config(300))]
 
     #[test]
-    fn run_folders(which in 0..FILES.len(), changes in changes()) {
-        let mut bytes = valid()[which].clone();
-        changes.iter().for_each(|change| change.apply(&mut bytes));
+    fn a_mutated_run_folder_is_read_and_resumed_without_panic(
+        which in 0..FILES.len(), mutations in mutations(),
+    ) {
         let folder = tempfile::tempdir().unwrap();
-        write(folder.path(), which, &bytes);
+        write(folder.path(), which, &mutated(&valid()[which], &mutations));
         if let Ok(run) = Run::read(folder.path()) {
             let report = Report::new(vec![run.clone()]).unwrap();
             report.plots().iter().for_each(|plot| drop(plot.svg(Theme::Light)));
@@ -54,14 +55,12 @@ proptest! {
     }
 
     #[test]
-    fn tables(changes in changes(), at in 0..6_u64) {
+    fn a_mutated_csv_is_resumed_without_panic(mutations in mutations(), at in 0..6_u64) {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("run.csv");
         let mut csv = Csv::create(&path).unwrap();
         (0..4).for_each(|e| csv.epoch(&epoch(e), &metrics(e)).unwrap());
-        let mut bytes = fs::read(&path).unwrap();
-        changes.iter().for_each(|change| change.apply(&mut bytes));
-        fs::write(&path, &bytes).unwrap();
+        fs::write(&path, mutated(&fs::read(&path).unwrap(), &mutations)).unwrap();
         if let Ok(mut resumed) = Csv::resume(&path, at) {
             let _ = resumed.epoch(&epoch(at), &metrics(at));
         }

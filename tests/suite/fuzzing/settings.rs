@@ -1,4 +1,4 @@
-//! What a user's TOML or JSON may hold.
+//! Settings and reports in TOML and JSON with random changes.
 
 use std::fmt::Debug;
 
@@ -16,10 +16,10 @@ use g2d::{
 use proptest::prelude::*;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::mutation::changes;
-use crate::support::{Tiny, fuzz};
+use super::mutation::{mutated, mutations};
+use crate::support::{Tiny, fuzz_config};
 
-/// All that a trainer can be told in a file.
+/// All settings of a trainer that have a form in files.
 #[derive(Debug, Clone, Serialize, Deserialize, Default)]
 #[serde(deny_unknown_fields, default)]
 struct Settings {
@@ -35,7 +35,7 @@ struct Settings {
     confidence: Option<ConfidenceConfig>,
 }
 
-/// Valid text: TOML first, then JSON.
+/// Valid settings: TOML first, then JSON.
 const SETTINGS: [&str; 7] = [
     r#"
 window = 2
@@ -80,30 +80,31 @@ const REPORTS: [&str; 3] = [
     r#"{"epoch":1,"steps":3,"skipped":1,"unfinished":1,"modalities":["m0","m1"],"total":1.25,"task":0.75,"feature":[0.5,null],"logit":[null,"-inf"],"confidence":[0.75,0.125],"kappa":[1.0,0.0],"measurements":[{"metric":"gradient_norm","modality":"m0","value":3.5},{"metric":"fused_accuracy","modality":null,"value":"NaN"}]}"#,
 ];
 
-/// Reads `bytes` as `T`; what is accepted is written and read again as the same.
+/// Reads `bytes` as `T` from TOML and JSON; asserts that a value survives writing and reading.
 fn read<T: Serialize + DeserializeOwned + Debug>(bytes: &[u8]) -> Option<T> {
     let text = String::from_utf8_lossy(bytes);
     let toml = toml::from_str::<T>(&text).ok();
     if let Some(value) = &toml {
         // TOML has no number above 2⁶³ − 1, which JSON has.
         if let Ok(written) = toml::to_string(value) {
-            let again: T = toml::from_str(&written).expect("what was written is read");
-            assert_eq!(format!("{again:?}"), format!("{value:?}"));
+            let restored: T = toml::from_str(&written).expect("written TOML is readable");
+            assert_eq!(format!("{restored:?}"), format!("{value:?}"));
         }
     }
     let json = serde_json::from_slice::<T>(bytes).ok();
     if let Some(value) = &json {
-        let written = serde_json::to_string(value).expect("what was read is written");
-        let again: T = serde_json::from_str(&written).unwrap_or_else(|e| panic!("{e}: {written}"));
-        assert_eq!(format!("{again:?}"), format!("{value:?}"));
+        let written = serde_json::to_string(value).expect("a value is writable");
+        let restored = serde_json::from_str::<T>(&written);
+        let restored = restored.unwrap_or_else(|error| panic!("{error}: {written}"));
+        assert_eq!(format!("{restored:?}"), format!("{value:?}"));
     }
     toml.or(json)
 }
 
-/// A trainer with these settings, or their refusal; and a few epochs of it.
+/// Builds a trainer with these settings and, if they are valid, trains for a few epochs.
 fn train(student: &Tiny, settings: Settings) {
     let builder = |loss| -> Builder {
-        let builder = student.taught(loss).accumulate(settings.window);
+        let builder = student.builder_with_teachers(loss).accumulate(settings.window);
         let builder = builder.suppression(settings.suppression).suppressed_mode(settings.mode);
         let builder = builder.precision(settings.precision).loss_scaling(settings.scaling);
         let builder = match settings.confidence {
@@ -114,24 +115,25 @@ fn train(student: &Tiny, settings: Settings) {
     };
     let Ok(mut trainer) = builder(settings.loss).build(student) else { return };
     for step in 0..3 {
-        // Targets and confidence need not fit each other: an error then.
+        // A confidence that does not fit the targets is an error.
         let _ = trainer.step(student, &student.batch(3, f64::from(step)));
         let _ = trainer.end_epoch();
     }
 }
 
 proptest! {
-    #![proptest_config(fuzz(2_000))]
+    #![proptest_config(fuzz_config(2_000))]
 
     #[test]
-    fn settings(which in 0..SETTINGS.len(), changes in changes()) {
-        let mut bytes = SETTINGS[which].as_bytes().to_vec();
-        changes.iter().for_each(|change| change.apply(&mut bytes));
+    fn mutated_settings_are_read_and_used_without_panic(
+        which in 0..SETTINGS.len(), mutations in mutations(),
+    ) {
+        let bytes = mutated(SETTINGS[which].as_bytes(), &mutations);
         if let Some(settings) = read::<Settings>(&bytes) {
             thread_local!(static STUDENT: Tiny = Tiny::linear(2));
             STUDENT.with(|student| train(student, settings));
         }
-        // What is one part's text is another's typing error.
+        // The settings of one part are invalid settings of another.
         read::<SchedulerConfig>(&bytes);
         read::<Distillation>(&bytes);
         read::<Regression>(&bytes);
@@ -142,15 +144,16 @@ proptest! {
     }
 
     #[test]
-    fn reports(which in 0..REPORTS.len(), changes in changes()) {
-        let mut bytes = REPORTS[which].as_bytes().to_vec();
-        changes.iter().for_each(|change| change.apply(&mut bytes));
+    fn mutated_reports_are_read_without_panic(
+        which in 0..REPORTS.len(), mutations in mutations(),
+    ) {
+        let bytes = mutated(REPORTS[which].as_bytes(), &mutations);
         read::<StepValues>(&bytes);
         read::<EpochReport>(&bytes);
     }
 
     #[test]
-    fn random_text(text in "\\PC{0,80}") {
+    fn random_text_is_read_without_panic(text in "\\PC{0,80}") {
         read::<Settings>(text.as_bytes());
         read::<EpochReport>(text.as_bytes());
     }
@@ -160,12 +163,12 @@ proptest! {
 mod paper {
     use g2d::paper::{
         baselines::Ogm,
-        data::{LoaderOptions, Recipe, Standardisation},
+        data::{ClipTransform, LoaderOptions, Standardisation},
         networks::{ClassifierConfig, MixedConfig},
     };
     use proptest::prelude::*;
 
-    use super::{changes, fuzz, read};
+    use super::{fuzz_config, mutated, mutations, read};
 
     const TEXTS: [&str; 5] = [
         "alpha = 0.5\nwindow = { first = 0, last = 9 }\nnoise_seed = 7\nscope = \"all\"\n",
@@ -176,17 +179,18 @@ mod paper {
     ];
 
     proptest! {
-        #![proptest_config(fuzz(1_000))]
+        #![proptest_config(fuzz_config(1_000))]
 
         #[test]
-        fn settings(which in 0..TEXTS.len(), changes in changes()) {
-            let mut bytes = TEXTS[which].as_bytes().to_vec();
-            changes.iter().for_each(|change| change.apply(&mut bytes));
+        fn mutated_settings_of_the_paper_are_read_without_panic(
+            which in 0..TEXTS.len(), mutations in mutations(),
+        ) {
+            let bytes = mutated(TEXTS[which].as_bytes(), &mutations);
             read::<Ogm>(&bytes);
             read::<LoaderOptions>(&bytes);
             read::<ClassifierConfig>(&bytes);
             read::<MixedConfig>(&bytes);
-            read::<Recipe>(&bytes);
+            read::<ClipTransform>(&bytes);
             read::<Standardisation>(&bytes);
         }
     }

@@ -1,4 +1,6 @@
-//! Numbers equal to PyTorch's, in float64 to 1e-12.
+//! Losses against PyTorch, in float64 to 1e-12.
+//!
+//! - `confidence.rs`: ρ.
 
 mod confidence;
 
@@ -9,7 +11,7 @@ use g2d::{
 };
 use tch::{Kind, Tensor};
 
-use crate::support::{answers, assert_number, names, wave};
+use crate::support::{all_present, assert_number, names, wave};
 
 // The expected values below were printed by this, with torch 2.13.0:
 //
@@ -26,7 +28,7 @@ use crate::support::{answers, assert_number, names, wave};
 //   mean = [F.mse_loss(x, z) for x, z in zip(f, tf)]
 //   norm = [((x - z) ** 2).sum(1).mean() for x, z in zip(f, tf)]
 
-/// The tensors of the Python lines above.
+/// The tensors of the Python code above.
 struct Case {
     modalities: Vec<Modality>,
     logits: Tensor,
@@ -59,16 +61,16 @@ fn distillation(feature_reduction: FeatureReduction) -> Distillation {
     }
 }
 
-/// Asserts total, task, feature terms, logit terms, and ρ of both teachers.
+/// Asserts total, task term, feature terms, logit terms, and ρ of both teachers.
 #[track_caller]
-fn expect(loss: &dyn G2dLoss, targets: &Tensor, terms: [f64; 6], rho: [f64; 2]) {
+fn assert_terms(loss: &dyn G2dLoss, targets: &Tensor, terms: [f64; 6], rho: [f64; 2]) {
     let Case { modalities, logits, features, teachers } = case();
     let found = loss
         .terms(&loss::Input {
             modalities: &modalities,
             logits: &logits,
             features: &features,
-            teachers: &answers(&teachers),
+            teachers: &all_present(&teachers),
             rows: &Rows::all(modalities.len()),
             targets,
         })
@@ -90,12 +92,12 @@ fn classes() -> Tensor {
 }
 
 #[test]
-fn single_label_with_mean_features() {
+fn classification_with_mean_feature_distance_agrees_with_pytorch() {
     // kl = lambda t, s, T: T**2 * F.kl_div(F.log_softmax(s / T, 1), F.softmax(t / T, 1),
     //                                      reduction="batchmean")
     // show(F.cross_entropy(l, y), mean, [kl(t, l, c) for t, c in zip(tl, T)])
     // print([float(F.softmax(t, 1)[range(3), y].mean()) for t in tl])
-    expect(
+    assert_terms(
         &Classification::new(distillation(FeatureReduction::Mean)),
         &classes(),
         [
@@ -111,9 +113,9 @@ fn single_label_with_mean_features() {
 }
 
 #[test]
-fn single_label_with_squared_norm_of_features() {
+fn classification_with_squared_norm_of_features_agrees_with_pytorch() {
     // show(F.cross_entropy(l, y), norm, [kl(t, l, c) for t, c in zip(tl, T)])
-    expect(
+    assert_terms(
         &Classification::new(distillation(FeatureReduction::SquaredNorm)),
         &classes(),
         [
@@ -129,14 +131,14 @@ fn single_label_with_squared_norm_of_features() {
 }
 
 #[test]
-fn multi_label() {
+fn multi_label_classification_agrees_with_pytorch() {
     // Y = torch.tensor([[1., 0, 1, 0], [0, 0, 1, 1], [1, 1, 0, 0]], dtype=torch.float64)
     // B = lambda x: torch.distributions.Bernoulli(logits=x)
     // kl = lambda t, s, T: T**2 * torch.distributions.kl_divergence(B(t/T), B(s/T)).sum(1).mean()
     // show(F.binary_cross_entropy_with_logits(l, Y), mean, [kl(t, l, c) for t, c in zip(tl, T)])
     // print([float(torch.where(Y == 1, torch.sigmoid(t), 1 - torch.sigmoid(t)).mean()) for t in tl])
     let labels = Tensor::from_slice(&[1.0, 0.0, 1.0, 0.0, 0.0, 0.0, 1.0, 1.0, 1.0, 1.0, 0.0, 0.0]);
-    expect(
+    assert_terms(
         &Classification::multi_label(distillation(FeatureReduction::Mean)),
         &labels.view([3, 4]),
         [
@@ -152,11 +154,11 @@ fn multi_label() {
 }
 
 #[test]
-fn regression() {
+fn regression_agrees_with_pytorch() {
     // R = w(0.8, 3, 4)
     // show(F.mse_loss(l, R), mean, [F.mse_loss(l, t) for t in tl])
     // print([float(torch.exp(-F.mse_loss(t, R) / R.var(unbiased=False))) for t in tl])
-    expect(
+    assert_terms(
         &Regression::new(distillation(FeatureReduction::Mean)),
         &wave(0.8, &[3, 4]),
         [
@@ -171,9 +173,9 @@ fn regression() {
     );
 }
 
-/// Predictions [B, 1] beside targets [B] must not be broadcast to [B, B].
+/// Without a broadcast of predictions [B, 1] and targets [B] to [B, B].
 #[test]
-fn regression_of_one_value_takes_flat_targets() {
+fn regression_of_one_value_accepts_targets_of_one_dimension() {
     let (predictions, targets) = (wave(0.2, &[4, 1]), wave(0.9, &[4]));
     let loss = Regression::default();
     loss.check_targets(&predictions.size(), &targets).unwrap();
@@ -188,13 +190,13 @@ fn regression_of_one_value_takes_flat_targets() {
         };
         loss.terms(&input).unwrap().task.double_value(&[])
     };
-    let by_hand = (predictions.view(-1) - &targets).square().mean(None).double_value(&[]);
-    assert_number(task(&targets), by_hand);
-    assert_number(task(&targets.view([4, 1])), by_hand);
+    let expected = (predictions.view(-1) - &targets).square().mean(None).double_value(&[]);
+    assert_number(task(&targets), expected);
+    assert_number(task(&targets.view([4, 1])), expected);
 }
 
 #[test]
-fn regression_confidence_has_known_ends() {
+fn the_confidence_of_a_regression_is_1_for_a_perfect_teacher_and_exp_minus_1_for_the_mean() {
     let rho = |predictions: &[f64], targets: &[f64]| {
         let column = |x: &[f64]| Tensor::from_slice(x).view([-1, 1]);
         let rho = Regression::default().confidence(&column(predictions), &column(targets));
@@ -204,16 +206,16 @@ fn regression_confidence_has_known_ends() {
     assert_eq!(rho(&targets, &targets), 1.0, "a perfect teacher");
     assert_number(rho(&[3.0; 4], &targets), (-1.0_f64).exp()); // the mean, always
     assert!(rho(&[1.5, 2.0, 3.0, 6.0], &targets) > rho(&[2.0, 2.0, 3.0, 6.0], &targets));
-    // Targets that do not vary.
+    // Constant targets.
     assert_eq!(rho(&[5.0; 4], &[5.0; 4]), 1.0);
     assert_eq!(rho(&[5.0, 5.0, 5.0, 5.1], &[5.0; 4]), 0.0);
     assert_eq!(rho(&[1.0], &[1.0]), 1.0);
     assert_eq!(rho(&[1.0], &[2.0]), 0.0);
 }
 
-/// The same in single precision, where the smallest variance is the delicate one.
+/// In single precision, where the smallest variance must not underflow.
 #[test]
-fn regression_confidence_of_constant_targets_in_float() {
+fn the_confidence_of_a_regression_with_constant_float_targets_is_0_or_1() {
     let targets = Tensor::ones([4, 1], tch::kind::FLOAT_CPU);
     let rho = |p: &Tensor| Regression::default().confidence(p, &targets).unwrap();
     assert_eq!(rho(&targets).double_value(&[]), 1.0);
@@ -221,9 +223,8 @@ fn regression_confidence_of_constant_targets_in_float() {
     assert_eq!(rho(&targets).kind(), Kind::Float);
 }
 
-/// A KL term of equal distributions is 0, and neither argument order nor T² may be lost.
 #[test]
-fn kl_is_of_the_teacher_against_the_student() {
+fn the_logit_term_is_the_kl_divergence_of_the_student_from_the_teacher() {
     // t, s = torch.tensor([[0., 0.]]), torch.tensor([[math.log(3), 0.]])
     // KL(t ‖ s) = .5 log(.5/.75) + .5 log(.5/.25); KL(s ‖ t) = .75 log(.75/.5) + .25 log(.25/.5)
     let logit_term = |teacher: [f64; 2], student: [f64; 2]| {
@@ -235,7 +236,7 @@ fn kl_is_of_the_teacher_against_the_student() {
             modalities: &names(1),
             logits: &row(student),
             features: &features,
-            teachers: &answers(&teachers),
+            teachers: &all_present(&teachers),
             rows: &Rows::all(1),
             targets: &Tensor::from_slice(&[0_i64]),
         };

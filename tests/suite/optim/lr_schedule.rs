@@ -1,10 +1,10 @@
-//! Learning rates, against PyTorch, and their form in files.
+//! Learning rates against PyTorch, and settings in TOML.
 
 use g2d::optim::{AdamWConfig, Algorithm, LrSchedule};
 use proptest::prelude::*;
 
 #[test]
-fn schedules_are_pytorch_s() {
+fn schedules_agree_with_pytorch() {
     // s = torch.optim.lr_scheduler.CosineAnnealingLR(torch.optim.SGD([p], lr=1.0), 10, eta_min=0.1)
     // [print(s.get_last_lr()[0]) or s.optimizer.step() or s.step() for _ in range(11)]
     const COSINE: [f64; 11] = [
@@ -33,20 +33,24 @@ fn schedules_are_pytorch_s() {
     );
     let warm = LrSchedule::constant().warmup(4);
     assert_eq!([0, 1, 2, 3, 4, 9].map(|s| warm.factor(s)), [0.25, 0.5, 0.75, 1.0, 1.0, 1.0]);
+}
+
+#[test]
+fn schedules_and_algorithms_are_read_from_toml_and_misspelt_names_are_errors() {
     let text = "warmup = 3\n[decay]\ntype = \"cosine\"\nsteps = 10\nfloor = 0.0\n";
     let read: LrSchedule = toml::from_str(text).unwrap();
     assert_eq!(read, LrSchedule::cosine(10, 0.0).warmup(3));
-    let wrong = toml::from_str::<LrSchedule>(&text.replace("floor", "flor")).unwrap_err();
-    assert!(wrong.to_string().contains("flor"));
-    let rule: Algorithm = toml::from_str("type = \"adamw\"\nlr = 0.5").unwrap();
-    assert_eq!(rule, AdamWConfig { lr: 0.5, ..Default::default() }.into());
-    let wrong = toml::from_str::<Algorithm>("type = \"sgd\"\nmomentun = 0.9").unwrap_err();
-    assert!(wrong.to_string().contains("momentun"));
+    let error = toml::from_str::<LrSchedule>(&text.replace("floor", "flor")).unwrap_err();
+    assert!(error.to_string().contains("flor"));
+    let algorithm: Algorithm = toml::from_str("type = \"adamw\"\nlr = 0.5").unwrap();
+    assert_eq!(algorithm, AdamWConfig { lr: 0.5, ..Default::default() }.into());
+    let error = toml::from_str::<Algorithm>("type = \"sgd\"\nmomentun = 0.9").unwrap_err();
+    assert!(error.to_string().contains("momentun"));
 }
 
 proptest! {
     #[test]
-    fn a_factor_is_finite_and_never_above_one(
+    fn a_factor_is_finite_and_between_0_and_1(
         step in any::<u64>(), warmup in any::<u64>(), every in any::<u64>(), gamma in 0.0..1.0_f64,
     ) {
         for schedule in [

@@ -1,7 +1,7 @@
-//! Optimizers against PyTorch's numbers, and what may go wrong with them.
+//! Optimizers: groups, frozen and suppressed parameters, clipping, unsupported tensors.
 //!
-//! - `reference_values.rs`: a hundred steps of every rule.
-//! - `saved_state.rs`: their state through files.
+//! - `reference_values.rs`: a hundred steps of every algorithm against PyTorch.
+//! - `saved_state.rs`: their state in files.
 //! - `lr_schedule.rs`: learning rates.
 
 mod lr_schedule;
@@ -15,7 +15,7 @@ use g2d::{
 };
 use tch::{Device, Kind, Tensor, nn};
 
-use crate::support::{Kappa, Tiny, assert_same, mismatch, values};
+use crate::support::{FixedKappa, Tiny, assert_error, assert_mismatch, assert_same, values};
 
 /// The two parameters of tests/python/optimizers.py.
 pub struct Small {
@@ -64,11 +64,11 @@ fn tensor(values: &[f64], shape: &[i64], kind: Kind) -> Tensor {
 }
 
 #[test]
-fn groups_have_their_own_rules() {
+fn every_group_has_its_own_algorithm_and_an_invalid_one_is_an_error() {
     let small = Small::new(Kind::Double);
-    let rule = SgdConfig { lr: 0.5, ..Default::default() };
-    let mut optimizer = Optimizer::builder(&small.vs, rule)
-        .group("other", SgdConfig { lr: 0.0, ..rule })
+    let sgd = SgdConfig { lr: 0.5, ..Default::default() };
+    let mut optimizer = Optimizer::builder(&small.vs, sgd)
+        .group("other", SgdConfig { lr: 0.0, ..sgd })
         .build()
         .unwrap();
     let before = small.numbers();
@@ -83,38 +83,30 @@ fn groups_have_their_own_rules() {
     }
     assert_eq!(after[6..], before[6..]);
 
-    let of = || Optimizer::builder(&small.vs, rule);
-    mismatch(of().group("othe", rule).build(), &["\"othe\"", "whole components"]);
-    mismatch(of().group("other", rule).group("other.b", rule).build(), &["other.b", "one group"]);
-    mismatch(
-        Optimizer::builder(&nn::VarStore::new(Device::Cpu), rule).build(),
-        &["parameters", "none"],
-    );
-    for (wrong, word) in [
-        (Algorithm::from(SgdConfig { lr: f64::NAN, ..rule }), "lr"),
-        (SgdConfig { momentum: -0.1, ..rule }.into(), "momentum"),
-        (SgdConfig { nesterov: true, ..rule }.into(), "nesterov"),
+    let builder = || Optimizer::builder(&small.vs, sgd);
+    assert_mismatch(builder().group("othe", sgd).build(), &["\"othe\"", "whole components"]);
+    let overlapping = builder().group("other", sgd).group("other.b", sgd);
+    assert_mismatch(overlapping.build(), &["other.b", "one group"]);
+    let empty = nn::VarStore::new(Device::Cpu);
+    assert_mismatch(Optimizer::builder(&empty, sgd).build(), &["parameters", "none"]);
+    for (invalid, word) in [
+        (Algorithm::from(SgdConfig { lr: f64::NAN, ..sgd }), "lr"),
+        (SgdConfig { momentum: -0.1, ..sgd }.into(), "momentum"),
+        (SgdConfig { nesterov: true, ..sgd }.into(), "nesterov"),
         (AdamConfig { betas: [1.0, 0.9], ..Default::default() }.into(), "β₁"),
         (AdamWConfig { weight_decay: f64::INFINITY, ..Default::default() }.into(), "weight_decay"),
     ] {
-        mismatch(Optimizer::builder(&small.vs, wrong).build(), &[word]);
+        assert_mismatch(Optimizer::builder(&small.vs, invalid).build(), &[word]);
     }
 }
 
-/// A frozen parameter with an old gradient is stepped by tch, not here.
+/// Unlike tch's optimizers, which update a frozen parameter whose old gradient is defined.
 #[test]
-fn what_is_frozen_or_has_no_gradient_stays() {
-    for rule in [
-        Algorithm::from(SgdConfig {
-            lr: 0.1,
-            momentum: 0.9,
-            weight_decay: 0.1,
-            ..Default::default()
-        }),
-        AdamWConfig::default().into(),
-    ] {
+fn parameters_that_are_frozen_or_have_no_gradient_are_not_updated() {
+    let sgd = SgdConfig { lr: 0.1, momentum: 0.9, weight_decay: 0.1, ..Default::default() };
+    for algorithm in [Algorithm::from(sgd), AdamWConfig::default().into()] {
         let small = Small::new(Kind::Float);
-        let mut optimizer = Optimizer::builder(&small.vs, rule).build().unwrap();
+        let mut optimizer = Optimizer::builder(&small.vs, algorithm).build().unwrap();
         small.run(&mut optimizer, 1..2);
         let before = values(&small.vs);
         let _ = small.w.set_requires_grad(false);
@@ -132,7 +124,24 @@ fn what_is_frozen_or_has_no_gradient_stays() {
 }
 
 #[test]
-fn clipping_is_pytorch_s() {
+fn parameters_of_another_store_are_updated_under_its_name() {
+    let (small, other) = (Small::new(Kind::Double), Small::new(Kind::Double));
+    let config = SgdConfig { lr: 0.5, ..Default::default() };
+    let mut optimizer = Optimizer::builder(&small.vs, config)
+        .with_store("projection", &other.vs)
+        .group("projection.other", SgdConfig { lr: 0.0, ..config })
+        .build()
+        .unwrap();
+    let before = other.numbers();
+    other.backward(1);
+    optimizer.step().unwrap();
+    let after = other.numbers();
+    assert!(after[..6].iter().zip(&before).all(|(after, before)| after != before));
+    assert_eq!(after[6..], before[6..]);
+}
+
+#[test]
+fn clipping_by_norm_agrees_with_pytorch() {
     let small = Small::new(Kind::Double);
     let optimizer = Optimizer::builder(&small.vs, SgdConfig::default()).build().unwrap();
     assert!(optimizer.clip_grad_norm(1.0).unwrap().is_none(), "no gradient yet");
@@ -141,23 +150,22 @@ fn clipping_is_pytorch_s() {
     let norm = (square(&small.w) + square(&small.b)).sqrt();
     assert!(norm > 2.0);
     for (limit, after) in [(1e9, norm), (2.0, 2.0)] {
-        let told = optimizer.clip_grad_norm(limit).unwrap().unwrap().double_value(&[]);
-        assert!((told - norm).abs() < 1e-12);
+        let returned = optimizer.clip_grad_norm(limit).unwrap().unwrap().double_value(&[]);
+        assert!((returned - norm).abs() < 1e-12);
         let found = (square(&small.w) + square(&small.b)).sqrt();
         assert!((found - after).abs() < 1e-5 * after, "{found} against {after}");
     }
-    mismatch(optimizer.clip_grad_norm(0.0), &["max_norm"]);
+    assert_mismatch(optimizer.clip_grad_norm(0.0), &["max_norm"]);
 }
 
-/// The trainer's own contract through our optimizer: a waiting encoder stands still, bit by bit.
 #[test]
-fn a_suppressed_encoder_is_not_moved_and_tch_s_optimizer_agrees() {
+fn a_suppressed_encoder_is_not_updated_and_the_optimizer_agrees_with_tch() {
     let run = |ours: bool| {
         let student = Tiny::conv(2);
-        let builder = student.taught(Classification::default());
+        let builder = student.builder_with_teachers(Classification::default());
         let mut trainer = builder.scheduler(Sequential::new([1])).build(&student).unwrap();
-        let rule = SgdConfig { lr: 0.05, momentum: 0.9, weight_decay: 1e-3, ..Default::default() };
-        let mut own = Optimizer::builder(&student.vs, rule).build().unwrap();
+        let sgd = SgdConfig { lr: 0.05, momentum: 0.9, weight_decay: 1e-3, ..Default::default() };
+        let mut own = Optimizer::builder(&student.vs, sgd).build().unwrap();
         let mut tch =
             nn::OptimizerConfig::build(nn::sgd(0.9, 0.0, 1e-3, false), &student.vs, 0.05).unwrap();
         for epoch in 0..3 {
@@ -177,10 +185,10 @@ fn a_suppressed_encoder_is_not_moved_and_tch_s_optimizer_agrees() {
         assert!(tensor.allclose(&theirs[name], 1e-5, 1e-7, false), "{name}");
     }
     let student = Tiny::conv(2);
-    let builder = student.taught(Classification::default());
-    let mut trainer = builder.scheduler(Kappa(vec![0.0, 1.0])).build(&student).unwrap();
-    let rule = AdamWConfig { lr: 0.1, weight_decay: 0.1, ..Default::default() };
-    let mut optimizer = Optimizer::builder(&student.vs, rule).build().unwrap();
+    let builder = student.builder_with_teachers(Classification::default());
+    let mut trainer = builder.scheduler(FixedKappa(vec![0.0, 1.0])).build(&student).unwrap();
+    let adamw = AdamWConfig { lr: 0.1, weight_decay: 0.1, ..Default::default() };
+    let mut optimizer = Optimizer::builder(&student.vs, adamw).build().unwrap();
     let parameters = |prefix: &str| {
         let all = student.vs.variables().into_iter();
         let own = all.filter(|(n, t)| n.starts_with(prefix) && t.requires_grad());
@@ -193,16 +201,16 @@ fn a_suppressed_encoder_is_not_moved_and_tch_s_optimizer_agrees() {
     assert!(parameters("m1.").iter().all(|(name, t)| !t.equal(&before[1][name])));
 }
 
-/// The kernels walk over parameters as flat memory: gaps would be read as numbers.
+/// The fused kernels read parameters as contiguous memory.
 #[test]
-fn what_lies_with_gaps_or_has_sparse_gradients_is_refused() {
+fn parameters_with_gaps_and_sparse_gradients_are_errors() {
     let vs = nn::VarStore::new(Device::Cpu);
     let mut wide = vs.root().zeros("wide", &[4, 4]);
     let mut optimizer = Optimizer::builder(&vs, SgdConfig::default()).build().unwrap();
     let gaps = Tensor::zeros([4, 8], (Kind::Float, Device::Cpu)).slice(1, 0, 8, 2);
     wide.set_data(&gaps);
     wide.sum(Kind::Float).backward();
-    crate::support::refused(optimizer.step(), &["step SGD", "view with gaps"]);
+    assert_error(optimizer.step(), &["step SGD", "view with gaps"]);
 
     let vs = nn::VarStore::new(Device::Cpu);
     let config = nn::EmbeddingConfig { sparse: true, ..Default::default() };
@@ -210,5 +218,5 @@ fn what_lies_with_gaps_or_has_sparse_gradients_is_refused() {
     let mut optimizer = Optimizer::builder(&vs, AdamWConfig::default()).build().unwrap();
     let rows = Tensor::from_slice(&[1_i64, 3]);
     rows.apply(&table).sum(Kind::Float).backward();
-    crate::support::refused(optimizer.step(), &["step Adam", "sparse"]);
+    assert_error(optimizer.step(), &["step Adam", "sparse"]);
 }

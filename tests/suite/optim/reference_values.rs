@@ -1,11 +1,11 @@
-//! A hundred steps of every rule, against PyTorch.
+//! A hundred steps of every algorithm against PyTorch.
 
 use g2d::optim::{AdamConfig, AdamWConfig, Algorithm, Optimizer, SgdConfig};
 use tch::Kind;
 
 use super::Small;
 
-/// tests/python/optimizers.py prints the numbers; the rules in PyTorch stand above them.
+/// The numbers that tests/python/optimizers.py prints.
 pub fn expected() -> Vec<(Algorithm, [f64; 9])> {
     let momentum = SgdConfig { lr: 0.01, momentum: 0.9, weight_decay: 0.01, ..Default::default() };
     vec![
@@ -112,15 +112,15 @@ const ADAMW: [f64; 9] = [
 ];
 
 #[test]
-fn a_hundred_steps_are_pytorch_s() {
-    for (rule, numbers) in expected() {
+fn a_hundred_steps_of_every_algorithm_agree_with_pytorch() {
+    for (algorithm, numbers) in expected() {
         for (kind, tolerance) in [(Kind::Double, 1e-12), (Kind::Float, 1e-6)] {
             let small = Small::new(kind);
-            let mut optimizer = Optimizer::builder(&small.vs, rule).build().unwrap();
+            let mut optimizer = Optimizer::builder(&small.vs, algorithm).build().unwrap();
             small.run(&mut optimizer, 0..100);
             for (found, expected) in small.numbers().into_iter().zip(numbers) {
-                let right = (found - expected).abs() <= tolerance * expected.abs().max(1.0);
-                assert!(right, "{rule:?} in {kind:?}: {found} against {expected}");
+                let close = (found - expected).abs() <= tolerance * expected.abs().max(1.0);
+                assert!(close, "{algorithm:?} in {kind:?}: {found} against {expected}");
             }
         }
     }

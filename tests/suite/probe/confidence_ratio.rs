@@ -1,4 +1,4 @@
-//! The teachers' confidence, by hand.
+//! The confidence of the teachers.
 
 use g2d::{loss::Classification, probe::ConfidenceRatio};
 
@@ -6,9 +6,10 @@ use super::value;
 use crate::support::{Tiny, assert_number};
 
 #[test]
-fn confidence_ratio_is_the_mean_of_pairwise_ratios() {
+fn the_confidence_ratio_is_the_mean_of_the_pairwise_ratios() {
     let student = Tiny::linear(3);
-    let builder = student.taught(Classification::default()).probe(ConfidenceRatio::default());
+    let builder =
+        student.builder_with_teachers(Classification::default()).probe(ConfidenceRatio::default());
     let mut trainer = builder.build(&student).unwrap();
     let (mut rho, mut samples) = ([0.0; 3], 0.0);
     for rows in [3, 5] {
@@ -33,7 +34,7 @@ fn confidence_ratio_is_the_mean_of_pairwise_ratios() {
 }
 
 #[test]
-fn without_teachers_there_is_no_confidence() {
+fn without_teachers_no_confidence_is_measured() {
     let student = Tiny::linear(2);
     let builder = student.builder(Classification::default()).probe(ConfidenceRatio::default());
     let mut trainer = builder.build(&student).unwrap();

@@ -1,4 +1,4 @@
-//! The terms' gradients, against backwards run by hand.
+//! Cosines between the gradients of the loss terms.
 
 use g2d::{
     loss::{Classification, Distillation},
@@ -6,30 +6,34 @@ use g2d::{
 };
 
 use super::{sum, value};
-use crate::support::{Kappa, Snapshot, Tiny, assert_number, below, gradients};
+use crate::support::{FixedKappa, Snapshot, Tiny, assert_number, gradients, with_prefix};
 
-/// The gradients that a step leaves behind under these weights of the terms.
-fn of(task_weight: f64, alpha: f64, beta: f64) -> Snapshot {
+/// The gradients of a step with these weights of the terms.
+fn gradients_with_weights(task_weight: f64, alpha: f64, beta: f64) -> Snapshot {
     let student = Tiny::linear(2);
     let loss = Distillation { task_weight, alpha, beta, ..Distillation::default() };
-    let mut trainer = student.taught(Classification::new(loss)).build(&student).unwrap();
+    let mut trainer =
+        student.builder_with_teachers(Classification::new(loss)).build(&student).unwrap();
     trainer.step(&student, &student.batch(5, 1.0)).unwrap();
     gradients(&student.vs)
 }
 
 #[test]
-fn cosines_are_of_each_term_alone() {
-    let terms = [of(1.0, 0.0, 0.0), of(0.0, 1.0, 0.0), of(0.0, 0.0, 1.0)];
+fn the_cosines_are_those_of_the_gradients_of_single_terms() {
+    let terms = [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]];
+    let terms = terms.map(|[task, alpha, beta]| gradients_with_weights(task, alpha, beta));
     let student = Tiny::linear(2);
-    // The weights do not matter: terms are compared before them.
+    // Terms are compared before their weights.
     let loss = Distillation { alpha: 0.3, beta: 7.0, ..Distillation::default() };
-    let builder = student.taught(Classification::new(loss)).probe(GradientCosine::with_interval(1));
+    let builder = student
+        .builder_with_teachers(Classification::new(loss))
+        .probe(GradientCosine::with_interval(1));
     let mut trainer = builder.build(&student).unwrap();
     trainer.step(&student, &student.batch(5, 1.0)).unwrap();
     let found = trainer.end_epoch().unwrap().measurements;
     for m in ["m0", "m1"] {
         let cosine = |a: usize, b: usize| {
-            let (a, b) = (below(&terms[a], m), below(&terms[b], m));
+            let (a, b) = (with_prefix(&terms[a], m), with_prefix(&terms[b], m));
             let squares = sum(&a, |_, g| g.square()) * sum(&b, |_, g| g.square());
             sum(&a, |name, g| g * &b[name]) / squares.sqrt()
         };
@@ -40,7 +44,7 @@ fn cosines_are_of_each_term_alone() {
 }
 
 #[test]
-fn without_teachers_or_gradients_there_is_no_cosine() {
+fn without_teachers_or_gradients_no_cosine_is_measured() {
     let student = Tiny::linear(2);
     let builder =
         student.builder(Classification::default()).probe(GradientCosine::with_interval(1));
@@ -48,7 +52,9 @@ fn without_teachers_or_gradients_there_is_no_cosine() {
     trainer.step(&student, &student.batch(4, 0.0)).unwrap();
     assert_eq!(trainer.end_epoch().unwrap().measurements, []);
 
-    let builder = student.taught(Classification::default()).scheduler(Kappa(vec![0.0, 1.0]));
+    let builder = student
+        .builder_with_teachers(Classification::default())
+        .scheduler(FixedKappa(vec![0.0, 1.0]));
     let mut trainer = builder.probe(GradientCosine::with_interval(1)).build(&student).unwrap();
     trainer.step(&student, &student.batch(4, 0.0)).unwrap();
     let found = trainer.end_epoch().unwrap().measurements;

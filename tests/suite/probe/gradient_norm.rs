@@ -1,17 +1,17 @@
-//! Gradient norms, by hand.
+//! Gradient norms.
 
 use g2d::{loss::Classification, probe::GradientNorm, trainer::Suppression};
 use tch::Kind;
 
 use super::value;
-use crate::support::{Kappa, Tiny, assert_number, below, gradients};
+use crate::support::{FixedKappa, Tiny, assert_number, gradients, with_prefix};
 
 #[test]
-fn gradient_norm_is_of_what_the_optimizer_sees() {
+fn the_gradient_norm_is_that_of_the_gradients_after_the_step() {
     let student = Tiny::linear(3);
     let mut trainer = student
         .builder(Classification::default())
-        .scheduler(Kappa(vec![1.0, 0.25, 0.0]))
+        .scheduler(FixedKappa(vec![1.0, 0.25, 0.0]))
         .probe(GradientNorm::default())
         .build(&student)
         .unwrap();
@@ -21,7 +21,7 @@ fn gradient_norm_is_of_what_the_optimizer_sees() {
         trainer.step(&student, &student.batch(4, f64::from(step))).unwrap();
         let all = gradients(&student.vs);
         for (m, sum) in expected.iter_mut().enumerate() {
-            let squares = below(&all, &format!("m{m}"));
+            let squares = with_prefix(&all, &format!("m{m}"));
             let squares = squares.values().map(|g| g.square().sum(Kind::Double).double_value(&[]));
             *sum += squares.sum::<f64>().sqrt() / 2.0;
         }
@@ -35,7 +35,7 @@ fn gradient_norm_is_of_what_the_optimizer_sees() {
 }
 
 #[test]
-fn gradient_norm_of_every_second_step_sees_the_first() {
+fn the_gradient_norm_of_every_second_step_measures_the_first() {
     let student = Tiny::linear(2);
     let norm = |probe, steps: u64| {
         let builder = student.builder(Classification::default());
@@ -53,11 +53,11 @@ fn gradient_norm_of_every_second_step_sees_the_first() {
 }
 
 #[test]
-fn zeroed_gradients_have_norm_zero() {
+fn zeroed_gradients_have_the_norm_0() {
     let student = Tiny::linear(2);
     let mut trainer = student
         .builder(Classification::default())
-        .scheduler(Kappa(vec![0.0, 1.0]))
+        .scheduler(FixedKappa(vec![0.0, 1.0]))
         .suppression(Suppression::ZeroGradient(Default::default()))
         .probe(GradientNorm::default())
         .build(&student)

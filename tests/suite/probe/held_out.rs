@@ -1,4 +1,4 @@
-//! Shapley and the linear probe, against NumPy.
+//! Shapley values and linear probes against NumPy.
 
 use g2d::{
     Batch, metrics,
@@ -6,10 +6,10 @@ use g2d::{
 };
 use tch::{Device, Kind, Reduction, Tensor};
 
-use super::{alone, identity_student::IdentityStudent, value};
-use crate::support::{Tiny, assert_number, assert_same, mismatch, values, wave};
+use super::{identity_student::IdentityStudent, model_value, value};
+use crate::support::{Tiny, assert_mismatch, assert_number, assert_same, values, wave};
 
-/// −cross-entropy.
+/// The negative cross-entropy.
 fn likelihood(logits: &Tensor, labels: &Tensor) -> g2d::Result<f64> {
     let loss = logits.f_cross_entropy_loss(labels, None::<Tensor>, Reduction::Mean, -100, 0.0)?;
     Ok(-loss.double_value(&[]))
@@ -27,11 +27,11 @@ fn likelihood(logits: &Tensor, labels: &Tensor) -> g2d::Result<f64> {
 //             phi += math.factorial(r)*math.factorial(2-r)/6 * (v(set(S) | {m}, ab) - v(set(S), ab))
 // with ab = [np.zeros(4)]*3, and ab = [wave(10*m, 6, 4).mean(0) for m in range(3)]
 #[test]
-fn shapley_is_numpys() {
+fn shapley_values_agree_with_numpy() {
     let student = IdentityStudent::new(3);
     let batches = [student.batch(6, 0.0)];
     let mean = Baseline::from_mean(&batches).unwrap();
-    for (absence, phi, none) in [
+    for (baseline, phi, none) in [
         (
             Baseline::ZeroInput,
             [-0.07718364926336503, 0.05711363251478011, -0.17841634894718467],
@@ -43,32 +43,30 @@ fn shapley_is_numpys() {
             -1.122274792909981,
         ),
     ] {
-        let shapley = Shapley::default().value_function(likelihood).baseline(absence);
+        let shapley = Shapley::default().value_function(likelihood).baseline(baseline);
         let found = shapley.measure(&student, &batches).unwrap();
         let close = |a: f64, b: f64| assert!((a - b).abs() < 1e-12, "{a} against {b}");
         for (m, phi) in phi.into_iter().enumerate() {
             close(value(&found, "shapley", &format!("m{m}")), phi);
         }
-        close(alone(&found, "worth_all"), -1.3177590166975586);
-        close(alone(&found, "worth_none"), none);
-        assert!(
-            found.iter().all(|m| m.metric != "utilisation_rate"),
-            "no rate of a negative worth"
-        );
+        close(model_value(&found, "worth_all"), -1.3177590166975586);
+        close(model_value(&found, "worth_none"), none);
+        let rates = found.iter().filter(|m| m.metric == "utilisation_rate").count();
+        assert_eq!(rates, 0, "a negative value has no utilisation rate");
     }
 }
 
 #[test]
-fn contributions_add_up_for_any_number_of_modalities() {
+fn shapley_values_add_up_for_any_number_of_modalities() {
     for k in 2..=5 {
         let student = Tiny::linear(k);
         let before = values(&student.vs);
         let batches = [student.batch(9, 0.3), student.batch(4, 7.0)];
-        for absence in [Baseline::ZeroInput, Baseline::ZeroFeatures] {
-            let shapley = Shapley::default().baseline(absence);
+        for baseline in [Baseline::ZeroInput, Baseline::ZeroFeatures] {
+            let shapley = Shapley::default().baseline(baseline);
             let found = shapley.measure(&student, &batches).unwrap();
             let sum: f64 = (0..k).map(|m| value(&found, "shapley", &format!("m{m}"))).sum();
-            let spread = alone(&found, "worth_all") - alone(&found, "worth_none");
+            let spread = model_value(&found, "worth_all") - model_value(&found, "worth_none");
             assert!((sum - spread).abs() < 1e-12, "{sum} against {spread}");
         }
         assert_same(&before, &values(&student.vs));
@@ -76,7 +74,7 @@ fn contributions_add_up_for_any_number_of_modalities() {
 }
 
 #[test]
-fn utilisation_is_what_is_lost_without_the_modality() {
+fn the_utilisation_rate_is_the_relative_loss_without_the_modality() {
     let student = IdentityStudent::new(2);
     let batch = student.batch(9, 0.3);
     let shapley = Shapley::default().baseline(Baseline::ZeroFeatures);
@@ -96,34 +94,34 @@ fn utilisation_is_what_is_lost_without_the_modality() {
 }
 
 #[test]
-fn incomplete_samples_do_not_count_for_shapley() {
+fn samples_without_a_modality_are_left_out_of_shapley_values() {
     let student = IdentityStudent::new(2);
-    let cut = Batch::new(
-        [wave(0.0, &[4, 4]), wave(10.0, &[4, 4])],
-        Tensor::arange(4, (Kind::Int64, Device::Cpu)).remainder(3),
-    );
-    let lacking = student
+    let complete = student.batch(4, 0.0);
+    let incomplete = student
         .batch(6, 0.0)
         .with_ids([1, 2, 3, 4, 5, 6])
         .with_present(0, [true, true, true, true, false, true])
         .with_present(1, [true, true, true, true, true, false]);
     let shapley = Shapley::default().value_function(likelihood);
-    let found = shapley.measure(&student, &[lacking]).unwrap();
-    assert_eq!(found, shapley.measure(&student, &[cut]).unwrap());
-    mismatch(shapley.measure(&student, &[]), &["held-out batches", "every modality"]);
-    let wrong = Shapley::default().baseline(Baseline::Input(vec![wave(0.0, &[4])]));
-    mismatch(wrong.measure(&student, &[student.batch(6, 0.0)]), &["Baseline::Input"]);
+    let found = shapley.measure(&student, &[incomplete]).unwrap();
+    assert_eq!(found, shapley.measure(&student, &[complete]).unwrap());
+    assert_mismatch(shapley.measure(&student, &[]), &["held-out batches", "every modality"]);
+    let invalid = Shapley::default().baseline(Baseline::Input(vec![wave(0.0, &[4])]));
+    assert_mismatch(invalid.measure(&student, &[student.batch(6, 0.0)]), &["Baseline::Input"]);
     let wide = vec![wave(0.0, &[4]), wave(0.0, &[5])];
-    let wrong = Shapley::default().baseline(Baseline::Input(wide));
-    mismatch(wrong.measure(&student, &[student.batch(6, 0.0)]), &["Baseline::Input", "[5]"]);
+    let invalid = Shapley::default().baseline(Baseline::Input(wide));
+    assert_mismatch(
+        invalid.measure(&student, &[student.batch(6, 0.0)]),
+        &["Baseline::Input", "[5]"],
+    );
 }
 
 // mu = X.mean(0); sd = X.std(0); Z = (X-mu)/sd; Y = np.eye(3)[y]; yb = Y.mean(0)
 // W = np.linalg.solve(Z.T@Z/n + .01*np.eye(4), Z.T@(Y-yb)/n); P = ((A-mu)/sd)@W + yb
 // -np.mean((P - np.eye(3)[t])**2), with X = wave(10*m, n, 4), y = np.arange(n) % 3,
-//  A = wave(5+10*m, 7, 4), t = np.arange(7) % 3, for n of 9 and 3 (there our dual form is at work)
+//  A = wave(5+10*m, 7, 4), t = np.arange(7) % 3, for n of 9 and 3; g2d solves the dual problem for n = 3
 #[test]
-fn linear_probe_is_numpys() {
+fn linear_probes_agree_with_numpy() {
     let student = IdentityStudent::new(2);
     let brier = |p: &Tensor, y: &Tensor| {
         Ok(-(p - y.one_hot(3)).square().mean(Kind::Double).double_value(&[]))
@@ -144,17 +142,17 @@ fn linear_probe_is_numpys() {
     let fit = [student.batch(9, 0.0)];
     let found = LinearProbe::default().measure(&student, &fit, &test).unwrap();
     assert_number(value(&found, "linear_probe", "m0"), 3.0 / 7.0);
-    mismatch(LinearProbe::with_ridge(0.0), &["λ", "above 0"]);
+    assert_mismatch(LinearProbe::with_ridge(0.0), &["λ", "above 0"]);
 }
 
 #[test]
-fn linear_probe_fits_values_and_ignores_constant_columns() {
+fn linear_probes_fit_values_and_ignore_constant_columns() {
     let student = IdentityStudent::new(2);
     let x = wave(0.0, &[8, 4]);
-    let still =
+    let constant =
         Tensor::cat(&[x.narrow(1, 0, 3), Tensor::ones([8, 1], (Kind::Double, Device::Cpu))], 1);
     let y = x.narrow(1, 0, 3).matmul(&wave(1.0, &[3, 1])).squeeze_dim(1) + 4.0;
-    let batch = || [Batch::new([still.copy(), x.copy()], y.copy())];
+    let batch = || [Batch::new([constant.copy(), x.copy()], y.copy())];
     let probe = LinearProbe::with_ridge(1e-9).unwrap().value_function(metrics::r2);
     let found = probe.measure(&student, &batch(), &batch()).unwrap();
     for m in ["m0", "m1"] {

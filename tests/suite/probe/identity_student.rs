@@ -1,4 +1,4 @@
-//! A student whose features are its inputs, so that NumPy's lines stay short.
+//! A student whose features are its inputs.
 
 use g2d::{
     Batch, G2dTrainer, ImbalanceProbe, Modality, ModalityParams, Result, Student, Teacher,
@@ -6,9 +6,10 @@ use g2d::{
 };
 use tch::{Device, Kind, Tensor, nn};
 
-use crate::support::{names, wave};
+use crate::support::{labels, names, wave};
 
-/// Features input · 1 [B, 4], fused logits cat(features) W + b [B, 3].
+/// Features [B, 4] that equal the input, by a trainable scale of 1, and fused logits
+/// cat(features) W + b [B, 3].
 pub struct IdentityStudent {
     pub vs: nn::VarStore,
     names: Vec<Modality>,
@@ -27,20 +28,19 @@ impl IdentityStudent {
         Self { vs, names, scales, weight: wave(0.7, &[4 * k as i64, 3]), bias }
     }
 
-    /// Inputs wave(seed + 10 m), labels 0, 1, 2, 0, ….
+    /// Inputs wave(seed + 10 m) and the labels 0, 1, 2, 0, ….
     pub fn batch(&self, rows: i64, seed: f64) -> Batch {
         let inputs: Vec<_> =
             (0..self.names.len()).map(|m| wave(seed + 10.0 * m as f64, &[rows, 4])).collect();
-        Batch::new(inputs, Tensor::arange(rows, (Kind::Int64, Device::Cpu)).remainder(3))
+        Batch::new(inputs, labels(rows))
     }
 
-    /// A trainer's builder with teachers whose features are X wave(0.5, 4×3) + ½ wave(seed + 20 m)²,
-    /// where X is the input and `seed` the batch's.
+    /// A trainer's builder with a [`QuadraticTeacher`] for each modality.
     pub fn builder(&self) -> Builder {
         let params = ModalityParams::by_name(&self.vs, &self.names).unwrap();
         let loss = Classification::new(g2d::loss::Distillation::none());
         let builder = G2dTrainer::builder(loss).encoders(params);
-        self.names.iter().fold(builder, |builder, m| builder.teacher(Bent(m.clone())))
+        self.names.iter().fold(builder, |builder, m| builder.teacher(QuadraticTeacher(m.clone())))
     }
 
     pub fn trainer(&self, probe: impl ImbalanceProbe + 'static) -> G2dTrainer {
@@ -70,9 +70,11 @@ impl Student for IdentityStudent {
     }
 }
 
-struct Bent(Modality);
+/// Features X wave(0.5, 4×3) + ½ wave(seed + 20 m)² of the input X and the batch's seed, and twice
+/// these as logits.
+struct QuadraticTeacher(Modality);
 
-impl Teacher for Bent {
+impl Teacher for QuadraticTeacher {
     fn modality(&self) -> &Modality {
         &self.0
     }
@@ -80,15 +82,15 @@ impl Teacher for Bent {
     fn output(&self, m: usize, batch: &Batch) -> Result<TeacherOutput> {
         let input = batch.input(m);
         let rows = batch.size();
-        // Batches of six rows have the seed 0, those of five 2.
+        // Of the batches in these tests, those of six rows have the seed 0, those of five 2.
         let seed = if rows == 6 { 0.0 } else { 2.0 };
-        let bend = wave(seed + 20.0 * m as f64, &[rows, 3]).square() * 0.5;
-        let features = input.matmul(&wave(0.5, &[4, 3])) + bend;
+        let square = wave(seed + 20.0 * m as f64, &[rows, 3]).square() * 0.5;
+        let features = input.matmul(&wave(0.5, &[4, 3])) + square;
         Ok(TeacherOutput { logits: &features * 2.0, features, host: None })
     }
 }
 
-/// What `probe` measures in an epoch of a batch of 6 samples and one of 5.
+/// The measurements of an epoch of a batch of 6 samples and one of 5.
 pub fn measured(probe: impl ImbalanceProbe + 'static) -> Vec<Measurement> {
     let student = IdentityStudent::new(2);
     let mut trainer = student.trainer(probe);

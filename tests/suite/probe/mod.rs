@@ -1,9 +1,9 @@
-//! What the probes measure, against numbers made by hand or by NumPy.
+//! The measurements of the probes against values computed by hand or by NumPy: one file per probe.
 //!
-//! - one file a probe; `unimodal_heads.rs` has those that read unimodal logits.
-//! - `held_out.rs`: what is measured on held-out data.
-//! - `identity_student.rs`: a student whose features are its inputs.
-//! - `saved_state.rs`: a probe that is stopped and restored measures the same bits.
+//! - `unimodal_heads.rs`: the probes that read unimodal logits.
+//! - `held_out.rs`: measurements on held-out data.
+//! - `saved_state.rs`: probes that are restored in the middle of an epoch.
+//! - `identity_student.rs`: a student whose features are its inputs, for short NumPy code.
 
 mod confidence_ratio;
 mod gradient_cosine;
@@ -21,6 +21,7 @@ use tch::{Kind, Tensor};
 
 use crate::support::Snapshot;
 
+/// The value of `metric` of a modality.
 fn value(found: &[Measurement], metric: &str, modality: &str) -> f64 {
     let is = |m: &&Measurement| {
         m.metric == metric && m.modality.as_ref().is_some_and(|name| name.name() == modality)
@@ -28,12 +29,13 @@ fn value(found: &[Measurement], metric: &str, modality: &str) -> f64 {
     found.iter().find(is).unwrap_or_else(|| panic!("no {metric} of {modality}")).value
 }
 
-fn alone(found: &[Measurement], metric: &str) -> f64 {
+/// The value of `metric` of the whole model.
+fn model_value(found: &[Measurement], metric: &str) -> f64 {
     let is = |m: &&Measurement| m.metric == metric && m.modality.is_none();
     found.iter().find(is).unwrap_or_else(|| panic!("no {metric}")).value
 }
 
-/// The sum of all elements of `of` over a snapshot.
-fn sum(snapshot: &Snapshot, of: impl Fn(&str, &Tensor) -> Tensor) -> f64 {
-    snapshot.iter().map(|(name, t)| of(name, t).sum(Kind::Double).double_value(&[])).sum()
+/// The sum of all elements of `map`, applied to each tensor of a snapshot.
+fn sum(snapshot: &Snapshot, map: impl Fn(&str, &Tensor) -> Tensor) -> f64 {
+    snapshot.iter().map(|(name, t)| map(name, t).sum(Kind::Double).double_value(&[])).sum()
 }

@@ -1,6 +1,6 @@
-//! The modality gap, against NumPy.
+//! The modality gap against NumPy.
 
-use g2d::{Batch, loss::Classification, probe::ModalityGap};
+use g2d::{loss::Classification, probe::ModalityGap};
 
 use super::{
     identity_student::{IdentityStudent, measured},
@@ -12,7 +12,7 @@ use crate::support::{Tiny, assert_number, wave};
 //      (np.concatenate([wave(p+10*m, n, 4) for n, p in [(6, 0.0), (5, 2.0)]]) for m in range(2))]
 // np.linalg.norm(c[0] - c[1])
 #[test]
-fn gap_is_numpys() {
+fn the_modality_gap_agrees_with_numpy() {
     let found = measured(ModalityGap::default());
     for m in ["m0", "m1"] {
         assert_number(value(&found, "modality_gap", m), 0.20911564081177236);
@@ -20,8 +20,8 @@ fn gap_is_numpys() {
 }
 
 #[test]
-fn gap_needs_another_of_the_same_width() {
-    let student = Tiny::of_widths(&[4, 3, 4], tch::Kind::Double);
+fn the_modality_gap_is_measured_between_features_of_the_same_width() {
+    let student = Tiny::with_widths(&[4, 3, 4], tch::Kind::Double);
     let builder = student.builder(Classification::default()).probe(ModalityGap::default());
     let mut trainer = builder.build(&student).unwrap();
     trainer.step(&student, &student.batch(4, 0.0)).unwrap();
@@ -33,11 +33,9 @@ fn gap_needs_another_of_the_same_width() {
 #[test]
 fn samples_that_lack_a_modality_are_left_out() {
     let student = IdentityStudent::new(2);
-    let (inputs, labels) = ([wave(0.0, &[6, 4]), wave(10.0, &[6, 4])], [0_i64, 1, 2, 0, 1, 2]);
-    let lacking = Batch::new(inputs, tch::Tensor::from_slice(&labels))
-        .with_present(1, [true, true, true, true, true, false]);
+    let batch = student.batch(6, 0.0).with_present(1, [true, true, true, true, true, false]);
     let mut trainer = student.trainer(ModalityGap::default());
-    trainer.step(&student, &lacking).unwrap();
+    trainer.step(&student, &batch).unwrap();
     let found = trainer.end_epoch().unwrap().measurements;
     let centroid = |x: tch::Tensor| {
         let norms = x.square().sum_dim_intlist([1_i64].as_slice(), true, tch::Kind::Double).sqrt();

@@ -1,89 +1,84 @@
-//! A probe that is stopped in the middle of an epoch and restored measures the same bits.
+//! Probes that are restored in the middle of an epoch.
 
 use g2d::{
-    Batch, ImbalanceProbe, Result,
+    ImbalanceProbe, Result,
     checkpoint::State,
+    loss::Classification,
     probe::{
         ConfidenceRatio, GradientCosine, GradientNorm, HeadAccuracy, LossRatio, ModalityGap,
         StudentConfidence, TeacherCka, UpdateRatio,
     },
     step::{Measurement, Observation},
 };
-use tch::nn;
 
-use crate::support::{Tiny, mismatch, refused};
-use g2d::loss::Classification;
+use crate::support::{Tiny, assert_error, assert_mismatch};
 
-/// After two steps another probe takes over, with the state that went through text.
-struct Handed {
-    now: Box<dyn ImbalanceProbe>,
+/// A probe that another one replaces after two steps, restored from its state in JSON.
+struct Replaced {
+    current: Box<dyn ImbalanceProbe>,
     next: Option<Box<dyn ImbalanceProbe>>,
-    seen: u32,
+    steps: u32,
 }
 
-impl ImbalanceProbe for Handed {
+impl ImbalanceProbe for Replaced {
     fn observe_terms(&mut self, seen: &Observation<'_>) -> Result<()> {
-        if self.seen == 2
+        if self.steps == 2
             && let Some(mut next) = self.next.take()
         {
-            let text = serde_json::to_string(&self.now.state()?).unwrap();
+            let text = serde_json::to_string(&self.current.state()?).unwrap();
             next.restore(&serde_json::from_str(&text).unwrap())?;
-            self.now = next;
+            self.current = next;
         }
-        self.now.observe_terms(seen)
+        self.current.observe_terms(seen)
     }
 
     fn observe(&mut self, seen: &Observation<'_>) -> Result<()> {
-        self.seen += 1;
-        self.now.observe(seen)
+        self.steps += 1;
+        self.current.observe(seen)
     }
 
     fn end_epoch(&mut self) -> Result<Vec<Measurement>> {
-        self.now.end_epoch()
+        self.current.end_epoch()
     }
 }
 
 fn measured(probe: impl ImbalanceProbe + 'static) -> Vec<Measurement> {
     let student = Tiny::linear(3);
-    let builder = student.taught(Classification::default()).probe(probe);
+    let builder = student.builder_with_teachers(Classification::default()).probe(probe);
     let mut trainer = builder.build(&student).unwrap();
-    let mut optimizer: nn::Optimizer = student.optimizer();
-    for step in 0..5 {
-        optimizer.zero_grad();
-        let present = [true, false, true, true];
-        let batch: Batch = student.batch(4 + step % 2, step as f64);
-        let batch = if step % 2 == 0 { batch.with_present(1, present) } else { batch };
-        trainer.step(&student, &batch).unwrap();
-        optimizer.step();
-    }
+    let batches = (0..5).map(|step| {
+        let batch = student.batch(4 + step % 2, step as f64);
+        if step % 2 == 0 { batch.with_present(1, [true, false, true, true]) } else { batch }
+    });
+    student.train(&mut trainer, &mut student.optimizer(), batches);
     trainer.end_epoch().unwrap().measurements
 }
 
-fn same<P: ImbalanceProbe + 'static>(new: impl Fn() -> P) {
-    let whole = measured(new());
-    assert!(!whole.is_empty());
-    let handed = Handed { now: Box::new(new()), next: Some(Box::new(new())), seen: 0 };
-    assert_eq!(measured(handed), whole);
-    mismatch(new().restore(&State::new(&"another's").unwrap()), &["state"]);
+fn assert_resumes<P: ImbalanceProbe + 'static>(new: impl Fn() -> P) {
+    let expected = measured(new());
+    assert!(!expected.is_empty());
+    let replaced = Replaced { current: Box::new(new()), next: Some(Box::new(new())), steps: 0 };
+    assert_eq!(measured(replaced), expected);
+    assert_mismatch(new().restore(&State::new(&"text").unwrap()), &["state"]);
 }
 
 #[test]
-fn every_probe_goes_on_as_if_never_stopped() {
-    same(ConfidenceRatio::default);
-    same(StudentConfidence::default);
-    same(HeadAccuracy::default);
-    same(LossRatio::default);
-    same(|| GradientNorm::with_interval(2));
-    same(|| GradientCosine::with_interval(1));
-    same(|| UpdateRatio::with_interval(1));
-    same(|| UpdateRatio::with_interval(3));
-    same(|| TeacherCka::with_interval(1));
-    same(ModalityGap::default);
+fn a_restored_probe_measures_the_same_bits() {
+    assert_resumes(ConfidenceRatio::default);
+    assert_resumes(StudentConfidence::default);
+    assert_resumes(HeadAccuracy::default);
+    assert_resumes(LossRatio::default);
+    assert_resumes(|| GradientNorm::with_interval(2));
+    assert_resumes(|| GradientCosine::with_interval(1));
+    assert_resumes(|| UpdateRatio::with_interval(1));
+    assert_resumes(|| UpdateRatio::with_interval(3));
+    assert_resumes(|| TeacherCka::with_interval(1));
+    assert_resumes(ModalityGap::default);
 }
 
 #[test]
-fn the_state_of_another_probe_is_refused() {
+fn the_state_of_another_probe_is_an_error() {
     let other = GradientNorm::default().state().unwrap();
-    let norm = HeadAccuracy::default().restore(&other);
-    refused(norm, &["head_accuracy", "resume with"]);
+    let restored = HeadAccuracy::default().restore(&other);
+    assert_error(restored, &["head_accuracy", "resume with"]);
 }

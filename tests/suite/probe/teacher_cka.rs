@@ -1,4 +1,4 @@
-//! CKA, against NumPy.
+//! CKA against NumPy.
 
 use g2d::probe::TeacherCka;
 
@@ -20,14 +20,14 @@ use crate::support::assert_number;
 //         for i, (a, b) in enumerate([(K, L), (K, K), (L, L)]): s[i] += n*hsic(a, b)
 //     print(s[0] / np.sqrt(s[1]*s[2]))
 #[test]
-fn cka_is_numpys() {
+fn cka_agrees_with_numpy() {
     let found = measured(TeacherCka::with_interval(1));
     assert_number(value(&found, "cka_teacher", "m0"), 0.8481913312316196);
     assert_number(value(&found, "cka_teacher", "m1"), 0.8080723145179566);
 }
 
 #[test]
-fn batches_of_three_do_not_count_for_cka() {
+fn batches_of_three_samples_are_left_out_of_cka() {
     let student = IdentityStudent::new(2);
     let mut trainer = student.trainer(TeacherCka::with_interval(1));
     trainer.step(&student, &student.batch(3, 0.0)).unwrap();

@@ -1,16 +1,16 @@
-//! What unimodal logits show, by hand in plain numbers.
+//! The probes that read unimodal logits, against the same computed on plain numbers.
 
 use g2d::{
     Batch,
     loss::Classification,
     probe::{HeadAccuracy, LossRatio, StudentConfidence},
 };
-use tch::{Kind, Tensor};
+use tch::Kind;
 
-use super::{alone, identity_student::IdentityStudent, value};
-use crate::support::{Bent, Tiny, assert_number, mismatch, wave};
+use super::{identity_student::IdentityStudent, model_value, value};
+use crate::support::{ModifiedStudent, Tiny, assert_mismatch, assert_number, wave};
 
-/// Rows of what head m says of `batch`, and the labels.
+/// Each row's unimodal logits of m and its label.
 fn head(batch: &Batch, k: usize, m: usize) -> Vec<(Vec<f64>, usize)> {
     let weight = wave(0.7, &[4 * k as i64, 3]).narrow(0, 4 * m as i64, 4);
     let logits: Vec<Vec<f64>> = batch.input(m).matmul(&weight).try_into().unwrap();
@@ -22,16 +22,16 @@ fn probability((row, y): &(Vec<f64>, usize)) -> f64 {
     row[*y].exp() / row.iter().map(|l| l.exp()).sum::<f64>()
 }
 
-fn right((row, y): &(Vec<f64>, usize)) -> f64 {
+fn is_correct((row, y): &(Vec<f64>, usize)) -> f64 {
     f64::from(u8::from((0..3).all(|j| row[j] <= row[*y])))
 }
 
-fn mean(rows: &[(Vec<f64>, usize)], of: impl Fn(&(Vec<f64>, usize)) -> f64) -> f64 {
-    rows.iter().map(of).sum::<f64>() / rows.len() as f64
+fn mean(rows: &[(Vec<f64>, usize)], value: impl Fn(&(Vec<f64>, usize)) -> f64) -> f64 {
+    rows.iter().map(value).sum::<f64>() / rows.len() as f64
 }
 
 #[test]
-fn student_confidence_is_of_the_heads() {
+fn the_student_confidence_is_the_mean_true_class_probability_of_each_head() {
     let student = IdentityStudent::new(3);
     let mut trainer = student.trainer(StudentConfidence::default());
     let batches = [student.batch(6, 0.0), student.batch(5, 2.0)];
@@ -52,7 +52,7 @@ fn student_confidence_is_of_the_heads() {
 }
 
 #[test]
-fn head_accuracy_counts_the_samples_that_have_the_modality() {
+fn the_head_accuracy_is_over_the_samples_that_have_the_modality() {
     let student = IdentityStudent::new(2);
     let mut trainer = student.trainer(HeadAccuracy::default());
     let whole = student.batch(6, 0.0);
@@ -61,19 +61,19 @@ fn head_accuracy_counts_the_samples_that_have_the_modality() {
     let report = trainer.step(&student, &batch).unwrap();
     let found = trainer.end_epoch().unwrap().measurements;
     let mut rows = head(&whole, 2, 1);
-    assert_number(value(&found, "head_accuracy", "m0"), mean(&head(&whole, 2, 0), right));
+    assert_number(value(&found, "head_accuracy", "m0"), mean(&head(&whole, 2, 0), is_correct));
     let mut flags = present.iter();
     rows.retain(|_| *flags.next().unwrap());
-    assert_number(value(&found, "head_accuracy", "m1"), mean(&rows, right));
+    assert_number(value(&found, "head_accuracy", "m1"), mean(&rows, is_correct));
     let fused = g2d::metrics::accuracy(&report.logits, whole.targets()).unwrap();
-    assert_number(alone(&found, "fused_accuracy"), fused);
+    assert_number(model_value(&found, "fused_accuracy"), fused);
     let teacher = whole.input(0).matmul(&wave(0.5, &[4, 3])) + wave(0.0, &[6, 3]).square() * 0.5;
     let teacher = g2d::metrics::accuracy(&teacher, whole.targets()).unwrap();
     assert_number(value(&found, "teacher_accuracy", "m0"), teacher);
 }
 
 #[test]
-fn loss_ratio_smooths_with_bias_correction() {
+fn the_loss_ratio_compares_losses_smoothed_with_bias_correction() {
     let student = IdentityStudent::new(2);
     let mut trainer = student.trainer(LossRatio::with_smoothing(0.75).unwrap());
     let batches = [student.batch(6, 0.0), student.batch(5, 2.0), student.batch(6, 0.0)];
@@ -87,35 +87,23 @@ fn loss_ratio_smooths_with_bias_correction() {
     assert_number(value(&found, "head_loss", "m0"), smoothed[0]);
     assert_number(value(&found, "loss_ratio", "m0"), smoothed[0] / smoothed[1]);
     assert_number(value(&found, "loss_ratio", "m1"), smoothed[1] / smoothed[0]);
-    mismatch(LossRatio::with_smoothing(1.0), &["λ", "[0, 1)"]);
+    assert_mismatch(LossRatio::with_smoothing(1.0), &["λ", "[0, 1)"]);
 }
 
 #[test]
-fn without_heads_nothing_is_measured_and_bad_ones_are_refused() {
+fn without_unimodal_logits_nothing_is_measured_and_those_of_a_wrong_shape_are_an_error() {
     let tiny = Tiny::linear(2);
-    let headless = Bent::fuse(&tiny, |logits| logits);
+    let headless = ModifiedStudent::without_optional_methods(&tiny);
     let builder = tiny.builder(Classification::default());
     let builder = builder.probe(StudentConfidence::default()).probe(LossRatio::default());
     let mut trainer = builder.build(&headless).unwrap();
     trainer.step(&headless, &tiny.batch(4, 0.0)).unwrap();
     assert_eq!(trainer.end_epoch().unwrap().measurements, []);
 
-    struct Narrow(IdentityStudent);
-    impl g2d::Student for Narrow {
-        fn modalities(&self) -> &[g2d::Modality] {
-            self.0.modalities()
-        }
-        fn encode(&self, m: usize, batch: &Batch, train: bool) -> g2d::Result<Tensor> {
-            self.0.encode(m, batch, train)
-        }
-        fn fuse(&self, features: &[Tensor], train: bool) -> g2d::Result<Tensor> {
-            self.0.fuse(features, train)
-        }
-        fn unimodal_logits(&self, _m: usize, features: &[Tensor]) -> Option<Tensor> {
-            Some(features[0].sum(Kind::Double))
-        }
-    }
-    let student = Narrow(IdentityStudent::new(2));
-    let mut trainer = student.0.trainer(HeadAccuracy::default());
-    mismatch(trainer.step(&student, &student.0.batch(6, 0.0)), &["unimodal logits", "\"m0\""]);
+    let identity = IdentityStudent::new(2);
+    let flat =
+        ModifiedStudent::with_unimodal_logits(&identity, |features| features[0].sum(Kind::Double));
+    let mut trainer = identity.trainer(HeadAccuracy::default());
+    let words = ["unimodal logits", "\"m0\""];
+    assert_mismatch(trainer.step(&flat, &identity.batch(6, 0.0)), &words);
 }

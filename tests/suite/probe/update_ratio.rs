@@ -1,17 +1,17 @@
-//! Updates, against optimizers run by hand.
+//! Updates of the parameters by an optimizer.
 
 use g2d::{loss::Classification, probe::UpdateRatio, trainer::Suppression};
 
 use super::{sum, value};
-use crate::support::{Kappa, Tiny, assert_number, below, values};
+use crate::support::{FixedKappa, Tiny, assert_number, values, with_prefix};
 
 #[test]
-fn update_ratio_is_what_the_optimizer_did() {
+fn the_update_ratio_is_the_relative_change_of_the_parameters() {
     let student = Tiny::linear(2);
-    // A zeroed gradient: momentum and weight decay still move m0, and the ratio shows it.
+    // Weight decay updates m0 although its gradient is zero.
     let mut trainer = student
         .builder(Classification::default())
-        .scheduler(Kappa(vec![0.0, 1.0]))
+        .scheduler(FixedKappa(vec![0.0, 1.0]))
         .suppression(Suppression::ZeroGradient(Default::default()))
         .probe(UpdateRatio::with_interval(2))
         .build(&student)
@@ -25,9 +25,9 @@ fn update_ratio_is_what_the_optimizer_did() {
         optimizer.step();
         let after = values(&student.vs);
         for (m, sums) in expected.iter_mut().enumerate().filter(|_| step != 1) {
-            let own = below(&before, &format!("m{m}"));
-            let moved = sum(&own, |name, old| (&after[name] - old).square());
-            *sums += (moved / sum(&own, |_, old| old.square())).sqrt() / 2.0;
+            let own = with_prefix(&before, &format!("m{m}"));
+            let change = sum(&own, |name, old| (&after[name] - old).square());
+            *sums += (change / sum(&own, |_, old| old.square())).sqrt() / 2.0;
         }
     }
     let found = trainer.end_epoch().unwrap().measurements;
@@ -38,9 +38,9 @@ fn update_ratio_is_what_the_optimizer_did() {
 }
 
 #[test]
-fn a_suppressed_encoder_has_update_ratio_zero() {
+fn the_update_ratio_of_a_suppressed_encoder_is_0() {
     let student = Tiny::linear(2);
-    let builder = student.builder(Classification::default()).scheduler(Kappa(vec![0.0, 1.0]));
+    let builder = student.builder(Classification::default()).scheduler(FixedKappa(vec![0.0, 1.0]));
     let mut trainer = builder.probe(UpdateRatio::with_interval(1)).build(&student).unwrap();
     let mut optimizer = student.optimizer();
     trainer.step(&student, &student.batch(4, 0.0)).unwrap();

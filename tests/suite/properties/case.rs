@@ -1,26 +1,26 @@
-//! What is generated: a trainer's configuration and the steps that it makes.
+//! The random cases: a configuration of a trainer, and its steps.
 
 use g2d::{
     Modality, PerModality, SmpScheduler,
     loss::{Classification, Distillation, FeatureReduction, Regression},
-    schedule::{Joint, Partial, PerBatch, Ranking, Sequential},
+    schedule::{Joint, Partial, Ranking, Sequential},
     trainer::{GradientScope, LossScaling, NonFinite, Precision, SuppressedMode, Suppression},
 };
 use proptest::{collection::vec, prelude::*};
 use tch::Kind;
 
-use super::faults::{Wrong, wrong};
+use super::faults::{Fault, fault};
 use crate::support::names;
 
-/// What a sample is, and its features.
+/// The form of samples and features.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Form {
-    /// Vectors, [B, d].
+    /// Vectors with features [B, d].
     Flat,
-    /// Sequences of so many tokens, [B, T, d]; the fusion pools them.
+    /// Sequences of T tokens with features [B, T, d], which the fusion pools.
     Tokens(i64),
-    /// Pictures through a convolution and batch norm, [B, d].
-    Picture,
+    /// Images, which a convolution and batch norm encode to [B, d].
+    Image,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -31,7 +31,7 @@ pub enum Task {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Taught {
+pub enum TeacherKind {
     Live,
     Cached,
 }
@@ -39,14 +39,13 @@ pub enum Taught {
 #[derive(Debug, Clone)]
 pub enum Schedule {
     Joint,
-    Sequential(Vec<u64>, Ranking),
-    PerBatch(u64, u64),
+    Sequential { start: u64, stages: Vec<u64>, ranking: Ranking },
     Partial(f64, u64, Ranking),
 }
 
 /// What the caller does after a step.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub enum Then {
+pub enum AfterStep {
     Nothing,
     FinishWindow,
     EndEpoch,
@@ -55,25 +54,25 @@ pub enum Then {
 #[derive(Debug, Clone)]
 pub struct Step {
     pub rows: usize,
-    /// Flags of some modalities; row r keeps modality r mod k in any case.
+    /// The presence flags of some modalities. Where all have flags, row r has modality r mod k.
     pub present: Vec<Option<Vec<bool>>>,
-    pub wrong: Option<Wrong>,
-    pub then: Then,
+    pub fault: Option<Fault>,
+    pub after: AfterStep,
 }
 
 #[derive(Debug, Clone)]
 pub struct Case {
     pub form: Form,
     pub kind: Kind,
-    /// Feature widths of the student, one a modality.
+    /// Feature widths of the student, one per modality.
     pub widths: Vec<i64>,
-    /// Feature widths of the teachers; where they differ there is a projection.
-    pub taught_widths: Vec<i64>,
+    /// Feature widths of the teachers; a projection maps to those that differ.
+    pub teacher_widths: Vec<i64>,
     pub columns: i64,
     pub task: Task,
     pub distillation: Distillation,
-    /// One a modality, or none.
-    pub teachers: Vec<Taught>,
+    /// One per modality, or none.
+    pub teachers: Vec<TeacherKind>,
     pub schedule: Schedule,
     pub suppression: Suppression,
     pub mode: SuppressedMode,
@@ -101,16 +100,16 @@ impl Case {
     pub fn scheduler(&self) -> Box<dyn SmpScheduler> {
         match self.schedule.clone() {
             Schedule::Joint => Box::new(Joint::default()),
-            Schedule::Sequential(stages, ranking) => {
-                Box::new(Sequential::new(stages).ranking(ranking))
+            Schedule::Sequential { start, stages, ranking } => {
+                Box::new(Sequential::new(stages).starting_at(start).ranking(ranking))
             }
-            Schedule::PerBatch(first, last) => Box::new(PerBatch::window(first..=last)),
             Schedule::Partial(alpha, end, ranking) => {
                 Box::new(Partial::new(alpha, 0..end).ranking(ranking))
             }
         }
     }
 
+    /// Returns whether the policy skips steps with values that are not finite.
     pub fn skips(&self) -> bool {
         self.non_finite != NonFinite::Error
     }
@@ -121,15 +120,14 @@ fn schedule(k: usize, taught: bool) -> BoxedStrategy<Schedule> {
     let fixed = order.prop_map(|order: Vec<Modality>| Ranking::Fixed(order)).boxed();
     let read = prop_oneof![Just(Ranking::Batch), Just(Ranking::PreviousEpoch)].boxed();
     let any = if taught { prop_oneof![2 => read.clone(), 1 => fixed].boxed() } else { fixed };
-    let sequential = (vec(0..3_u64, 0..=k), any).prop_map(|(s, r)| Schedule::Sequential(s, r));
+    let sequential = (0..2_u64, vec(0..3_u64, 0..=k), any)
+        .prop_map(|(start, stages, ranking)| Schedule::Sequential { start, stages, ranking });
     if !taught {
         return prop_oneof![1 => Just(Schedule::Joint), 2 => sequential].boxed();
     }
-    let per_batch =
-        (0..2_u64, 0..3_u64).prop_map(|(first, more)| Schedule::PerBatch(first, first + more));
     let alpha = prop_oneof![Just(1e-3), 0.1..2.0, Just(1e9)];
     let partial = (alpha, 0..3_u64, read).prop_map(|(a, end, r)| Schedule::Partial(a, end, r));
-    prop_oneof![1 => Just(Schedule::Joint), 3 => sequential, 2 => per_batch, 2 => partial].boxed()
+    prop_oneof![1 => Just(Schedule::Joint), 5 => sequential, 2 => partial].boxed()
 }
 
 fn distillation(k: usize) -> impl Strategy<Value = Distillation> {
@@ -155,8 +153,8 @@ fn distillation(k: usize) -> impl Strategy<Value = Distillation> {
     )
 }
 
-/// What acts on gradients: suppression, mode, and the windows that go with them.
-fn acting() -> impl Strategy<Value = (Suppression, SuppressedMode, u64)> {
+/// A suppression, the mode of suppressed encoders, and an accumulation that the suppression allows.
+fn suppression() -> impl Strategy<Value = (Suppression, SuppressedMode, u64)> {
     let zero = |scope| Just((Suppression::ZeroGradient(scope), SuppressedMode::Train, 1));
     let mode = prop_oneof![Just(SuppressedMode::Train), Just(SuppressedMode::Evaluation)];
     let skip = (mode, prop_oneof![3 => Just(1_u64), 3 => 2..4_u64, 1 => Just(u64::MAX)]);
@@ -178,11 +176,13 @@ fn scaling() -> impl Strategy<Value = LossScaling> {
 
 fn step(k: usize) -> impl Strategy<Value = Step> {
     let rows = prop_oneof![2 => Just(1_usize), 5 => 2..7_usize];
-    let wrong = prop_oneof![5 => Just(None), 3 => wrong(k).prop_map(Some)];
-    let then = prop_oneof![
-        6 => Just(Then::Nothing), 1 => Just(Then::FinishWindow), 2 => Just(Then::EndEpoch)
+    let fault = prop_oneof![5 => Just(None), 3 => fault(k).prop_map(Some)];
+    let after = prop_oneof![
+        6 => Just(AfterStep::Nothing),
+        1 => Just(AfterStep::FinishWindow),
+        2 => Just(AfterStep::EndEpoch),
     ];
-    (rows, any::<bool>(), wrong, then).prop_flat_map(move |(rows, masked, wrong, then)| {
+    (rows, any::<bool>(), fault, after).prop_flat_map(move |(rows, masked, fault, after)| {
         let flags = prop_oneof![
             2 => Just(None),
             1 => Just(Some(vec![false; rows])),
@@ -190,7 +190,7 @@ fn step(k: usize) -> impl Strategy<Value = Step> {
         ];
         let present = if masked { vec(flags, k).boxed() } else { Just(vec![None; k]).boxed() };
         present.prop_map(move |mut present| {
-            // A sample needs a modality: where all have flags, each row keeps one.
+            // Every sample needs a modality.
             if present.iter().all(Option::is_some) {
                 for row in 0..rows {
                     if let Some(flags) = &mut present[row % k] {
@@ -198,14 +198,14 @@ fn step(k: usize) -> impl Strategy<Value = Step> {
                     }
                 }
             }
-            Step { rows, present, wrong: wrong.clone(), then }
+            Step { rows, present, fault, after }
         })
     })
 }
 
 pub fn case() -> impl Strategy<Value = Case> {
     let forms = prop_oneof![
-        2 => Just(Form::Flat), 1 => (1..4_i64).prop_map(Form::Tokens), 2 => Just(Form::Picture)
+        2 => Just(Form::Flat), 1 => (1..4_i64).prop_map(Form::Tokens), 2 => Just(Form::Image)
     ];
     let tasks =
         prop_oneof![2 => Just(Task::Single), 1 => Just(Task::Multi), 1 => Just(Task::Regression)];
@@ -213,25 +213,28 @@ pub fn case() -> impl Strategy<Value = Case> {
         3 => Just(Precision::Full), 1 => Just(Precision::Bf16), 2 => Just(Precision::Fp16)
     ];
     let policy = prop_oneof![
-        2 => Just(NonFinite::Error), 2 => Just(NonFinite::Skip), 1 => (1..3_u32).prop_map(NonFinite::StopAfter)
+        2 => Just(NonFinite::Error),
+        2 => Just(NonFinite::Skip),
+        1 => (1..3_u32).prop_map(NonFinite::StopAfter),
     ];
     let kind = prop_oneof![2 => Just(Kind::Float), 1 => Just(Kind::Double)];
     (2..=5_usize, any::<bool>(), 1..4_i64).prop_flat_map(move |(k, taught, columns)| {
-        let teacher = prop_oneof![Just(Taught::Live), Just(Taught::Cached)];
+        let teacher = prop_oneof![Just(TeacherKind::Live), Just(TeacherKind::Cached)];
         let teachers = vec(teacher, if taught { k } else { 0 });
         let model = (forms.clone(), kind.clone(), vec(1..6_i64, k), vec(0..2_i64, k));
         let method = (tasks.clone(), distillation(k), teachers, schedule(k, taught));
-        let how = (acting(), precision.clone(), scaling(), policy.clone());
-        (model, method, how, vec(step(k), 1..7)).prop_map(move |(model, method, how, steps)| {
+        let numerics = (suppression(), precision.clone(), scaling(), policy.clone());
+        let steps = vec(step(k), 1..7);
+        (model, method, numerics, steps).prop_map(move |(model, method, numerics, steps)| {
             let (form, kind, widths, wider) = model;
             let (task, distillation, teachers, schedule) = method;
-            let ((suppression, mode, window), precision, scaling, non_finite) = how;
-            let taught_widths = widths.iter().zip(wider).map(|(w, more)| w + more).collect();
+            let ((suppression, mode, window), precision, scaling, non_finite) = numerics;
+            let teacher_widths = widths.iter().zip(wider).map(|(w, more)| w + more).collect();
             Case {
                 form,
                 kind,
                 widths,
-                taught_widths,
+                teacher_widths,
                 columns,
                 task,
                 distillation,

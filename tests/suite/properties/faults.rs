@@ -1,182 +1,125 @@
-//! What may be wrong in a step, and in what words it is refused.
+//! Faults of a step, and the error that each must cause.
 
 use g2d::Batch;
 use proptest::prelude::*;
 use tch::{Kind, Tensor};
 
-use super::case::{Case, Step, Task, Taught};
+use super::case::{Case, Step, Task, TeacherKind};
 
-/// One thing that is wrong: in the batch, in a teacher's answer, or in the student's. The number is a
-/// modality.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Wrong {
-    InputNan(usize),
-    InputRows(usize),
-    InputMissing,
-    Empty,
-    Flags(usize),
-    FlagsBeyond,
-    Nobody,
-    Label,
-    TargetKind,
-    TargetShape,
-    TargetNan,
-    IdsCut,
-    IdsUnknown,
-    IdsMissing,
-    TeacherClasses(usize),
-    TeacherRows(usize),
-    TeacherWidth(usize),
-    TeacherFlat(usize),
-    TeacherKind(usize),
-    TeacherHalf(usize),
-    TeacherNanLogits(usize),
-    TeacherNanFeatures(usize),
-    HostFlat(usize),
-    HostRows(usize),
-    HostTargets(usize),
-    FeatureRows(usize),
-    FeatureFlat(usize),
-    FeatureKind(usize),
-    FeatureUndefined(usize),
-    FeatureNan(usize),
-    Steep(usize),
-    LogitRows,
-    LogitFlat,
-    LogitKind,
-    LogitDetached,
-    DistilledCount,
+/// Declares the enum and the list of its variants.
+macro_rules! fault_kinds {
+    ($($kind:ident),* $(,)?) => {
+        /// What is wrong with a batch, a teacher's output or the student's.
+        #[derive(Debug, Clone, Copy, PartialEq)]
+        pub enum FaultKind { $($kind),* }
+
+        const ALL: &[FaultKind] = &[$(FaultKind::$kind),*];
+    };
 }
 
-use Wrong::*;
-
-pub fn wrong(k: usize) -> impl Strategy<Value = Wrong> {
-    let of: [fn(usize) -> Wrong; 20] = [
-        InputNan,
-        InputRows,
-        Flags,
-        TeacherClasses,
-        TeacherRows,
-        TeacherWidth,
-        TeacherFlat,
-        TeacherKind,
-        TeacherHalf,
-        TeacherNanLogits,
-        TeacherNanFeatures,
-        HostFlat,
-        HostRows,
-        HostTargets,
-        FeatureRows,
-        FeatureFlat,
-        FeatureKind,
-        FeatureUndefined,
-        FeatureNan,
-        Steep,
-    ];
-    let alone = [
-        InputMissing,
-        Empty,
-        FlagsBeyond,
-        Nobody,
-        Label,
-        TargetKind,
-        TargetShape,
-        TargetNan,
-        IdsCut,
-        IdsUnknown,
-        IdsMissing,
-        LogitRows,
-        LogitFlat,
-        LogitKind,
-        LogitDetached,
-        DistilledCount,
-    ];
-    prop_oneof![
-        20 => (0..of.len(), 0..k).prop_map(move |(which, m)| of[which](m)),
-        16 => (0..alone.len()).prop_map(move |which| alone[which].clone()),
-    ]
+fault_kinds! {
+    InputNan, InputRows, InputMissing, Empty, FlagCount, FlagsOfUnknownModality, NoModality, Label,
+    TargetKind, TargetShape, TargetNan, IdCount, IdsUnknown, IdsMissing,
+    TeacherClasses, TeacherRows, TeacherWidth, TeacherFlat, TeacherKindInt, TeacherKindHalf,
+    TeacherNanLogits, TeacherNanFeatures, HostFlat, HostRows, HostTargets,
+    FeatureRows, FeatureFlat, FeatureKind, FeatureUndefined, FeatureNan, InfiniteSlope,
+    LogitRows, LogitFlat, LogitKind, LogitDetached, DistilledCount,
 }
 
-/// What is to come of a step.
+use FaultKind::*;
+
+/// A fault of one step. The modality is the one at fault where only one can be.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Fault {
+    pub kind: FaultKind,
+    pub modality: usize,
+}
+
+pub fn fault(k: usize) -> impl Strategy<Value = Fault> {
+    (0..ALL.len(), 0..k).prop_map(|(kind, modality)| Fault { kind: ALL[kind], modality })
+}
+
+/// The outcome that a step must have.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Expected {
-    /// All is well.
-    Fine,
+    /// A step without error.
+    Success,
     /// An error with these words.
-    Refused(Vec<String>),
-    /// Refused in these words, if it is looked at.
-    MayBeRefused(Vec<String>),
-    /// Something that is not finite, named so: an error or a skipped step, as the policy says.
-    NotFinite(Vec<String>),
-    /// The same, if it is looked at.
-    MayBeNotFinite(Vec<String>),
+    Error(Vec<String>),
+    /// Success or an error with these words, since the value is not always read.
+    MayBeError(Vec<String>),
+    /// A value that is not finite: an error or a skipped step with these words, by the policy.
+    NonFinite(Vec<String>),
+    /// Success or as `NonFinite`, since the value is not always read.
+    MayBeNonFinite(Vec<String>),
 }
 
-impl Wrong {
-    /// What comes of it.
+impl Fault {
+    /// The outcome of a step with this fault.
     pub fn expected(&self, case: &Case, step: &Step) -> Expected {
-        let named = |m: usize| format!("\"m{m}\"");
-        let says =
-            |words: &[&str]| Expected::Refused(words.iter().map(|w| w.to_string()).collect());
-        let says_of = |what: &str, m: usize| says(&[&format!("{what} {}", named(m))]);
-        let here = |m: usize| step.present[m].as_ref().is_none_or(|flags| flags.contains(&true));
-        let asked = |m: usize| here(m) && !case.teachers.is_empty();
-        let cached =
-            (0..case.teachers.len()).any(|m| case.teachers[m] == Taught::Cached && here(m));
-        let (alpha, beta) = (&case.distillation.alpha, &case.distillation.beta);
-        let compares_features = |m| alpha * case.distillation.feature_weight.get(m) != 0.0;
-        let compares_logits = |m| beta * case.distillation.logit_weight.get(m) != 0.0;
-        match *self {
-            InputNan(m) | FeatureNan(m) if here(m) => Expected::NotFinite(vec![named(m)]),
-            InputRows(m) => says_of("input of modality", m),
-            InputMissing => says(&["batch", "inputs"]),
-            Empty => says(&["targets", "at least 1"]),
-            Flags(m) => says_of("flags of modality", m),
-            FlagsBeyond => says(&["with_present"]),
-            Nobody => says(&["sample 0"]),
-            Label if case.task != Task::Regression => says(&["targets"]),
-            TargetKind | TargetShape => says(&["targets"]),
-            TargetNan if case.task != Task::Single => Expected::NotFinite(vec!["targets".into()]),
-            IdsCut => says(&["sample ids"]),
-            IdsUnknown if cached => says(&["teacher", "unknown"]),
-            IdsMissing if cached => says(&["teacher", "sample ids"]),
-            TeacherClasses(m) if asked(m) => says_of("logits of teacher", m),
-            TeacherRows(m) if asked(m) => says_of("features of teacher", m),
-            TeacherWidth(m) if asked(m) && compares_features(m) => {
-                says_of("features of student and teacher", m)
+        let m = self.modality;
+        let named = format!("\"m{m}\"");
+        let error = |words: &[&str]| Expected::Error(words.iter().map(|w| w.to_string()).collect());
+        let error_of = |what: &str| error(&[&format!("{what} {named}")]);
+        let is_present =
+            |m: usize| step.present[m].as_ref().is_none_or(|flags| flags.contains(&true));
+        let present = is_present(m);
+        let taught = present && !case.teachers.is_empty();
+        let cached = (0..case.teachers.len())
+            .any(|m| case.teachers[m] == TeacherKind::Cached && is_present(m));
+        let distillation = &case.distillation;
+        let compares_features = distillation.alpha * distillation.feature_weight.get(m) != 0.0;
+        let compares_logits = distillation.beta * distillation.logit_weight.get(m) != 0.0;
+        match self.kind {
+            InputNan | FeatureNan if present => Expected::NonFinite(vec![named]),
+            InputRows => error_of("input of modality"),
+            InputMissing => error(&["batch", "inputs"]),
+            Empty => error(&["targets", "at least 1"]),
+            FlagCount => error_of("flags of modality"),
+            FlagsOfUnknownModality => error(&["with_present"]),
+            NoModality => error(&["sample 0"]),
+            Label if case.task != Task::Regression => error(&["targets"]),
+            TargetKind | TargetShape => error(&["targets"]),
+            TargetNan if case.task != Task::Single => Expected::NonFinite(vec!["targets".into()]),
+            IdCount => error(&["sample ids"]),
+            IdsUnknown if cached => error(&["teacher", "unknown"]),
+            IdsMissing if cached => error(&["teacher", "sample ids"]),
+            TeacherClasses if taught => error_of("logits of teacher"),
+            TeacherRows if taught => error_of("features of teacher"),
+            TeacherWidth if taught && compares_features => {
+                error_of("features of student and teacher")
             }
-            TeacherFlat(m) | TeacherKind(m) if asked(m) => says_of("logits of teacher", m),
-            TeacherHalf(m) if asked(m) => Expected::MayBeRefused(vec![named(m)]),
-            TeacherNanLogits(m) if asked(m) && (case.skips() || compares_logits(m)) => {
-                Expected::NotFinite(vec![named(m)])
+            TeacherFlat | TeacherKindInt if taught => error_of("logits of teacher"),
+            TeacherKindHalf if taught => Expected::MayBeError(vec![named]),
+            TeacherNanLogits if taught && (case.skips() || compares_logits) => {
+                Expected::NonFinite(vec![named])
             }
-            TeacherNanLogits(m) if asked(m) => Expected::MayBeNotFinite(vec![named(m)]),
-            TeacherNanFeatures(m) if asked(m) && compares_features(m) => {
-                Expected::NotFinite(vec![named(m)])
+            TeacherNanLogits if taught => Expected::MayBeNonFinite(vec![named]),
+            TeacherNanFeatures if taught && compares_features => Expected::NonFinite(vec![named]),
+            HostFlat | HostRows | HostTargets if taught => {
+                Expected::MayBeError(vec![format!("teacher {named}")])
             }
-            HostFlat(m) | HostRows(m) | HostTargets(m) if asked(m) => {
-                Expected::MayBeRefused(vec![format!("teacher {}", named(m))])
+            FeatureRows | FeatureFlat | FeatureKind | FeatureUndefined if present => {
+                error_of("features of modality")
             }
-            FeatureRows(m) | FeatureFlat(m) | FeatureKind(m) | FeatureUndefined(m) if here(m) => {
-                says_of("features of modality", m)
-            }
-            Steep(m) if here(m) => Expected::MayBeNotFinite(vec!["gradient".into()]),
-            LogitRows | LogitFlat | LogitKind => says(&["logits of the student"]),
-            LogitDetached => says(&["loss", "nothing can learn"]),
-            DistilledCount if !case.teachers.is_empty() => says(&["distilled features"]),
-            _ => Expected::Fine,
+            InfiniteSlope if present => Expected::MayBeNonFinite(vec!["gradient".into()]),
+            LogitRows | LogitFlat | LogitKind => error(&["logits of the student"]),
+            LogitDetached => error(&["loss", "nothing can learn"]),
+            DistilledCount if !case.teachers.is_empty() => error(&["distilled features"]),
+            _ => Expected::Success,
         }
     }
 
-    /// The batch with what is wrong in it.
-    pub fn spoil(&self, batch: Batch, case: &Case) -> Batch {
+    /// The batch with this fault.
+    pub fn apply(&self, batch: Batch, case: &Case) -> Batch {
+        let m = self.modality;
         let rows = batch.size();
         let ids = batch.ids().map(<[i64]>::to_vec).unwrap_or_default();
         let mut inputs: Vec<_> = batch.inputs().iter().map(Tensor::shallow_clone).collect();
         let mut targets = batch.targets().shallow_clone();
-        match *self {
-            InputNan(m) => inputs[m] = &inputs[m] * f64::NAN,
-            InputRows(m) => inputs[m] = Tensor::cat(&[&inputs[m], &inputs[m]], 0),
+        match self.kind {
+            InputNan => inputs[m] = &inputs[m] * f64::NAN,
+            InputRows => inputs[m] = Tensor::cat(&[&inputs[m], &inputs[m]], 0),
             InputMissing => drop(inputs.pop()),
             Empty => targets = targets.narrow(0, 0, 0),
             Label if case.task == Task::Single => targets += case.columns,
@@ -188,13 +131,15 @@ impl Wrong {
             _ => {}
         }
         let batch = Batch::new(inputs, targets);
-        match *self {
-            IdsCut => batch.with_ids(&ids[1..]),
+        match self.kind {
+            IdCount => batch.with_ids(&ids[1..]),
             IdsUnknown => batch.with_ids(vec![-1; ids.len()]),
             IdsMissing => batch,
-            Flags(m) => batch.with_ids(ids).with_present(m, vec![true; rows as usize + 1]),
-            FlagsBeyond => batch.with_ids(ids).with_present(case.k(), vec![true; rows as usize]),
-            Nobody => (0..case.k()).fold(batch.with_ids(ids), |batch, m| {
+            FlagCount => batch.with_ids(ids).with_present(m, vec![true; rows as usize + 1]),
+            FlagsOfUnknownModality => {
+                batch.with_ids(ids).with_present(case.k(), vec![true; rows as usize])
+            }
+            NoModality => (0..case.k()).fold(batch.with_ids(ids), |batch, m| {
                 batch.with_present(m, (0..rows).map(|row| row > 0).collect::<Vec<_>>())
             }),
             _ => batch.with_ids(ids),

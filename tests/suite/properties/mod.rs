@@ -1,10 +1,12 @@
-//! Any trainer, any batches, anything wrong: never a panic; either an error or a skipped step that
-//! names what is wrong and leaves all as it was, or a step that obeys its plan.
+//! Property tests of the trainer. A step of any trainer with any batch and any fault obeys its
+//! plan, or is an error or a skipped step that names the fault and changes nothing; it never
+//! panics.
 //!
-//! - `case.rs`: what is generated; `faults.rs`: what may be wrong in a step, and in what words.
-//! - `model.rs`: a student and teachers of the case's shape, wrong when told to be.
-//! - `run.rs`: the case as a user's loop, errors and skipped steps; `postconditions.rs`: what a step that was
-//!   made has done.
+//! - `case.rs`: the random configurations and steps; `faults.rs`: the faults, and the error of
+//!   each.
+//! - `model.rs`: a student and teachers of a case, with the fault of the current step.
+//! - `run.rs`: a case as a user's loop, with the checks of errors and skipped steps;
+//!   `postconditions.rs`: the checks of other steps.
 //!
 //! `G2D_FUZZ_CASES=100000 cargo test --test suite properties` runs a hundred thousand cases.
 
@@ -16,13 +18,13 @@ mod run;
 
 use proptest::prelude::*;
 
-use crate::support::fuzz;
+use crate::support::fuzz_config;
 
 proptest! {
-    #![proptest_config(fuzz(300))]
+    #![proptest_config(fuzz_config(300))]
 
     #[test]
-    fn a_step_obeys_its_plan_or_names_what_is_wrong(case in case::case()) {
+    fn a_step_obeys_its_plan_or_names_its_fault_and_changes_nothing(case in case::case()) {
         run::run(&case)?;
     }
 }

@@ -1,6 +1,6 @@
-//! A student and teachers of a case's shape, wrong when told to be.
+//! A student and teachers of a case, with the fault of the current step.
 
-use std::{cell::RefCell, rc::Rc};
+use std::{cell::Cell, rc::Rc};
 
 use g2d::{
     Batch, Modality, ModalityParams, Result, Student, Teacher, TeacherOutput, teacher::HostCopy,
@@ -10,21 +10,35 @@ use tch::{Device, Kind, Tensor, nn, nn::ModuleT, nn::OptimizerConfig};
 
 use super::{
     case::{Case, Form, Task},
-    faults::Wrong,
+    faults::{Fault, FaultKind},
 };
-use crate::support::{fill, names, wave};
+use crate::support::{INPUT, fill, names, wave};
 
-/// What is wrong in the step that runs now.
-pub type Now = Rc<RefCell<Option<Wrong>>>;
+/// The fault of the current step.
+#[derive(Clone, Default)]
+pub struct CurrentFault(Rc<Cell<Option<Fault>>>);
 
-const INPUT: i64 = 5;
+impl CurrentFault {
+    pub fn set(&self, fault: Option<Fault>) {
+        self.0.set(fault);
+    }
+
+    fn kind(&self) -> Option<FaultKind> {
+        self.0.get().map(|fault| fault.kind)
+    }
+
+    /// The kind of the fault if `m` is the modality at fault.
+    fn kind_at(&self, m: usize) -> Option<FaultKind> {
+        self.0.get().filter(|fault| fault.modality == m).map(|fault| fault.kind)
+    }
+}
 
 /// The shape of one sample.
 fn sample(form: Form) -> Vec<i64> {
     match form {
         Form::Flat => vec![INPUT],
         Form::Tokens(tokens) => vec![tokens, INPUT],
-        Form::Picture => vec![1, 4, 4],
+        Form::Image => vec![1, 4, 4],
     }
 }
 
@@ -34,17 +48,17 @@ pub struct Model {
     encoders: Vec<nn::SequentialT>,
     head: nn::Linear,
     case: Case,
-    now: Now,
+    fault: CurrentFault,
 }
 
 impl Model {
-    pub fn new(case: &Case, now: &Now) -> (Self, FeatureProjection) {
+    pub fn new(case: &Case, fault: &CurrentFault) -> (Self, FeatureProjection) {
         let mut vs = nn::VarStore::new(Device::Cpu);
         let names = names(case.k());
         let root = vs.root();
         let encoders = names.iter().zip(&case.widths).map(|(m, &width)| {
             let path = &root / m.name();
-            if case.form == Form::Picture {
+            if case.form == Form::Image {
                 return nn::seq_t()
                     .add(nn::conv2d(&path / "conv", 1, width, 3, Default::default()))
                     .add(nn::batch_norm2d(&path / "bn", width, Default::default()))
@@ -58,13 +72,14 @@ impl Model {
         let encoders = encoders.collect();
         let head =
             nn::linear(&root / "head", case.widths.iter().sum(), case.columns, Default::default());
-        let differ = names.iter().zip(case.widths.iter().zip(&case.taught_widths));
-        let differ = differ.filter(|(_, (own, taught))| own != taught);
-        let differ: Vec<_> = differ.map(|(m, (&own, &taught))| (m.clone(), own, taught)).collect();
-        let projection = FeatureProjection::new(&(&root / "projection"), differ).unwrap();
+        let widths = names.iter().zip(case.widths.iter().zip(&case.teacher_widths));
+        let widths = widths.filter(|(_, (student, teacher))| student != teacher);
+        let widths = widths.map(|(m, (&student, &teacher))| (m.clone(), student, teacher));
+        let widths: Vec<_> = widths.collect();
+        let projection = FeatureProjection::new(&(&root / "projection"), widths).unwrap();
         vs.set_kind(case.kind);
         fill(&vs, 0.3);
-        let model = Self { vs, names, encoders, head, case: case.clone(), now: now.clone() };
+        let model = Self { vs, names, encoders, head, case: case.clone(), fault: fault.clone() };
         (model, projection)
     }
 
@@ -77,7 +92,7 @@ impl Model {
         sgd.build(&self.vs, 0.01).unwrap()
     }
 
-    /// A batch that fits; sample ids from `first_id`.
+    /// A valid batch with sample ids from `first_id`.
     pub fn batch(&self, rows: usize, first_id: i64) -> Batch {
         let rows = rows as i64;
         let shape: Vec<i64> = [rows].into_iter().chain(sample(self.case.form)).collect();
@@ -92,10 +107,6 @@ impl Model {
         };
         Batch::new(inputs, targets).with_ids((first_id..first_id + rows).collect::<Vec<_>>())
     }
-
-    fn is(&self, wrong: Wrong) -> bool {
-        *self.now.borrow() == Some(wrong)
-    }
 }
 
 impl Student for Model {
@@ -105,26 +116,24 @@ impl Student for Model {
 
     fn encode(&self, m: usize, batch: &Batch, train: bool) -> Result<Tensor> {
         let x = self.encoders[m].forward_t(batch.input(m), train);
-        let now = self.now.borrow();
-        Ok(match *now {
-            Some(Wrong::FeatureRows(wrong)) if wrong == m => Tensor::cat(&[&x, &x], 0),
-            Some(Wrong::FeatureFlat(wrong)) if wrong == m => x.flatten(0, -1),
-            Some(Wrong::FeatureKind(wrong)) if wrong == m => x.to_kind(Kind::Int64),
-            Some(Wrong::FeatureUndefined(wrong)) if wrong == m => Tensor::new(),
-            Some(Wrong::FeatureNan(wrong)) if wrong == m => x * f64::NAN,
-            Some(Wrong::Steep(wrong)) if wrong == m => &x + (&x * 0.0).abs().sqrt(),
+        Ok(match self.fault.kind_at(m) {
+            Some(FaultKind::FeatureRows) => Tensor::cat(&[&x, &x], 0),
+            Some(FaultKind::FeatureFlat) => x.flatten(0, -1),
+            Some(FaultKind::FeatureKind) => x.to_kind(Kind::Int64),
+            Some(FaultKind::FeatureUndefined) => Tensor::new(),
+            Some(FaultKind::FeatureNan) => x * f64::NAN,
+            Some(FaultKind::InfiniteSlope) => &x + (&x * 0.0).abs().sqrt(),
             _ => x,
         })
     }
 
     fn fuse(&self, features: &[Tensor], _train: bool) -> Result<Tensor> {
         let logits = Tensor::f_cat(&self.pooled(features), 1)?.apply(&self.head);
-        let now = self.now.borrow();
-        Ok(match *now {
-            Some(Wrong::LogitRows) => Tensor::cat(&[&logits, &logits], 0),
-            Some(Wrong::LogitFlat) => logits.flatten(0, -1),
-            Some(Wrong::LogitKind) => logits.to_kind(Kind::Int64),
-            Some(Wrong::LogitDetached) => logits.detach(),
+        Ok(match self.fault.kind() {
+            Some(FaultKind::LogitRows) => Tensor::cat(&[&logits, &logits], 0),
+            Some(FaultKind::LogitFlat) => logits.flatten(0, -1),
+            Some(FaultKind::LogitKind) => logits.to_kind(Kind::Int64),
+            Some(FaultKind::LogitDetached) => logits.detach(),
             _ => logits,
         })
     }
@@ -133,13 +142,13 @@ impl Student for Model {
         let width = self.case.widths[m];
         Some(match self.case.form {
             Form::Tokens(tokens) => vec![tokens, width],
-            Form::Flat | Form::Picture => vec![width],
+            Form::Flat | Form::Image => vec![width],
         })
     }
 
     fn distilled_features(&self, features: &[Tensor]) -> Result<Vec<Tensor>> {
         let mut pooled = self.pooled(features);
-        if self.is(Wrong::DistilledCount) {
+        if self.fault.kind() == Some(FaultKind::DistilledCount) {
             pooled.pop();
         }
         Ok(pooled)
@@ -156,30 +165,30 @@ impl Model {
     fn pooled(&self, features: &[Tensor]) -> Vec<Tensor> {
         let pool = |x: &Tensor| match self.case.form {
             Form::Tokens(_) => x.mean_dim([1_i64].as_slice(), false, None),
-            Form::Flat | Form::Picture => x.shallow_clone(),
+            Form::Flat | Form::Image => x.shallow_clone(),
         };
         features.iter().map(pool).collect()
     }
 }
 
-/// tanh of a fixed linear map, and a fixed head on it.
-pub struct Mapped {
+/// A teacher whose features are the tanh of a fixed linear map, with a fixed linear head.
+pub struct LinearTeacher {
     modality: Modality,
     map: Tensor,
     head: Tensor,
 }
 
-impl Mapped {
+impl LinearTeacher {
     pub fn new(case: &Case, m: usize) -> Self {
         let inputs: i64 = sample(case.form).iter().product();
-        let width = case.taught_widths[m];
+        let width = case.teacher_widths[m];
         let map = wave(m as f64, &[inputs, width]).to_kind(case.kind);
         let head = (wave(1.0 + m as f64, &[width, case.columns]) * 2.0).to_kind(case.kind);
         Self { modality: names(case.k())[m].clone(), map, head }
     }
 }
 
-impl Teacher for Mapped {
+impl Teacher for LinearTeacher {
     fn modality(&self) -> &Modality {
         &self.modality
     }
@@ -190,10 +199,10 @@ impl Teacher for Mapped {
     }
 }
 
-/// Another teacher, wrong when told to be.
-pub struct Told(pub Box<dyn Teacher>, pub Now);
+/// Another teacher with the current fault.
+pub struct FaultyTeacher(pub Box<dyn Teacher>, pub CurrentFault);
 
-impl Teacher for Told {
+impl Teacher for FaultyTeacher {
     fn modality(&self) -> &Modality {
         self.0.modality()
     }
@@ -201,28 +210,22 @@ impl Teacher for Told {
     fn output(&self, m: usize, batch: &Batch) -> Result<TeacherOutput> {
         let TeacherOutput { mut features, mut logits, mut host } = self.0.output(m, batch)?;
         let mut on_host = |change: fn(&mut HostCopy)| host.iter_mut().for_each(change);
-        match *self.1.borrow() {
-            Some(Wrong::TeacherClasses(wrong)) if wrong == m => {
-                logits = Tensor::cat(&[&logits, &logits], 1);
-            }
-            Some(Wrong::TeacherRows(wrong)) if wrong == m => {
-                features = Tensor::cat(&[&features, &features], 0);
-            }
-            Some(Wrong::TeacherWidth(wrong)) if wrong == m => {
-                features = Tensor::cat(&[&features, &features], 1);
-            }
-            Some(Wrong::TeacherFlat(wrong)) if wrong == m => logits = logits.flatten(0, -1),
-            Some(Wrong::TeacherKind(wrong)) if wrong == m => logits = logits.to_kind(Kind::Int64),
-            Some(Wrong::TeacherHalf(wrong)) if wrong == m => logits = logits.to_kind(Kind::Half),
-            Some(Wrong::TeacherNanLogits(wrong)) if wrong == m => logits *= f64::NAN,
-            Some(Wrong::TeacherNanFeatures(wrong)) if wrong == m => features *= f64::NAN,
-            Some(Wrong::HostFlat(wrong)) if wrong == m => {
+        match self.1.kind_at(m) {
+            Some(FaultKind::TeacherClasses) => logits = Tensor::cat(&[&logits, &logits], 1),
+            Some(FaultKind::TeacherRows) => features = Tensor::cat(&[&features, &features], 0),
+            Some(FaultKind::TeacherWidth) => features = Tensor::cat(&[&features, &features], 1),
+            Some(FaultKind::TeacherFlat) => logits = logits.flatten(0, -1),
+            Some(FaultKind::TeacherKindInt) => logits = logits.to_kind(Kind::Int64),
+            Some(FaultKind::TeacherKindHalf) => logits = logits.to_kind(Kind::Half),
+            Some(FaultKind::TeacherNanLogits) => logits *= f64::NAN,
+            Some(FaultKind::TeacherNanFeatures) => features *= f64::NAN,
+            Some(FaultKind::HostFlat) => {
                 on_host(|host| host.logits = host.logits.flatten(0, -1));
             }
-            Some(Wrong::HostRows(wrong)) if wrong == m => {
+            Some(FaultKind::HostRows) => {
                 on_host(|host| host.logits = Tensor::cat(&[&host.logits, &host.logits], 0));
             }
-            Some(Wrong::HostTargets(wrong)) if wrong == m => {
+            Some(FaultKind::HostTargets) => {
                 on_host(|host| host.targets = host.targets.to_kind(Kind::Bool));
             }
             _ => {}

@@ -1,7 +1,7 @@
-//! A case as a user's loop, and what must hold when a step ends in an error or is skipped.
+//! A case as a user's loop, with the checks of errors and skipped steps.
 
 use g2d::{
-    Batch, Error, G2dLoss, G2dTrainer, Modality, StepOutcome, StepReport, loss,
+    Batch, Error, G2dTrainer, StepOutcome, StepReport,
     probe::{
         ConfidenceRatio, GradientCosine, GradientNorm, HeadAccuracy, LossRatio, ModalityGap,
         StudentConfidence, TeacherCka, UpdateRatio,
@@ -11,23 +11,21 @@ use g2d::{
     trainer::{NonFinite, Precision},
 };
 use proptest::{prelude::*, test_runner::TestCaseError};
-use tch::{Tensor, nn};
+use tch::nn;
 
 use super::{
-    case::{Case, Step, Taught, Then},
-    faults::{Expected, Wrong},
-    model::{Mapped, Model, Now, Told},
+    case::{AfterStep, Case, Step, TeacherKind},
+    faults::{Expected, Fault, FaultKind},
+    model::{CurrentFault, FaultyTeacher, LinearTeacher, Model},
 };
-use crate::support::{Snapshot, gradients, same, values};
+use crate::support::{Snapshot, gradients, is_same, values};
 
-pub(super) type Holds = Result<(), TestCaseError>;
+pub(super) type Check = Result<(), TestCaseError>;
 
-const IDS: i64 = 100;
-
-pub fn run(case: &Case) -> Holds {
-    let now = Now::default();
-    let (model, projection) = Model::new(case, &now);
-    let mut builder = G2dTrainer::builder(Boxed(case.loss()))
+pub fn run(case: &Case) -> Check {
+    let fault = CurrentFault::default();
+    let (model, projection) = Model::new(case, &fault);
+    let mut builder = G2dTrainer::builder(case.loss())
         .encoders(model.params())
         .projection(projection)
         .scheduler(case.scheduler())
@@ -46,145 +44,152 @@ pub fn run(case: &Case) -> Holds {
         .probe(GradientCosine::with_interval(1))
         .probe(TeacherCka::with_interval(1))
         .probe(ModalityGap::default());
-    for (m, taught) in case.teachers.iter().enumerate() {
-        let live = Mapped::new(case, m);
-        let inner: Box<dyn g2d::Teacher> = match taught {
-            Taught::Live => Box::new(live),
-            Taught::Cached => {
-                let all = (0..case.steps.len()).map(|i| Ok(model.batch(case.steps[i].rows, id(i))));
-                Box::new(Cached::record(&live, m, all).unwrap())
+    for (m, kind) in case.teachers.iter().enumerate() {
+        let live = LinearTeacher::new(case, m);
+        let inner: Box<dyn g2d::Teacher> = match kind {
+            TeacherKind::Live => Box::new(live),
+            TeacherKind::Cached => {
+                let steps = case.steps.iter().enumerate();
+                let batches = steps.map(|(i, step)| Ok(model.batch(step.rows, first_id(i))));
+                Box::new(Cached::record(&live, m, batches).unwrap())
             }
         };
-        builder = builder.teacher(Told(inner, now.clone()));
+        builder = builder.teacher(FaultyTeacher(inner, fault.clone()));
     }
-    let trainer = builder.build(&model).map_err(failed)?;
-    let optimizer = model.optimizer();
-    Run { case, now, trainer, optimizer, open: Open::new(case, &model.vs), model: &model }.steps()
+    let trainer = builder.build(&model).map_err(failure)?;
+    let (optimizer, window) = (model.optimizer(), Window::new(case, &model.vs));
+    Run { case, fault, trainer, optimizer, window, model: &model }.steps()
 }
 
 /// The first sample id of step `i`.
-fn id(i: usize) -> i64 {
-    IDS * (1 + i as i64)
+fn first_id(i: usize) -> i64 {
+    100 * (1 + i as i64)
 }
 
-pub(super) fn failed(error: Error) -> TestCaseError {
+pub(super) fn failure(error: Error) -> TestCaseError {
     TestCaseError::fail(error.to_string())
 }
 
-/// The window that is open, as the caller knows it.
-pub(super) struct Open {
-    pub place: u64,
-    /// Who learnt in it so far.
+/// The accumulation window as the caller sees it.
+pub(super) struct Window {
+    /// The number of its micro-batches so far.
+    pub index: u64,
+    /// Whether each modality has learnt in it so far.
     pub learnt: Vec<bool>,
     /// All variables at its beginning.
     pub before: Snapshot,
-    /// Has it a gradient that is not finite?
-    steep: bool,
+    /// Whether it may have a gradient that is not finite.
+    infinite_slope: bool,
 }
 
-impl Open {
+impl Window {
     fn new(case: &Case, vs: &nn::VarStore) -> Self {
-        Self { place: 0, learnt: vec![false; case.k()], before: values(vs), steep: false }
+        Self { index: 0, learnt: vec![false; case.k()], before: values(vs), infinite_slope: false }
     }
 }
 
 pub(super) struct Run<'a> {
     pub case: &'a Case,
-    now: Now,
+    fault: CurrentFault,
     trainer: G2dTrainer,
     pub optimizer: nn::Optimizer,
-    pub open: Open,
+    pub window: Window,
     pub model: &'a Model,
 }
 
 impl Run<'_> {
-    fn steps(mut self) -> Holds {
+    fn steps(mut self) -> Check {
         for (i, step) in self.case.steps.iter().enumerate() {
             self.step(i, step)?;
-            match step.then {
-                Then::Nothing => {}
-                Then::FinishWindow => self.finish()?,
-                Then::EndEpoch => self.end_epoch()?,
+            match step.after {
+                AfterStep::Nothing => {}
+                AfterStep::FinishWindow => self.finish_window()?,
+                AfterStep::EndEpoch => self.end_epoch()?,
             }
         }
-        self.now.replace(None);
+        self.fault.set(None);
         let batches = (0..3).map(|rows| Ok(self.model.batch(1 + rows, 7)));
-        let seen = self.trainer.evaluate(self.model, batches).map_err(failed)?;
-        prop_assert_eq!(seen.logits.size(), [6, self.case.columns]);
+        let predictions = self.trainer.evaluate(self.model, batches).map_err(failure)?;
+        prop_assert_eq!(predictions.logits.size(), [6, self.case.columns]);
         Ok(())
     }
 
-    /// What is wrong in a step, if its policy looks at it at all.
-    fn wrong(&self, step: &Step) -> Option<Wrong> {
-        step.wrong.clone().filter(|wrong| match wrong {
-            // A gradient that nobody looks at would spoil the weights.
-            Wrong::Steep(_) => self.case.skips() || self.case.precision == Precision::Fp16,
-            // Features that are distilled are a way to learn.
-            Wrong::LogitDetached => {
+    /// The fault of a step, unless the case must not have it.
+    fn fault(&self, step: &Step) -> Option<Fault> {
+        step.fault.filter(|fault| match fault.kind {
+            // Without a check of the gradients they would corrupt the weights.
+            FaultKind::InfiniteSlope => self.case.skips() || self.case.precision == Precision::Fp16,
+            // The feature terms would still connect the loss to the encoders.
+            FaultKind::LogitDetached => {
                 self.case.teachers.is_empty() || self.case.distillation.alpha == 0.0
             }
             _ => true,
         })
     }
 
-    fn batch(&self, i: usize, step: &Step, wrong: Option<&Wrong>) -> Batch {
-        let batch = self.model.batch(step.rows, id(i));
-        let batch = match wrong {
-            Some(wrong) => wrong.spoil(batch, self.case),
+    fn batch(&self, i: usize, step: &Step, fault: Option<Fault>) -> Batch {
+        let batch = self.model.batch(step.rows, first_id(i));
+        let batch = match fault {
+            Some(fault) => fault.apply(batch, self.case),
             None => batch,
         };
         let flags = step.present.iter().enumerate().filter_map(|(m, f)| Some((m, f.clone()?)));
-        let own =
-            |m: &usize| !matches!(wrong, Some(Wrong::Nobody)) && wrong != Some(&Wrong::Flags(*m));
-        flags.filter(|(m, _)| own(m)).fold(batch, |batch, (m, f)| batch.with_present(m, f))
+        // These faults have set flags of their own.
+        let set_by_fault = |m: usize| match fault.map(|fault| fault.kind) {
+            Some(FaultKind::NoModality) => true,
+            Some(FaultKind::FlagCount) => fault.is_some_and(|fault| fault.modality == m),
+            _ => false,
+        };
+        let flags = flags.filter(|(m, _)| !set_by_fault(*m));
+        flags.fold(batch, |batch, (m, flags)| batch.with_present(m, flags))
     }
 
-    fn step(&mut self, i: usize, step: &Step) -> Holds {
-        let wrong = self.wrong(step);
-        let expected = wrong.as_ref().map_or(Expected::Fine, |w| w.expected(self.case, step));
-        let batch = self.batch(i, step, wrong.as_ref());
-        self.now.replace(wrong);
-        if self.open.place == 0 {
+    fn step(&mut self, i: usize, step: &Step) -> Check {
+        let fault = self.fault(step);
+        let expected = fault.map_or(Expected::Success, |fault| fault.expected(self.case, step));
+        let batch = self.batch(i, step, fault);
+        self.fault.set(fault);
+        if self.window.index == 0 {
             self.optimizer.zero_grad();
-            self.open = Open::new(self.case, &self.model.vs);
+            self.window = Window::new(self.case, &self.model.vs);
         }
         let (at, weights, grads) =
             (self.trainer.progress(), values(&self.model.vs), gradients(&self.model.vs));
         match self.trainer.step(self.model, &batch) {
             Ok(report) => {
                 prop_assert_eq!(report.at, at);
-                let (after, one_more) = (self.trainer.progress(), at.total_steps + 1);
-                prop_assert_eq!((after.step, after.total_steps), (at.step + 1, one_more));
-                self.describes(step, &report)?;
-                self.outcome(&report, &expected)
+                let (after, total_steps) = (self.trainer.progress(), at.total_steps + 1);
+                prop_assert_eq!((after.step, after.total_steps), (at.step + 1, total_steps));
+                self.check_report(step, &report)?;
+                self.check_outcome(&report, &expected)
             }
             Err(error) => {
                 prop_assert_eq!(self.trainer.progress(), at);
-                same_weights(self.model, &weights)?;
-                // Before backward the window stands where it was; after it nothing of it is left.
+                check_weights(self.model, &weights)?;
+                // An error before backward leaves the window open; a later one discards it.
                 let left = gradients(&self.model.vs);
-                if !same(&left, &grads) {
+                if !is_same(&left, &grads) {
                     prop_assert!(left.is_empty(), "gradients after {}", error);
-                    self.open.place = 0;
+                    self.window.index = 0;
                 }
-                // The user's part: an error may have moved running statistics.
+                // The caller restores running statistics, which a failed step may have updated.
                 restore(self.model, &weights);
-                self.error(&error.to_string(), &expected)
+                self.check_error(&error.to_string(), &expected)
             }
         }
     }
 
-    /// Is the error one that was to come?
-    fn error(&self, message: &str, expected: &Expected) -> Holds {
+    /// Checks that the error is the expected one.
+    fn check_error(&self, message: &str, expected: &Expected) -> Check {
         let stops = match self.case.non_finite {
             NonFinite::Error | NonFinite::StopAfter(_) => true,
             NonFinite::Skip => false,
         };
         let gradient = vec!["gradient".to_owned()];
         let words = match expected {
-            Expected::Refused(words) | Expected::MayBeRefused(words) => words,
-            Expected::NotFinite(words) | Expected::MayBeNotFinite(words) if stops => words,
-            Expected::Fine if self.open.steep => &gradient,
+            Expected::Error(words) | Expected::MayBeError(words) => words,
+            Expected::NonFinite(words) | Expected::MayBeNonFinite(words) if stops => words,
+            Expected::Success if self.window.infinite_slope => &gradient,
             _ => return Err(TestCaseError::fail(format!("{expected:?}, but {message}"))),
         };
         for word in words {
@@ -193,62 +198,62 @@ impl Run<'_> {
         Ok(())
     }
 
-    /// Is the outcome one that was to come, and are gradients and variables as it says?
-    fn outcome(&mut self, report: &StepReport, expected: &Expected) -> Holds {
-        let may_be_steep = matches!(expected, Expected::MayBeNotFinite(w) if w[0] == "gradient");
+    /// Checks that the outcome is the expected one, and gradients and variables by the outcome.
+    fn check_outcome(&mut self, report: &StepReport, expected: &Expected) -> Check {
+        let infinite_slope =
+            matches!(expected, Expected::MayBeNonFinite(words) if words[0] == "gradient");
         match &report.outcome {
-            StepOutcome::Skipped(why) => {
-                match (why, expected) {
+            StepOutcome::Skipped(cause) => {
+                match (cause, expected) {
                     (SkipCause::Overflow { .. }, _) => {
                         prop_assert_eq!(self.case.precision, Precision::Fp16);
                     }
                     (
                         SkipCause::NonFinite(source),
-                        Expected::NotFinite(words) | Expected::MayBeNotFinite(words),
+                        Expected::NonFinite(words) | Expected::MayBeNonFinite(words),
                     ) => {
-                        prop_assert!(self.case.skips() || may_be_steep);
+                        prop_assert!(self.case.skips() || infinite_slope);
                         let source = source.to_string();
                         prop_assert!(source.contains(&words[0]), "{:?}: {}", words, source);
                     }
                     (SkipCause::NonFinite(source), _) => {
-                        prop_assert!(self.open.steep, "skipped for nothing: {}", source);
+                        let expected = self.window.infinite_slope;
+                        prop_assert!(expected, "skipped without a cause: {}", source);
                     }
                 }
-                self.undone()
+                self.check_undone()
             }
             outcome => {
-                let fine = !matches!(expected, Expected::Refused(_) | Expected::NotFinite(_));
-                prop_assert!(fine, "{:?}, but {:?}", expected, outcome);
-                self.open.steep |= may_be_steep;
-                self.learnt(report);
+                let success = !matches!(expected, Expected::Error(_) | Expected::NonFinite(_));
+                prop_assert!(success, "{:?}, but {:?}", expected, outcome);
+                self.window.infinite_slope |= infinite_slope;
+                for (learnt, &kappa) in self.window.learnt.iter_mut().zip(report.plan.kappa()) {
+                    *learnt |= kappa > 0.0;
+                }
                 if outcome.is_ready() {
-                    self.ready(report)
+                    self.check_gradients(report)
                 } else {
                     prop_assert_eq!(outcome, &StepOutcome::Accumulating);
-                    self.open.place += 1;
+                    self.window.index += 1;
                     Ok(())
                 }
             }
         }
     }
 
-    fn learnt(&mut self, report: &StepReport) {
-        for (m, learnt) in self.open.learnt.iter_mut().enumerate() {
-            *learnt |= report.plan.kappa()[m] > 0.0;
-        }
-    }
-
-    /// A step that was skipped has left no trace, whatever the optimizer does then.
-    fn undone(&mut self) -> Holds {
+    /// Checks that a skipped step has changed nothing, and that an optimizer step after it does not
+    /// either.
+    fn check_undone(&mut self) -> Check {
         prop_assert!(gradients(&self.model.vs).is_empty());
         self.optimizer.step();
-        prop_assert!(same(&values(&self.model.vs), &self.open.before), "a trace of a skipped step");
-        self.open.place = 0;
+        let unchanged = is_same(&values(&self.model.vs), &self.window.before);
+        prop_assert!(unchanged, "a skipped step changed a variable");
+        self.window.index = 0;
         Ok(())
     }
 
-    fn finish(&mut self) -> Holds {
-        let open = self.open.place > 0;
+    fn finish_window(&mut self) -> Check {
+        let open = self.window.index > 0;
         match self.trainer.finish_window() {
             Ok(None) => prop_assert!(!open),
             Ok(Some(StepOutcome::Ready)) => {
@@ -257,35 +262,35 @@ impl Run<'_> {
             }
             Ok(Some(outcome)) => {
                 prop_assert!(open && outcome.skipped().is_some());
-                self.undone()?;
+                self.check_undone()?;
             }
             Err(error) => {
-                prop_assert!(open && self.open.steep, "{}", error);
+                prop_assert!(open && self.window.infinite_slope, "{}", error);
                 prop_assert!(gradients(&self.model.vs).is_empty());
             }
         }
-        self.open.place = 0;
+        self.window.index = 0;
         Ok(())
     }
 
-    fn end_epoch(&mut self) -> Holds {
+    fn end_epoch(&mut self) -> Check {
         let at = self.trainer.progress();
         match self.trainer.end_epoch() {
             Ok(report) => {
                 prop_assert_eq!((report.epoch, report.steps), (at.epoch, at.step));
-                prop_assert_eq!(report.unfinished, self.open.place);
+                prop_assert_eq!(report.unfinished, self.window.index);
                 prop_assert!(report.skipped <= report.steps);
                 prop_assert!(report.kappa.iter().all(|kappa| (0.0..=1.0).contains(kappa)));
                 let text = serde_json::to_string(&report).unwrap();
                 prop_assert!(serde_json::from_str::<g2d::EpochReport>(&text).is_ok());
-                if self.open.place > 0 {
+                if self.window.index > 0 {
                     prop_assert!(gradients(&self.model.vs).is_empty());
                 }
-                self.open.place = 0;
+                self.window.index = 0;
             }
             Err(error) => {
                 let message = error.to_string();
-                // ρ that no step looked at.
+                // A ρ that is not finite and that no step has read.
                 let unread = message.contains("confidence ρ") && !self.case.skips();
                 prop_assert!(at.step == 0 || unread, "{}", message);
             }
@@ -294,10 +299,10 @@ impl Run<'_> {
     }
 }
 
-fn same_weights(model: &Model, before: &Snapshot) -> Holds {
+fn check_weights(model: &Model, before: &Snapshot) -> Check {
     for (name, tensor) in values(&model.vs) {
         let weight = !name.contains("running");
-        prop_assert!(!weight || tensor.equal(&before[&name]), "{} moved in a failed step", name);
+        prop_assert!(!weight || tensor.equal(&before[&name]), "{} changed in a failed step", name);
     }
     Ok(())
 }
@@ -305,22 +310,4 @@ fn same_weights(model: &Model, before: &Snapshot) -> Holds {
 fn restore(model: &Model, before: &Snapshot) {
     let _no_grad = tch::no_grad_guard();
     model.vs.variables().iter_mut().for_each(|(name, tensor)| tensor.copy_(&before[name]));
-}
-
-/// A loss chosen at run time.
-struct Boxed(Box<dyn G2dLoss>);
-
-impl G2dLoss for Boxed {
-    fn check(&self, modalities: &[Modality]) -> g2d::Result<()> {
-        self.0.check(modalities)
-    }
-    fn check_targets(&self, logits: &[i64], targets: &Tensor) -> g2d::Result<()> {
-        self.0.check_targets(logits, targets)
-    }
-    fn terms(&self, input: &loss::Input<'_>) -> g2d::Result<loss::Terms> {
-        self.0.terms(input)
-    }
-    fn confidence(&self, logits: &Tensor, targets: &Tensor) -> g2d::Result<Tensor> {
-        self.0.confidence(logits, targets)
-    }
 }

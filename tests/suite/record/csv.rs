@@ -1,4 +1,4 @@
-//! What is written to files, read back.
+//! The CSV recorder.
 
 use g2d::record::{ConsoleProgress, Csv, Recorder};
 use g2d::{
@@ -6,7 +6,7 @@ use g2d::{
     step::Measurement,
 };
 
-use crate::support::{Tiny, refused};
+use crate::support::{Tiny, assert_error};
 
 fn report(epoch: u64) -> EpochReport {
     EpochReport {
@@ -35,7 +35,7 @@ fn metric(name: &str, value: f64) -> (String, f64) {
 }
 
 #[test]
-fn csv_holds_a_header_and_a_row_an_epoch() {
+fn a_csv_has_a_header_and_a_row_per_epoch() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("not/yet/there/run.csv");
     let mut csv = Csv::create(&path).unwrap();
@@ -56,13 +56,13 @@ fn csv_holds_a_header_and_a_row_an_epoch() {
 }
 
 #[test]
-fn csv_grows_by_a_column_that_the_header_lacks() {
+fn a_new_metric_adds_a_column_to_the_csv() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("run.csv");
     let mut csv = Csv::create(&path).unwrap();
     csv.epoch(&report(0), &[]).unwrap();
     csv.epoch(&report(1), &[metric("accuracy, %", 61.5)]).unwrap();
-    // What is there when `epoch` returns: a crash now loses none of it.
+    // Header and rows of the file; rows are complete when `epoch` returns.
     let rows = || {
         let mut reader = csv::Reader::from_path(&path).unwrap();
         let names: Vec<_> = reader.headers().unwrap().iter().map(str::to_owned).collect();
@@ -86,36 +86,39 @@ fn csv_grows_by_a_column_that_the_header_lacks() {
 }
 
 #[test]
-fn csv_names_the_path_that_it_cannot_write() {
+fn an_unwritable_path_is_an_error_with_the_path() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("a_file");
     std::fs::write(&file, "").unwrap();
-    let error = refused(Csv::create(file.join("run.csv")), &["a_file", "folder"]);
+    let error = assert_error(Csv::create(file.join("run.csv")), &["a_file", "folder"]);
     assert!(matches!(error, Error::Io { .. }));
     let a_folder = folder.path().join("run.csv");
     std::fs::create_dir(&a_folder).unwrap();
-    let error = refused(Csv::create(&a_folder), &["run.csv", "create the file"]);
+    let error = assert_error(Csv::create(&a_folder), &["run.csv", "create the file"]);
     assert!(matches!(error, Error::Io { .. }));
 }
 
 #[test]
-fn csv_replaces_an_older_file() {
+fn a_new_csv_replaces_an_older_file() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("run.csv");
     std::fs::write(&path, "old").unwrap();
     Csv::create(&path).unwrap().epoch(&report(0), &[]).unwrap();
-    assert!(std::fs::read_to_string(&path).unwrap().starts_with("epoch,"), "and dropping flushes");
+    assert!(
+        std::fs::read_to_string(&path).unwrap().starts_with("epoch,"),
+        "dropping the recorder flushes"
+    );
 }
 
-/// Reports of a real training fit, whatever the probes say.
 #[test]
-fn a_training_is_recorded() {
+fn the_reports_of_a_training_are_recorded_with_all_digits() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("run.csv");
     let mut csv = Csv::create(&path).unwrap();
     let mut bar = ConsoleProgress::new("test", 2);
     let student = Tiny::linear(3);
-    let builder = student.taught(Classification::default()).probe(ConfidenceRatio::default());
+    let builder =
+        student.builder_with_teachers(Classification::default()).probe(ConfidenceRatio::default());
     let mut trainer = builder.build(&student).unwrap();
     let mut totals = Vec::new();
     for epoch in 0..2 {
@@ -132,5 +135,5 @@ fn a_training_is_recorded() {
     assert!(reader.headers().unwrap().iter().any(|name| name == ratio));
     let read: Vec<f64> =
         reader.records().map(|row| row.unwrap()[column].parse().unwrap()).collect();
-    assert_eq!(read, totals, "written with all digits");
+    assert_eq!(read, totals, "all digits");
 }

@@ -1,7 +1,7 @@
-//! What recorders write, read back.
+//! Recorders and the files that they write.
 //!
-//! - `csv.rs`: the CSV recorder; `recorders.rs`: several at once, and files that go on after a stop.
-//! - `run_folder.rs`: a run folder, out and in. `tensorboard.rs`: event files.
+//! - `csv.rs`: the CSV recorder; `recorders.rs`: several recorders, and resumed files.
+//! - `run_folder.rs`: run folders; `tensorboard.rs`: event files.
 
 mod csv;
 mod recorders;
@@ -17,7 +17,8 @@ use g2d::{
 };
 use tch::Device;
 
-/// An epoch of modalities `audio` and `video`; `video` waits in the first two.
+/// The report of an epoch with the modalities audio and video; video is suppressed in the first two
+/// epochs.
 pub fn epoch(epoch: u64) -> EpochReport {
     let e = epoch as f64;
     EpochReport {
@@ -85,7 +86,7 @@ pub fn recorded(folder: &std::path::Path, name: &str) {
 }
 
 #[test]
-fn the_environment_is_this_one() {
+fn the_recorded_environment_is_the_current_one() {
     let here = Environment::here(Device::Cpu);
     assert_eq!(here.libtorch, "2.13.0", "tch 0.26 accepts no other");
     assert_eq!(here.device, "Cpu");

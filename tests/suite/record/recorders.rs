@@ -1,4 +1,4 @@
-//! Several recorders, and files that go on after a stop.
+//! Several recorders, and resumed files.
 
 use std::fs;
 
@@ -8,16 +8,16 @@ use g2d::{
 };
 
 use super::{epoch, metrics, outcome};
-use crate::support::mismatch;
+use crate::support::assert_mismatch;
 
-/// Fails in one epoch, as a full disk does.
-struct Full {
+/// A recorder whose disk is full from an epoch on.
+struct FullDisk {
     in_epoch: u64,
 }
 
-impl Recorder for Full {
+impl Recorder for FullDisk {
     fn epoch(&mut self, report: &EpochReport, _metrics: &[(String, f64)]) -> Result<()> {
-        assert!(report.epoch <= self.in_epoch, "a recorder that failed is asked no more");
+        assert!(report.epoch <= self.in_epoch, "a failed recorder is not called again");
         if report.epoch < self.in_epoch {
             return Ok(());
         }
@@ -27,13 +27,13 @@ impl Recorder for Full {
 }
 
 #[test]
-fn a_failing_disk_stops_neither_the_training_nor_the_others() {
+fn a_failing_recorder_stops_neither_the_training_nor_other_recorders() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("run.csv");
     let mut recorders = Recorders::new()
-        .with(Full { in_epoch: 1 })
+        .with(FullDisk { in_epoch: 1 })
         .with(Csv::create(&path).unwrap())
-        .with(Full { in_epoch: 2 });
+        .with(FullDisk { in_epoch: 2 });
     for e in 0..4 {
         recorders.epoch(&epoch(e), &metrics(e));
         assert_eq!(recorders.failures().len(), (e as usize).min(2), "after epoch {e}");
@@ -44,7 +44,7 @@ fn a_failing_disk_stops_neither_the_training_nor_the_others() {
 }
 
 #[test]
-fn rows_are_in_the_file_when_epoch_returns() {
+fn rows_are_in_the_files_when_epoch_returns() {
     let folder = tempfile::tempdir().unwrap();
     let [csv, jsonl] = ["a.csv", "a.jsonl"].map(|name| folder.path().join(name));
     let mut recorders =
@@ -55,7 +55,7 @@ fn rows_are_in_the_file_when_epoch_returns() {
 }
 
 #[test]
-fn a_resumed_csv_is_that_of_a_run_in_one_go() {
+fn a_resumed_csv_equals_that_of_an_uninterrupted_run() {
     let folder = tempfile::tempdir().unwrap();
     let [whole, stopped] = ["whole.csv", "stopped.csv"].map(|name| folder.path().join(name));
     let write = |csv: &mut Csv, epochs: std::ops::Range<u64>| {
@@ -64,13 +64,13 @@ fn a_resumed_csv_is_that_of_a_run_in_one_go() {
     write(&mut Csv::create(&whole).unwrap(), 0..4);
     write(&mut Csv::create(&stopped).unwrap(), 0..3);
     let text = fs::read_to_string(&stopped).unwrap();
-    fs::write(&stopped, format!("{text}3,3,0.5")).unwrap(); // cut by a crash
+    fs::write(&stopped, format!("{text}3,3,0.5")).unwrap(); // truncated by a crash
     write(&mut Csv::resume(&stopped, 2).unwrap(), 2..4);
     assert_eq!(fs::read_to_string(&stopped).unwrap(), fs::read_to_string(&whole).unwrap());
 
     let kept: Vec<&str> = text.lines().take(3).collect();
-    let cut = kept.join("\n") + "\n2,3,0.5"; // of an epoch to keep
-    fs::write(&stopped, cut).unwrap();
+    let truncated = kept.join("\n") + "\n2,3,0.5"; // the row of an epoch to keep
+    fs::write(&stopped, truncated).unwrap();
     drop(Csv::resume(&stopped, 3).unwrap());
     assert_eq!(fs::read_to_string(&stopped).unwrap(), kept.join("\n") + "\n");
 
@@ -80,12 +80,12 @@ fn a_resumed_csv_is_that_of_a_run_in_one_go() {
 }
 
 #[test]
-fn a_foreign_file_is_not_resumed_and_not_touched() {
+fn a_file_of_another_program_is_not_resumed_and_not_changed() {
     let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("foreign");
+    let path = folder.path().join("people.csv");
     let text = "name,age\nAda,36\n";
     fs::write(&path, text).unwrap();
-    mismatch(Csv::resume(&path, 1), &["foreign", "line 1", "name,age"]);
-    mismatch(JsonLines::resume(&path, 1), &["foreign", "line 1"]);
+    assert_mismatch(Csv::resume(&path, 1), &["people.csv", "line 1", "name,age"]);
+    assert_mismatch(JsonLines::resume(&path, 1), &["people.csv", "line 1"]);
     assert_eq!(fs::read_to_string(&path).unwrap(), text);
 }

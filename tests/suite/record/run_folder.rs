@@ -1,4 +1,4 @@
-//! A run folder, out and in.
+//! Run folders.
 
 use std::fs;
 
@@ -8,10 +8,10 @@ use g2d::{
 };
 
 use super::{epoch, info, metrics, outcome, recorded};
-use crate::support::{mismatch, refused};
+use crate::support::{assert_error, assert_mismatch};
 
 #[test]
-fn what_was_recorded_is_read() {
+fn a_recorded_run_is_read_back() {
     let folder = tempfile::tempdir().unwrap();
     recorded(folder.path(), "a run");
     let run = Run::read(folder.path()).unwrap();
@@ -27,7 +27,7 @@ fn what_was_recorded_is_read() {
 }
 
 #[test]
-fn what_is_not_finite_comes_back_as_it_was() {
+fn numbers_that_are_not_finite_are_read_back() {
     let folder = tempfile::tempdir().unwrap();
     let mut run = RunFolder::create(folder.path()).unwrap();
     run.begin(&info("diverged")).unwrap();
@@ -40,7 +40,7 @@ fn what_is_not_finite_comes_back_as_it_was() {
 }
 
 #[test]
-fn a_cut_last_line_and_a_missing_result_are_noted() {
+fn a_truncated_last_line_and_a_missing_result_are_noted() {
     let folder = tempfile::tempdir().unwrap();
     recorded(folder.path(), "a run");
     let path = folder.path().join("epochs.jsonl");
@@ -53,7 +53,7 @@ fn a_cut_last_line_and_a_missing_result_are_noted() {
 }
 
 #[test]
-fn a_resumed_run_goes_on() {
+fn a_resumed_run_keeps_its_start_and_replaces_later_epochs_and_the_result() {
     let folder = tempfile::tempdir().unwrap();
     recorded(folder.path(), "a run");
     let path = folder.path().join("run.json");
@@ -64,42 +64,47 @@ fn a_resumed_run_goes_on() {
     resumed.begin(&info("a run")).unwrap();
     resumed.epoch(&epoch(2), &[("val_accuracy".to_owned(), 99.0)]).unwrap();
     let run = Run::read(folder.path()).unwrap();
-    assert_eq!(run.info.created, created, "when it was started");
+    assert_eq!(run.info.created, created, "the time of the start");
     assert_eq!(run.epochs.iter().map(|r| r.report.epoch).collect::<Vec<_>>(), [0, 1, 2]);
     assert_eq!(run.epochs[2].metrics[0].1, 99.0);
-    assert_eq!(run.outcome, None, "the result of the old end is gone");
+    assert_eq!(run.outcome, None, "the old result is removed");
 }
 
 #[test]
-fn what_is_no_run_is_refused() {
+fn a_folder_that_is_not_a_valid_run_is_an_error_with_file_and_line() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
-    mismatch(Run::read(at("nowhere")), &["nowhere", "no such folder", "RunFolder"]);
-    mismatch(Run::read(folder.path()), &["run.json", "a folder without them"]);
+    assert_mismatch(Run::read(at("nowhere")), &["nowhere", "no such folder", "RunFolder"]);
+    assert_mismatch(Run::read(folder.path()), &["run.json", "a folder without them"]);
 
     recorded(folder.path(), "a run");
     let [info, epochs] = ["run.json", "epochs.jsonl"].map(|name| {
         let path = at(name);
         (fs::read_to_string(&path).unwrap(), path)
     });
-    let with = |(text, path): &(String, _), from: &str, to: &str, words: &[&str]| {
+    let assert_invalid = |(text, path): &(String, _), from: &str, to: &str, words: &[&str]| {
         assert!(text.contains(from));
         fs::write(path, text.replacen(from, to, 1)).unwrap();
-        mismatch(Run::read(folder.path()), words);
+        assert_mismatch(Run::read(folder.path()), words);
         fs::write(path, text).unwrap();
     };
-    with(&info, "g2d run 1", "g2d run 9", &["run.json", "g2d run 9", "version"]);
-    with(&info, "\"modalities\"", "\"models\"", &["run.json", "modalities"]);
-    with(&info, "\"video\"", "\"touch\"", &["epochs.jsonl", "modalities in line 1", "touch"]);
-    with(&epochs, "\"epoch\":2", "\"epoch\":1", &["epoch in line 3", "one after 1"]);
-    with(
+    assert_invalid(&info, "g2d run 1", "g2d run 9", &["run.json", "g2d run 9", "version"]);
+    assert_invalid(&info, "\"modalities\"", "\"models\"", &["run.json", "modalities"]);
+    assert_invalid(
+        &info,
+        "\"video\"",
+        "\"touch\"",
+        &["epochs.jsonl", "modalities in line 1", "touch"],
+    );
+    assert_invalid(&epochs, "\"epoch\":2", "\"epoch\":1", &["epoch in line 3", "one after 1"]);
+    assert_invalid(
         &epochs,
         "\"kappa\":[1.0,0.0]",
         "\"kappa\":[1.0]",
         &["values in line 1", "one per modality"],
     );
-    with(&epochs, "}\n", "\n", &["epochs.jsonl", "line 1"]);
+    assert_invalid(&epochs, "}\n", "\n", &["epochs.jsonl", "line 1"]);
     fs::remove_file(&epochs.1).unwrap();
-    let error = refused(Run::read(folder.path()), &["epochs.jsonl", "read the file"]);
+    let error = assert_error(Run::read(folder.path()), &["epochs.jsonl", "read the file"]);
     assert!(matches!(error, Error::Io { .. }));
 }

@@ -1,4 +1,4 @@
-//! Event files, read by TensorBoard's own reader.
+//! Event files, read by TensorBoard.
 
 use std::{
     path::{Path, PathBuf},
@@ -17,12 +17,13 @@ use crate::support::{self, Tiny, skipped, stdout};
 
 const VERSION: &str = "2.20.0";
 
-/// A Python that has TensorBoard, which is installed beside the build once.
+/// A Python with TensorBoard, which is installed into the target folder at first.
 fn python() -> Option<Command> {
     let mut command = support::python()?;
-    let place = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("tensorboard-{VERSION}"));
-    if !place.exists() {
-        let partial = place.with_extension(format!("partial-{}", std::process::id()));
+    let packages =
+        PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("tensorboard-{VERSION}"));
+    if !packages.exists() {
+        let partial = packages.with_extension(format!("partial-{}", std::process::id()));
         let pip = support::python()?
             .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check"])
             .args(["--retries", "0", "--target"])
@@ -31,17 +32,17 @@ fn python() -> Option<Command> {
             .stdin(Stdio::null())
             .output();
         let installed = pip.is_ok_and(|output| output.status.success());
-        if !installed || (std::fs::rename(&partial, &place).is_err() && !place.exists()) {
+        if !installed || (std::fs::rename(&partial, &packages).is_err() && !packages.exists()) {
             let _ = std::fs::remove_dir_all(&partial);
             skipped(format!("pip could not install tensorboard {VERSION}"));
             return None;
         }
     }
-    command.env("PYTHONPATH", place);
+    command.env("PYTHONPATH", packages);
     Some(command)
 }
 
-/// What TensorBoard finds in `folder`.
+/// The content of the event files in `folder`, as TensorBoard reads it.
 fn read(mut python: Command, folder: &Path) -> Value {
     let text = stdout(python.arg(support::script("events.py")).arg(folder));
     serde_json::from_str(&text).unwrap()
@@ -52,13 +53,14 @@ fn number(value: &Value) -> f64 {
 }
 
 #[test]
-fn tensorboard_reads_what_was_recorded() {
+fn tensorboard_reads_the_recorded_scalars_histograms_texts_and_hyper_parameters() {
     let Some(python) = python() else { return };
     let folder = tempfile::tempdir().unwrap();
     let mut board = TensorBoard::create(folder.path()).unwrap();
     board.begin(&info("a run")).unwrap();
     let student = Tiny::linear(2);
-    let mut trainer = student.taught(Classification::default()).build(&student).unwrap();
+    let mut trainer =
+        student.builder_with_teachers(Classification::default()).build(&student).unwrap();
     let params = ModalityParams::by_name(&student.vs, trainer.modalities()).unwrap();
     for _ in 0..3 {
         board.step(&trainer.step(&student, &student.batch(4, 0.5)).unwrap()).unwrap();
@@ -81,26 +83,26 @@ fn tensorboard_reads_what_was_recorded() {
         ("metric/val_accuracy", vec![50.5, 51.5]),
     ];
     for (tag, values) in expected {
-        let of = |(step, value): (usize, f64)| serde_json::json!([step, value]);
-        let points: Vec<_> = values.into_iter().enumerate().map(of).collect();
+        let point = |(step, value): (usize, f64)| serde_json::json!([step, value]);
+        let points: Vec<_> = values.into_iter().enumerate().map(point).collect();
         assert_eq!(found["scalars"][tag], Value::Array(points), "{tag}");
     }
-    assert!(found["scalars"]["loss/feature/video"].is_null(), "not computed, not written");
+    assert!(found["scalars"]["loss/feature/video"].is_null(), "a term that was not computed");
     assert_eq!(found["scalars"]["result/test_accuracy"], serde_json::json!([[1, 53.375]]));
 
     let kappa = &found["histograms"]["kappa_of_steps/audio"];
-    assert_eq!((number(&kappa["num"]), number(&kappa["sum"])), (3.0, 3.0), "one a step");
+    assert_eq!((number(&kappa["num"]), number(&kappa["sum"])), (3.0, 3.0), "one per step");
     assert_eq!(number(&kappa["buckets"][19]), 3.0);
     for what in ["parameters", "gradients"] {
-        let own = student.vs.variables();
-        let of_m0 = |(name, tensor): (&String, &tch::Tensor)| {
+        let variables = student.vs.variables();
+        let values_of_m0 = |(name, tensor): (&String, &tch::Tensor)| {
             let tensor = if what == "gradients" { tensor.grad() } else { tensor.shallow_clone() };
             name.starts_with("m0.").then(|| Vec::<f64>::try_from(tensor.reshape([-1])).unwrap())
         };
-        let values: Vec<f64> = own.iter().filter_map(of_m0).flatten().collect();
+        let values: Vec<f64> = variables.iter().filter_map(values_of_m0).flatten().collect();
         let histogram = &found["histograms"][format!("{what}/m0")];
         let close = |name: &str, value: f64| {
-            let found = number(&histogram[name]); // from single precision
+            let found = number(&histogram[name]); // in single precision
             approx::assert_relative_eq!(found, value, max_relative = 1e-5, epsilon = 1e-6);
         };
         close("num", values.len() as f64);
@@ -127,12 +129,12 @@ fn tensorboard_reads_what_was_recorded() {
     assert_eq!(
         found["hparams_page"],
         serde_json::json!(["epochs", "nesterov", "optimizer.lr", "optimizer.name", "stages"]),
-        "TensorBoard's own page finds them"
+        "TensorBoard's page of hyper-parameters has them"
     );
 }
 
 #[test]
-fn a_resumed_run_replaces_the_epochs_from_there_on() {
+fn a_resumed_run_replaces_later_epochs() {
     let Some(python) = python() else { return };
     let folder = tempfile::tempdir().unwrap();
     let mut board = TensorBoard::create(folder.path()).unwrap();

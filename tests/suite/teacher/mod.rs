@@ -1,4 +1,5 @@
-//! Teachers: from TorchScript, and recorded in memory or in a file.
+//! Teachers: tch modules, TorchScript, and outputs recorded in memory or in a file.
 
 pub mod cache;
+mod frozen_model;
 pub mod torchscript;

@@ -1,4 +1,4 @@
-//! Teachers from Python: every form of output against PyTorch's numbers, and every wrong one.
+//! TorchScript teachers against PyTorch: every form of output, and invalid modules.
 
 use std::{
     collections::HashMap,
@@ -13,23 +13,23 @@ use g2d::{
 };
 use tch::{Device, Kind, Tensor};
 
-use crate::support::{mismatch, python, refused, script, stdout};
+use crate::support::{assert_error, assert_mismatch, python, script, stdout};
 
-/// The folder of what tests/python/torchscript.py wrote, once for all tests of this process; `None`
-/// where there is no Python.
+/// The folder that tests/python/torchscript.py has written, once for all tests of this process;
+/// `None` without Python.
 pub fn files() -> Option<&'static Path> {
     static FILES: OnceLock<Option<PathBuf>> = OnceLock::new();
-    let made = FILES.get_or_init(|| {
+    let files = FILES.get_or_init(|| {
         let mut python = python()?;
-        // In the build's folder, since nothing drops a static. One per process, so that two runs of
-        // the tests do not write the same files at once.
-        let all = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("torchscript");
-        fs::create_dir_all(&all).unwrap();
-        let folder = tempfile::Builder::new().tempdir_in(all).unwrap().keep();
+        // In the target folder, since a static is never dropped; one per process, so that
+        // concurrent runs of the tests do not write the same files.
+        let parent = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("torchscript");
+        fs::create_dir_all(&parent).unwrap();
+        let folder = tempfile::Builder::new().tempdir_in(parent).unwrap().keep();
         stdout(python.arg(script("torchscript.py")).arg(&folder));
         Some(folder)
     });
-    made.as_deref()
+    files.as_deref()
 }
 
 fn load(name: &str) -> TorchScript {
@@ -57,21 +57,21 @@ fn method() -> ScriptOutput {
     ScriptOutput::Method("features".into())
 }
 
-/// The largest difference from what PyTorch said, as a share of the largest answer.
+/// The largest difference from PyTorch's output, relative to the largest element.
 fn difference(teacher: &TorchScript, name: &str, input: &str) -> f64 {
-    let (said, expected) = (teacher.output(0, &batch(input)).unwrap(), tensors("answers"));
-    let parts = [("features", said.features), ("logits", said.logits)];
-    let apart = parts.map(|(part, found)| {
+    let (output, expected) = (teacher.output(0, &batch(input)).unwrap(), tensors("outputs"));
+    let parts = [("features", output.features), ("logits", output.logits)];
+    let differences = parts.map(|(part, found)| {
         let expected = expected[&format!("{name}.{part}")].to_kind(Kind::Double);
         assert!(!found.requires_grad() && found.size() == expected.size());
-        let apart = (found.to_kind(Kind::Double) - &expected).abs().max().double_value(&[]);
-        apart / expected.abs().max().double_value(&[])
+        let largest = (found.to_kind(Kind::Double) - &expected).abs().max().double_value(&[]);
+        largest / expected.abs().max().double_value(&[])
     });
-    apart[0].max(apart[1])
+    differences[0].max(differences[1])
 }
 
 #[test]
-fn every_form_says_what_pytorch_says() {
+fn every_form_of_output_agrees_with_pytorch() {
     if files().is_none() {
         return;
     }
@@ -91,60 +91,67 @@ fn every_form_says_what_pytorch_says() {
     ];
     for (name, form) in forms {
         let teacher = load(name).output_form(form).tried_on(batch("double").input(0)).unwrap();
-        let apart = difference(&teacher, name, "double");
-        assert!(apart <= 1e-6, "{name}: {apart}");
+        let difference = difference(&teacher, name, "double");
+        assert!(difference <= 1e-6, "{name}: {difference}");
     }
 }
 
-/// `Float` goes in and out; the module computes in 16 bits.
 #[test]
-fn modules_in_half_precision() {
+fn modules_in_sixteen_bits_have_float_inputs_and_outputs() {
     if files().is_none() {
         return;
     }
     for name in ["half", "bfloat16", "frozen_half"] {
         let teacher = load(name);
         let teacher = if name == "frozen_half" { teacher.input_kind(Kind::Half) } else { teacher };
-        let said = teacher.output(0, &batch("float")).unwrap();
-        assert_eq!((said.features.kind(), said.logits.kind()), (Kind::Float, Kind::Float));
+        let output = teacher.output(0, &batch("float")).unwrap();
+        assert_eq!((output.features.kind(), output.logits.kind()), (Kind::Float, Kind::Float));
         assert!(difference(&teacher, name, "float") <= 1e-6, "{name}");
     }
     let words = ["run \"forward\"", "[6, 5] Float", "dtype", "m0"];
-    refused(load("frozen_half").output(0, &batch("float")), &words);
+    assert_error(load("frozen_half").output(0, &batch("float")), &words);
 }
 
 #[test]
-fn another_form_is_told_with_what_came() {
+fn another_form_of_output_is_an_error_that_describes_it() {
     if files().is_none() {
         return;
     }
-    let refuses = |name: &str, form: ScriptOutput, words: &[&str]| {
+    let assert_invalid = |name: &str, form: ScriptOutput, words: &[&str]| {
         let found = load(name).output_form(form).output(0, &batch("double"));
-        let error = mismatch(found, &[&["m0", "ScriptOutput"], words].concat());
+        let error = assert_mismatch(found, &[&["m0", "ScriptOutput"], words].concat());
         assert!(matches!(error, Error::Config(_)), "{error}");
     };
     let pair = "a pair (features, logits)";
-    refuses("method", ScriptOutput::Automatic, &[pair, "a tensor [6, 3] Double"]);
-    refuses("three", ScriptOutput::Automatic, &[pair, "a tuple of 3: a tensor [6, 4] Double, "]);
-    refuses("text", ScriptOutput::Automatic, &[pair, "the string \"cat\""]);
-    refuses("number", ScriptOutput::Pair, &["a tensor of logits", "the int 3"]);
-    refuses("named", ScriptOutput::Pair, &[pair, "a dict of 3", "\"features\" → a tensor [6, 4]"]);
+    assert_invalid("method", ScriptOutput::Automatic, &[pair, "a tensor [6, 3] Double"]);
+    assert_invalid(
+        "three",
+        ScriptOutput::Automatic,
+        &[pair, "a tuple of 3: a tensor [6, 4] Double, "],
+    );
+    assert_invalid("text", ScriptOutput::Automatic, &[pair, "the string \"cat\""]);
+    assert_invalid("number", ScriptOutput::Pair, &["a tensor of logits", "the int 3"]);
+    assert_invalid(
+        "named",
+        ScriptOutput::Pair,
+        &[pair, "a dict of 3", "\"features\" → a tensor [6, 4]"],
+    );
     let keys = "a dict with the keys \"features\" and \"logits\"";
-    refuses("renamed", ScriptOutput::Automatic, &[keys, "a dict of 2", "\"embedding\" →"]);
-    refuses("pair", renamed(), &["\"embedding\" and \"scores\"", "a tuple of 2"]);
-    // `forward` is a method too: what it says is no features.
+    assert_invalid("renamed", ScriptOutput::Automatic, &[keys, "a dict of 2", "\"embedding\" →"]);
+    assert_invalid("pair", renamed(), &["\"embedding\" and \"scores\"", "a tuple of 2"]);
+    // `forward` is a method too, but its output is no features.
     let forward = ScriptOutput::Method("forward".into());
-    refuses("three", forward, &["a tensor of features", "a tuple of 3"]);
+    assert_invalid("three", forward, &["a tensor of features", "a tuple of 3"]);
 }
 
 #[test]
-fn what_does_not_run_says_why() {
+fn a_missing_method_or_an_input_of_a_wrong_shape_is_an_error() {
     if files().is_none() {
         return;
     }
     let absent = ScriptOutput::Method("penultimate".into());
     let words = ["a method \"penultimate\"", "torch.jit.export", "preserved_attrs"];
-    mismatch(load("method").output_form(absent).output(0, &batch("double")), &words);
+    assert_mismatch(load("method").output_form(absent).output(0, &batch("double")), &words);
 
     let wide = Batch::new(
         [Tensor::zeros([2, 6], (Kind::Double, Device::Cpu))],
@@ -152,49 +159,50 @@ fn what_does_not_run_says_why() {
     );
     let words =
         ["run \"forward\" on a tensor [2, 6] Double", "mat1 and mat2 shapes cannot be multiplied"];
-    let error = refused(load("pair").output(0, &wide), &words);
+    let error = assert_error(load("pair").output(0, &wide), &words);
     assert_eq!(error.to_string().lines().count(), 1, "{error}");
-    mismatch(load("pair").output(1, &wide), &["index of a modality", "below 1", "found 1"]);
+    assert_mismatch(load("pair").output(1, &wide), &["index of a modality", "below 1", "found 1"]);
 }
 
-/// Before training, so that an epoch is not lost.
 #[test]
-fn trying_finds_a_module_in_training_mode_and_flat_logits() {
+fn tried_on_finds_modules_in_training_mode_and_flat_logits() {
     if files().is_none() {
         return;
     }
     let input = batch("double").input(0).shallow_clone();
-    refused(load("traced_in_training").tried_on(&input), &[]);
+    assert_error(load("traced_in_training").tried_on(&input), &[]);
     let words = ["features", "the same of half the samples", ".eval()"];
-    mismatch(load("dropout_in_training").tried_on(&input.repeat([50, 1])), &words);
-    mismatch(load("flat").tried_on(&input), &["logits", "[6, …]", "[6]"]);
-    mismatch(load("pair").tried_on(&input.narrow(0, 0, 1)), &["at least two", "[1, 4]"]);
+    assert_mismatch(load("dropout_in_training").tried_on(&input.repeat([50, 1])), &words);
+    assert_mismatch(load("flat").tried_on(&input), &["logits", "[6, …]", "[6]"]);
+    assert_mismatch(load("pair").tried_on(&input.narrow(0, 0, 1)), &["at least two", "[1, 4]"]);
 }
 
 #[test]
-fn files_that_are_no_torchscript() {
+fn a_file_that_is_no_torchscript_archive_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
     let load = |path: PathBuf, device| TorchScript::load("m0", path, device);
-    let error = refused(load(folder.path().join("absent.pt"), Device::Cpu), &["absent.pt", "read"]);
+    let error =
+        assert_error(load(folder.path().join("absent.pt"), Device::Cpu), &["absent.pt", "read"]);
     assert!(matches!(error, Error::Io { .. }));
     let words = ["a TorchScript archive", "torch.jit.trace"];
     for (name, content) in [("empty", &b""[..]), ("text", b"weights"), ("zip", b"PK\x03\x04cut")] {
         let path = folder.path().join(name);
         fs::write(&path, content).unwrap();
-        let error = mismatch(load(path, Device::Cpu), &words);
+        let error = assert_mismatch(load(path, Device::Cpu), &words);
         assert_eq!(error.to_string().lines().count(), 1, "{error}");
     }
-    refused(load(folder.path().to_owned(), Device::Cpu), &["read"]);
+    assert_error(load(folder.path().to_owned(), Device::Cpu), &["read"]);
     if tch::Cuda::device_count() == 0 {
-        let error = mismatch(load(folder.path().join("text"), Device::Cuda(0)), &["m0", "CUDA"]);
+        let error =
+            assert_mismatch(load(folder.path().join("text"), Device::Cuda(0)), &["m0", "CUDA"]);
         assert!(matches!(error, Error::Device(_)));
     }
     let Some(files) = files() else { return };
-    mismatch(load(files.join("weights.pt"), Device::Cpu), &["torch.save"]);
+    assert_mismatch(load(files.join("weights.pt"), Device::Cpu), &["torch.save"]);
     let whole = fs::read(files.join("pair.pt")).unwrap();
-    let cut = folder.path().join("cut.pt");
-    fs::write(&cut, &whole[..whole.len() / 2]).unwrap();
-    mismatch(load(cut, Device::Cpu), &words);
+    let truncated = folder.path().join("truncated.pt");
+    fs::write(&truncated, &whole[..whole.len() / 2]).unwrap();
+    assert_mismatch(load(truncated, Device::Cpu), &words);
     assert_ne!(
         Digest::from_file(files.join("pair.pt")).unwrap(),
         Digest::from_file(files.join("traced.pt")).unwrap()

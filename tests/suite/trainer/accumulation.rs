@@ -1,4 +1,4 @@
-//! Several micro-batches in one step of the optimizer, against one big batch and sums by hand.
+//! Accumulation windows: several micro-batches for one optimizer step.
 
 use g2d::{
     Batch, Modality, Result, StepOutcome,
@@ -8,31 +8,30 @@ use g2d::{
     step::Observation,
     trainer::{GradientScope, Suppression},
 };
-use tch::Tensor;
 
 use crate::support::{
-    Kappa, Tiny, assert_close, assert_number, assert_same, below, gradients, mismatch, values,
+    FixedKappa, KappaPerStep, ModifiedStudent, Tiny, assert_close, assert_mismatch, assert_number,
+    assert_same, gradients, select_rows, values, with_prefix,
 };
 
-/// Rows `from..to` of a batch.
-fn part(whole: &Batch, from: i64, to: i64) -> Batch {
-    let cut = |t: &Tensor| t.slice(0, from, to, 1);
-    let inputs: Vec<_> = whole.inputs().iter().map(cut).collect();
-    Batch::new(inputs, cut(whole.targets()))
+/// Micro-batch number `i` of four rows.
+fn micro_batch(batch: &Batch, i: i64) -> Batch {
+    select_rows(batch, &[4 * i, 4 * i + 1, 4 * i + 2, 4 * i + 3])
 }
 
 #[test]
-fn micro_batches_equal_one_big_batch() {
+fn the_gradients_of_a_window_equal_those_of_one_large_batch() {
     let (ours, theirs) = (Tiny::linear(3), Tiny::linear(3));
     let whole = ours.batch(12, 0.0);
-    let mut big = theirs.taught(Classification::default()).build(&theirs).unwrap();
-    let expected = big.step(&theirs, &whole).unwrap();
+    let mut large = theirs.builder_with_teachers(Classification::default()).build(&theirs).unwrap();
+    let expected = large.step(&theirs, &whole).unwrap();
     assert_eq!(expected.outcome, StepOutcome::Ready);
 
-    let mut trainer = ours.taught(Classification::default()).accumulate(3).build(&ours).unwrap();
+    let mut trainer =
+        ours.builder_with_teachers(Classification::default()).accumulate(3).build(&ours).unwrap();
     let mut total = 0.0;
     for i in 0..3 {
-        let report = trainer.step(&ours, &part(&whole, 4 * i, 4 * i + 4)).unwrap();
+        let report = trainer.step(&ours, &micro_batch(&whole, i)).unwrap();
         assert_eq!((report.micro_batch.index, report.micro_batch.count), (i as u64, 3));
         assert_eq!(report.outcome.is_ready(), i == 2);
         assert_eq!(report.outcome == StepOutcome::Accumulating, i < 2);
@@ -42,21 +41,21 @@ fn micro_batches_equal_one_big_batch() {
     let (found, expected) = (gradients(&ours.vs), gradients(&theirs.vs));
     assert!(found.keys().eq(expected.keys()));
     found.iter().for_each(|(name, gradient)| assert_close(gradient, &expected[name]));
-    // The next window begins anew.
-    assert!(trainer.step(&ours, &part(&whole, 0, 4)).unwrap().micro_batch.is_first());
+    // The next step opens a window.
+    assert!(trainer.step(&ours, &micro_batch(&whole, 0)).unwrap().micro_batch.is_first());
 }
 
-/// Σ κ_i g_i / n, where each g_i is the gradient of a step of its own; a stale gradient of an encoder
-/// that the first micro-batch suppresses does not enter.
+/// Σ κ_i g_i / n, where g_i is the gradient of micro-batch i alone. A stale gradient of an encoder
+/// that the first micro-batch suppresses is not part of the sum.
 #[test]
-fn a_suppressed_encoder_keeps_what_earlier_micro_batches_left() {
+fn a_suppressed_encoder_keeps_the_gradients_of_earlier_micro_batches() {
     let plans = [[0.0, 1.0], [1.0, 0.0], [0.5, 1.0], [0.0, 0.0]];
     let student = Tiny::linear(2);
     let trainer = |kappa: &[f64], n| {
-        let builder = student.taught(Classification::default()).accumulate(n);
-        builder.scheduler(Kappa(kappa.to_vec())).build(&student).unwrap()
+        let builder = student.builder_with_teachers(Classification::default()).accumulate(n);
+        builder.scheduler(FixedKappa(kappa.to_vec())).build(&student).unwrap()
     };
-    let alone: Vec<_> = (0..plans.len())
+    let single: Vec<_> = (0..plans.len())
         .map(|i| {
             student.optimizer().zero_grad();
             let batch = student.batch(4, i as f64);
@@ -67,22 +66,22 @@ fn a_suppressed_encoder_keeps_what_earlier_micro_batches_left() {
 
     student.optimizer().zero_grad();
     trainer(&[1.0, 1.0], 1).step(&student, &student.batch(4, 9.0)).unwrap();
-    let stale = below(&gradients(&student.vs), "m0");
+    let stale = with_prefix(&gradients(&student.vs), "m0");
     for (name, tensor) in student.vs.variables() {
         if !name.starts_with("m0") {
             let _ = tensor.grad().zero_();
         }
     }
     assert!(!stale.is_empty());
-    let schedule = Turns(plans.iter().map(|plan| plan.to_vec()).collect());
-    let builder = student.taught(Classification::default()).accumulate(4).scheduler(schedule);
-    let mut all = builder.build(&student).unwrap();
+    let schedule = KappaPerStep(plans.iter().map(|plan| plan.to_vec()).collect());
+    let builder = student.builder_with_teachers(Classification::default()).accumulate(4);
+    let mut accumulating = builder.scheduler(schedule).build(&student).unwrap();
     for i in 0..plans.len() {
-        all.step(&student, &student.batch(4, i as f64)).unwrap();
-        assert_eq!(below(&gradients(&student.vs), "m0").is_empty(), i == 0);
+        accumulating.step(&student, &student.batch(4, i as f64)).unwrap();
+        assert_eq!(with_prefix(&gradients(&student.vs), "m0").is_empty(), i == 0);
     }
     for (name, gradient) in gradients(&student.vs) {
-        let sum = alone
+        let sum = single
             .iter()
             .filter_map(|own| own.get(&name))
             .fold(gradient.zeros_like(), |sum, own| sum + own / 4.0);
@@ -90,27 +89,8 @@ fn a_suppressed_encoder_keeps_what_earlier_micro_batches_left() {
     }
 }
 
-/// A κ a step, in turn.
-struct Turns(Vec<Vec<f64>>);
-
-impl g2d::SmpScheduler for Turns {
-    fn bind(&mut self, _modalities: &[Modality]) -> Result<()> {
-        Ok(())
-    }
-    fn needs_confidence(&self) -> bool {
-        false
-    }
-    fn plan(
-        &mut self,
-        at: g2d::schedule::Progress,
-        _candidates: &g2d::schedule::Candidates,
-    ) -> Result<g2d::schedule::Plan> {
-        g2d::schedule::Plan::new(self.0[at.step as usize % self.0.len()].clone())
-    }
-}
-
 #[test]
-fn a_window_is_finished_early_or_dropped_with_its_epoch() {
+fn an_open_window_is_finished_early_or_discarded_at_the_end_of_the_epoch() {
     let (ours, theirs) = (Tiny::linear(2), Tiny::linear(2));
     let whole = ours.batch(8, 0.0);
     let loss = || Classification::new(Distillation::none());
@@ -118,7 +98,7 @@ fn a_window_is_finished_early_or_dropped_with_its_epoch() {
     let mut trainer = ours.builder(loss()).accumulate(3).build(&ours).unwrap();
     assert_eq!(trainer.finish_window().unwrap(), None);
     for i in 0..2 {
-        trainer.step(&ours, &part(&whole, 4 * i, 4 * i + 4)).unwrap();
+        trainer.step(&ours, &micro_batch(&whole, i)).unwrap();
     }
     assert_eq!(trainer.finish_window().unwrap(), Some(StepOutcome::Ready));
     let expected = gradients(&theirs.vs);
@@ -132,17 +112,16 @@ fn a_window_is_finished_early_or_dropped_with_its_epoch() {
     assert!(trainer.step(&ours, &whole).unwrap().micro_batch.is_first());
 }
 
-/// A micro-batch that fails before backward leaves the window where it was.
 #[test]
-fn a_failed_micro_batch_can_be_replaced() {
+fn an_error_before_backward_leaves_the_window_open() {
     let (ours, theirs) = (Tiny::linear(2), Tiny::linear(2));
     let run = |student: &Tiny, fail: bool| {
         let builder = student.builder(Classification::default()).accumulate(2);
         let mut trainer = builder.build(student).unwrap();
         trainer.step(student, &student.batch(4, 0.0)).unwrap();
         if fail {
-            let bent = crate::support::Bent::fuse(student, |logits| logits * f64::NAN);
-            trainer.step(&bent, &student.batch(4, 1.0)).unwrap_err();
+            let failing = ModifiedStudent::with_logits(student, |logits| logits * f64::NAN);
+            trainer.step(&failing, &student.batch(4, 1.0)).unwrap_err();
         }
         let last = trainer.step(student, &student.batch(4, 2.0)).unwrap();
         assert!(last.outcome.is_ready());
@@ -152,9 +131,10 @@ fn a_failed_micro_batch_can_be_replaced() {
     assert_same(&values(&ours.vs), &values(&theirs.vs));
 }
 
-struct Nothing;
+/// A modulation that changes nothing.
+struct NoModulation;
 
-impl Modulate for Nothing {
+impl Modulate for NoModulation {
     fn bind(&mut self, _modalities: &[Modality]) -> Result<()> {
         Ok(())
     }
@@ -164,44 +144,45 @@ impl Modulate for Nothing {
 }
 
 #[test]
-fn what_multiplies_gradients_cannot_accumulate() {
+fn accumulation_with_zero_gradient_or_a_modulation_is_an_error() {
     let student = Tiny::linear(2);
     let builder = || student.builder(Classification::default());
     let zero = Suppression::ZeroGradient(GradientScope::All);
-    let refused = builder().suppression(zero).accumulate(2).build(&student);
-    mismatch(refused, &["accumulate(2)", "ZeroGradient", "SkipBackward"]);
-    let refused = builder().modulation(Nothing).accumulate(2).build(&student);
-    mismatch(refused, &["accumulate(2)", "gradient modulation"]);
-    mismatch(builder().accumulate(0).build(&student), &["accumulate", "at least 1", "found 0"]);
-    builder().suppression(zero).modulation(Nothing).accumulate(1).build(&student).unwrap();
+    let built = builder().suppression(zero).accumulate(2).build(&student);
+    assert_mismatch(built, &["accumulate(2)", "ZeroGradient", "SkipBackward"]);
+    let built = builder().modulation(NoModulation).accumulate(2).build(&student);
+    assert_mismatch(built, &["accumulate(2)", "gradient modulation"]);
+    assert_mismatch(
+        builder().accumulate(0).build(&student),
+        &["accumulate", "at least 1", "found 0"],
+    );
+    builder().suppression(zero).modulation(NoModulation).accumulate(1).build(&student).unwrap();
 }
 
-/// A probe sees the gradient that the optimizer will see, once a window.
 #[test]
-fn probes_look_at_complete_gradients() {
+fn probes_observe_the_complete_gradients_of_a_window_once() {
     let (ours, theirs) = (Tiny::linear(2), Tiny::linear(2));
     let whole = ours.batch(8, 0.0);
     let builder = |student: &Tiny| {
         student.builder(Classification::default()).probe(GradientNorm::with_interval(2))
     };
-    let mut big = builder(&theirs).build(&theirs).unwrap();
-    big.step(&theirs, &whole).unwrap();
+    let mut large = builder(&theirs).build(&theirs).unwrap();
+    large.step(&theirs, &whole).unwrap();
     let mut small = builder(&ours).accumulate(2).build(&ours).unwrap();
     for i in 0..2 {
-        small.step(&ours, &part(&whole, 4 * i, 4 * i + 4)).unwrap();
+        small.step(&ours, &micro_batch(&whole, i)).unwrap();
     }
-    let (big, small) = (big.end_epoch().unwrap(), small.end_epoch().unwrap());
+    let (large, small) = (large.end_epoch().unwrap(), small.end_epoch().unwrap());
     assert_eq!(small.measurements.len(), 2);
-    for (a, b) in small.measurements.iter().zip(&big.measurements) {
+    for (a, b) in small.measurements.iter().zip(&large.measurements) {
         assert_number(a.value, b.value);
     }
 }
 
-/// Probes that look at every second step count steps of the optimizer: windows, not micro-batches.
 #[test]
-fn every_second_window_is_looked_at() {
+fn probes_of_every_second_step_count_windows() {
     let student = Tiny::linear(2);
-    let builder = student.taught(Classification::default()).accumulate(2);
+    let builder = student.builder_with_teachers(Classification::default()).accumulate(2);
     let mut trainer = builder
         .probe(GradientCosine::with_interval(2))
         .probe(TeacherCka::with_interval(2))

@@ -1,13 +1,15 @@
 //! The trainer.
 //!
-//! - `builder.rs`: invalid configurations; `invalid_input/`: batches, models and caches that a step
-//!   refuses.
-//! - `step.rs`, `evaluate.rs`: what a step and an evaluation compute.
-//! - `scheduling.rs`: schedules through the trainer: who learns, bit by bit.
-//! - `suppression/`: what κ does to gradients.
-//! - `accumulation.rs`, `precision.rs`, `non_finite.rs`: windows, autocast, what is skipped.
-//! - `missing_modalities/`: samples that lack a modality, against the subset by hand.
-//! - `synchronisation.rs`: how often a step reads the device; `panics.rs`: what unwinds through it.
+//! - `builder.rs`: invalid configurations; `invalid_input/`: batches, models and caches that are
+//!   errors of a step.
+//! - `step.rs`, `evaluate.rs`: the results of steps and evaluations.
+//! - `scheduling.rs`: the encoders that learn under a scheduler, bit by bit.
+//! - `suppression/`: the effect of κ on gradients.
+//! - `accumulation.rs`, `precision.rs`, `non_finite.rs`: accumulation windows, autocast, skipped
+//!   steps.
+//! - `missing_modalities/`: samples without a modality.
+//! - `synchronisation.rs`: how often a step synchronises with the device; `panics.rs`: panics in
+//!   user code.
 //! - `unimodal.rs`: the training of teachers.
 
 mod accumulation;

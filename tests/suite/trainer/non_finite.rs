@@ -1,4 +1,4 @@
-//! Steps that are not finite: skipped without a trace, named, and stopped after.
+//! Steps with values that are not finite, under the policies of `NonFinite`.
 
 use g2d::{
     Batch, G2dTrainer, StepOutcome, StepReport, TeacherOutput,
@@ -11,18 +11,12 @@ use g2d::{
 use tch::{Kind, Tensor};
 
 use crate::support::{
-    Bent, BentTeacher, Tiny, WIDTH, assert_number, assert_same, gradients, mismatch, names, values,
+    ModifiedStudent, ModifiedTeacher, Tiny, WIDTH, assert_mismatch, assert_number, assert_same,
+    gradients, names, values, with_nan_input, with_targets,
 };
 
 fn skipping(builder: Builder, student: &Tiny) -> G2dTrainer {
     builder.non_finite(NonFinite::Skip).build(student).unwrap()
-}
-
-/// The batch with input `m` spoilt.
-fn spoilt(batch: &Batch, m: usize) -> Batch {
-    let spoil = |(j, x): (usize, &Tensor)| if j == m { x * f64::NAN } else { x.copy() };
-    let inputs: Vec<_> = batch.inputs().iter().enumerate().map(spoil).collect();
-    Batch::new(inputs, batch.targets().copy())
 }
 
 fn source(report: &StepReport) -> &Source {
@@ -32,25 +26,26 @@ fn source(report: &StepReport) -> &Source {
     }
 }
 
-/// √ of 0 has an infinite slope: logits stay finite, gradients of `m1` do not.
+/// Adds √|0 x|, whose gradient is infinite, to the features of m1; the logits stay finite.
 fn infinite_slope(m: usize, x: Tensor) -> Tensor {
     if m == 1 { &x + (&x * 0.0).abs().sqrt() } else { x }
 }
 
 #[test]
-fn a_skipped_step_leaves_no_trace() {
+fn a_skipped_step_changes_no_variable_gradient_or_mean() {
     let (ours, theirs) = (Tiny::conv(2), Tiny::conv(2));
-    let run = |student: &Tiny, bad: bool| {
-        let builder = student.taught(Classification::default()).probe(GradientNorm::default());
+    let run = |student: &Tiny, with_skipped: bool| {
+        let builder =
+            student.builder_with_teachers(Classification::default()).probe(GradientNorm::default());
         let mut trainer = skipping(builder, student);
         let mut optimizer = student.optimizer();
         for step in 0..3 {
-            if bad {
+            if with_skipped {
                 let before = values(&student.vs);
                 let outcomes = [
-                    trainer.step(student, &spoilt(&student.batch(4, 9.0), 0)),
+                    trainer.step(student, &with_nan_input(&student.batch(4, 9.0), 0)),
                     trainer.step(
-                        &Bent::encode(student, infinite_slope),
+                        &ModifiedStudent::with_features(student, infinite_slope),
                         &student.batch(4, f64::from(step)),
                     ),
                 ];
@@ -78,7 +73,7 @@ fn a_skipped_step_leaves_no_trace() {
 }
 
 #[test]
-fn the_first_that_is_not_finite_is_named() {
+fn a_skipped_step_names_the_first_value_that_is_not_finite() {
     let student = Tiny::linear(2);
     let [m0, m1] = [names(2)[0].clone(), names(2)[1].clone()];
     let step = |builder: Builder, batch: &Batch| {
@@ -86,88 +81,88 @@ fn the_first_that_is_not_finite_is_named() {
         source(&report).clone()
     };
     let batch = student.batch(4, 0.0);
-    let taught = || student.taught(Classification::default());
-    assert_eq!(step(taught(), &spoilt(&batch, 1)), Source::Input(m1.clone()));
-    assert_eq!(step(taught(), &spoilt(&batch, 0)), Source::Input(m0.clone()));
+    let builder = || student.builder_with_teachers(Classification::default());
+    assert_eq!(step(builder(), &with_nan_input(&batch, 1)), Source::Input(m1.clone()));
+    assert_eq!(step(builder(), &with_nan_input(&batch, 0)), Source::Input(m0.clone()));
 
-    let bent = |bend: fn(TeacherOutput) -> TeacherOutput, loss: Distillation| {
+    let with_teacher = |modify: fn(TeacherOutput) -> TeacherOutput, loss: Distillation| {
         let builder = student.builder(Classification::new(loss));
         let builder = builder.teacher(student.teacher(0, WIDTH).0);
-        builder.teacher(BentTeacher(student.teacher(1, WIDTH).0, bend))
+        builder.teacher(ModifiedTeacher(student.teacher(1, WIDTH).0, modify))
     };
     let features: fn(TeacherOutput) -> TeacherOutput =
         |t| TeacherOutput { features: t.features * f64::NAN, ..t };
     let logits: fn(TeacherOutput) -> TeacherOutput =
         |t| TeacherOutput { logits: t.logits * f64::NAN, ..t };
     let all = Distillation::default;
-    assert_eq!(step(bent(features, all()), &batch), Source::TeacherFeatures(m1.clone()));
-    assert_eq!(step(bent(logits, all()), &batch), Source::TeacherLogits(m1.clone()));
-    // It only ranks, and the loss is finite.
-    assert_eq!(step(bent(logits, Distillation::none()), &batch), Source::TeacherLogits(m1.clone()));
-    let ranked = bent(logits, all()).scheduler(Sequential::new([1]));
+    assert_eq!(step(with_teacher(features, all()), &batch), Source::TeacherFeatures(m1.clone()));
+    assert_eq!(step(with_teacher(logits, all()), &batch), Source::TeacherLogits(m1.clone()));
+    // The logits enter ρ alone; the loss is finite.
+    let ranking_only = with_teacher(logits, Distillation::none());
+    assert_eq!(step(ranking_only, &batch), Source::TeacherLogits(m1.clone()));
+    let ranked = with_teacher(logits, all()).scheduler(Sequential::new([1]));
     assert_eq!(step(ranked, &batch), Source::TeacherLogits(m1.clone()));
     let far: fn(TeacherOutput) -> TeacherOutput =
         |t| TeacherOutput { features: t.features + 1e200, ..t };
-    assert_eq!(step(bent(far, all()), &batch), Source::FeatureTerm(m1.clone()));
+    assert_eq!(step(with_teacher(far, all()), &batch), Source::FeatureTerm(m1.clone()));
     let huge = Distillation { alpha: 1e308, ..all() };
     let far: fn(TeacherOutput) -> TeacherOutput =
         |t| TeacherOutput { features: t.features + 100.0, ..t };
-    assert_eq!(step(bent(far, huge), &batch), Source::Total);
+    assert_eq!(step(with_teacher(far, huge), &batch), Source::Total);
 
-    let bent = |encode| {
-        let student = Bent::encode(&student, encode);
-        let report = skipping(taught(), student.inner).step(&student, &batch).unwrap();
+    let step_with_features = |modify| {
+        let modified = ModifiedStudent::with_features(&student, modify);
+        let report = skipping(builder(), &student).step(&modified, &batch).unwrap();
         source(&report).clone()
     };
     let nan = |m, x| if m == 1 { x * f64::NAN } else { x };
-    assert_eq!(bent(nan), Source::Features(m1.clone()));
-    let parameter = "m1.a.bias".to_owned();
-    assert_eq!(bent(infinite_slope), Source::Gradient { parameter, modality: Some(m1) });
-    let fused = Bent::fuse(&student, |logits| logits / 0.0);
-    let report = skipping(taught(), &student).step(&fused, &batch).unwrap();
+    assert_eq!(step_with_features(nan), Source::Features(m1.clone()));
+    let gradient = Source::Gradient { parameter: "m1.a.bias".to_owned(), modality: Some(m1) };
+    assert_eq!(step_with_features(infinite_slope), gradient);
+    let fused = ModifiedStudent::with_logits(&student, |logits| logits / 0.0);
+    let report = skipping(builder(), &student).step(&fused, &batch).unwrap();
     assert_eq!(source(&report), &Source::Logits);
 
     let targets = batch.targets().unsqueeze(1).repeat([1, 3]).to_kind(Kind::Double) / 0.0;
-    let inputs: Vec<_> = batch.inputs().iter().map(Tensor::shallow_clone).collect();
     let builder = student.builder(g2d::loss::Regression::default());
-    assert_eq!(step(builder, &Batch::new(inputs, targets)), Source::Targets);
+    assert_eq!(step(builder, &with_targets(&batch, targets)), Source::Targets);
 }
 
-/// The whole window goes, running statistics of its first micro-batch too.
+/// Including the running statistics of the first micro-batch.
 #[test]
-fn a_bad_micro_batch_undoes_its_window() {
+fn a_skipped_micro_batch_undoes_its_whole_window() {
     let student = Tiny::conv(2);
-    let builder = student.taught(Classification::default()).accumulate(2);
+    let builder = student.builder_with_teachers(Classification::default()).accumulate(2);
     let mut trainer = skipping(builder, &student);
     let before = values(&student.vs);
-    let good = student.batch(4, 0.0);
-    assert_eq!(trainer.step(&student, &good).unwrap().outcome, StepOutcome::Accumulating);
-    let report = trainer.step(&student, &spoilt(&good, 0)).unwrap();
+    let finite = student.batch(4, 0.0);
+    assert_eq!(trainer.step(&student, &finite).unwrap().outcome, StepOutcome::Accumulating);
+    let report = trainer.step(&student, &with_nan_input(&finite, 0)).unwrap();
     assert!(report.outcome.skipped().is_some());
     assert!(gradients(&student.vs).is_empty());
     assert_same(&values(&student.vs), &before);
-    assert!(trainer.step(&student, &good).unwrap().micro_batch.is_first());
-    assert!(trainer.step(&student, &good).unwrap().outcome.is_ready());
+    assert!(trainer.step(&student, &finite).unwrap().micro_batch.is_first());
+    assert!(trainer.step(&student, &finite).unwrap().outcome.is_ready());
 }
 
 #[test]
-fn it_stops_after_so_many_in_a_row() {
+fn stop_after_is_an_error_at_so_many_skipped_steps_in_a_row() {
     let student = Tiny::linear(2);
     let builder = student.builder(Classification::default());
     let mut trainer = builder.non_finite(NonFinite::StopAfter(2)).build(&student).unwrap();
-    let good = student.batch(4, 0.0);
-    let bad = spoilt(&good, 1);
-    for batch in [&bad, &good, &bad] {
+    let finite = student.batch(4, 0.0);
+    let nan = with_nan_input(&finite, 1);
+    for batch in [&nan, &finite, &nan] {
         trainer.step(&student, batch).unwrap();
     }
     let words = ["epoch 0, step 3", "input of modality \"m1\"", "fewer than 2", "in a row"];
-    mismatch(trainer.step(&student, &bad), &words);
+    assert_mismatch(trainer.step(&student, &nan), &words);
     assert_eq!(trainer.progress().step, 3);
     let build = |policy| student.builder(Classification::default()).non_finite(policy);
-    mismatch(build(NonFinite::StopAfter(0)).build(&student), &["StopAfter", "at least 1"]);
-    // 1: an error at the first, gradients looked at too.
+    assert_mismatch(build(NonFinite::StopAfter(0)).build(&student), &["StopAfter", "at least 1"]);
+    // An error at the first such step; gradients are checked too.
     let mut strict = build(NonFinite::StopAfter(1)).build(&student).unwrap();
-    let slope = Bent::encode(&student, infinite_slope);
-    mismatch(strict.step(&slope, &good), &["gradient of \"m1.a.bias\"", "\"m1\""]);
+    let slope = ModifiedStudent::with_features(&student, infinite_slope);
+    assert_mismatch(strict.step(&slope, &finite), &["gradient of \"m1.a.bias\"", "\"m1\""]);
     assert!(gradients(&student.vs).is_empty());
 }

@@ -1,5 +1,5 @@
-//! Whatever unwinds in a user's part reaches the caller with all modes as before, and the trainer goes
-//! on as if the step had not been.
+//! A panic in user code reaches the caller; gradient mode and autocast are restored, and the
+//! trainer continues as if the step had not been made.
 
 use std::{
     cell::Cell,
@@ -20,10 +20,10 @@ use tch::{Kind, Tensor};
 
 use crate::support::{Tiny, WIDTH, assert_same, gradients, values, wave};
 
-/// Where the next panic is to come from.
+/// The method that panics.
 #[derive(Clone, Copy, PartialEq, Debug)]
 enum Place {
-    Nowhere,
+    None,
     Scheduler,
     Teacher,
     Encode(usize),
@@ -37,20 +37,22 @@ enum Place {
 }
 
 impl Place {
-    /// Is it where the gradients are made already?
+    /// Returns whether the method runs after backward.
     fn after_backward(self) -> bool {
         matches!(self, Self::Modulation | Self::Probe)
     }
 }
 
-type Fuse = Rc<Cell<Place>>;
+/// The place of the next panic.
+type NextPanic = Rc<Cell<Place>>;
 
-/// A part that panics at its place.
-struct Panics<T>(T, Fuse);
+/// A part that panics in the method of [`NextPanic`].
+struct Panics<T>(T, NextPanic);
 
 impl<T> Panics<T> {
-    fn here(&self, place: Place) -> &T {
-        assert_ne!(self.1.get(), place, "as told");
+    /// The inner part; panics if `place` is that of the next panic.
+    fn at(&self, place: Place) -> &T {
+        assert_ne!(self.1.get(), place, "a panic of the test");
         &self.0
     }
 }
@@ -61,14 +63,14 @@ impl Student for Panics<&Tiny> {
     }
     fn encode(&self, m: usize, batch: &Batch, train: bool) -> Result<Tensor> {
         let features = self.0.encode(m, batch, train);
-        self.here(Place::Encode(m));
+        self.at(Place::Encode(m));
         features
     }
     fn fuse(&self, features: &[Tensor], train: bool) -> Result<Tensor> {
-        self.here(Place::Fuse).fuse(features, train)
+        self.at(Place::Fuse).fuse(features, train)
     }
     fn distilled_features(&self, features: &[Tensor]) -> Result<Vec<Tensor>> {
-        self.here(Place::Distilled).distilled_features(features)
+        self.at(Place::Distilled).distilled_features(features)
     }
 }
 
@@ -77,7 +79,7 @@ impl<T: Teacher> Teacher for Panics<T> {
         self.0.modality()
     }
     fn output(&self, m: usize, batch: &Batch) -> Result<TeacherOutput> {
-        self.here(Place::Teacher).output(m, batch)
+        self.at(Place::Teacher).output(m, batch)
     }
 }
 
@@ -89,10 +91,10 @@ impl G2dLoss for Panics<Classification> {
         self.0.check_targets(logits, targets)
     }
     fn terms(&self, input: &loss::Input<'_>) -> Result<loss::Terms> {
-        self.here(Place::Loss).terms(input)
+        self.at(Place::Loss).terms(input)
     }
     fn confidence(&self, logits: &Tensor, targets: &Tensor) -> Result<Tensor> {
-        self.here(Place::Confidence).confidence(logits, targets)
+        self.at(Place::Confidence).confidence(logits, targets)
     }
 }
 
@@ -101,7 +103,7 @@ impl SmpScheduler for Panics<Plan> {
         Ok(())
     }
     fn plan(&mut self, _at: Progress, _candidates: &Candidates) -> Result<Plan> {
-        Ok(self.here(Place::Scheduler).clone())
+        Ok(self.at(Place::Scheduler).clone())
     }
 }
 
@@ -110,18 +112,18 @@ impl Modulate for Panics<()> {
         Ok(())
     }
     fn modulate(&mut self, _seen: &Observation<'_>) -> Result<Option<Vec<f64>>> {
-        self.here(Place::Modulation);
+        self.at(Place::Modulation);
         Ok(None)
     }
 }
 
 impl ImbalanceProbe for Panics<()> {
     fn observe_terms(&mut self, _seen: &Observation<'_>) -> Result<()> {
-        self.here(Place::Terms);
+        self.at(Place::Terms);
         Ok(())
     }
     fn observe(&mut self, _seen: &Observation<'_>) -> Result<()> {
-        self.here(Place::Probe);
+        self.at(Place::Probe);
         Ok(())
     }
     fn end_epoch(&mut self) -> Result<Vec<Measurement>> {
@@ -143,46 +145,46 @@ const PLACES: [Place; 11] = [
     Place::Probe,
 ];
 
-fn trainer(student: &Tiny, fuse: &Fuse, window: u64) -> G2dTrainer {
-    let builder = student.builder(Panics(Classification::default(), fuse.clone()));
+fn trainer(student: &Tiny, next: &NextPanic, window: u64) -> G2dTrainer {
+    let builder = student.builder(Panics(Classification::default(), next.clone()));
     let builder = (0..2).fold(builder, |builder, m| {
-        builder.teacher(Panics(student.teacher(m, WIDTH).0, fuse.clone()))
+        builder.teacher(Panics(student.teacher(m, WIDTH).0, next.clone()))
     });
     let plan = Plan::new(vec![0.0, 1.0]).unwrap();
-    let builder = builder.scheduler(Panics(plan, fuse.clone())).probe(Panics((), fuse.clone()));
+    let builder = builder.scheduler(Panics(plan, next.clone())).probe(Panics((), next.clone()));
     let builder = builder.precision(Precision::Bf16).non_finite(NonFinite::Skip);
-    // A modulation beside accumulation is refused.
-    let builder = if window == 1 { builder.modulation(Panics((), fuse.clone())) } else { builder };
+    // A modulation with accumulation is an error.
+    let builder = if window == 1 { builder.modulation(Panics((), next.clone())) } else { builder };
     builder.accumulate(window).build(student).unwrap()
 }
 
-/// Asserts that gradients are on and autocast is off.
+/// Asserts that `action` panics, and that gradients are enabled and autocast is off afterwards.
 #[track_caller]
-fn assert_modes(place: Place) {
+fn assert_panics<T>(place: Place, next: &NextPanic, action: impl FnOnce() -> Result<T>) {
+    next.set(place);
+    let action = || action().map(drop);
+    assert!(catch_unwind(AssertUnwindSafe(action)).is_err(), "{place:?}");
+    next.set(Place::None);
     let x = wave(0.0, &[2, 2]).to_kind(Kind::Float).set_requires_grad(true);
     let y = x.matmul(&x);
-    assert!(y.requires_grad(), "{place:?}: gradients stayed off");
-    assert_eq!(y.kind(), Kind::Float, "{place:?}: autocast stayed on");
+    assert!(y.requires_grad(), "{place:?}: gradients are disabled");
+    assert_eq!(y.kind(), Kind::Float, "{place:?}: autocast is on");
 }
 
 #[test]
-fn a_panic_leaves_no_trace_in_modes_or_totals() {
+fn a_panic_in_a_step_restores_modes_and_changes_neither_totals_nor_progress() {
     for place in PLACES {
         let run = |panics: bool| {
-            let student = Tiny::of_widths(&[WIDTH; 2], Kind::Float);
-            let fuse = Fuse::new(Cell::new(Place::Nowhere));
-            let mut trainer = trainer(&student, &fuse, 1);
-            let user = Panics(&student, fuse.clone());
+            let student = Tiny::with_widths(&[WIDTH; 2], Kind::Float);
+            let next = NextPanic::new(Cell::new(Place::None));
+            let mut trainer = trainer(&student, &next, 1);
+            let user = Panics(&student, next.clone());
             let mut optimizer = student.optimizer();
             for step in 0..3 {
                 let batch = student.batch(4, f64::from(step));
                 optimizer.zero_grad();
                 if panics {
-                    fuse.set(place);
-                    let step = || trainer.step(&user, &batch).map(drop);
-                    assert!(catch_unwind(AssertUnwindSafe(step)).is_err(), "{place:?}");
-                    fuse.set(Place::Nowhere);
-                    assert_modes(place);
+                    assert_panics(place, &next, || trainer.step(&user, &batch));
                     assert_eq!(gradients(&student.vs).is_empty(), !place.after_backward());
                 }
                 optimizer.zero_grad();
@@ -197,38 +199,30 @@ fn a_panic_leaves_no_trace_in_modes_or_totals() {
     }
 }
 
-/// Before backward the window stays where it was; after it (a probe) the window begins anew.
 #[test]
-fn a_panic_within_a_window() {
+fn a_panic_before_backward_leaves_the_window_open_and_a_later_one_discards_it() {
     for place in PLACES.into_iter().filter(|place| *place != Place::Modulation) {
-        let student = Tiny::of_widths(&[WIDTH; 2], Kind::Float);
-        let fuse = Fuse::new(Cell::new(Place::Nowhere));
-        let mut trainer = trainer(&student, &fuse, 2);
-        let user = Panics(&student, fuse.clone());
+        let student = Tiny::with_widths(&[WIDTH; 2], Kind::Float);
+        let next = NextPanic::new(Cell::new(Place::None));
+        let mut trainer = trainer(&student, &next, 2);
+        let user = Panics(&student, next.clone());
         let batch = student.batch(4, 0.0);
         trainer.step(&user, &batch).unwrap();
-        fuse.set(place);
-        let step = || trainer.step(&user, &batch).map(drop);
-        assert!(catch_unwind(AssertUnwindSafe(step)).is_err(), "{place:?}");
-        fuse.set(Place::Nowhere);
-        let next = trainer.step(&user, &batch).unwrap();
-        assert_eq!(next.micro_batch.is_first(), place == Place::Probe, "{place:?}");
+        assert_panics(place, &next, || trainer.step(&user, &batch));
+        let report = trainer.step(&user, &batch).unwrap();
+        assert_eq!(report.micro_batch.is_first(), place.after_backward(), "{place:?}");
     }
 }
 
 #[test]
-fn a_panic_in_evaluation_leaves_modes_as_they_were() {
+fn a_panic_in_an_evaluation_restores_modes() {
     for place in [Place::Encode(0), Place::Encode(1), Place::Fuse] {
-        let student = Tiny::of_widths(&[WIDTH; 2], Kind::Float);
-        let fuse = Fuse::new(Cell::new(place));
-        let trainer = trainer(&student, &fuse, 1);
-        let user = Panics(&student, fuse.clone());
+        let student = Tiny::with_widths(&[WIDTH; 2], Kind::Float);
+        let next = NextPanic::new(Cell::new(Place::None));
+        let trainer = trainer(&student, &next, 1);
+        let user = Panics(&student, next.clone());
         let batches = || [Ok(student.batch(4, 0.0))];
-        let in_bf16 = || trainer.evaluate(&user, batches()).map(drop);
-        assert!(catch_unwind(AssertUnwindSafe(in_bf16)).is_err(), "{place:?}");
-        assert_modes(place);
-        let plain = || evaluate(&user, batches()).map(drop);
-        assert!(catch_unwind(AssertUnwindSafe(plain)).is_err(), "{place:?}");
-        assert_modes(place);
+        assert_panics(place, &next, || trainer.evaluate(&user, batches())); // in bf16
+        assert_panics(place, &next, || evaluate(&user, batches()));
     }
 }

@@ -1,9 +1,6 @@
-//! Mixed precision: what runs in which kind, fp16's loss scale, and how autocast is left.
+//! Mixed precision: autocast and loss scaling.
 
-use std::{
-    cell::RefCell,
-    panic::{AssertUnwindSafe, catch_unwind},
-};
+use std::cell::RefCell;
 
 use g2d::{
     Batch, G2dTrainer, Modality, Result, StepOutcome, Student,
@@ -13,27 +10,30 @@ use g2d::{
 };
 use tch::{Kind, Tensor, nn};
 
-use crate::support::{Bent, Kappa, Tiny, WIDTH, below, fill, gradients, mismatch, values, wave};
+use crate::support::{
+    FixedKappa, ModifiedStudent, Tiny, WIDTH, assert_mismatch, assert_same, fill, gradients,
+    values, wave, with_prefix,
+};
 
 fn single(k: usize) -> Tiny {
-    Tiny::of_widths(&vec![WIDTH; k], Kind::Float)
+    Tiny::with_widths(&vec![WIDTH; k], Kind::Float)
 }
 
 fn trainer(student: &Tiny, precision: Precision, kappa: &[f64]) -> G2dTrainer {
-    let builder = student.taught(Classification::default()).precision(precision);
-    builder.scheduler(Kappa(kappa.to_vec())).build(student).unwrap()
+    let builder = student.builder_with_teachers(Classification::default()).precision(precision);
+    builder.scheduler(FixedKappa(kappa.to_vec())).build(student).unwrap()
 }
 
-/// The kind that a layer computes in now.
-fn kind_now() -> Kind {
+/// The dtype in which layers currently compute.
+fn current_kind() -> Kind {
     let x = wave(0.0, &[2, 2]).to_kind(Kind::Float);
     x.matmul(&x).kind()
 }
 
-/// A student that notes in which kinds its parts run.
-struct Noting<'a>(&'a Tiny, RefCell<Vec<Kind>>);
+/// Another student that logs the dtypes of its features and logits.
+struct Logging<'a>(&'a Tiny, RefCell<Vec<Kind>>);
 
-impl Student for Noting<'_> {
+impl Student for Logging<'_> {
     fn modalities(&self) -> &[Modality] {
         self.0.modalities()
     }
@@ -53,32 +53,33 @@ impl Student for Noting<'_> {
 }
 
 #[test]
-fn layers_run_in_the_kind_and_losses_in_float() {
+fn layers_compute_in_the_dtype_of_the_precision_and_losses_in_float() {
     for (precision, kind) in [
         (Precision::Bf16, Kind::BFloat16),
         (Precision::Fp16, Kind::Half),
         (Precision::Full, Kind::Float),
     ] {
         let student = single(2);
-        let noting = Noting(&student, RefCell::default());
+        let logging = Logging(&student, RefCell::default());
         let mut trainer = trainer(&student, precision, &[0.0, 1.0]);
-        let report = trainer.step(&noting, &student.batch(4, 0.0)).unwrap();
-        assert_eq!(noting.1.take(), [kind; 3]);
+        let report = trainer.step(&logging, &student.batch(4, 0.0)).unwrap();
+        assert_eq!(logging.1.take(), [kind; 3]);
         let terms = [&report.terms.total, &report.terms.task].into_iter();
         let terms = terms.chain(report.terms.feature.iter().chain(&report.terms.logit).flatten());
-        let told = terms.chain(report.confidence.iter().flatten()).chain([&report.logits]);
-        told.for_each(|tensor| assert_eq!(tensor.kind(), Kind::Float));
+        let all = terms.chain(report.confidence.iter().flatten()).chain([&report.logits]);
+        all.for_each(|tensor| assert_eq!(tensor.kind(), Kind::Float));
         gradients(&student.vs).values().for_each(|g| assert_eq!(g.kind(), Kind::Float));
-        assert_eq!(kind_now(), Kind::Float, "autocast went on");
+        assert_eq!(current_kind(), Kind::Float, "autocast is off after a step");
 
-        let seen = trainer.evaluate(&noting, [Ok(student.batch(4, 0.0))]).unwrap();
-        assert_eq!(noting.1.take(), [kind; 3]);
-        assert_eq!((seen.logits.kind(), seen.heads[0].1.kind()), (Kind::Float, Kind::Float));
+        let predictions = trainer.evaluate(&logging, [Ok(student.batch(4, 0.0))]).unwrap();
+        assert_eq!(logging.1.take(), [kind; 3]);
+        let kinds = (predictions.logits.kind(), predictions.heads[0].1.kind());
+        assert_eq!(kinds, (Kind::Float, Kind::Float));
     }
 }
 
 #[test]
-fn bf16_gradients_are_close_to_float_s() {
+fn gradients_in_sixteen_bits_are_close_to_those_in_float() {
     let student = single(2);
     let run = |precision| {
         student.optimizer().zero_grad();
@@ -93,21 +94,21 @@ fn bf16_gradients_are_close_to_float_s() {
         for (name, gradient) in &full {
             let error = (gradient - &found[name]).norm() / gradient.norm();
             let error = error.double_value(&[]);
-            assert!(error < 0.03, "{precision:?}: {name} is off by {error}");
-            assert!(error > 0.0, "{precision:?}: {name} was made in Float");
+            assert!(error < 0.03, "{precision:?}: {name} has the error {error}");
+            assert!(error > 0.0, "{precision:?}: {name} was computed in Float");
         }
     }
 }
 
-/// Encoders that share a layer outside their paths.
-struct Sharing {
+/// Encoders with a layer each and one that they share.
+struct SharedLayer {
     vs: nn::VarStore,
     names: Vec<Modality>,
     own: Vec<nn::Linear>,
     shared: nn::Linear,
 }
 
-impl Sharing {
+impl SharedLayer {
     fn new() -> Self {
         let vs = nn::VarStore::new(tch::Device::Cpu);
         let linear = |name: &str| nn::linear(vs.root() / name, 5, 5, Default::default());
@@ -117,7 +118,7 @@ impl Sharing {
     }
 }
 
-impl Student for Sharing {
+impl Student for SharedLayer {
     fn modalities(&self) -> &[Modality] {
         &self.names
     }
@@ -129,28 +130,27 @@ impl Student for Sharing {
     }
 }
 
-/// The suppressed encoder runs first and without gradient; were its cast of the shared weight used
-/// again, the learning one would leave no gradient. libtorch 2.13 makes another, older ones did not.
+/// The suppressed encoder runs first, without gradient. libtorch before 2.13 caches its cast of the
+/// shared weight, with which the learning encoder would have no gradient.
 #[test]
-fn a_cast_made_without_gradient_is_not_reused() {
-    let student = Sharing::new();
+fn a_cast_without_gradient_is_not_reused_with_gradient() {
+    let student = SharedLayer::new();
     let tiny = single(2);
     let run = |precision| {
         student.vs.trainable_variables().iter_mut().for_each(Tensor::zero_grad);
         let params = g2d::ModalityParams::by_name(&student.vs, &student.names).unwrap();
         let builder = G2dTrainer::builder(Classification::default()).encoders(params);
-        let builder = builder.precision(precision).scheduler(Kappa(vec![0.0, 1.0]));
+        let builder = builder.precision(precision).scheduler(FixedKappa(vec![0.0, 1.0]));
         builder.build(&student).unwrap().step(&student, &tiny.batch(4, 0.0)).unwrap();
         gradients(&student.vs)["shared.weight"].copy()
     };
     let (full, low) = (run(Precision::Full), run(Precision::Bf16));
     let error = ((&full - &low).norm() / full.norm()).double_value(&[]);
-    assert!(full.norm().double_value(&[]) > 0.0 && error < 0.03, "off by {error}");
+    assert!(full.norm().double_value(&[]) > 0.0 && error < 0.03, "error {error}");
 }
 
-/// An optimizer steps between: remembered casts would be of the weights before.
 #[test]
-fn a_cast_does_not_outlive_its_step() {
+fn a_cast_of_a_weight_is_not_reused_after_an_update() {
     let student = single(2);
     let batch = student.batch(4, 0.0);
     let mut trainer = trainer(&student, Precision::Bf16, &[1.0, 1.0]);
@@ -167,10 +167,11 @@ fn a_cast_does_not_outlive_its_step() {
 }
 
 #[test]
-fn an_overflow_is_skipped_and_the_scale_follows() {
-    let student = Tiny::of_widths(&[WIDTH; 2], Kind::Float);
+fn an_overflow_is_skipped_and_the_loss_scale_adapts() {
+    let student = Tiny::with_widths(&[WIDTH; 2], Kind::Float);
     let scaling = LossScaling { initial: 2f64.powi(100), growth: 4.0, backoff: 0.5, interval: 2 };
-    let builder = student.taught(Classification::default()).precision(Precision::Fp16);
+    let builder =
+        student.builder_with_teachers(Classification::default()).precision(Precision::Fp16);
     let mut trainer = builder.loss_scaling(scaling).build(&student).unwrap();
     let mut optimizer = student.optimizer();
     let before = values(&student.vs);
@@ -181,17 +182,17 @@ fn an_overflow_is_skipped_and_the_scale_follows() {
     assert_eq!(report.read().unwrap().outcome.skipped(), Some(&skipped));
     assert!(gradients(&student.vs).is_empty());
     optimizer.step();
-    crate::support::assert_same(&values(&student.vs), &before);
+    assert_same(&values(&student.vs), &before);
     assert_eq!(trainer.loss_scale(), Some(LossScale { scale: 2f64.powi(99), good_steps: 0 }));
 
-    // Restored from a checkpoint, it goes on from there; two good steps in a row let it grow.
+    // After two finite steps in a row the restored scale grows.
     let scale = |scale: f64, good_steps| LossScale { scale, good_steps };
-    let at = |trainer: &mut G2dTrainer, number: f64| {
+    let restore = |trainer: &mut G2dTrainer, number: f64| {
         let mut state = serde_json::to_value(trainer.state().unwrap()).unwrap();
         state["loss_scale"] = serde_json::json!({"scale": number, "good_steps": 0});
         trainer.restore(&serde_json::from_value(state).unwrap())
     };
-    at(&mut trainer, 1024.0).unwrap();
+    restore(&mut trainer, 1024.0).unwrap();
     for expected in [scale(1024.0, 1), scale(4096.0, 0), scale(4096.0, 1)] {
         optimizer.zero_grad();
         assert!(trainer.step(&student, &batch).unwrap().outcome.is_ready());
@@ -199,36 +200,34 @@ fn an_overflow_is_skipped_and_the_scale_follows() {
     }
     let epoch = trainer.end_epoch().unwrap();
     assert_eq!((epoch.steps, epoch.skipped), (4, 1));
-    mismatch(at(&mut trainer, 0.0), &["loss scale", "above 0"]);
+    assert_mismatch(restore(&mut trainer, 0.0), &["loss scale", "above 0"]);
     let json = serde_json::to_string(&trainer.loss_scale()).unwrap();
     assert_eq!(serde_json::from_str::<Option<LossScale>>(&json).unwrap(), trainer.loss_scale());
 }
 
-/// At a scale of 1 it is no overflow any more: an error, and no gradient is left.
 #[test]
-fn a_gradient_that_no_scale_mends_is_an_error() {
-    let student = Tiny::of_widths(&[WIDTH; 2], Kind::Float);
+fn a_gradient_that_is_not_finite_at_a_loss_scale_of_1_is_an_error() {
+    let student = Tiny::with_widths(&[WIDTH; 2], Kind::Float);
     let scaling = LossScaling { initial: 2.0, ..LossScaling::default() };
     let builder = student.builder(Classification::default()).precision(Precision::Fp16);
     let mut trainer = builder.loss_scaling(scaling).build(&student).unwrap();
     let slope = |m, x: Tensor| if m == 0 { &x + (&x * 0.0).abs().sqrt() } else { x };
-    let bent = Bent::encode(&student, slope);
+    let modified = ModifiedStudent::with_features(&student, slope);
     let batch = student.batch(4, 0.0);
-    let first = trainer.step(&bent, &batch).unwrap();
+    let first = trainer.step(&modified, &batch).unwrap();
     assert_eq!(first.outcome, StepOutcome::Skipped(SkipCause::Overflow { scale: 2.0 }));
     let words = ["gradient of \"m0.", "encoder of modality \"m0\"", "bf16"];
-    mismatch(trainer.step(&bent, &batch), &words);
+    assert_mismatch(trainer.step(&modified, &batch), &words);
     assert!(gradients(&student.vs).is_empty());
     trainer.step(&student, &batch).unwrap();
 }
 
-/// Micro-batches under a loss scale: unscaled once, when the window is complete.
 #[test]
-fn fp16_accumulates_scaled_gradients() {
+fn a_window_in_fp16_accumulates_scaled_gradients_and_unscales_them_once() {
     let student = single(2);
     let run = |precision, n| {
         student.optimizer().zero_grad();
-        let builder = student.taught(Classification::default()).precision(precision);
+        let builder = student.builder_with_teachers(Classification::default()).precision(precision);
         let mut trainer = builder.accumulate(n).build(&student).unwrap();
         for i in 0..2 {
             let report = trainer.step(&student, &student.batch(4, i as f64)).unwrap();
@@ -247,60 +246,54 @@ fn fp16_accumulates_scaled_gradients() {
 }
 
 #[test]
-fn autocast_is_left_as_it_was() {
+fn autocast_is_off_after_a_failed_step() {
     let student = single(2);
     for kappa in [[0.0, 1.0], [1.0, 1.0]] {
-        let panics = Bent::encode(&student, |_, _| panic!("a layer fed the wrong shape"));
         let mut trainer = trainer(&student, Precision::Bf16, &kappa);
-        let step = || trainer.step(&panics, &student.batch(4, 0.0)).map(drop);
-        assert!(catch_unwind(AssertUnwindSafe(step)).is_err());
-        assert_eq!(kind_now(), Kind::Float);
-        let evaluate = || trainer.evaluate(&panics, [Ok(student.batch(4, 0.0))]).map(drop);
-        assert!(catch_unwind(AssertUnwindSafe(evaluate)).is_err());
-        assert_eq!(kind_now(), Kind::Float);
-        let fails = Bent::fuse(&student, |logits| logits.slice(0, 0, 1, 1));
-        trainer.step(&fails, &student.batch(4, 0.0)).unwrap_err();
-        assert_eq!(kind_now(), Kind::Float);
+        let failing = ModifiedStudent::with_logits(&student, |logits| logits.slice(0, 0, 1, 1));
+        trainer.step(&failing, &student.batch(4, 0.0)).unwrap_err();
+        assert_eq!(current_kind(), Kind::Float);
         trainer.step(&student, &student.batch(4, 0.0)).unwrap();
         student.optimizer().zero_grad();
     }
 }
 
-/// Suppressed encoders in evaluation mode keep their running statistics; in training mode they move.
 #[test]
-fn a_suppressed_encoder_keeps_its_statistics_on_request() {
-    for (mode, stands) in [(SuppressedMode::Evaluation, true), (SuppressedMode::Train, false)] {
+fn a_suppressed_encoder_in_evaluation_mode_keeps_its_running_statistics() {
+    for (mode, keeps) in [(SuppressedMode::Evaluation, true), (SuppressedMode::Train, false)] {
         let student = Tiny::conv(2);
         let before = values(&student.vs);
-        let builder = student.taught(Classification::default()).suppressed_mode(mode);
-        let mut trainer = builder.scheduler(Kappa(vec![0.0, 1.0])).build(&student).unwrap();
+        let builder =
+            student.builder_with_teachers(Classification::default()).suppressed_mode(mode);
+        let mut trainer = builder.scheduler(FixedKappa(vec![0.0, 1.0])).build(&student).unwrap();
         trainer.step(&student, &student.batch(4, 0.0)).unwrap();
         student.optimizer().step();
         let after = values(&student.vs);
-        let same = below(&before, "m0").iter().all(|(name, old)| old.equal(&after[name]));
-        assert_eq!(same, stands);
+        let same = with_prefix(&before, "m0").iter().all(|(name, old)| old.equal(&after[name]));
+        assert_eq!(same, keeps);
         assert!(!after["m1.bn.running_mean"].equal(&before["m1.bn.running_mean"]));
     }
 }
 
 #[test]
-fn numbers_of_the_loss_scale_are_checked() {
+fn loss_scaling_out_of_range_is_an_error() {
     let student = single(2);
     let build =
         |scaling| student.builder(Classification::default()).loss_scaling(scaling).build(&student);
-    let good = LossScaling::default();
-    mismatch(build(LossScaling { initial: 0.5, ..good }), &["initial", "0.5"]);
-    mismatch(build(LossScaling { growth: 1.0, ..good }), &["growth", "found 1"]);
-    mismatch(build(LossScaling { backoff: 1.0, ..good }), &["backoff", "found 1"]);
-    mismatch(build(LossScaling { interval: 0, ..good }), &["interval", "found 0"]);
+    let valid = LossScaling::default();
+    assert_mismatch(build(LossScaling { initial: 0.5, ..valid }), &["initial", "0.5"]);
+    assert_mismatch(build(LossScaling { growth: 1.0, ..valid }), &["growth", "found 1"]);
+    assert_mismatch(build(LossScaling { backoff: 1.0, ..valid }), &["backoff", "found 1"]);
+    assert_mismatch(build(LossScaling { interval: 0, ..valid }), &["interval", "found 0"]);
 }
 
-/// As PyTorch's, the scale does not grow beyond `Float`; nor does it fall to where all would be 0.
+/// It does not grow beyond `Float`, like PyTorch's, and does not become 0.
 #[test]
-fn the_loss_scale_stays_a_number() {
+fn the_loss_scale_stays_finite_and_positive() {
     let student = single(2);
     let run = |scaling: LossScaling, steps: i32| {
-        let builder = student.taught(Classification::default()).precision(Precision::Fp16);
+        let builder =
+            student.builder_with_teachers(Classification::default()).precision(Precision::Fp16);
         let mut trainer = builder.loss_scaling(scaling).build(&student).unwrap();
         let mut outcomes = Vec::new();
         for i in 0..steps {

@@ -1,45 +1,44 @@
-//! `Sequential` through the trainer: the plans of whole trainings by hand, and who then learns, bit by
-//! bit, under an optimizer with momentum and weight decay.
+//! The encoders that learn under `Sequential` in whole trainings, bit by bit, with an optimizer
+//! that has momentum and weight decay.
 
-use std::{cell::RefCell, collections::BTreeMap, rc::Rc};
+use std::{cell::RefCell, rc::Rc};
 
 use g2d::{
     Modality,
     schedule::{Ranking, Sequential},
 };
 use proptest::prelude::*;
-use tch::Tensor;
 
-use crate::support::{Rho, Tiny, below, fuzz, names, values};
+use crate::support::{SharedConfidence, Snapshot, Tiny, fuzz_config, names, values, with_prefix};
 
 const ALL: usize = usize::MAX;
 
-/// Who learns in every step of a training: a modality's index, or [`ALL`].
-fn train(
-    student: &Tiny,
-    schedule: Sequential,
-    epochs: &[Vec<(i64, Vec<f64>)>], // steps of an epoch: rows, ρ
-) -> Vec<Vec<usize>> {
-    let rho: Rho = Rc::new(RefCell::new(vec![]));
-    let mut trainer = student.told(&rho).scheduler(schedule).build(student).unwrap();
+/// The rows and ρ of the steps of an epoch.
+type Epoch = Vec<(i64, Vec<f64>)>;
+
+/// The modality that learns in every step of a training, or [`ALL`].
+fn train(student: &Tiny, schedule: Sequential, epochs: &[Epoch]) -> Vec<Vec<usize>> {
+    let rho: SharedConfidence = Rc::new(RefCell::new(vec![]));
+    let mut trainer =
+        student.builder_with_fixed_confidence(&rho).scheduler(schedule).build(student).unwrap();
     let mut optimizer = student.optimizer();
     let mut learners = Vec::new();
     let mut seed = 0.0;
     for steps in epochs {
         let mut found = Vec::new();
-        for (rows, told) in steps {
-            rho.replace(told.clone());
+        for (rows, confidence) in steps {
+            rho.replace(confidence.clone());
             seed += 1.0;
             optimizer.zero_grad();
             let before = values(&student.vs);
             let report = trainer.step(student, &student.batch(*rows, seed)).unwrap();
             optimizer.step();
-            let moved = moved(student, &before);
+            let changed = changed_encoders(student, &before);
             let planned: Vec<bool> = report.plan.kappa().iter().map(|&k| k == 1.0).collect();
-            assert_eq!(moved, planned, "who moves is who was planned to");
-            found.push(match moved.iter().filter(|&&m| m).count() {
-                1 => moved.iter().position(|&m| m).unwrap(),
-                n if n == moved.len() => ALL,
+            assert_eq!(changed, planned, "the encoders that change are those of the plan");
+            found.push(match changed.iter().filter(|&&changed| changed).count() {
+                1 => changed.iter().position(|&changed| changed).unwrap(),
+                n if n == changed.len() => ALL,
                 n => panic!("{n} encoders learned"),
             });
         }
@@ -49,39 +48,43 @@ fn train(
     learners
 }
 
-/// Which encoders changed: every parameter of one that learns, no bit of the others. The fusion always.
-fn moved(student: &Tiny, before: &BTreeMap<String, Tensor>) -> Vec<bool> {
+/// Whether each encoder has changed; asserts that all of its parameters or none have, and that the
+/// fusion has.
+fn changed_encoders(student: &Tiny, before: &Snapshot) -> Vec<bool> {
     let after = values(&student.vs);
     for name in ["head.weight", "head.bias"] {
         assert!(!after[name].equal(&before[name]), "the fusion did not learn");
     }
     (0..student.params().modalities().count())
         .map(|m| {
-            let own = below(&after, &format!("m{m}"));
+            let own = with_prefix(&after, &format!("m{m}"));
             let changed: Vec<bool> = own.iter().map(|(n, t)| !t.equal(&before[n])).collect();
-            assert!(changed.iter().all(|&c| c == changed[0]), "half an encoder learned: {own:?}");
+            assert!(
+                changed.iter().all(|&c| c == changed[0]),
+                "a part of an encoder learned: {own:?}"
+            );
             changed[0]
         })
         .collect()
 }
 
-/// An epoch of steps of 4 samples with these ρ.
-fn epoch<const N: usize>(steps: &[[f64; N]]) -> Vec<(i64, Vec<f64>)> {
+/// Steps of 4 samples with these ρ.
+fn epoch<const N: usize>(steps: &[[f64; N]]) -> Epoch {
     steps.iter().map(|rho| (4, rho.to_vec())).collect()
 }
 
 #[test]
-fn three_modalities_ranked_by_each_batch() {
+fn three_modalities_learn_in_the_order_of_each_batch() {
     let plan = train(
         &Tiny::linear(3),
         Sequential::new([1, 2]),
         &[
-            // stage 1: the weakest of each batch
+            // Stage 1: the weakest of each batch.
             epoch(&[[0.5, 0.9, 0.2], [0.1, 0.9, 0.2], [0.5, 0.1, 0.2]]),
-            // stage 2: the second of each batch, for two epochs
+            // Stage 2, of two epochs: the second weakest of each batch.
             epoch(&[[0.5, 0.9, 0.2], [0.1, 0.9, 0.2]]),
             epoch(&[[0.5, 0.5, 0.5], [0.3, 0.2, 0.1]]),
-            // no third stage: all
+            // No third stage: all.
             epoch(&[[0.5, 0.9, 0.2], [0.1, 0.9, 0.2]]),
         ],
     );
@@ -89,27 +92,28 @@ fn three_modalities_ranked_by_each_batch() {
 }
 
 #[test]
-fn five_modalities_through_all_their_stages() {
+fn five_modalities_learn_one_per_stage_and_then_all() {
     let rho = [0.4, 0.1, 0.5, 0.2, 0.3]; // weakest first: 1 3 4 0 2
     let epochs = vec![epoch(&[rho, rho]); 7];
     let plan = train(&Tiny::linear(5), Sequential::new([1, 1, 0, 2, 1]), &epochs);
-    // stage 3 has no epochs: modality 4 waits for the joint phase
+    // Stage 3 has no epochs, so modality 4 does not learn before the joint phase.
     assert_eq!(plan, [[1; 2], [3; 2], [0; 2], [0; 2], [2; 2], [ALL; 2], [ALL; 2]]);
 }
 
 #[test]
-fn three_modalities_ranked_by_the_epoch_before() {
+fn three_modalities_learn_in_the_order_of_the_previous_epoch() {
     let plan = train(
         &Tiny::linear(3),
         Sequential::new([2, 2]).ranking(Ranking::PreviousEpoch),
         &[
-            // the first epoch, by its batches so far: means 0.3 0.2 0.4, then 0.3 0.35 0.25
+            // The first epoch is ranked by its batches so far: means 0.3 0.2 0.4, then 0.3 0.35
+            // 0.25.
             epoch(&[[0.3, 0.2, 0.4], [0.3, 0.5, 0.1]]),
-            // the epoch before: 0.3 0.35 0.25, whatever this epoch's are
+            // Previous epoch: 0.3 0.35 0.25.
             epoch(&[[0.9, 0.1, 0.9], [0.9, 0.1, 0.9]]),
-            // of the epoch before, 0.9 0.1 0.9: the second is 0, the first of the equal
+            // Previous epoch: 0.9 0.1 0.9; the second weakest is 0, the first of the equal ones.
             vec![(1, vec![0.1, 0.2, 0.9]), (7, vec![0.9, 0.5, 0.6])],
-            // by samples 0.8 0.4625 0.6375 (by batches it would be 0.5 0.35 0.75): the second is 2
+            // Previous epoch, by samples: 0.8 0.4625 0.6375; by batches it would be 0.5 0.35 0.75.
             epoch(&[[0.1, 0.2, 0.3]]),
             epoch(&[[0.1, 0.2, 0.3]]),
         ],
@@ -118,7 +122,7 @@ fn three_modalities_ranked_by_the_epoch_before() {
 }
 
 #[test]
-fn five_modalities_in_a_fixed_order() {
+fn five_modalities_learn_in_a_fixed_order() {
     let order = Modality::list(["m4", "m0", "m3", "m1", "m2"]);
     let plan = train(
         &Tiny::linear(5),
@@ -128,14 +132,13 @@ fn five_modalities_in_a_fixed_order() {
     assert_eq!(plan, [[4], [0], [3], [1], [2], [ALL]]);
 }
 
-/// Running statistics move (training mode), parameters of a suppressed encoder do not, with batch
-/// norm's scale and bias among them.
 #[test]
-fn convolutions_and_batch_norm_of_a_waiting_encoder_stand_still() {
+fn parameters_of_a_suppressed_encoder_are_frozen_but_its_running_statistics_are_updated() {
     let student = Tiny::conv(3);
-    let rho: Rho = Rc::new(RefCell::new(vec![0.2, 0.1, 0.3]));
+    let rho: SharedConfidence = Rc::new(RefCell::new(vec![0.2, 0.1, 0.3]));
     let schedule = Sequential::new([1]);
-    let mut trainer = student.told(&rho).scheduler(schedule).build(&student).unwrap();
+    let mut trainer =
+        student.builder_with_fixed_confidence(&rho).scheduler(schedule).build(&student).unwrap();
     let mut optimizer = student.optimizer();
     for step in 0..3 {
         let before = values(&student.vs);
@@ -148,12 +151,12 @@ fn convolutions_and_batch_norm_of_a_waiting_encoder_stand_still() {
                 assert_eq!(parameter.equal(&before[name]), m != 1, "{name}");
             }
             let mean = format!("m{m}.bn.running_mean");
-            assert!(!after[&mean].equal(&before[&mean]), "{mean} stood still");
+            assert!(!after[&mean].equal(&before[&mean]), "{mean} did not change");
         }
     }
 }
 
-/// The plan by the rule alone, for a table of ρ.
+/// The modalities that must learn, for a table of ρ by epoch and step.
 fn expected(ranking: &Ranking, stages: &[u64], table: &[Vec<Vec<f64>>]) -> Vec<Vec<usize>> {
     let mean = |rows: &[Vec<f64>]| -> Vec<f64> {
         let sum = |m: usize| rows.iter().map(|row| row[m]).sum::<f64>();
@@ -183,8 +186,8 @@ fn expected(ranking: &Ranking, stages: &[u64], table: &[Vec<Vec<f64>>]) -> Vec<V
     found
 }
 
-/// k from 2 to 5, stages, a ranking, and ρ for four epochs of two steps. ρ are multiples of 1/64, so
-/// that means are exact and ties come up.
+/// Stages, a ranking, and ρ of 2 to 5 modalities for four epochs of two steps. ρ are multiples of
+/// 1/64, so that means are exact and ties occur.
 fn training() -> impl Strategy<Value = (Vec<u64>, Ranking, Vec<Vec<Vec<f64>>>)> {
     (2_usize..6).prop_flat_map(|k| {
         let rho = || prop::collection::vec((0_u32..64).prop_map(|x| f64::from(x) / 64.0), k);
@@ -199,7 +202,7 @@ fn training() -> impl Strategy<Value = (Vec<u64>, Ranking, Vec<Vec<Vec<f64>>>)> 
 }
 
 proptest! {
-    #![proptest_config(fuzz(40))]
+    #![proptest_config(fuzz_config(40))]
     #[test]
     fn exactly_the_planned_encoders_learn((stages, ranking, table) in training()) {
         let student = Tiny::linear(table[0][0].len());

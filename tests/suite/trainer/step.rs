@@ -1,23 +1,21 @@
-//! One step: what is computed, and what changes.
-
-use std::panic::{AssertUnwindSafe, catch_unwind};
+//! The results of a step.
 
 use g2d::{
-    G2dTrainer, Student,
+    Student,
     loss::{Classification, Regression},
-    schedule::{Progress, Sequential},
-    teacher::Cached,
+    schedule::Sequential,
     trainer::FeatureProjection,
 };
-use tch::{Kind, Tensor};
+use tch::Kind;
 
 use crate::support::{
-    Bent, CLASSES, Kappa, Tiny, WIDTH, assert_number, assert_same, gradients, values, wave,
+    CLASSES, FixedKappa, Tiny, WIDTH, assert_number, assert_same, gradients, values, wave,
+    with_targets,
 };
 
-/// Without teachers, a step is what anyone would write with tch.
+/// Without teachers.
 #[test]
-fn a_joint_step_equals_one_written_by_hand() {
+fn a_joint_step_equals_one_written_in_plain_tch() {
     let (ours, theirs) = (Tiny::conv(3), Tiny::conv(3));
     let mut trainer = ours.builder(Classification::default()).build(&ours).unwrap();
     let (mut a, mut b) = (ours.optimizer(), theirs.optimizer());
@@ -66,35 +64,26 @@ fn teachers_never_change() {
     }
 }
 
-/// Two epochs, one of a stage and one joint: cached answers make the very same steps as live ones.
+/// In an epoch of a stage and a joint one.
 #[test]
-fn cached_teachers_give_the_same_steps() {
+fn cached_teachers_make_the_same_steps_as_live_ones() {
     let train = |cached: bool| {
         let student = Tiny::linear(2);
-        let builder = (0..2).fold(student.builder(Classification::default()), |builder, m| {
-            let (live, _vs) = student.teacher(m, WIDTH);
-            match cached {
-                false => builder.teacher(live),
-                true => {
-                    let all = [Ok(student.batch(6, 0.0))];
-                    builder.teacher(Cached::record(&live, m, all).unwrap())
-                }
-            }
-        });
-        let scheduler = Sequential::new([1]);
-        let mut trainer = builder.scheduler(scheduler).build(&student).unwrap();
+        let batch = || student.batch(6, 0.0);
+        let loss = Classification::default();
+        let builder = match cached {
+            false => student.builder_with_teachers(loss),
+            true => student.builder_with_cached_teachers(loss, || vec![batch()]),
+        };
+        let mut trainer = builder.scheduler(Sequential::new([1])).build(&student).unwrap();
         let mut optimizer = student.optimizer();
-        let mut told = Vec::new();
+        let mut steps = Vec::new();
         for _epoch in 0..2 {
-            for _step in 0..3 {
-                optimizer.zero_grad();
-                let report = trainer.step(&student, &student.batch(6, 0.0)).unwrap();
-                told.push(report.read().unwrap());
-                optimizer.step();
-            }
+            let batches = (0..3).map(|_| batch());
+            steps.extend(student.train(&mut trainer, &mut optimizer, batches));
             trainer.end_epoch().unwrap();
         }
-        (told, values(&student.vs))
+        (steps, values(&student.vs))
     };
     let ((live, live_values), (cached, cached_values)) = (train(false), train(true));
     assert_eq!(live, cached);
@@ -102,16 +91,15 @@ fn cached_teachers_give_the_same_steps() {
 }
 
 #[test]
-fn a_projection_bridges_widths_and_learns() {
-    let student = Tiny::of_widths(&[WIDTH, 2], Kind::Double);
-    // m1's teacher is wider than its student: 7 against 2.
+fn a_projection_maps_features_to_the_width_of_the_teacher_and_learns() {
+    let student = Tiny::with_widths(&[WIDTH, 2], Kind::Double);
     let widths = [("m1", 2, 7)];
     let mut vs = tch::nn::VarStore::new(tch::Device::Cpu);
     let projection = FeatureProjection::new(&(vs.root() / "projection"), widths).unwrap();
     vs.double();
     let builder = student.builder(Classification::default()).projection(projection);
     let builder = builder.teacher(student.teacher(0, WIDTH).0).teacher(student.teacher(1, 7).0);
-    let mut trainer = builder.scheduler(Kappa(vec![1.0, 0.0])).build(&student).unwrap();
+    let mut trainer = builder.scheduler(FixedKappa(vec![1.0, 0.0])).build(&student).unwrap();
     let batch = student.batch(4, 0.0);
     let report = trainer.step(&student, &batch).unwrap();
 
@@ -121,8 +109,8 @@ fn a_projection_bridges_widths_and_learns() {
         .matmul(&vs.variables()["projection.m1.weight"].tr())
         + &vs.variables()["projection.m1.bias"];
     let teacher = g2d::Teacher::output(&student.teacher(1, 7).0, 1, &batch).unwrap();
-    let by_hand = (mapped - teacher.features).square().mean(None).double_value(&[]);
-    assert_number(report.read().unwrap().terms.feature[1].unwrap(), by_hand);
+    let expected = (mapped - teacher.features).square().mean(None).double_value(&[]);
+    assert_number(report.read().unwrap().terms.feature[1].unwrap(), expected);
 
     let found = gradients(&vs);
     assert!(found.keys().eq(["projection.m1.bias", "projection.m1.weight"]), "{:?}", found.keys());
@@ -130,47 +118,15 @@ fn a_projection_bridges_widths_and_learns() {
 }
 
 #[test]
-fn regression_trains_too() {
+fn the_loss_of_a_regression_falls() {
     let student = Tiny::linear(3);
     let mut trainer = student
-        .taught(Regression::default())
+        .builder_with_teachers(Regression::default())
         .scheduler(Sequential::new([1, 1]))
         .build(&student)
         .unwrap();
-    let batch = student.batch(6, 0.0);
-    let values = wave(0.3, &[6, CLASSES]);
-    let inputs: Vec<_> = batch.inputs().iter().map(Tensor::shallow_clone).collect();
-    let batch = g2d::Batch::new(inputs, values);
-    let mut optimizer = student.optimizer();
-    let losses: Vec<f64> = (0..20)
-        .map(|_| {
-            optimizer.zero_grad();
-            let report = trainer.step(&student, &batch).unwrap();
-            optimizer.step();
-            report.read().unwrap().terms.total
-        })
-        .collect();
-    assert!(losses[19] < losses[0], "{losses:?}");
-}
-
-/// Gradients are on again after a student panicked outside the graph, and the next step works.
-#[test]
-fn a_panicking_student_leaves_gradient_mode_as_it_was() {
-    let student = Tiny::linear(2);
-    let build = |kappa: [f64; 2]| -> G2dTrainer {
-        let builder = student.taught(Classification::default());
-        builder.scheduler(Kappa(kappa.to_vec())).build(&student).unwrap()
-    };
-    for kappa in [[0.0, 1.0], [1.0, 1.0]] {
-        let mut trainer = build(kappa);
-        let panics = Bent::encode(&student, |_, _| panic!("a layer fed the wrong shape"));
-        let step = || trainer.step(&panics, &student.batch(4, 0.0)).map(drop);
-        assert!(catch_unwind(AssertUnwindSafe(step)).is_err());
-        let weight = wave(0.0, &[2]).set_requires_grad(true);
-        assert!((weight * 2.0).requires_grad(), "gradients stayed off");
-        assert_eq!(trainer.progress(), Progress::default());
-        assert!(gradients(&student.vs).is_empty());
-        trainer.step(&student, &student.batch(4, 0.0)).unwrap();
-        student.optimizer().zero_grad();
-    }
+    let batch = || with_targets(&student.batch(6, 0.0), wave(0.3, &[6, CLASSES]));
+    let batches = (0..20).map(|_| batch());
+    let steps = student.train(&mut trainer, &mut student.optimizer(), batches);
+    assert!(steps[19].terms.total < steps[0].terms.total, "{steps:?}");
 }

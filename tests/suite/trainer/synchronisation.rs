@@ -1,20 +1,19 @@
-//! How often a step reads numbers back, each of which is a wait on a device. The counter counts on the
-//! CPU what would wait on a GPU.
+//! The number of times that a step synchronises with the device. Reads from the CPU count as well,
+//! so that the tests need no GPU.
 
 use std::{cell::Cell, rc::Rc};
 
 use g2d::{
     loss::{Classification, Confidence, TrueClassProbability},
     schedule::{Ranking, Sequential},
-    teacher::Cached,
     trainer::{Builder, NonFinite, Precision},
 };
 use tch::Tensor;
 
-use crate::support::{Tiny, WIDTH, count_synchronisations, names};
+use crate::support::{Tiny, count_synchronisations, names};
 
-/// Reads in each of three steps of the second epoch.
-fn reads(student: &Tiny, builder: Builder) -> Vec<u64> {
+/// The number of synchronisations in each of three steps of the second epoch.
+fn synchronisations(student: &Tiny, builder: Builder) -> Vec<u64> {
     let mut trainer = builder.build(student).unwrap();
     trainer.step(student, &student.batch(6, 0.0)).unwrap();
     trainer.end_epoch().unwrap();
@@ -24,43 +23,37 @@ fn reads(student: &Tiny, builder: Builder) -> Vec<u64> {
 }
 
 fn cached(student: &Tiny) -> Builder {
-    (0..2).fold(student.builder(Classification::default()), |builder, m| {
-        let live = student.teacher(m, WIDTH).0;
-        let all = [Ok(student.batch(6, 0.0))];
-        builder.teacher(Cached::record(&live, m, all).unwrap())
-    })
+    student.builder_with_cached_teachers(Classification::default(), || vec![student.batch(6, 0.0)])
 }
 
 #[test]
-fn a_step_waits_for_the_device_once_at_most() {
+fn a_step_synchronises_at_most_once_and_only_for_a_ranking_by_live_teachers() {
     let student = Tiny::linear(2);
-    let live = || student.taught(Classification::default());
+    let live = || student.builder_with_teachers(Classification::default());
     let stages = || Sequential::new([9]);
-    assert_eq!(reads(&student, live().scheduler(stages())), [1, 1, 1]);
-    assert_eq!(reads(&student, cached(&student).scheduler(stages())), [0, 0, 0]);
+    assert_eq!(synchronisations(&student, live().scheduler(stages())), [1, 1, 1]);
+    assert_eq!(synchronisations(&student, cached(&student).scheduler(stages())), [0, 0, 0]);
     let fixed = Ranking::Fixed(names(2));
-    assert_eq!(reads(&student, live().scheduler(stages().ranking(fixed))), [0, 0, 0]);
+    assert_eq!(synchronisations(&student, live().scheduler(stages().ranking(fixed))), [0, 0, 0]);
     let previous = stages().ranking(Ranking::PreviousEpoch);
-    assert_eq!(reads(&student, live().scheduler(previous)), [0, 0, 0]);
-    assert_eq!(reads(&student, live()), [0, 0, 0], "joint");
+    assert_eq!(synchronisations(&student, live().scheduler(previous)), [0, 0, 0]);
+    assert_eq!(synchronisations(&student, live()), [0, 0, 0], "joint");
 }
 
-/// Looking at gradients costs one more, once a window.
 #[test]
-fn looking_at_gradients_costs_a_wait_a_window() {
+fn a_check_of_the_gradients_synchronises_once_per_window() {
     let student = Tiny::linear(2);
     let skip = |builder: Builder| builder.non_finite(NonFinite::Skip);
-    assert_eq!(reads(&student, skip(cached(&student))), [1, 1, 1]);
-    assert_eq!(reads(&student, cached(&student).precision(Precision::Fp16)), [1, 1, 1]);
-    assert_eq!(reads(&student, cached(&student).precision(Precision::Bf16)), [0, 0, 0]);
-    assert_eq!(reads(&student, skip(cached(&student)).accumulate(3)), [0, 0, 1]);
+    assert_eq!(synchronisations(&student, skip(cached(&student))), [1, 1, 1]);
+    assert_eq!(synchronisations(&student, cached(&student).precision(Precision::Fp16)), [1, 1, 1]);
+    assert_eq!(synchronisations(&student, cached(&student).precision(Precision::Bf16)), [0, 0, 0]);
+    assert_eq!(synchronisations(&student, skip(cached(&student)).accumulate(3)), [0, 0, 1]);
 }
 
-/// What the schedule ranks by is what the report says, computed once for each teacher.
 #[test]
-fn confidence_is_computed_once_a_teacher() {
+fn the_confidence_of_each_teacher_is_computed_once_per_step() {
     let student = Tiny::linear(2);
-    for builder in [cached(&student), student.taught(Classification::default())] {
+    for builder in [cached(&student), student.builder_with_teachers(Classification::default())] {
         let calls = Rc::new(Cell::new(0));
         let counted = Rc::clone(&calls);
         let rho = move |logits: &Tensor, targets: &Tensor| {

@@ -1,4 +1,4 @@
-//! A teacher's training: against PyTorch's numbers by hand, what is kept, and every refusal.
+//! The training of a teacher.
 
 use std::cell::{Cell, RefCell};
 
@@ -8,15 +8,15 @@ use g2d::{
     metrics,
     optim::{LrSchedule, SgdConfig},
     teacher::FrozenModel,
-    trainer::{KeepWeights, UnimodalTrainer},
+    trainer::{KeepWeights, TrainedTeacher, UnimodalTrainer},
 };
 use tch::{Device, Kind, Tensor, nn, nn::Module};
 
-use crate::support::{Snapshot, count_synchronisations, fill, refused, values, wave};
+use crate::support::{Snapshot, assert_error, count_synchronisations, fill, labels, values, wave};
 
 type Model = Box<dyn Fn(&Tensor, bool) -> (Tensor, Tensor) + Send>;
 
-/// Two linear layers on 4 inputs, in `Double`, the same whatever other tests do.
+/// Two linear layers on 4 inputs, in `Double`.
 fn model(outputs: i64) -> (nn::VarStore, Model) {
     let mut vs = nn::VarStore::new(Device::Cpu);
     let encoder = nn::linear(vs.root() / "encoder", 4, 3, Default::default());
@@ -32,8 +32,7 @@ fn model(outputs: i64) -> (nn::VarStore, Model) {
 }
 
 fn batch(seed: f64, rows: i64) -> Batch {
-    let labels = Tensor::arange(rows, (Kind::Int64, Device::Cpu)).remainder(3);
-    Batch::new([wave(50.0, &[rows, 2]), wave(seed, &[rows, 4])], labels)
+    Batch::new([wave(50.0, &[rows, 2]), wave(seed, &[rows, 4])], labels(rows))
 }
 
 fn batches(epoch: u64) -> Vec<g2d::Result<Batch>> {
@@ -44,29 +43,30 @@ fn val() -> Vec<g2d::Result<Batch>> {
     vec![Ok(batch(100.0, 6)), Ok(batch(200.0, 4))]
 }
 
-const RULE: SgdConfig =
+const SGD: SgdConfig =
     SgdConfig { lr: 0.2, momentum: 0.9, dampening: 0.0, weight_decay: 0.01, nesterov: false };
 
 fn trainer<'a>() -> UnimodalTrainer<'a> {
-    UnimodalTrainer::new("video", 1, Classification::default(), RULE)
+    UnimodalTrainer::new("video", 1, Classification::default(), SGD)
 }
 
-fn distance(a: &Snapshot, b: &Snapshot) -> f64 {
+/// The largest difference of two elements.
+fn difference(a: &Snapshot, b: &Snapshot) -> f64 {
     let each = a.iter().zip(b).map(|((_, a), (_, b))| (a - b).abs().max().double_value(&[]));
     each.fold(0.0, f64::max)
 }
 
-/// In `Double`, which tch's `cross_entropy_for_logits` is not.
+/// In `Double`; tch's `cross_entropy_for_logits` computes in `Float`.
 fn cross_entropy(logits: &Tensor, labels: &Tensor) -> Tensor {
     let p = logits.log_softmax(-1, Kind::Double).gather(1, &labels.unsqueeze(1), false);
     -p.mean(Kind::Double)
 }
 
 #[test]
-fn it_is_the_plain_loop() {
+fn training_equals_a_plain_loop_and_keeps_the_last_epoch_by_default() {
     let (vs, net) = model(3);
     let (theirs, plain) = model(3);
-    // θ ← θ − lr (momentum b + g + decay θ), by hand.
+    // b ← μ b + g + λ θ, θ ← θ − η b.
     let mut momenta: [Option<Tensor>; 4] = Default::default();
     let mut loss_of_last = 0.0;
     for epoch in 0..3 {
@@ -89,59 +89,60 @@ fn it_is_the_plain_loop() {
         }
         loss_of_last = sum;
     }
-    let taught = trainer()
+    let trained = trainer()
         .epochs(3)
         .schedule(LrSchedule::step(2, 0.1))
         .train(&net, &vs, batches, val)
         .unwrap();
-    assert!(distance(&values(&vs), &values(&theirs)) < 1e-12);
-    assert!((taught.epochs[2].loss - loss_of_last).abs() < 1e-12, "{taught:?}");
-    assert_eq!((taught.kept, taught.stopped_early, taught.epochs.len()), (2, false, 3));
+    assert!(difference(&values(&vs), &values(&theirs)) < 1e-12);
+    assert!((trained.epochs[2].loss - loss_of_last).abs() < 1e-12, "{trained:?}");
+    assert_eq!((trained.kept, trained.stopped_early, trained.epochs.len()), (2, false, 3));
     // The score is −L_S over all validation samples, 6 and 4.
     let _no_grad = tch::no_grad_guard();
     let loss = |b: Batch| cross_entropy(&plain(b.input(1), false).1, b.targets());
     let expected = (loss(batch(100.0, 6)) * 6.0 + loss(batch(200.0, 4)) * 4.0) / 10.0;
-    assert!((taught.score + expected.double_value(&[])).abs() < 1e-12);
-    // Ready to teach.
+    assert!((trained.score + expected.double_value(&[])).abs() < 1e-12);
+    // The trained model as a teacher.
     let mut vs = vs;
     let expected = net(&batch(1.0, 5).input(1).shallow_clone(), false).1;
     let teacher = FrozenModel::new("video", &mut vs, net);
-    let answer = teacher.output(1, &batch(1.0, 5)).unwrap();
-    assert_eq!(answer.logits, expected);
+    let output = teacher.output(1, &batch(1.0, 5)).unwrap();
+    assert_eq!(output.logits, expected);
 }
 
-/// Trains with these scores, epoch by epoch; what was kept, and the weights after every epoch.
-fn scored(keep: KeepWeights, patience: u64, scores: &[f64]) -> (g2d::trainer::TrainedTeacher, f64) {
+/// Trains with these scores of the epochs; returns the result, and the difference of the final
+/// weights from those after the epoch that was kept.
+fn train_with_scores(keep: KeepWeights, patience: u64, scores: &[f64]) -> (TrainedTeacher, f64) {
     let (vs, net) = model(3);
     let epoch = Cell::new(0);
-    let seen = RefCell::new(Vec::new());
-    let taught = trainer()
+    let weights = RefCell::new(Vec::new());
+    let trained = trainer()
         .epochs(scores.len() as u64)
         .keep(keep)
         .patience(patience)
         .score(|_, _| Ok(scores[epoch.replace(epoch.get() + 1)]))
-        .on_epoch(|_| seen.borrow_mut().push(values(&vs)))
+        .on_epoch(|_| weights.borrow_mut().push(values(&vs)))
         .train(&net, &vs, batches, val)
         .unwrap();
-    let kept = distance(&values(&vs), &seen.borrow()[taught.kept as usize]);
-    assert_eq!(seen.borrow().len(), taught.epochs.len());
-    (taught, kept)
+    let difference = difference(&values(&vs), &weights.borrow()[trained.kept as usize]);
+    assert_eq!(weights.borrow().len(), trained.epochs.len());
+    (trained, difference)
 }
 
 #[test]
-fn last_or_best_with_patience() {
+fn the_weights_of_the_last_or_best_epoch_are_kept_and_patience_stops_training() {
     let scores = [0.2, 0.6, 0.5, 0.6, 0.3, 0.9];
-    let (taught, off) = scored(KeepWeights::Best, 3, &scores);
-    assert_eq!((taught.kept, taught.epochs.len(), off), (1, 5, 0.0), "equals are not better");
-    assert_eq!((taught.score, taught.stopped_early), (0.6, true));
-    let (taught, off) = scored(KeepWeights::Last, 3, &scores);
-    assert_eq!((taught.kept, taught.score, off), (4, 0.3, 0.0));
-    let (taught, off) = scored(KeepWeights::Best, 4, &scores);
-    assert_eq!((taught.kept, taught.stopped_early, off), (5, false, 0.0));
+    let (trained, difference) = train_with_scores(KeepWeights::Best, 3, &scores);
+    assert_eq!((trained.kept, trained.epochs.len()), (1, 5), "an equal score is not better");
+    assert_eq!((trained.score, trained.stopped_early, difference), (0.6, true, 0.0));
+    let (trained, difference) = train_with_scores(KeepWeights::Last, 3, &scores);
+    assert_eq!((trained.kept, trained.score, difference), (4, 0.3, 0.0));
+    let (trained, difference) = train_with_scores(KeepWeights::Best, 4, &scores);
+    assert_eq!((trained.kept, trained.stopped_early, difference), (5, false, 0.0));
 }
 
 #[test]
-fn the_same_seeds_train_the_same_teacher_with_one_read_an_epoch() {
+fn training_is_deterministic_and_synchronises_once_per_epoch() {
     let run = || {
         let (vs, net) = model(3);
         let trainer = trainer().epochs(4).score(metrics::accuracy);
@@ -149,17 +150,17 @@ fn the_same_seeds_train_the_same_teacher_with_one_read_an_epoch() {
         assert_eq!(count_synchronisations(train).1, 4);
         values(&vs)
     };
-    assert_eq!(distance(&run(), &run()), 0.0);
+    assert_eq!(difference(&run(), &run()), 0.0);
 }
 
 #[test]
-fn values_and_samples_without_the_modality() {
+fn a_regression_trains_and_samples_without_the_modality_are_left_out() {
     let regression = |rows: i64| Batch::new([wave(1.0, &[rows, 4])], wave(3.0, &[rows]));
-    let train = |with_others: bool| {
+    let train = |with_missing: bool| {
         let (vs, net) = model(1);
         let batches = |_| {
             let mut all = vec![Ok(regression(6))];
-            if with_others {
+            if with_missing {
                 let nan = Tensor::full([2, 4], f64::NAN, (Kind::Double, Device::Cpu));
                 let inputs = Tensor::cat(&[wave(1.0, &[6, 4]), nan.shallow_clone()], 0);
                 let targets = Tensor::cat(&[wave(3.0, &[6]), wave(9.0, &[2])], 0);
@@ -169,65 +170,64 @@ fn values_and_samples_without_the_modality() {
             }
             all
         };
-        let rule = SgdConfig { lr: 0.05, ..SgdConfig::default() };
-        let taught = UnimodalTrainer::new("a", 0, Regression::default(), rule)
+        let sgd = SgdConfig { lr: 0.05, ..SgdConfig::default() };
+        let trained = UnimodalTrainer::new("a", 0, Regression::default(), sgd)
             .epochs(60)
             .score(|p, y| Ok(-metrics::rmse(p, y)?))
             .train(&net, &vs, batches, || vec![Ok(regression(6))])
             .unwrap();
-        (values(&vs), taught)
+        (values(&vs), trained)
     };
-    let (plain, taught) = train(false);
-    assert!(taught.score > taught.epochs[0].score, "it learns: {taught:?}");
-    assert_eq!(distance(&plain, &train(true).0), 0.0);
+    let (plain, trained) = train(false);
+    assert!(trained.score > trained.epochs[0].score, "{trained:?}");
+    assert_eq!(difference(&plain, &train(true).0), 0.0);
 }
 
 #[test]
-fn mistakes_say_what_and_where() {
+fn invalid_batches_configurations_and_losses_are_errors_with_their_place() {
     let (vs, net) = model(3);
     let none = |_| Vec::new();
-    refused(trainer().train(&net, &vs, none, val), &["training batches of", "video", "none"]);
-    refused(trainer().train(&net, &vs, batches, Vec::new), &["validation batches", "epoch 0"]);
-    refused(trainer().epochs(0).train(&net, &vs, batches, val), &["at least 1"]);
-    refused(trainer().patience(0).train(&net, &vs, batches, val), &["at least 1"]);
-    let poor = UnimodalTrainer::new("x", 2, Classification::default(), RULE);
-    refused(poor.train(&net, &vs, batches, val), &["index of a modality", "below 2"]);
-    let bad = SgdConfig { lr: f64::NAN, ..RULE };
-    let bad = UnimodalTrainer::new("x", 1, Classification::default(), bad);
-    refused(bad.train(&net, &vs, batches, val), &["lr", "NaN"]);
+    assert_error(trainer().train(&net, &vs, none, val), &["training batches of", "video", "none"]);
+    assert_error(trainer().train(&net, &vs, batches, Vec::new), &["validation batches", "epoch 0"]);
+    assert_error(trainer().epochs(0).train(&net, &vs, batches, val), &["at least 1"]);
+    assert_error(trainer().patience(0).train(&net, &vs, batches, val), &["at least 1"]);
+    let absent = UnimodalTrainer::new("x", 2, Classification::default(), SGD);
+    assert_error(absent.train(&net, &vs, batches, val), &["index of a modality", "below 2"]);
+    let invalid = SgdConfig { lr: f64::NAN, ..SGD };
+    let invalid = UnimodalTrainer::new("x", 1, Classification::default(), invalid);
+    assert_error(invalid.train(&net, &vs, batches, val), &["lr", "NaN"]);
     let empty = nn::VarStore::new(Device::Cpu);
-    refused(trainer().train(&net, &empty, batches, val), &["VarStore with parameters"]);
+    assert_error(trainer().train(&net, &empty, batches, val), &["VarStore with parameters"]);
 
     let swapped = |input: &Tensor, _: bool| (input.shallow_clone(), input.mean(None));
-    refused(trainer().train(&swapped, &vs, batches, val), &["features and logits", "[6, C]"]);
-    let labels = |_| {
+    assert_error(trainer().train(&swapped, &vs, batches, val), &["features and logits", "[6, C]"]);
+    let unknown_class = |_| {
         let targets = Tensor::full([6], 7, (Kind::Int64, Device::Cpu));
         vec![Ok(Batch::new([wave(0.0, &[6, 4]), wave(0.0, &[6, 4])], targets))]
     };
-    refused(trainer().train(&net, &vs, labels, val), &["classes 0..3", "7"]);
-    let short = |_| vec![Ok(Batch::new([wave(0.0, &[6, 4]), wave(0.0, &[5, 4])], labels_of(6)))];
-    refused(trainer().train(&net, &vs, short, val), &["input of modality", "[6, …]", "[5, 4]"]);
+    assert_error(trainer().train(&net, &vs, unknown_class, val), &["classes 0..3", "7"]);
+    let short = |_| vec![Ok(Batch::new([wave(0.0, &[6, 4]), wave(0.0, &[5, 4])], labels(6)))];
+    assert_error(
+        trainer().train(&net, &vs, short, val),
+        &["input of modality", "[6, …]", "[5, 4]"],
+    );
 
     let nan = |epoch: u64| {
         let mut all = batches(epoch);
         if epoch == 1 {
             let input = wave(0.0, &[6, 4]) * f64::NAN;
-            all[2] = Ok(Batch::new([wave(0.0, &[6, 4]), input], labels_of(6)));
+            all[2] = Ok(Batch::new([wave(0.0, &[6, 4]), input], labels(6)));
         }
         all
     };
     let before = values(&vs);
     let found = trainer().train(&net, &vs, nan, val);
-    refused(found, &["loss of the teacher of \"video\" in epoch 1, step 2", "NaN"]);
-    assert!(distance(&values(&vs), &before).is_finite(), "no step was made with it");
+    assert_error(found, &["loss of the teacher of \"video\" in epoch 1, step 2", "NaN"]);
+    assert!(difference(&values(&vs), &before).is_finite(), "the optimizer made no step with NaN");
     let score = trainer().score(|_, _| Ok(f64::NAN));
-    refused(score.train(&net, &vs, batches, val), &["score", "epoch 0", "NaN"]);
+    assert_error(score.train(&net, &vs, batches, val), &["score", "epoch 0", "NaN"]);
 
     let mut frozen = vs;
     frozen.freeze();
-    refused(trainer().train(&net, &frozen, batches, val), &["parameter that learns"]);
-}
-
-fn labels_of(rows: i64) -> Tensor {
-    Tensor::arange(rows, (Kind::Int64, Device::Cpu)).remainder(3)
+    assert_error(trainer().train(&net, &frozen, batches, val), &["parameter that learns"]);
 }

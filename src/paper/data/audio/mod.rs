@@ -1,12 +1,12 @@
-//! Sound: from a file to a log-spectrogram.
+//! Audio: from a file to a log-spectrogram.
 
 mod mp3;
-mod recipe;
 mod resample;
 mod spectrogram;
+mod transform;
 mod waveform;
 
-pub use recipe::AudioRecipe;
-pub(super) use recipe::{AudioPipeline, SteadyAudio};
 pub use spectrogram::LogSpectrogram;
+pub(super) use transform::AudioPipeline;
+pub use transform::AudioTransform;
 pub use waveform::Waveform;

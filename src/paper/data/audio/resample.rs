@@ -1,23 +1,23 @@
-//! Another sampling rate, by a windowed sinc at rational steps.
+//! Resampling with a windowed sinc at rational positions.
 //!
-//! The authors resample with librosa, hence soxr. rubato 5 was tried on the golden files: its cutoff
-//! is its own, and the log-spectrogram, which shows −126 dB as well as 0 dB, moves by 0.2 on average
-//! near the cutoff; its sinc resampler also shifts a clip by a part of a sample. soxr's band edges in
-//! a Kaiser window come within 0.02 (means of whole spectrograms) and 2e-5 (voiced bins).
+//! The authors resample with librosa, which uses soxr. The crate rubato 5 does not reproduce it: with
+//! its own cutoff the log-spectrogram, which resolves −126 dB, differs by 0.2 on average near the
+//! cutoff, and its sinc resampler shifts a clip by a fraction of a sample. A Kaiser window with soxr's
+//! band edges agrees to 0.02 (means of whole spectrograms) and 2e-5 (voiced bins).
 
 use std::f64::consts::PI;
 
-/// soxr's high quality: the part of the lower Nyquist frequency that passes.
+/// The passband of soxr's high quality, as a fraction of the lower Nyquist frequency.
 const PASS: f64 = 0.91363;
-/// soxr's high quality: decibels taken away above that frequency.
+/// The stopband attenuation of soxr's high quality in dB.
 const ATTENUATION: f64 = 126.4;
 
-/// The filter from one rate to another: one row of taps for each of `up` phases.
+/// The filter from one rate to another: one row of taps per phase.
 #[derive(Debug)]
 pub(super) struct Kernel {
     up: usize,
     down: usize,
-    /// Taps on each side of the centre.
+    /// Number of taps on each side of the centre.
     half: usize,
     /// [up, 2·half + 1]
     taps: Vec<f64>,
@@ -27,7 +27,7 @@ impl Kernel {
     pub(super) fn new(from: u32, to: u32) -> Self {
         let shared = gcd(from, to);
         let (up, down) = ((to / shared) as usize, (from / shared) as usize);
-        // In cycles per input sample.
+        // Frequencies are in cycles per input sample.
         let nyquist = 0.5 * f64::from(from.min(to)) / f64::from(from);
         let (cutoff, transition) = (nyquist * (1.0 + PASS) / 2.0, nyquist * (1.0 - PASS));
         let beta = 0.1102 * (ATTENUATION - 8.7);
@@ -36,12 +36,10 @@ impl Kernel {
         let top = bessel_i0(beta);
         let tap = |at: f64| {
             let inside = 1.0 - (at / half).powi(2);
-            match inside < 0.0 {
-                true => 0.0,
-                false => {
-                    2.0 * cutoff * sinc(2.0 * cutoff * at) * bessel_i0(beta * inside.sqrt()) / top
-                }
+            if inside < 0.0 {
+                return 0.0;
             }
+            2.0 * cutoff * sinc(2.0 * cutoff * at) * bessel_i0(beta * inside.sqrt()) / top
         };
         let half = half as usize;
         let mut taps = Vec::with_capacity(up * (2 * half + 1));
@@ -52,12 +50,12 @@ impl Kernel {
         Self { up, down, half, taps }
     }
 
-    /// ⌈n · to / from⌉ samples, or the first `limit` of them.
+    /// Resamples `input` of n samples to ⌈n · to / from⌉ samples, or the first `limit` of them.
     pub(super) fn apply(&self, input: &[f32], limit: usize) -> Vec<f32> {
         let Self { up, down, half, .. } = *self;
         let length = (input.len() * up).div_ceil(down).min(limit);
         let row = 2 * half + 1;
-        let mut padded = vec![0.0; input.len() + 2 * half + 1];
+        let mut padded = vec![0.0; input.len() + row];
         for (wide, sample) in padded[half..].iter_mut().zip(input) {
             *wide = f64::from(*sample);
         }
@@ -69,8 +67,8 @@ impl Kernel {
     }
 }
 
-/// Eight sums beside each other, which the compiler turns into vector instructions. In double
-/// precision: single precision rounds at about the level that the filter leaves of what it removes.
+/// The dot product in eight partial sums, which the compiler vectorises. The rounding of single
+/// precision would be as large as the filter's stopband.
 fn dot(left: &[f64], right: &[f64]) -> f64 {
     const LANES: usize = 8;
     let mut sums = [0.0_f64; LANES];

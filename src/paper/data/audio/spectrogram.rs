@@ -1,4 +1,4 @@
-//! The logarithm of a short-time Fourier transform's magnitude.
+//! Log-spectrograms.
 
 use std::{f64::consts::PI, fmt, sync::Arc};
 
@@ -6,10 +6,10 @@ use realfft::{RealFftPlanner, RealToComplex};
 
 use crate::error::{self, Result};
 
-/// log(|S| + 1e-7), where S is a short-time Fourier transform with a periodic Hann window, centred:
-/// column t looks at `n_fft` samples around sample t · `hop`, with zeros beyond both ends.
+/// log(|S| + 1e-7), where S is the short-time Fourier transform with a periodic Hann window: column t
+/// covers the `n_fft` samples around sample t · `hop`, with zeros beyond both ends.
 ///
-/// Agrees with librosa 0.11 (`stft(…, pad_mode="constant")`) to 1e-4.
+/// It agrees with librosa 0.11 (`stft(…, pad_mode="constant")`) to 1e-4.
 #[derive(Clone)]
 pub struct LogSpectrogram {
     hop: usize,
@@ -21,15 +21,12 @@ impl LogSpectrogram {
     /// Windows of `n_fft` samples, `hop` apart.
     ///
     /// # Errors
-    /// [`Error::Config`](crate::error::Error::Config) if `n_fft` is odd or below 2, or `hop` is 0.
+    /// [`Error::Config`](crate::Error::Config) if `n_fft` is odd or below 2, or `hop` is 0.
     pub fn new(n_fft: usize, hop: usize) -> Result<Self> {
         if n_fft < 2 || !n_fft.is_multiple_of(2) || hop == 0 {
-            return Err(error::config(
-                "spectrogram",
-                "an even n_fft of at least 2 and a hop of at least 1",
-                format!("n_fft {n_fft}, hop {hop}"),
-                "change them",
-            ));
+            let expected = "an even n_fft of at least 2 and a hop of at least 1";
+            let found = format_args!("n_fft {n_fft}, hop {hop}");
+            return Err(error::out_of_range("spectrogram", expected, found));
         }
         let hann = |i: usize| (0.5 - 0.5 * (2.0 * PI * i as f64 / n_fft as f64).cos()) as f32;
         Ok(Self {
@@ -39,13 +36,13 @@ impl LogSpectrogram {
         })
     }
 
-    /// [frequencies, columns] = [n_fft/2 + 1, 1 + ⌊samples / hop⌋].
+    /// Returns [frequencies, columns] = [n_fft/2 + 1, 1 + ⌊samples / hop⌋].
     pub fn shape(&self, samples: usize) -> [usize; 2] {
         [self.window.len() / 2 + 1, 1 + samples / self.hop]
     }
 
-    /// The values, row-major in [`shape`](Self::shape).
-    pub fn of(&self, samples: &[f32]) -> Vec<f32> {
+    /// Computes the spectrogram, row-major in [`shape`](Self::shape).
+    pub fn compute(&self, samples: &[f32]) -> Vec<f32> {
         let n_fft = self.window.len();
         let [bins, columns] = self.shape(samples.len());
         let mut padded = vec![0.0; samples.len() + n_fft];
@@ -59,7 +56,7 @@ impl LogSpectrogram {
             for (value, (weight, sample)) in frame.iter_mut().zip(window) {
                 *value = weight * sample;
             }
-            // Fails only on buffers of another length than the plan's own.
+            // Fails only for buffers of another length than the transform's own.
             let done = self.transform.process_with_scratch(&mut frame, &mut spectrum, &mut scratch);
             debug_assert!(done.is_ok());
             for (bin, value) in spectrum.iter().enumerate() {

@@ -1,76 +1,92 @@
-//! The CSV files that say which clips there are.
+//! CSV files that list the clips of a data set.
 
-use std::fmt::Display;
-use std::{fs::File, io::BufReader, path::Path, sync::Arc};
+use std::{collections::HashSet, fmt::Display, path::Path, sync::Arc};
 
 use crate::error::{Error, Result};
+use crate::paper::data::file::open;
 
 /// A listed clip.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::paper::data) struct Row {
-    /// Its number over all listings, which becomes the sample's id.
+pub(crate) struct Row {
+    /// The row's number over all listings: the id of the sample.
     pub id: i64,
     pub clip: String,
     pub label: String,
-    /// The other columns, as they stand.
+    /// The other columns.
     pub rest: Vec<String>,
-    /// Where it is listed, for messages.
+    /// The file, for error messages.
     pub listing: Arc<Path>,
 }
 
-/// How many columns a row has, and how its clip is called.
+/// The columns of a listing. The first one is the clip.
 #[derive(Debug, Clone, Copy)]
-pub(in crate::paper::data) struct Columns {
-    /// Columns of every row.
-    pub count: usize,
-    /// Which column holds the label.
+pub(crate) struct ListingFormat {
+    /// Number of columns.
+    pub columns: usize,
+    /// Index of the label's column.
     pub label: usize,
-    /// What one row looks like, for messages.
+    /// A row, for error messages.
     pub example: &'static str,
 }
 
-impl Columns {
-    /// `clip,label`
-    pub const CLIP_LABEL: Self = Self { count: 2, label: 1, example: "clip,label" };
+impl ListingFormat {
+    const CLIP_LABEL: Self = Self { columns: 2, label: 1, example: "clip,label" };
 
-    /// Reads rows without a header; lines that start with `#` are comments. Ids count on from `first`.
+    /// Reads the rows `clip,label` of train.csv and test.csv in `root`, numbered from 0 over both.
+    pub fn read_train_and_test(root: &Path) -> Result<[Vec<Row>; 2]> {
+        let train = Self::CLIP_LABEL.read(&root.join("train.csv"), 0)?;
+        let path = root.join("test.csv");
+        let test = Self::CLIP_LABEL.read(&path, train.len() as i64)?;
+        let clips: HashSet<&str> = train.iter().map(|row| &*row.clip).collect();
+        match test.iter().find(|row| clips.contains(&*row.clip)) {
+            None => Ok([train, test]),
+            Some(Row { clip, .. }) => {
+                let (what, hint) = (format_args!("clip {clip:?}"), "remove it from one of them");
+                Err(Error::data(&path, what, "one listing", "train.csv too", hint))
+            }
+        }
+    }
+
+    /// Reads rows without a header, numbered from `first`; lines that start with `#` are comments.
     pub fn read(self, path: &Path, first: i64) -> Result<Vec<Row>> {
-        let file = File::open(path).map_err(|e| Error::io("open the file", path, e))?;
         let mut reader = csv::ReaderBuilder::new()
             .has_headers(false)
             .flexible(true)
             .comment(Some(b'#'))
             .trim(csv::Trim::All)
-            .from_reader(BufReader::new(file));
+            .from_reader(open(path)?);
         let listing: Arc<Path> = path.into();
         let mut rows = Vec::new();
         for record in reader.records() {
-            let record = record.map_err(|e| self.wrong(path, "row", e.to_string()))?;
-            let line = record.position().map_or(0, csv::Position::line);
-            let whole = record.len() == self.count && !record[0].is_empty();
-            // A header would become a class of its own.
-            let header = |label: &str| rows.is_empty() && label.eq_ignore_ascii_case("label");
-            if !whole || record[self.label].is_empty() || header(&record[self.label]) {
-                let found = format!("{:?}", record.iter().collect::<Vec<_>>());
-                return Err(self.wrong(path, format!("line {line}"), found));
+            let record = record.map_err(|e| self.invalid(path, "row", e))?;
+            let cells: Vec<&str> = record.iter().collect();
+            let complete = cells.len() == self.columns
+                && !cells[0].is_empty()
+                && !cells[self.label].is_empty();
+            // A header would otherwise become a class.
+            let is_header = || rows.is_empty() && cells[self.label].eq_ignore_ascii_case("label");
+            if !complete || is_header() {
+                let line = record.position().map_or(0, csv::Position::line);
+                let what = format_args!("line {line}");
+                return Err(self.invalid(path, what, format_args!("{cells:?}")));
             }
-            let rest = (1..self.count).filter(|c| *c != self.label);
+            let rest = (1..self.columns).filter(|column| *column != self.label);
             rows.push(Row {
                 id: first + rows.len() as i64,
-                clip: record[0].to_owned(),
-                label: record[self.label].to_owned(),
-                rest: rest.map(|c| record[c].to_owned()).collect(),
+                clip: cells[0].to_owned(),
+                label: cells[self.label].to_owned(),
+                rest: rest.map(|column| cells[column].to_owned()).collect(),
                 listing: Arc::clone(&listing),
             });
         }
         match rows.is_empty() {
-            true => Err(self.wrong(path, "rows", "none".into())),
+            true => Err(self.invalid(path, "rows", "none")),
             false => Ok(rows),
         }
     }
 
-    fn wrong(self, path: &Path, what: impl Display, found: String) -> Error {
-        let expected = format!("`{}` without a header", self.example);
+    fn invalid(self, path: &Path, what: impl Display, found: impl Display) -> Error {
+        let expected = format_args!("`{}` without a header", self.example);
         Error::data(path, what, expected, found, "correct the line")
     }
 }

@@ -1,4 +1,4 @@
-//! Training, validation and test.
+//! Splits into training, validation and test clips.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,14 +13,13 @@ use crate::error::{self, Error, Result};
 pub struct ClipSplits {
     /// Training clips.
     pub train: Clips,
-    /// Validation clips, where the split has them; [`Clips::hold_out`] makes some of the training
-    /// clips where not.
+    /// Validation clips, if the split has them; otherwise [`Clips::hold_out`] takes some of `train`.
     pub val: Option<Clips>,
     /// Test clips.
     pub test: Clips,
 }
 
-/// Shares of the groups (speakers) that go to validation and test; the rest trains.
+/// The shares of the groups (speakers) in validation and test; the rest is for training.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GroupShares {
@@ -37,45 +36,37 @@ impl Default for GroupShares {
     }
 }
 
-/// Deals whole groups to [train, val, test], at random by `seed`; rows keep their order.
-///
-/// The deal depends on the listed groups only, so clips that are missing change nothing.
-pub(in crate::paper::data) fn by_group(
+/// Splits rows into [train, val, test] at random, with all rows of a group in one part; rows keep
+/// their order. The split depends on the seed and the listed groups only, not on missing clips.
+pub(crate) fn split_by_group(
     rows: Vec<Row>,
     group: impl Fn(&Row) -> Option<String>,
     shares: GroupShares,
     seed: u64,
 ) -> Result<[Vec<Row>; 3]> {
-    let mut groups = BTreeSet::new();
-    let mut of_row = Vec::with_capacity(rows.len());
-    for row in &rows {
-        let name = group(row).ok_or_else(|| {
+    let row_groups = rows.iter().map(|row| {
+        group(row).ok_or_else(|| {
             let expected = "a name that starts with the speaker, such as 1001_DFA_ANG_XX";
             Error::data(&row.listing, "clip", expected, &row.clip, "correct the listing")
-        })?;
-        groups.insert(name.clone());
-        of_row.push(name);
-    }
-    let mut groups: Vec<String> = groups.into_iter().collect();
-    let part = |share: f64| (share * groups.len() as f64).round().max(1.0) as usize;
-    let legal = |share: f64| share > 0.0 && share < 1.0;
-    let held = legal(shares.val) && legal(shares.test);
-    let (val, test) = (part(shares.val), part(shares.test));
-    if !held || val + test >= groups.len() {
-        return Err(error::config(
-            format!("shares of {} speakers", groups.len()),
-            "above 0 each, and at least one speaker left for training",
-            format!("{shares:?}"),
-            "choose smaller shares, or check the listing",
-        ));
+        })
+    });
+    let row_groups: Vec<String> = row_groups.collect::<Result<_>>()?;
+    let mut groups: Vec<&String> = BTreeSet::from_iter(&row_groups).into_iter().collect();
+    let number = |share: f64| (share * groups.len() as f64).round().max(1.0) as usize;
+    let valid = |share: f64| share > 0.0 && share < 1.0;
+    let (val, test) = (number(shares.val), number(shares.test));
+    if !valid(shares.val) || !valid(shares.test) || val + test >= groups.len() {
+        let what = format_args!("shares of {} speakers", groups.len());
+        let expected = "above 0 each, with at least one speaker left for training";
+        return Err(error::out_of_range(what, expected, format_args!("{shares:?}")));
     }
     groups.shuffle(&mut StdRng::seed_from_u64(seed));
-    let place = |i: usize| if i < test { 2 } else { usize::from(i < test + val) };
-    let places: BTreeMap<String, usize> =
-        groups.into_iter().enumerate().map(|(i, group)| (group, place(i))).collect();
+    let part = |i: usize| if i < test { 2 } else { usize::from(i < test + val) };
+    let part_of: BTreeMap<&String, usize> =
+        groups.into_iter().enumerate().map(|(i, group)| (group, part(i))).collect();
     let mut parts = [Vec::new(), Vec::new(), Vec::new()];
-    for (row, group) in rows.into_iter().zip(of_row) {
-        parts[places[&group]].push(row);
+    for (row, group) in rows.into_iter().zip(&row_groups) {
+        parts[part_of[group]].push(row);
     }
     Ok(parts)
 }

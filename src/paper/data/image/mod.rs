@@ -1,11 +1,10 @@
-//! Pictures: from files to normalised channels.
+//! Images: from files to normalised channels.
 
 mod crop;
-mod recipe;
 mod resize;
 mod rgb;
+mod transform;
 
 pub use crop::{CropBox, RandomResizedCrop};
-pub(super) use recipe::FramePipeline;
-pub use recipe::FrameRecipe;
 pub use rgb::RgbPicture;
+pub use transform::FrameTransform;

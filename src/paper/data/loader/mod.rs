@@ -1,155 +1,171 @@
-//! Clips as batches, decoded on worker threads ahead of training.
+//! Batches of clips, decoded on worker threads ahead of training.
 
 mod batches;
-mod options;
-mod queue;
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 use rand::seq::SliceRandom;
+use serde::{Deserialize, Serialize};
 use tch::{Device, Tensor};
 
 pub use batches::ClipBatches;
-pub use options::LoaderOptions;
 
 use super::{
-    cache::Store,
+    Mode,
+    cache::{CacheStore, ClipCache},
     clips::Clips,
-    recipe::{Draw, Phase, Pipeline, Recipe},
+    file::tensor,
+    transform::{ClipTransform, Pipeline},
 };
-use crate::{
-    batch::Batch,
-    data::Order,
-    error::{Error, Result},
-    modality::Modality,
-};
+use crate::batch::Batch;
+use crate::data::Order;
+use crate::error::{self, Result};
 
-/// Makes batches of clips: modalities `audio` [B, 1, frequencies, columns] and `visual`
-/// [B, 3, frames, side, side], both `Float`, in this order; targets `[B]` labels; ids the clips'.
-///
-/// A sample depends on the clip, the seed and the epoch only: neither the order, the batch size, the
-/// number of workers nor the cache changes a bit of it.
-#[derive(Debug, Clone)]
-pub struct ClipLoader {
-    modalities: Vec<Modality>,
-    work: Arc<Work>,
+/// Options of a [`ClipLoader`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LoaderOptions {
+    /// Number of samples in a batch.
+    pub batch_size: usize,
+    /// Number of threads that decode.
+    pub workers: usize,
+    /// Number of batches prefetched at most.
+    pub ahead: usize,
+    /// Seed of the augmentation.
+    pub seed: u64,
+    /// The cache of decoded clips.
+    pub cache: ClipCache,
 }
 
-/// What the workers share.
+impl Default for LoaderOptions {
+    /// The authors' batch size 16, one worker, four batches ahead, seed 999, no cache.
+    fn default() -> Self {
+        Self { batch_size: 16, workers: 1, ahead: 4, seed: 999, cache: ClipCache::Off }
+    }
+}
+
+impl LoaderOptions {
+    fn check(&self) -> Result<()> {
+        let Self { batch_size, workers, ahead, .. } = *self;
+        if batch_size > 0 && workers > 0 && ahead > 0 {
+            return Ok(());
+        }
+        let found = format_args!("batch_size {batch_size}, workers {workers}, ahead {ahead}");
+        Err(error::out_of_range("loader options", "at least 1 of each", found))
+    }
+}
+
+/// Loads batches of clips: inputs [B, 1, frequencies, columns] of audio and [B, 3, frames, side, side]
+/// of frames, `Float`, in this order; labels `[B]` as targets; the clips' ids.
+///
+/// A sample depends on the clip, the seed and the epoch only, bit by bit: not on order, batch size,
+/// number of workers or cache.
+#[derive(Debug, Clone)]
+pub struct ClipLoader(Arc<Decoder>);
+
+/// The state that the workers share.
 #[derive(Debug)]
-struct Work {
+struct Decoder {
     clips: Clips,
     pipeline: Pipeline,
     options: LoaderOptions,
-    store: Store,
+    cache: CacheStore,
 }
 
 impl ClipLoader {
-    /// A loader of `clips`; with [`Phase::Train`] augmented, with [`Phase::Evaluate`] not.
+    /// A loader of `clips`, with augmentation in [`Mode::Train`].
     ///
     /// # Errors
-    /// [`Error::Config`] for a recipe or options that cannot work, or clips with fewer frames than
-    /// the recipe takes.
+    /// [`Error::Config`](crate::Error::Config) for invalid options or an invalid transform, or clips with fewer frames than
+    /// the transform takes.
     pub fn new(
         clips: Clips,
-        recipe: &Recipe,
-        phase: Phase,
+        transform: &ClipTransform,
+        mode: Mode,
         options: LoaderOptions,
     ) -> Result<Self> {
         options.check()?;
-        let pipeline = Pipeline::new(recipe, phase)?;
-        if let Some(clip) = clips.clips().iter().find(|c| c.frames.len() < recipe.visual.frames) {
-            return Err(crate::error::config(
-                "frames of the recipe",
-                format!("at most {}, which clip {:?} has", clip.frames.len(), clip.name),
-                format!("{}", recipe.visual.frames),
-                "index the data set with that number of frames",
-            ));
+        let pipeline = Pipeline::new(transform, mode)?;
+        let frames = transform.visual.frames;
+        if let Some(clip) = clips.clips().iter().find(|clip| clip.frames.len() < frames) {
+            let expected =
+                format_args!("at most {}, the number of clip {:?}", clip.frames.len(), clip.name);
+            let hint = "set this number with `with_frames` of the data set";
+            return Err(error::config("frames of the transform", expected, frames, hint));
         }
-        let store = Store::new(options.cache);
-        let modalities = Modality::list(["audio", "visual"]);
-        Ok(Self { modalities, work: Arc::new(Work { clips, pipeline, options, store }) })
+        let cache = CacheStore::new(options.cache);
+        Ok(Self(Arc::new(Decoder { clips, pipeline, options, cache })))
     }
 
-    /// `audio` and `visual`.
-    pub fn modalities(&self) -> &[Modality] {
-        &self.modalities
-    }
-
-    /// The clips.
+    /// Returns the clips.
     pub fn clips(&self) -> &Clips {
-        &self.work.clips
+        &self.0.clips
     }
 
-    /// The number of clips.
+    /// Returns the number of clips.
     pub fn len(&self) -> usize {
-        self.work.clips.len()
+        self.0.clips.len()
     }
 
-    /// Never: an empty index cannot be made.
+    /// Returns `false`, since an index has at least one clip.
     pub fn is_empty(&self) -> bool {
-        self.work.clips.is_empty()
+        self.0.clips.is_empty()
     }
 
-    /// Bytes that the cache holds now.
+    /// Returns the number of bytes in the cache.
     pub fn cached_bytes(&self) -> usize {
-        self.work.store.bytes()
+        self.0.cache.bytes()
     }
 
-    /// All clips once, in batches (the last may be smaller), on `device`, augmented as in `epoch`.
+    /// Iterates over all clips once, in batches (the last may be smaller) on `device`, with the
+    /// augmentation of `epoch`.
     ///
-    /// Workers start at once and stay at most [`LoaderOptions::ahead`] batches ahead of the caller.
-    /// For a GPU they put batches into page-locked memory, and the copy to it waits for nothing.
-    /// Batches come in `order`, whichever worker made them. An error, such as a damaged file, comes in
-    /// its batch's place and ends the iteration. Dropping the iterator stops the workers.
+    /// The workers start at once and prefetch up to [`LoaderOptions::ahead`] batches; for a GPU they
+    /// pin their memory, so that the copy to the GPU is asynchronous. The batches arrive in `order`.
+    /// An error, for example of a corrupted file, takes the place of its batch and ends the iteration.
+    /// Dropping the iterator stops the workers.
     pub fn batches(&self, epoch: u64, order: Order<'_>, device: Device) -> ClipBatches {
         let mut rows: Vec<usize> = (0..self.len()).collect();
         if let Order::Shuffled(rng) = order {
             rows.shuffle(rng);
         }
-        let LoaderOptions { batch_size, workers, ahead, .. } = self.work.options;
+        let LoaderOptions { batch_size, workers, ahead, .. } = self.0.options;
         let chunks: Vec<Vec<usize>> = rows.chunks(batch_size).map(<[usize]>::to_vec).collect();
-        let (work, count) = (Arc::clone(&self.work), chunks.len());
-        let make = move |i: usize, stopped: &dyn Fn() -> bool| {
-            let batch = work.batch(&chunks[i], epoch, stopped)?;
-            // Page-locked by the worker, so that the caller's copy to the GPU waits for nothing.
-            if device.is_cuda() { batch.map(|batch| batch.pinned()).transpose() } else { Ok(batch) }
+        let (decoder, count) = (Arc::clone(&self.0), chunks.len());
+        let load = move |i: usize, stopped: &AtomicBool| {
+            let batch = decoder.batch(&chunks[i], epoch, stopped)?;
+            let pin = |batch: Batch| if device.is_cuda() { batch.pin_memory() } else { Ok(batch) };
+            batch.map(pin).transpose()
         };
-        ClipBatches::start(count, workers, ahead, device, Arc::new(make))
+        ClipBatches::start(count, workers, ahead, device, Arc::new(load))
     }
 }
 
-impl Work {
-    /// The batch of these rows; `Ok(None)` if it was given up.
-    fn batch(
-        &self,
-        rows: &[usize],
-        epoch: u64,
-        stopped: &dyn Fn() -> bool,
-    ) -> Result<Option<Batch>> {
-        let (audio, visual) = (self.pipeline.audio.shape(), self.pipeline.visual.shape());
-        let room =
-            |shape: &[i64]| Vec::with_capacity(rows.len() * shape.iter().product::<i64>() as usize);
-        let mut values = [room(&audio), room(&visual)];
+impl Decoder {
+    /// The batch of these rows, or `Ok(None)` once `stopped` is set.
+    fn batch(&self, rows: &[usize], epoch: u64, stopped: &AtomicBool) -> Result<Option<Batch>> {
+        let shapes = self.pipeline.shapes();
+        let capacity = |shape: &Vec<i64>| rows.len() * shape.iter().product::<i64>() as usize;
+        let mut values = shapes.each_ref().map(|shape| Vec::with_capacity(capacity(shape)));
         let (mut labels, mut ids) = (Vec::new(), Vec::new());
         for &row in rows {
-            if stopped() {
+            if stopped.load(Ordering::Relaxed) {
                 return Ok(None);
             }
             let clip = &self.clips.clips()[row];
-            let draw = Draw { seed: self.options.seed, epoch, id: clip.id };
-            self.pipeline.sample(clip, draw, &self.store, &mut values)?;
+            let seeds = [self.options.seed, epoch];
+            self.pipeline.sample(clip, seeds, &self.cache, &mut values)?;
             labels.push(clip.label);
             ids.push(clip.id);
         }
-        let tensor = |values: &[f32], shape: &[i64]| {
-            let shape: Vec<i64> = [rows.len() as i64].iter().chain(shape).copied().collect();
-            Tensor::f_from_slice(values)?.f_view(shape.as_slice())
+        let size = [rows.len() as i64];
+        let input = |(values, shape): (&Vec<f32>, &Vec<i64>)| {
+            tensor(values, &[&size, shape.as_slice()].concat())
         };
-        let inputs = tensor(&values[0], &audio)
-            .and_then(|audio| Ok(vec![audio, tensor(&values[1], &visual)?]))
-            .map_err(|e| Error::torch("make a batch", e))?;
-        let targets = Tensor::f_from_slice(&labels).map_err(|e| Error::torch("make a batch", e))?;
-        Ok(Some(Batch::new(inputs, targets).with_ids(ids)))
+        let inputs: Vec<Tensor> = values.iter().zip(&shapes).map(input).collect::<Result<_>>()?;
+        Ok(Some(Batch::new(inputs, tensor(&labels, &size)?).with_ids(ids)))
     }
 }

@@ -1,48 +1,37 @@
-//! Pictures.
+//! Encoders of images.
 
 use serde::{Deserialize, Serialize};
 use tch::{Tensor, nn, nn::ModuleT, vision};
 
-use super::super::{Encoder, Initialisation};
 use crate::error::{self, Result};
+use crate::paper::networks::Initialisation;
+use crate::paper::networks::compact::CompactEncoder;
+use crate::paper::networks::encoder::{EncoderParts, InputShape, Layers};
 
-/// The network that looks at a picture.
+/// The network of an image encoder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ImageBackbone {
-    /// [`Encoder`], 64 features: small enough for two processor cores. It averages pictures down to
-    /// 28×28.
+    /// [`Backbone::Compact`](crate::paper::networks::Backbone::Compact): 64 features.
     #[default]
     Compact,
-    /// `tch::vision`'s MobileNetV2 with a linear layer to 128 features where torchvision's has its
-    /// classes.
+    /// MobileNetV2 of `tch::vision`, with a linear layer to 128 features in place of the classifier.
     MobileNetV2,
-    /// `tch::vision`'s ResNet-18 up to global average pooling: 512 features.
+    /// ResNet-18 of `tch::vision` up to global average pooling: 512 features.
     ResNet18,
 }
 
 impl ImageBackbone {
-    const MOBILE_NET_WIDTH: i64 = 128;
-
-    /// Its feature width.
+    /// Returns the number of features.
     pub const fn width(self) -> i64 {
         match self {
-            Self::Compact => Encoder::WIDTH,
-            Self::MobileNetV2 => Self::MOBILE_NET_WIDTH,
+            Self::Compact => CompactEncoder::WIDTH,
+            Self::MobileNetV2 => 128,
             Self::ResNet18 => 512,
         }
     }
 
-    /// The shortest side of a picture that it can take.
-    pub(super) const fn least_side(self) -> i64 {
-        match self {
-            Self::Compact => 4, // halved twice
-            Self::MobileNetV2 | Self::ResNet18 => 32,
-        }
-    }
-
-    /// The layer that stands for torchvision's last one, which a file of ImageNet weights has for
-    /// other outputs.
+    /// The name of torchvision's last layer, which a file of ImageNet weights has for other outputs.
     pub(super) const fn head(self) -> &'static str {
         match self {
             Self::Compact | Self::ResNet18 => "fc",
@@ -50,27 +39,25 @@ impl ImageBackbone {
         }
     }
 
-    /// Registers it under `path`; the tensor is one of its weights.
-    fn build(self, path: &nn::Path<'_>) -> (Box<dyn ModuleT>, Option<Tensor>) {
+    /// The least height and width of an input.
+    const fn least_side(self) -> i64 {
         match self {
-            Self::Compact => {
-                let encoder = Encoder::new(path, 3, Initialisation::Authors);
-                (Box::new(encoder), (path / "conv1").get("weight"))
-            }
-            Self::MobileNetV2 => {
-                let encoder = vision::mobilenet::v2(path, self.width());
-                (Box::new(encoder), (path / "features" / "0" / "0").get("weight"))
-            }
-            Self::ResNet18 => {
-                let encoder = vision::resnet::resnet18_no_final_layer(path);
-                (Box::new(encoder), (path / "conv1").get("weight"))
-            }
+            Self::Compact => CompactEncoder::LEAST_SIDE,
+            Self::MobileNetV2 | Self::ResNet18 => 32,
+        }
+    }
+
+    fn build(self, path: &nn::Path<'_>) -> Box<dyn ModuleT> {
+        match self {
+            Self::Compact => Box::new(CompactEncoder::new(path, 3, Initialisation::Authors)),
+            Self::MobileNetV2 => Box::new(vision::mobilenet::v2(path, self.width())),
+            Self::ResNet18 => Box::new(vision::resnet::resnet18_no_final_layer(path)),
         }
     }
 }
 
-/// How a picture [B, 3, H, W], floats in [0, 1], is encoded: minus `mean`, divided by `std`, through
-/// the backbone.
+/// Configuration of an image encoder: an image [B, 3, H, W] of floats in [0, 1] is normalised with
+/// `mean` and `std` and passed through the backbone.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ImageConfig {
@@ -83,7 +70,7 @@ pub struct ImageConfig {
 }
 
 impl Default for ImageConfig {
-    /// The compact backbone, MIS-ME's mean and standard deviation.
+    /// The compact backbone with MIS-ME's mean and standard deviation.
     fn default() -> Self {
         Self {
             backbone: ImageBackbone::Compact,
@@ -94,43 +81,41 @@ impl Default for ImageConfig {
 }
 
 impl ImageConfig {
-    /// `backbone` with ImageNet's mean and standard deviation, which its published weights expect.
+    /// `backbone` with ImageNet's mean and standard deviation, as pretrained weights require.
     pub fn imagenet(backbone: ImageBackbone) -> Self {
         Self { backbone, mean: [0.485, 0.456, 0.406], std: [0.229, 0.224, 0.225] }
     }
 
-    pub(super) fn check(&self) -> Result<()> {
-        let finite = self.mean.iter().chain(&self.std).all(|x| x.is_finite());
-        if finite && self.std.iter().all(|&std| std > 0.0) {
-            return Ok(());
+    pub(super) fn build(&self, path: &nn::Path<'_>) -> Result<EncoderParts> {
+        let Self { backbone, mean, std } = self;
+        if !mean.iter().chain(std).all(|x| x.is_finite()) || std.iter().any(|&std| std <= 0.0) {
+            let what = "normalisation of an image encoder";
+            let expected = "finite means and standard deviations above 0";
+            return Err(error::out_of_range(what, expected, format_args!("{mean:?} and {std:?}")));
         }
-        Err(error::config(
-            "normalisation of an image encoder",
-            "finite means and standard deviations above 0",
-            format!("{:?} and {:?}", self.mean, self.std),
-            "use the training pictures' own, or `ImageConfig::imagenet`",
-        ))
-    }
-
-    pub(super) fn build(&self, path: &nn::Path<'_>) -> (Box<dyn ModuleT>, Option<Tensor>) {
-        let (backbone, weight) = self.backbone.build(path);
-        (Box::new(Normalised { config: self.clone(), backbone }), weight)
+        let layers = Normalised { mean: *mean, std: *std, backbone: backbone.build(path) };
+        let input = InputShape::Image { side: backbone.least_side() };
+        Ok(EncoderParts { input, width: backbone.width(), layers: Box::new(layers) })
     }
 }
 
-/// A backbone behind its normalisation.
+/// A backbone whose input is normalised.
 #[derive(Debug)]
 struct Normalised {
-    config: ImageConfig,
+    mean: [f64; 3],
+    std: [f64; 3],
     backbone: Box<dyn ModuleT>,
 }
 
 impl ModuleT for Normalised {
     fn forward_t(&self, input: &Tensor, train: bool) -> Tensor {
-        // Made where they are used: no copy, no wait.
+        // Filled on the device: neither a copy from the host nor a synchronisation.
         let constant = |value: f64| Tensor::full([1, 1, 1], value, (input.kind(), input.device()));
-        let channels = |values: &[f64; 3]| Tensor::cat(&values.map(constant), 0);
-        let input = (input - channels(&self.config.mean)) / channels(&self.config.std);
-        self.backbone.forward_t(&input, train)
+        let channels = |values: [f64; 3]| Tensor::cat(&values.map(constant), 0);
+        // Batch norm in training needs at least two samples.
+        let train = train && input.size()[0] > 1;
+        self.backbone.forward_t(&((input - channels(self.mean)) / channels(self.std)), train)
     }
 }
+
+impl Layers for Normalised {}

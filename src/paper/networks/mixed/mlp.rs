@@ -1,34 +1,37 @@
-//! The columns of a table.
+//! Encoders of the columns of a table.
 
 use serde::{Deserialize, Serialize};
 use tch::{Tensor, nn, nn::ModuleT};
 
 use crate::error::{self, Result};
+use crate::paper::networks::encoder::{EncoderParts, InputShape, Layers};
 
 /// One layer: linear, batch norm, ReLU, dropout.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MlpLayer {
-    /// Outputs.
+    /// Number of outputs.
     pub width: i64,
-    /// Share of outputs that training sets to 0.
+    /// Dropout probability.
     #[serde(default)]
     pub dropout: f64,
 }
 
-/// A multilayer perceptron: [B, `input`] → the last layer's [B, width].
+/// A multilayer perceptron: [B, `input`] → [B, width of the last layer].
+///
+/// A batch of one sample is encoded as in evaluation, since batch norm needs at least two.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MlpConfig {
-    /// Columns.
+    /// Number of columns.
     pub input: i64,
     /// The layers, first to last.
     pub layers: Vec<MlpLayer>,
 }
 
 impl MlpConfig {
-    /// MIS-ME's, for `input` columns (8 of weather there): `input` → 256 → 128 → 64 → 32 → 16, with
-    /// dropout 0.3, 0.2 and 0.1 after the first three.
+    /// MIS-ME's perceptron of `input` weather columns (8 in MIS-ME): layers of 256, 128, 64, 32 and 16
+    /// outputs, with dropout 0.3, 0.2 and 0.1 after the first three.
     pub fn weather(input: i64) -> Self {
         let layers = [(256, 0.3), (128, 0.2), (64, 0.1), (32, 0.0), (16, 0.0)];
         let layer = |(width, dropout)| MlpLayer { width, dropout };
@@ -41,38 +44,26 @@ impl MlpConfig {
         Self { input, layers: widths.iter().map(layer).collect() }
     }
 
-    /// Its feature width; 0 without a layer, which no network is made of.
-    pub fn width(&self) -> i64 {
-        self.layers.last().map_or(0, |layer| layer.width)
-    }
-
-    pub(super) fn check(&self) -> Result<()> {
-        let sound = |layer: &MlpLayer| layer.width >= 1 && (0.0..1.0).contains(&layer.dropout);
-        if self.input >= 1 && !self.layers.is_empty() && self.layers.iter().all(sound) {
-            return Ok(());
+    /// Registers `path.linear_{i}` and `path.norm_{i}`.
+    pub(super) fn build(&self, path: &nn::Path<'_>) -> Result<EncoderParts> {
+        let valid = |layer: &MlpLayer| layer.width >= 1 && (0.0..1.0).contains(&layer.dropout);
+        if self.input < 1 || self.layers.is_empty() || !self.layers.iter().all(valid) {
+            let expected = "at least 1 column and 1 layer, widths of at least 1, dropout in [0, 1)";
+            return Err(error::out_of_range("MlpConfig", expected, format_args!("{self:?}")));
         }
-        Err(error::config(
-            "MlpConfig",
-            "at least 1 column and 1 layer, widths of at least 1, dropout in [0, 1)",
-            format!("{self:?}"),
-            "`MlpConfig::weather` is the paper's",
-        ))
-    }
-
-    /// Registers `path.linear_{i}` and `path.norm_{i}`; the tensor is one of the weights.
-    pub(super) fn build(&self, path: &nn::Path<'_>) -> (Box<dyn ModuleT>, Option<Tensor>) {
         let mut layers = Vec::new();
-        let mut input = self.input;
-        for (i, &MlpLayer { width, dropout }) in self.layers.iter().enumerate() {
-            let linear = nn::linear(path / format!("linear_{i}"), input, width, Default::default());
-            // tch draws the scale at random, PyTorch starts it at 1.
-            let start = nn::BatchNormConfig { ws_init: nn::Init::Const(1.0), ..Default::default() };
-            let norm = nn::batch_norm1d(path / format!("norm_{i}"), width, start);
-            layers.push((linear, norm, dropout));
-            input = width;
+        let mut width = self.input;
+        for (i, layer) in self.layers.iter().enumerate() {
+            let linear =
+                nn::linear(path / format!("linear_{i}"), width, layer.width, Default::default());
+            // PyTorch initialises the weight with 1, tch at random.
+            let ones = nn::BatchNormConfig { ws_init: nn::Init::Const(1.0), ..Default::default() };
+            let norm = nn::batch_norm1d(path / format!("norm_{i}"), layer.width, ones);
+            layers.push((linear, norm, layer.dropout));
+            width = layer.width;
         }
-        let weight = layers.first().map(|(linear, ..)| linear.ws.shallow_clone());
-        (Box::new(Mlp { layers }), weight)
+        let input = InputShape::Vector(self.input);
+        Ok(EncoderParts { input, width, layers: Box::new(Mlp { layers }) })
     }
 }
 
@@ -83,9 +74,11 @@ struct Mlp {
 
 impl ModuleT for Mlp {
     fn forward_t(&self, input: &Tensor, train: bool) -> Tensor {
-        let start = input.shallow_clone();
-        self.layers.iter().fold(start, |x, (linear, norm, dropout)| {
+        let train = train && input.size()[0] > 1;
+        self.layers.iter().fold(input.shallow_clone(), |x, (linear, norm, dropout)| {
             x.apply(linear).apply_t(norm, train).relu().dropout(*dropout, train)
         })
     }
 }
+
+impl Layers for Mlp {}

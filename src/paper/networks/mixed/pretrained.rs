@@ -1,47 +1,38 @@
-//! ImageNet weights into a backbone.
+//! ImageNet weights for image backbones.
 
 use std::path::Path;
 
-use tch::{Device, Tensor, nn, vision};
-
-use super::ImageBackbone;
-use crate::{
-    error::{self, Error, Result},
-    weights,
+use tch::{
+    Device, Tensor,
+    nn::{ModuleT, VarStore},
+    vision,
 };
 
-/// The classes of the files that torchvision gives out.
+use super::ImageBackbone;
+use crate::error::{self, Error, Result};
+use crate::weights;
+
+/// Number of classes of torchvision's pretrained networks.
 const CLASSES: i64 = 1000;
 
-/// Copies the weights in `file` into the backbone at each of `images`' paths.
+/// Copies the weights in `file` into the backbones at the paths of `images`.
 ///
-/// The file is read into a whole torchvision network first, which checks it; nothing in `vs` changes
-/// unless all fits.
-pub(super) fn load(
-    vs: &nn::VarStore,
-    images: &[(String, ImageBackbone)],
-    file: &Path,
-) -> Result<()> {
+/// The file is first loaded into a complete torchvision network, which validates it; `vs` is
+/// unchanged after an error.
+pub(super) fn load(vs: &VarStore, images: &[(String, ImageBackbone)], file: &Path) -> Result<()> {
     if images.is_empty() {
-        return Err(error::config(
-            "ImageNet weights",
-            "an image modality to load them into",
-            "none",
-            "leave the file out",
-        ));
+        let (expected, hint) = ("an image modality to load them into", "omit the file");
+        return Err(error::config("ImageNet weights", expected, "none", hint));
     }
     let mut variables = vs.variables();
     let mut copies: Vec<(Tensor, Tensor)> = Vec::new();
     for (path, backbone) in images {
         for (name, value) in read(*backbone, file)? {
-            let own = format!("{path}.{name}");
-            let variable = variables.remove(&own).ok_or_else(|| {
-                error::config(
-                    "VarStore for ImageNet weights",
-                    format!("a variable {own:?}"),
-                    "none",
-                    "pass the store that the network was made in",
-                )
+            let name = format!("{path}.{name}");
+            let variable = variables.remove(&name).ok_or_else(|| {
+                let expected = format_args!("a variable {name:?}");
+                let hint = "pass the VarStore in which the network was built";
+                error::config("VarStore for ImageNet weights", expected, "none", hint)
             })?;
             copies.push((variable, value));
         }
@@ -53,26 +44,18 @@ pub(super) fn load(
     Ok(())
 }
 
-/// Every tensor of the file but those of the network's last layer.
+/// Every tensor of the file except those of the last layer.
 fn read(backbone: ImageBackbone, file: &Path) -> Result<Vec<(String, Tensor)>> {
-    let mut whole = nn::VarStore::new(Device::Cpu);
-    match backbone {
+    let mut vs = VarStore::new(Device::Cpu);
+    let _network: Box<dyn ModuleT> = match backbone {
         ImageBackbone::Compact => {
-            return Err(error::config(
-                "backbone for ImageNet weights",
-                "MobileNetV2 or ResNet18",
-                "Compact",
-                "choose another backbone, or leave the file out",
-            ));
+            let (expected, hint) = ("MobileNetV2 or ResNet18", "choose one, or omit the file");
+            return Err(error::config("image backbone", expected, "Compact", hint));
         }
-        ImageBackbone::MobileNetV2 => {
-            let _network = vision::mobilenet::v2(&whole.root(), CLASSES);
-        }
-        ImageBackbone::ResNet18 => {
-            let _network = vision::resnet::resnet18(&whole.root(), CLASSES);
-        }
-    }
-    weights::load(&mut whole, file)?;
-    let of_head = |name: &str| name.split('.').next() == Some(backbone.head());
-    Ok(whole.variables().into_iter().filter(|(name, _)| !of_head(name)).collect())
+        ImageBackbone::MobileNetV2 => Box::new(vision::mobilenet::v2(&vs.root(), CLASSES)),
+        ImageBackbone::ResNet18 => Box::new(vision::resnet::resnet18(&vs.root(), CLASSES)),
+    };
+    weights::load(&mut vs, file)?;
+    let in_head = |name: &str| name.split('.').next() == Some(backbone.head());
+    Ok(vs.variables().into_iter().filter(|(name, _)| !in_head(name)).collect())
 }

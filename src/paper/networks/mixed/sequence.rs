@@ -1,47 +1,40 @@
-//! Sequences of feature vectors, of different lengths.
+//! Encoders of sequences of different lengths.
 
 use serde::{Deserialize, Serialize};
-use tch::{
-    Tensor,
-    nn::{self, ModuleT, RNN},
-};
+use tch::{Tensor, nn, nn::ModuleT, nn::RNN};
 
 use crate::error::{self, Result};
+use crate::paper::networks::encoder::{EncoderParts, InputShape, Layers};
 
-/// A linear layer and ReLU a step, a GRU over the steps, and the mean of its states over the steps
-/// that are there: [B, T, `input` + 1] → [B, `hidden`].
+/// A linear layer with ReLU applied to each step, a GRU, and the mean of its states over the valid
+/// steps: [B, T, `input` + 1] → [B, `hidden`].
 ///
-/// The input's last channel says which steps are there, as
-/// [`Sequences::pack`](crate::paper::data::Sequences::pack) writes it: 1 for a step, 0 for padding,
-/// which stands at the end. Padding changes nothing; a sample without any step has features 0.
+/// The last channel of the input is the mask, as written by
+/// [`Sequences::pack`](crate::paper::data::Sequences::pack). Padding does not influence the features;
+/// the features of an empty sequence are 0.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SequenceConfig {
-    /// Features of a step, without the mask's channel.
+    /// Number of values of a step, without the mask.
     pub input: i64,
-    /// Width of the GRU's state and of the features.
+    /// Width of the GRU's state: the number of features.
     pub hidden: i64,
 }
 
 impl SequenceConfig {
-    pub(super) fn check(&self) -> Result<()> {
-        if self.input >= 1 && self.hidden >= 1 {
-            return Ok(());
+    /// Registers `path.step` and `path.gru`.
+    pub(super) fn build(&self, path: &nn::Path<'_>) -> Result<EncoderParts> {
+        if self.input < 1 || self.hidden < 1 {
+            let found = format_args!("{self:?}");
+            return Err(error::out_of_range("SequenceConfig", "widths of at least 1", found));
         }
-        Err(error::config(
-            "SequenceConfig",
-            "widths of at least 1",
-            format!("{self:?}"),
-            "pass the features' width without the mask's channel",
-        ))
-    }
-
-    /// Registers `path.step` and `path.gru`; the tensor is one of the weights.
-    pub(super) fn build(&self, path: &nn::Path<'_>) -> (Box<dyn ModuleT>, Option<Tensor>) {
         let step = nn::linear(path / "step", self.input, self.hidden, Default::default());
         let gru = nn::gru(&(path / "gru"), self.hidden, self.hidden, Default::default());
-        let weight = step.ws.shallow_clone();
-        (Box::new(Recurrent { step, gru }), Some(weight))
+        Ok(EncoderParts {
+            input: InputShape::Sequence(self.input),
+            width: self.hidden,
+            layers: Box::new(Recurrent { step, gru }),
+        })
     }
 }
 
@@ -60,3 +53,5 @@ impl ModuleT for Recurrent {
         (states * mask).sum_dim_intlist([1_i64].as_slice(), false, None) / steps
     }
 }
+
+impl Layers for Recurrent {}

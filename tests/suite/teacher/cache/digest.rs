@@ -1,14 +1,14 @@
-//! What a digest sees.
+//! Digests of weights, files and samples.
 
 use std::fs;
 
 use g2d::teacher::cache::Digest;
 use tch::{Device, Kind, Tensor, nn};
 
-use crate::support::{Tiny, refused};
+use crate::support::{Tiny, assert_error};
 
 #[test]
-fn of_a_file() {
+fn the_digest_of_a_file_is_its_sha_256() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("abc");
     fs::write(&path, "abc").unwrap();
@@ -19,14 +19,14 @@ fn of_a_file() {
     assert_eq!(expected.parse::<Digest>().unwrap(), digest);
     assert_eq!(serde_json::to_string(&digest).unwrap(), format!("{expected:?}"));
     assert_eq!(serde_json::from_str::<Digest>(&format!("{expected:?}")).unwrap(), digest);
-    for wrong in ["", "ba78", &expected.to_uppercase(), &format!("{expected}0"), "é"] {
-        refused(wrong.parse::<Digest>(), &["64 hexadecimal digits"]);
+    for invalid in ["", "ba78", &expected.to_uppercase(), &format!("{expected}0"), "é"] {
+        assert_error(invalid.parse::<Digest>(), &["64 hexadecimal digits"]);
     }
-    refused(Digest::from_file(folder.path().join("absent")), &["absent"]);
+    assert_error(Digest::from_file(folder.path().join("absent")), &["absent"]);
 }
 
 #[test]
-fn of_weights() {
+fn the_digest_of_weights_depends_on_names_shapes_dtypes_and_values() {
     let digest = |vs: &nn::VarStore| Digest::from_weights(vs).unwrap();
     let (a, b) = (Tiny::conv(2), Tiny::conv(2));
     assert_eq!(digest(&a.vs), digest(&b.vs), "the same weights");
@@ -34,7 +34,7 @@ fn of_weights() {
         let before = digest(&b.vs);
         let mut first = variable.detach().flatten(0, -1).get(0);
         let _ = first.fill_(7.5);
-        assert_ne!(digest(&b.vs), before, "{name} is not seen");
+        assert_ne!(digest(&b.vs), before, "the digest does not depend on {name}");
     }
     let named = |name: &str, shape: &[i64], kind: Kind| {
         let vs = nn::VarStore::new(Device::Cpu);
@@ -51,7 +51,7 @@ fn of_weights() {
 }
 
 #[test]
-fn of_samples_and_parts() {
+fn the_digest_of_samples_depends_on_their_ids_order_and_targets() {
     let samples = |ids: &[i64], targets: &[i64]| {
         Digest::from_samples(ids, &Tensor::from_slice(targets)).unwrap()
     };

@@ -1,8 +1,9 @@
-//! Teachers' answers on disk.
+//! Cache files of teacher outputs.
 //!
-//! - `output_file.rs`: what comes back, in which kinds, and what is left on disk.
-//! - `corrupted_input.rs`: what does not belong, is cut or altered.
-//! - `digest.rs`: what a digest sees.
+//! - `output_file.rs`: recording and reading, dtypes, atomic files.
+//! - `corrupted_input.rs`: files of another identity, damaged files, outputs that cannot be
+//!   recorded.
+//! - `digest.rs`: digests of weights, files and samples.
 
 mod corrupted_input;
 mod digest;
@@ -34,21 +35,17 @@ pub fn batches(student: &Tiny) -> Vec<Result<Batch>> {
     vec![Ok(student.batch(4, 0.4)), Ok(second)]
 }
 
-/// Answers in another kind.
-pub struct Kinded<T>(pub T, pub Kind);
+/// Another teacher with outputs in this dtype.
+pub struct WithKind<T>(pub T, pub Kind);
 
-impl<T: Teacher> Teacher for Kinded<T> {
+impl<T: Teacher> Teacher for WithKind<T> {
     fn modality(&self) -> &g2d::Modality {
         self.0.modality()
     }
 
     fn output(&self, m: usize, batch: &Batch) -> Result<TeacherOutput> {
-        let said = self.0.output(m, batch)?;
-        let kinded = |tensor: Tensor| tensor.to_kind(self.1);
-        Ok(TeacherOutput {
-            features: kinded(said.features),
-            logits: kinded(said.logits),
-            host: None,
-        })
+        let TeacherOutput { features, logits, .. } = self.0.output(m, batch)?;
+        let convert = |tensor: Tensor| tensor.to_kind(self.1);
+        Ok(TeacherOutput { features: convert(features), logits: convert(logits), host: None })
     }
 }

@@ -1,25 +1,30 @@
-//! What comes back from a file, in which kinds, and what is left on disk.
+//! Recording and reading of cache files, dtypes, atomic files.
 
 use std::{cell::Cell, fs};
 
 use g2d::{
-    Error, G2dTrainer, Teacher,
+    Error, Teacher, TeacherOutput,
     loss::Classification,
-    schedule::PerBatch,
+    schedule::Sequential,
     teacher::{
         Cached,
-        cache::{self, Storage},
+        cache::{Digest, Header, Identity, OutputFile, Storage},
     },
 };
 use tch::{Device, Kind, Tensor};
 
-use super::{Kinded, batches, file, identity};
+use super::{WithKind, batches, file, identity};
 use crate::support::{
-    BentTeacher, Tiny, WIDTH, assert_same, mismatch, python, refused, stdout, values,
+    ModifiedTeacher, Tiny, WIDTH, assert_error, assert_mismatch, assert_same, python, stdout,
+    values,
 };
 
+fn digest(text: &str) -> Digest {
+    Digest::from_parts([text])
+}
+
 #[test]
-fn a_file_says_what_the_teacher_said() {
+fn a_file_is_recorded_once_and_has_the_outputs_of_the_teacher() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("m0.safetensors");
     let student = Tiny::linear(2);
@@ -28,26 +33,26 @@ fn a_file_says_what_the_teacher_said() {
     let count = || batches(&student).into_iter().inspect(|_| calls.set(calls.get() + 1));
     let file = file(&path);
     let first = file.open_or_record(Device::Cpu, &live, 0, count()).unwrap();
-    let again = file.open_or_record(Device::Cpu, &live, 0, count()).unwrap();
+    let second = file.open_or_record(Device::Cpu, &live, 0, count()).unwrap();
     assert_eq!((calls.get(), first.len()), (2, 7), "recorded once");
-    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "a part is left behind");
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "a temporary file is left");
     drop(first);
     for batch in batches(&student) {
         let batch = batch.unwrap();
-        let (a, b) = (live.output(0, &batch).unwrap(), again.output(0, &batch).unwrap());
+        let (a, b) = (live.output(0, &batch).unwrap(), second.output(0, &batch).unwrap());
         assert!(a.features.equal(&b.features) && a.logits.equal(&b.logits));
-        let host = b.host.expect("ρ is known without asking the device");
+        let host = b.host.expect("logits and targets in host memory");
         assert!(host.logits.equal(&a.logits) && host.targets.equal(batch.targets()));
     }
-    let header = cache::Header::from_file(&path).unwrap();
+    let header = Header::from_file(&path).unwrap();
     assert_eq!((header.modality().name(), header.samples()), ("m0", 7));
     assert_eq!((header.feature_shape(), header.classes()), (&[WIDTH][..], 3));
     assert_eq!((header.view(), header.storage()), (None, Storage::Full));
 }
 
-/// The same steps, bit by bit, from live teachers and from files shared with another thread.
+/// The opened file is sent to another thread before it is used.
 #[test]
-fn training_from_files_makes_the_same_steps() {
+fn training_with_a_file_makes_the_same_steps_as_with_a_live_teacher() {
     let folder = tempfile::tempdir().unwrap();
     let train = |from_file: bool| {
         let student = Tiny::linear(2);
@@ -56,28 +61,17 @@ fn training_from_files_makes_the_same_steps() {
             if !from_file {
                 return builder.teacher(live);
             }
-            let identity = g2d::teacher::cache::Identity::new(
-                format!("m{m}"),
-                g2d::teacher::cache::Digest::from_parts(["w"]),
-                g2d::teacher::cache::Digest::from_parts(["d"]),
-            );
-            let file =
-                g2d::teacher::cache::OutputFile::new(folder.path().join(format!("{m}")), identity);
+            let identity = Identity::new(format!("m{m}"), digest("w"), digest("d"));
+            let file = OutputFile::new(folder.path().join(format!("{m}")), identity);
             let opened = file.open_or_record(Device::Cpu, &live, m, batches(&student)).unwrap();
             let shared = opened.share();
             drop(opened);
             builder.teacher(std::thread::spawn(move || shared).join().unwrap())
         });
-        let mut trainer: G2dTrainer =
-            builder.scheduler(PerBatch::window(0..=9)).build(&student).unwrap();
-        let mut optimizer = student.optimizer();
-        let mut told = Vec::new();
-        for batch in batches(&student) {
-            optimizer.zero_grad();
-            told.push(trainer.step(&student, &batch.unwrap()).unwrap().read().unwrap());
-            optimizer.step();
-        }
-        (told, values(&student.vs))
+        let mut trainer = builder.scheduler(Sequential::new([10])).build(&student).unwrap();
+        let batches = batches(&student).into_iter().map(Result::unwrap);
+        let steps = student.train(&mut trainer, &mut student.optimizer(), batches);
+        (steps, values(&student.vs))
     };
     let ((live, live_values), (cached, cached_values)) = (train(false), train(true));
     assert_eq!(live, cached);
@@ -85,12 +79,12 @@ fn training_from_files_makes_the_same_steps() {
 }
 
 #[test]
-fn sixteen_bits_are_given_back_as_float_and_logits_stay_exact() {
+fn features_stored_in_sixteen_bits_are_read_as_float_and_logits_are_exact() {
     let folder = tempfile::tempdir().unwrap();
     let student = Tiny::linear(2);
-    let float = Kinded(student.teacher(0, WIDTH).0, Kind::Float);
+    let float = WithKind(student.teacher(0, WIDTH).0, Kind::Float);
     let whole = student.batch(4, 0.4);
-    let said = float.output(0, &whole).unwrap();
+    let output = float.output(0, &whole).unwrap();
     for (storage, kind, bound) in [
         (Storage::Half, Kind::Half, 2_f64.powi(-11)),
         (Storage::BFloat16, Kind::BFloat16, 2_f64.powi(-8)),
@@ -99,88 +93,78 @@ fn sixteen_bits_are_given_back_as_float_and_logits_stay_exact() {
         let opened = file.open_or_record(Device::Cpu, &float, 0, batches(&student)).unwrap();
         let found = opened.output(0, &whole).unwrap();
         assert_eq!((found.features.kind(), found.logits.kind()), (Kind::Float, Kind::Float));
-        assert!(found.features.equal(&said.features.to_kind(kind).to_kind(Kind::Float)));
-        assert!(!found.features.equal(&said.features), "it was rounded");
-        let apart = (&found.features - &said.features).abs() / said.features.abs().clamp_min(1e-3);
-        assert!(apart.max().double_value(&[]) <= bound);
-        assert!(found.logits.equal(&said.logits), "ρ is exact");
+        assert!(found.features.equal(&output.features.to_kind(kind).to_kind(Kind::Float)));
+        assert!(!found.features.equal(&output.features), "features are rounded");
+        let error = (&found.features - &output.features).abs();
+        let error = error / output.features.abs().clamp_min(1e-3);
+        assert!(error.max().double_value(&[]) <= bound);
+        assert!(found.logits.equal(&output.logits), "logits are exact");
     }
-    // A teacher in 16 bits is kept as it is, and given back as `Float`.
-    let half = Kinded(student.teacher(0, WIDTH).0, Kind::Half);
+    // The outputs of a teacher in 16 bits are stored exactly and read as `Float`.
+    let half = WithKind(student.teacher(0, WIDTH).0, Kind::Half);
     let kept = file(&folder.path().join("half"));
     let kept = kept.open_or_record(Device::Cpu, &half, 0, batches(&student)).unwrap();
-    let (found, said) = (kept.output(0, &whole).unwrap(), half.output(0, &whole).unwrap());
-    assert!(found.features.equal(&said.features.to_kind(Kind::Float)));
-    assert!(found.logits.equal(&said.logits.to_kind(Kind::Float)));
+    let (found, output) = (kept.output(0, &whole).unwrap(), half.output(0, &whole).unwrap());
+    assert!(found.features.equal(&output.features.to_kind(Kind::Float)));
+    assert!(found.logits.equal(&output.logits.to_kind(Kind::Float)));
     let in_memory = Cached::record(&half, 0, batches(&student)).unwrap();
-    assert_eq!(in_memory.output(0, &whole).unwrap().features.kind(), Kind::Half, "as it was given");
+    assert_eq!(in_memory.output(0, &whole).unwrap().features.kind(), Kind::Half);
 }
 
-/// Sequences of features keep their shape; an odd number of 16 bits before the logits is no trouble.
+/// The features are an odd number of 16-bit values, after which the logits must be aligned.
 #[test]
-fn features_of_any_shape() {
+fn sequence_features_keep_their_shape() {
     let folder = tempfile::tempdir().unwrap();
-    let student = Tiny::of_widths(&[WIDTH, WIDTH], Kind::Float);
-    let sequence = |mut said: g2d::TeacherOutput| {
-        said.features = said.features.narrow(1, 0, 3).unsqueeze(1);
-        said
+    let student = Tiny::with_widths(&[WIDTH, WIDTH], Kind::Float);
+    let sequence = |mut output: TeacherOutput| {
+        output.features = output.features.narrow(1, 0, 3).unsqueeze(1);
+        output
     };
-    let teacher = BentTeacher(student.teacher(0, WIDTH).0, sequence);
-    let file = g2d::teacher::cache::OutputFile::new(
-        folder.path().join("sequence"),
-        g2d::teacher::cache::Identity::new(
-            "m0",
-            g2d::teacher::cache::Digest::from_parts(["w"]),
-            g2d::teacher::cache::Digest::from_parts(["d"]),
-        )
-        .feature_shape([1, 3]),
-    );
-    let file = file.storage(Storage::Half);
+    let teacher = ModifiedTeacher(student.teacher(0, WIDTH).0, sequence);
+    let identity = Identity::new("m0", digest("w"), digest("d")).feature_shape([1, 3]);
+    let file = OutputFile::new(folder.path().join("sequence"), identity).storage(Storage::Half);
     let opened = file.open_or_record(Device::Cpu, &teacher, 0, batches(&student)).unwrap();
     let found = opened.output(0, &student.batch(4, 0.4)).unwrap();
     assert_eq!(found.features.size(), [4, 1, 3]);
-    let said = teacher.output(0, &student.batch(4, 0.4)).unwrap();
-    assert!(found.logits.equal(&said.logits));
+    let output = teacher.output(0, &student.batch(4, 0.4)).unwrap();
+    assert!(found.logits.equal(&output.logits));
 }
 
-/// Two ways to more than one view: a file for each, or ids that count views as samples.
 #[test]
-fn augmented_views() {
+fn augmented_views_have_a_file_each_or_an_id_each() {
     let folder = tempfile::tempdir().unwrap();
     let student = Tiny::linear(2);
     let (live, _vs) = student.teacher(0, WIDTH);
     let ids: Vec<i64> = (0..4).collect();
-    let seen = |view: i64| student.batch(4, view as f64).with_ids(ids.clone());
+    let augmented = |view: i64| student.batch(4, view as f64).with_ids(ids.clone());
 
     let path = |view: i64| folder.path().join(format!("view-{view}"));
-    let bound =
-        |view: i64| g2d::teacher::cache::OutputFile::new(path(view), identity("a").view(view));
+    let file_of = |view: i64| OutputFile::new(path(view), identity("a").view(view));
     for view in 0..2 {
-        bound(view).record(&live, 0, [Ok(seen(view))]).unwrap();
-        let opened = bound(view).open(Device::Cpu).unwrap();
-        let said = live.output(0, &seen(view)).unwrap();
-        assert!(opened.output(0, &seen(view)).unwrap().features.equal(&said.features));
+        file_of(view).record(&live, 0, [Ok(augmented(view))]).unwrap();
+        let opened = file_of(view).open(Device::Cpu).unwrap();
+        let output = live.output(0, &augmented(view)).unwrap();
+        assert!(opened.output(0, &augmented(view)).unwrap().features.equal(&output.features));
     }
-    let other = g2d::teacher::cache::OutputFile::new(path(0), identity("a").view(1));
-    mismatch(other.open(Device::Cpu), &["view \"1\"", "view \"0\""]);
-    let none = g2d::teacher::cache::OutputFile::new(path(0), identity("a"));
-    mismatch(none.open(Device::Cpu), &["view none", "view \"0\""]);
+    let other = OutputFile::new(path(0), identity("a").view(1));
+    assert_mismatch(other.open(Device::Cpu), &["view \"1\"", "view \"0\""]);
+    let none = OutputFile::new(path(0), identity("a"));
+    assert_mismatch(none.open(Device::Cpu), &["view none", "view \"0\""]);
 
     let numbered = |view: i64| {
         let ids: Vec<i64> = ids.iter().map(|id| id + 4 * view).collect();
-        seen(view).with_ids(ids)
+        augmented(view).with_ids(ids)
     };
     let both = file(&folder.path().join("both"));
     let both = both.open_or_record(Device::Cpu, &live, 0, (0..2).map(|v| Ok(numbered(v)))).unwrap();
     for view in 0..2 {
-        let said = live.output(0, &numbered(view)).unwrap();
-        assert!(both.output(0, &numbered(view)).unwrap().features.equal(&said.features));
+        let output = live.output(0, &numbered(view)).unwrap();
+        assert!(both.output(0, &numbered(view)).unwrap().features.equal(&output.features));
     }
 }
 
-/// Nothing stands under the name, and nothing beside it, when recording fails; what was there stays.
 #[test]
-fn a_failed_recording_leaves_what_was_there() {
+fn recording_is_atomic() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("m0.safetensors");
     let student = Tiny::linear(2);
@@ -189,33 +173,33 @@ fn a_failed_recording_leaves_what_was_there() {
         let failed = g2d::evaluate(&student, []).map(|_| unreachable!());
         batches(&student).into_iter().chain([failed])
     };
-    refused(file(&path).record(&live, 0, fails()), &["evaluation"]);
+    assert_error(file(&path).record(&live, 0, fails()), &["evaluation"]);
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
     file(&path).record(&live, 0, batches(&student)).unwrap();
     let before = fs::read(&path).unwrap();
-    refused(file(&path).record(&live, 0, fails()), &["evaluation"]);
+    assert_error(file(&path).record(&live, 0, fails()), &["evaluation"]);
     assert_eq!(fs::read(&path).unwrap(), before);
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
     let nowhere = file(&folder.path().join("no/folder")).record(&live, 0, batches(&student));
     assert!(matches!(nowhere, Err(Error::Io { .. })));
 
-    // A new file over an open one: who has the old one open keeps it.
+    // A teacher that has the replaced file open still reads the old outputs.
     let open = file(&path).open(Device::Cpu).unwrap();
-    let twice = |mut said: g2d::TeacherOutput| {
-        said.features *= 2.0;
-        said
+    let double = |mut output: TeacherOutput| {
+        output.features *= 2.0;
+        output
     };
-    let other = BentTeacher(student.teacher(0, WIDTH).0, twice);
+    let other = ModifiedTeacher(student.teacher(0, WIDTH).0, double);
     file(&path).record(&other, 0, batches(&student)).unwrap();
     let batch = student.batch(4, 0.4);
-    let said = live.output(0, &batch).unwrap().features;
-    assert!(open.output(0, &batch).unwrap().features.equal(&said));
+    let features = live.output(0, &batch).unwrap().features;
+    assert!(open.output(0, &batch).unwrap().features.equal(&features));
     let new = file(&path).open(Device::Cpu).unwrap();
-    assert!(new.output(0, &batch).unwrap().features.equal(&(said * 2.0)));
+    assert!(new.output(0, &batch).unwrap().features.equal(&(features * 2.0)));
 }
 
 #[test]
-fn samples_that_lack_the_modality_are_left_out() {
+fn samples_without_the_modality_are_not_recorded() {
     let folder = tempfile::tempdir().unwrap();
     let student = Tiny::linear(2);
     let (live, _vs) = student.teacher(0, WIDTH);
@@ -224,14 +208,13 @@ fn samples_that_lack_the_modality_are_left_out() {
     assert_eq!(file.open_or_record(Device::Cpu, &live, 0, [Ok(masked)]).unwrap().len(), 2);
 }
 
-/// Python's own library opens the file and reads the same numbers.
 #[test]
-fn python_reads_the_file() {
+fn the_safetensors_library_of_python_reads_the_file() {
     let Some(mut python) = python() else { return };
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("m0.safetensors");
     let student = Tiny::linear(2);
-    let float = Kinded(student.teacher(0, WIDTH).0, Kind::Float);
+    let float = WithKind(student.teacher(0, WIDTH).0, Kind::Float);
     file(&path).storage(Storage::BFloat16).record(&float, 0, batches(&student)).unwrap();
     let script = "
 import sys
@@ -241,8 +224,8 @@ with safe_open(sys.argv[1], 'pt') as f:
     print(*f.get_tensor('features').float().flatten().tolist())
 ";
     let text = stdout(python.args(["-c", script]).arg(&path));
-    let (about, features) = text.split_once('\n').unwrap();
-    assert_eq!(about, "m0 bfloat16 100 101 102 103 104 105 106");
+    let (header, features) = text.split_once('\n').unwrap();
+    assert_eq!(header, "m0 bfloat16 100 101 102 103 104 105 106");
     let theirs: Vec<f32> = features.split_whitespace().map(|x| x.parse().unwrap()).collect();
     let all: Vec<i64> = (100..107).collect();
     let opened = file(&path).storage(Storage::BFloat16).open(Device::Cpu).unwrap();

@@ -1,97 +1,103 @@
 //! Inputs, ids and targets.
 
 use g2d::{
-    Batch, Error,
+    Batch, Error, G2dLoss,
     loss::{Classification, Distillation, Regression},
 };
 use tch::{Device, Kind, Tensor};
 
-use super::refuses;
-use crate::support::{Tiny, wave};
+use super::assert_fails_unchanged;
+use crate::support::{Tiny, wave, with_targets};
 
-/// With teachers and without, with and without gradients of an earlier step.
+/// Asserts that a step fails with `words` for the batch that `invalid` makes of inputs and targets;
+/// with teachers and without, with and without gradients of an earlier step.
 #[track_caller]
-fn refuses_batch(words: &[&str], spoil: impl Fn(Vec<Tensor>, Tensor) -> Batch) -> Error {
+fn assert_invalid(words: &[&str], invalid: impl Fn(Vec<Tensor>, Tensor) -> Batch) -> Error {
     let student = Tiny::linear(2);
-    let spoiled = || {
+    let invalid = || {
         let batch = student.batch(4, 0.0);
         let inputs = batch.inputs().iter().map(Tensor::shallow_clone).collect();
-        spoil(inputs, batch.targets().shallow_clone())
+        invalid(inputs, batch.targets().shallow_clone())
     };
     let plain = student.builder(Classification::default()).build(&student).unwrap();
-    refuses(&student, plain, words, |trainer| trainer.step(&student, &spoiled()));
-    let mut taught = student.taught(Classification::default()).build(&student).unwrap();
-    taught.step(&student, &student.batch(4, 1.0)).unwrap();
-    refuses(&student, taught, words, |trainer| trainer.step(&student, &spoiled()))
+    assert_fails_unchanged(&student, plain, words, |t| t.step(&student, &invalid()));
+    let builder = student.builder_with_teachers(Classification::default());
+    let mut with_teachers = builder.build(&student).unwrap();
+    with_teachers.step(&student, &student.batch(4, 1.0)).unwrap();
+    assert_fails_unchanged(&student, with_teachers, words, |t| t.step(&student, &invalid()))
+}
+
+/// Asserts that a step with this loss fails with `words` for these targets.
+#[track_caller]
+fn assert_invalid_targets(loss: impl G2dLoss + 'static, targets: Tensor, words: &[&str]) -> Error {
+    let student = Tiny::linear(2);
+    let trainer = student.builder_with_teachers(loss).build(&student).unwrap();
+    let batch = with_targets(&student.batch(4, 0.0), targets);
+    assert_fails_unchanged(&student, trainer, words, |t| t.step(&student, &batch))
 }
 
 #[test]
-fn inputs_are_one_a_modality() {
+fn a_batch_without_one_input_per_modality_is_invalid() {
     let words = ["batch", "2 inputs", "[\"m0\", \"m1\"]", "order"];
-    let error = refuses_batch(&words, |inputs, y| Batch::new([inputs[0].shallow_clone()], y));
+    let error = assert_invalid(&words, |inputs, y| Batch::new([inputs[0].shallow_clone()], y));
     assert!(matches!(error, Error::Shape(_)));
-    refuses_batch(&words, |mut inputs, y| {
+    assert_invalid(&words, |mut inputs, y| {
         inputs.push(inputs[0].shallow_clone());
         Batch::new(inputs, y)
     });
-    refuses_batch(&words, |_, y| Batch::new([], y));
+    assert_invalid(&words, |_, y| Batch::new([], y));
 }
 
 #[test]
-fn rows_agree() {
+fn inputs_ids_and_targets_of_different_numbers_of_rows_are_invalid() {
     let words = ["input of modality \"m1\"", "[4, …]", "[3, 5]", "row"];
-    let error = refuses_batch(&words, |mut inputs, y| {
+    let error = assert_invalid(&words, |mut inputs, y| {
         inputs[1] = inputs[1].slice(0, 0, 3, 1);
         Batch::new(inputs, y)
     });
     assert!(matches!(error, Error::Shape(_)));
-    refuses_batch(&["input of modality \"m0\"", "[]"], |mut inputs, y| {
+    assert_invalid(&["input of modality \"m0\"", "[]"], |mut inputs, y| {
         inputs[0] = Tensor::from(1.0);
         Batch::new(inputs, y)
     });
-    refuses_batch(&["sample ids", "4", "found 3"], |inputs, y| {
+    assert_invalid(&["sample ids", "4", "found 3"], |inputs, y| {
         Batch::new(inputs, y).with_ids([1, 2, 3])
     });
     let words = ["targets", "at least 1", "[0]", "empty"];
-    refuses_batch(&words, |inputs, y| {
+    assert_invalid(&words, |inputs, y| {
         let none: Vec<_> = inputs.iter().map(|x| x.slice(0, 0, 0, 1)).collect();
         Batch::new(none, y.slice(0, 0, 0, 1))
     });
-    refuses_batch(&["targets", "[]"], |inputs, _| Batch::new(inputs, Tensor::from(1_i64)));
+    assert_invalid(&["targets", "[]"], |inputs, _| Batch::new(inputs, Tensor::from(1_i64)));
 }
 
 #[test]
-fn labels_are_classes() {
-    for bad in [-1, 3, i64::MAX] {
-        let words = ["target", "classes 0..3", &format!("found {bad}"), "labels"];
-        let error = refuses_batch(&words, |inputs, _| {
-            Batch::new(inputs, Tensor::from_slice(&[0, 1, bad, 2]))
+fn labels_outside_the_classes_or_of_a_wrong_dtype_or_shape_are_invalid() {
+    for label in [-1, 3, i64::MAX] {
+        let words = ["target", "classes 0..3", &format!("found {label}"), "labels"];
+        let error = assert_invalid(&words, |inputs, _| {
+            Batch::new(inputs, Tensor::from_slice(&[0, 1, label, 2]))
         });
         assert!(matches!(error, Error::Target(_)));
     }
     let words = ["targets", "Int64", "Float", "to_kind"];
-    let error = refuses_batch(&words, |inputs, y| Batch::new(inputs, y.to_kind(Kind::Float)));
+    let error = assert_invalid(&words, |inputs, y| Batch::new(inputs, y.to_kind(Kind::Float)));
     assert!(matches!(error, Error::Kind(_)));
     let words = ["targets", "[4]", "[4, 3]", "one-hot"];
-    let error = refuses_batch(&words, |inputs, y| Batch::new(inputs, y.one_hot(3)));
+    let error = assert_invalid(&words, |inputs, y| Batch::new(inputs, y.one_hot(3)));
     assert!(matches!(error, Error::Shape(_)));
 }
 
 #[test]
-fn labels_of_many_are_zeros_and_ones() {
-    let student = Tiny::linear(2);
+fn multi_label_targets_that_are_not_zeros_and_ones_are_invalid() {
     let check = |targets: Tensor, words: &[&str]| {
         let loss = Classification::multi_label(Distillation::default());
-        let trainer = student.taught(loss).build(&student).unwrap();
-        let batch = student.batch(4, 0.0);
-        let inputs: Vec<_> = batch.inputs().iter().map(Tensor::shallow_clone).collect();
-        let batch = Batch::new(inputs, targets);
-        refuses(&student, trainer, words, |trainer| trainer.step(&student, &batch))
+        assert_invalid_targets(loss, targets, words)
     };
     let zeros = |shape: &[i64]| Tensor::zeros(shape, (Kind::Double, Device::Cpu));
     let error = check(zeros(&[4, 3]) + 0.5, &["targets", "zeros and ones", "threshold"]);
     assert!(matches!(error, Error::Target(_)));
-    // What is not finite is for the trainer's policy to judge.
+    // A target that is not finite is subject to the policy `NonFinite`.
     let error = check(zeros(&[4, 3]) * f64::NAN, &["task term", "NaN", "first in the targets"]);
     assert!(matches!(error, Error::NonFinite(_)));
     check(zeros(&[4]), &["targets", "[4, 3]", "[4]"]);
@@ -99,14 +105,9 @@ fn labels_of_many_are_zeros_and_ones() {
 }
 
 #[test]
-fn values_of_a_regression_fit_its_predictions() {
-    let student = Tiny::linear(2);
+fn regression_targets_of_another_shape_or_dtype_or_with_nan_are_invalid() {
     let check = |targets: Tensor, words: &[&str]| {
-        let trainer = student.taught(Regression::default()).build(&student).unwrap();
-        let batch = student.batch(4, 0.0);
-        let inputs: Vec<_> = batch.inputs().iter().map(Tensor::shallow_clone).collect();
-        let batch = Batch::new(inputs, targets);
-        refuses(&student, trainer, words, |trainer| trainer.step(&student, &batch))
+        assert_invalid_targets(Regression::default(), targets, words)
     };
     let error = check(wave(0.0, &[4]), &["targets", "[4, 3]", "found [4]", "broadcast"]);
     assert!(matches!(error, Error::Shape(_)));

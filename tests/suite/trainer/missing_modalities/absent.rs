@@ -1,29 +1,33 @@
-//! A modality that the whole batch lacks: nobody is asked about it, and it stands still.
+//! A modality that is missing in the whole batch: neither its encoder nor its teacher runs, and its
+//! encoder is not updated.
 
 use std::{cell::RefCell, rc::Rc};
 
 use g2d::{
     Batch, G2dTrainer, Modality, Result, Student, Teacher, TeacherOutput,
     loss::Classification,
-    schedule::PerBatch,
+    schedule::Sequential,
     trainer::{GradientScope, Suppression},
 };
 use tch::Tensor;
 
 use super::masked;
-use crate::support::{Bent, Tiny, WIDTH, assert_same, below, gradients, mismatch, refused, values};
+use crate::support::{
+    ModifiedStudent, Tiny, WIDTH, assert_error, assert_mismatch, assert_number, assert_same,
+    gradients, select_rows, values, with_prefix,
+};
 
-/// Who was asked, with how many samples.
+/// The calls of encoders and teachers, with the number of samples.
 type Log = Rc<RefCell<Vec<(&'static str, usize, i64)>>>;
 
-/// A student that logs whose encoder runs, and keeps what the fusion sees.
-struct Watched<'a> {
+/// Another student that logs the calls of its encoders and keeps the input of the fusion.
+struct LoggingStudent<'a> {
     inner: &'a Tiny,
     log: Log,
-    seen: RefCell<Vec<Tensor>>,
+    fused: RefCell<Vec<Tensor>>,
 }
 
-impl Student for Watched<'_> {
+impl Student for LoggingStudent<'_> {
     fn modalities(&self) -> &[Modality] {
         self.inner.modalities()
     }
@@ -32,7 +36,7 @@ impl Student for Watched<'_> {
         self.inner.encode(m, batch, train)
     }
     fn fuse(&self, features: &[Tensor], train: bool) -> Result<Tensor> {
-        self.seen.replace(features.iter().map(Tensor::shallow_clone).collect());
+        self.fused.replace(features.iter().map(Tensor::shallow_clone).collect());
         self.inner.fuse(features, train)
     }
     fn feature_shape(&self, m: usize) -> Option<Vec<i64>> {
@@ -40,9 +44,10 @@ impl Student for Watched<'_> {
     }
 }
 
-struct Asked<T>(T, Log);
+/// Another teacher that logs its calls.
+struct LoggingTeacher<T>(T, Log);
 
-impl<T: Teacher> Teacher for Asked<T> {
+impl<T: Teacher> Teacher for LoggingTeacher<T> {
     fn modality(&self) -> &Modality {
         self.0.modality()
     }
@@ -57,33 +62,37 @@ fn present() -> Vec<Vec<bool>> {
 }
 
 #[test]
-fn neither_its_encoder_nor_its_teacher_runs() {
+fn neither_encoder_nor_teacher_of_a_missing_modality_runs_and_its_features_are_zeros() {
     let student = Tiny::linear(3);
     let log = Log::default();
     let builder = (0..3).fold(student.builder(Classification::default()), |builder, m| {
-        builder.teacher(Asked(student.teacher(m, WIDTH).0, log.clone()))
+        builder.teacher(LoggingTeacher(student.teacher(m, WIDTH).0, log.clone()))
     });
-    let mut trainer = builder.scheduler(PerBatch::window(0..=9)).build(&student).unwrap();
-    let watched = Watched { inner: &student, log: log.clone(), seen: RefCell::default() };
-    trainer.step(&watched, &masked(&student, 0.0, &present())).unwrap();
+    let mut trainer = builder.scheduler(Sequential::new([10])).build(&student).unwrap();
+    let logging = LoggingStudent { inner: &student, log: log.clone(), fused: RefCell::default() };
+    trainer.step(&logging, &masked(&student, 0.0, &present())).unwrap();
     let expected = [("teacher", 0, 4), ("teacher", 2, 3), ("student", 0, 4), ("student", 2, 3)];
     assert_eq!(*log.borrow(), expected);
 
-    let seen = watched.seen.borrow();
-    assert_eq!(seen[1].size(), [4, WIDTH]);
-    assert!(!seen[1].requires_grad(), "a constant");
+    let fused = logging.fused.borrow();
+    assert_eq!(fused[1].size(), [4, WIDTH]);
+    assert!(!fused[1].requires_grad(), "the zeros are constant");
     let largest = |t: &Tensor| t.abs().max().double_value(&[]);
-    assert_eq!(largest(&seen[1]), 0.0);
-    assert_eq!(largest(&seen[2].get(1)), 0.0);
-    assert!(largest(&seen[2].get(0)) > 0.0);
+    assert_eq!(largest(&fused[1]), 0.0);
+    assert_eq!(largest(&fused[2].get(1)), 0.0);
+    assert!(largest(&fused[2].get(0)) > 0.0);
 }
 
 fn build(student: &Tiny, suppression: Suppression) -> G2dTrainer {
-    student.taught(Classification::default()).suppression(suppression).build(student).unwrap()
+    student
+        .builder_with_teachers(Classification::default())
+        .suppression(suppression)
+        .build(student)
+        .unwrap()
 }
 
 #[test]
-fn its_encoder_stands_still_whatever_the_optimizer() {
+fn the_encoder_of_a_missing_modality_is_not_updated() {
     let zero = Suppression::ZeroGradient(GradientScope::All);
     for suppression in [Suppression::SkipBackward, zero] {
         let student = Tiny::conv(3);
@@ -95,11 +104,11 @@ fn its_encoder_stands_still_whatever_the_optimizer() {
         optimizer.zero_grad();
         let report = trainer.step(&student, &masked(&student, 0.0, &present())).unwrap();
         assert_eq!(report.plan.kappa(), [1.0, 0.0, 1.0]);
-        assert!(below(&gradients(&student.vs), "m1").is_empty());
+        assert!(with_prefix(&gradients(&student.vs), "m1").is_empty());
         optimizer.step();
         let after = values(&student.vs);
-        // Running statistics too: the encoder did not run.
-        assert_same(&below(&after, "m1"), &below(&before, "m1"));
+        // Including the running statistics.
+        assert_same(&with_prefix(&after, "m1"), &with_prefix(&before, "m1"));
         for name in ["m0.conv.weight", "m2.conv.weight", "head.weight"] {
             assert!(!after[name].equal(&before[name]), "{name} did not learn");
         }
@@ -110,41 +119,38 @@ fn its_encoder_stands_still_whatever_the_optimizer() {
     }
 }
 
-/// Without teachers, too.
 #[test]
-fn joint_training_without_teachers() {
+fn without_teachers_kappa_of_a_missing_modality_is_0_as_well() {
     let student = Tiny::linear(3);
     let mut trainer = student.builder(Classification::default()).build(&student).unwrap();
     let report = trainer.step(&student, &masked(&student, 0.0, &present())).unwrap();
     assert_eq!(report.kappa(), [1.0, 0.0, 1.0]);
     assert!(report.confidence.iter().all(Option::is_none));
     let found = gradients(&student.vs);
-    assert!(below(&found, "m1").is_empty() && !below(&found, "m2").is_empty());
+    assert!(with_prefix(&found, "m1").is_empty() && !with_prefix(&found, "m2").is_empty());
 }
 
-/// `Bent` does not tell the shape of its features.
 #[test]
-fn a_student_that_does_not_tell_its_width_is_refused() {
+fn a_missing_modality_without_feature_shape_of_the_student_is_an_error() {
     let student = Tiny::conv(3);
-    let bent = Bent::fuse(&student, |logits| logits);
+    let shapeless = ModifiedStudent::without_optional_methods(&student);
     let mut trainer = build(&student, Suppression::SkipBackward);
     let before = values(&student.vs);
-    let found = trainer.step(&bent, &masked(&student, 0.0, &present()));
-    mismatch(found, &["\"m1\"", "Student::feature_shape", "implement"]);
+    let found = trainer.step(&shapeless, &masked(&student, 0.0, &present()));
+    assert_mismatch(found, &["\"m1\"", "Student::feature_shape", "implement"]);
     assert_same(&values(&student.vs), &before);
     assert!(gradients(&student.vs).is_empty());
     assert_eq!(trainer.progress().total_steps, 0);
-    // Rows alone need no width.
+    // A modality that some rows have needs no shape.
     let some = [vec![true, true], vec![false, true], vec![true, false]];
-    trainer.step(&bent, &masked(&student, 0.0, &some)).unwrap();
-    let found = g2d::evaluate(&bent, [Ok(masked(&student, 0.0, &present()))]);
-    refused(found.map(drop), &["\"m1\"", "Student::feature_shape"]);
+    trainer.step(&shapeless, &masked(&student, 0.0, &some)).unwrap();
+    let found = g2d::evaluate(&shapeless, [Ok(masked(&student, 0.0, &present()))]);
+    assert_error(found.map(drop), &["\"m1\"", "Student::feature_shape"]);
 }
 
-/// OGM balances the modalities that are there, by the samples that have them.
 #[cfg(feature = "paper")]
 #[test]
-fn ogm_weighs_those_that_are_there() {
+fn ogm_compares_the_present_modalities_by_the_samples_that_have_them() {
     use g2d::{G2dLoss, paper::baselines::Ogm};
     let student = Tiny::linear(3);
     let batch = masked(&student, 0.0, &present());
@@ -153,7 +159,7 @@ fn ogm_weighs_those_that_are_there() {
     let report = builder.build(&student).unwrap().step(&student, &batch).unwrap();
     let zeros = || Tensor::zeros([4, WIDTH], (tch::Kind::Double, tch::Device::Cpu));
     let score = |m: usize, rows: &[i64]| {
-        let part = super::subset(&batch, rows);
+        let part = select_rows(&batch, rows);
         let features: Vec<_> = (0..3)
             .map(|j| {
                 if j == m {
@@ -172,7 +178,7 @@ fn ogm_weighs_those_that_are_there() {
         if ratio > 1.0 { 1.0 - (0.3 * ratio).tanh() } else { 1.0 }
     };
     let found = report.kappa();
-    crate::support::assert_number(found[0], factor(a, c));
-    crate::support::assert_number(found[2], factor(c, a));
+    assert_number(found[0], factor(a, c));
+    assert_number(found[2], factor(c, a));
     assert_eq!(found[1], 0.0);
 }

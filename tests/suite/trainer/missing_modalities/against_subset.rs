@@ -1,4 +1,4 @@
-//! A step against the same computed on the subsets by hand, in float64 to 1e-12.
+//! A step against the same computed on the present rows alone, in float64 to 1e-12.
 
 use g2d::{
     Batch, G2dLoss, Student, Teacher,
@@ -8,10 +8,10 @@ use g2d::{
 use proptest::prelude::*;
 use tch::{Kind, Reduction, Tensor, nn};
 
-use super::{masked, rows, subset};
+use super::{masked, rows};
 use crate::support::{
-    CLASSES, Kappa, Tiny, WIDTH, assert_close, assert_number, assert_same, below, fuzz, gradients,
-    values, wave,
+    CLASSES, FixedKappa, Tiny, WIDTH, assert_close, assert_number, assert_same, fuzz_config,
+    gradients, select_rows, values, wave, with_prefix, with_targets,
 };
 
 #[derive(Clone, Copy, Debug)]
@@ -31,16 +31,15 @@ impl Task {
     }
 
     /// The batch with targets of this task.
-    fn fit(self, batch: Batch, present: &[Vec<bool>]) -> Batch {
+    fn with_targets(self, batch: Batch, present: &[Vec<bool>]) -> Batch {
         let rows = batch.size();
         let targets = match self {
             Self::Classes => batch.targets().shallow_clone(),
             Self::Labels => batch.targets().one_hot(CLASSES).to_kind(Kind::Double),
             Self::Values => wave(0.9, &[rows, CLASSES]),
         };
-        let inputs: Vec<_> = batch.inputs().iter().map(Tensor::shallow_clone).collect();
-        let fitted = Batch::new(inputs, targets).with_ids(batch.ids().unwrap());
-        present.iter().enumerate().fold(fitted, |batch, (m, p)| batch.with_present(m, p.clone()))
+        let batch = with_targets(&batch, targets).with_ids(batch.ids().unwrap());
+        present.iter().enumerate().fold(batch, |batch, (m, p)| batch.with_present(m, p.clone()))
     }
 
     fn task(self, logits: &Tensor, targets: &Tensor) -> Tensor {
@@ -83,18 +82,19 @@ impl Task {
     }
 }
 
-/// What a step is, written without masks: total, and per modality L_feat, L_logit and ρ.
-struct ByHand {
+/// The expected total, and L_feat, L_logit and ρ of each modality.
+struct Expected {
     total: Tensor,
     each: Vec<Option<(f64, f64, f64)>>,
 }
 
-fn by_hand(student: &Tiny, batch: &Batch, present: &[Vec<bool>], task: Task) -> ByHand {
+/// A step written without presence flags.
+fn expected(student: &Tiny, batch: &Batch, present: &[Vec<bool>], task: Task) -> Expected {
     let full = |m: usize| {
         let own = rows(&present[m]);
         let zeros = || Tensor::zeros([WIDTH], (Kind::Double, tch::Device::Cpu));
         let features =
-            (!own.is_empty()).then(|| student.encode(m, &subset(batch, &own), true).unwrap());
+            (!own.is_empty()).then(|| student.encode(m, &select_rows(batch, &own), true).unwrap());
         let row = |row: i64| match own.iter().position(|&r| r == row) {
             Some(i) => features.as_ref().unwrap().get(i as i64),
             None => zeros(),
@@ -102,8 +102,8 @@ fn by_hand(student: &Tiny, batch: &Batch, present: &[Vec<bool>], task: Task) -> 
         let each: Vec<_> = (0..batch.size()).map(row).collect();
         (Tensor::stack(&each, 0), features)
     };
-    let (seen, encoded): (Vec<_>, Vec<_>) = (0..present.len()).map(full).unzip();
-    let logits = student.fuse(&seen, true).unwrap();
+    let (fused, encoded): (Vec<_>, Vec<_>) = (0..present.len()).map(full).unzip();
+    let logits = student.fuse(&fused, true).unwrap();
     let mut total = task.task(&logits, batch.targets());
     let mut each = Vec::new();
     for (m, features) in encoded.into_iter().enumerate() {
@@ -112,7 +112,7 @@ fn by_hand(student: &Tiny, batch: &Batch, present: &[Vec<bool>], task: Task) -> 
             continue;
         };
         let own = rows(&present[m]);
-        let part = subset(batch, &own);
+        let part = select_rows(batch, &own);
         let teacher = student.teacher(m, WIDTH).0.output(m, &part).unwrap();
         let own_logits: Vec<_> = own.iter().map(|&row| logits.get(row)).collect();
         let feature = (features - &teacher.features).square().mean(None::<Kind>);
@@ -121,22 +121,23 @@ fn by_hand(student: &Tiny, batch: &Batch, present: &[Vec<bool>], task: Task) -> 
         let rho = task.rho(&teacher.logits, part.targets());
         each.push(Some((feature.double_value(&[]), logit.double_value(&[]), rho)));
     }
-    ByHand { total, each }
+    Expected { total, each }
 }
 
-/// Loss, every term, ρ and every gradient of a step with these flags.
-fn agrees(task: Task, present: &[Vec<bool>], seed: f64) {
+/// Asserts that loss, terms, ρ and gradients of a step with these flags are as expected.
+fn assert_agrees(task: Task, present: &[Vec<bool>], seed: f64) {
     let student = Tiny::linear(present.len());
-    let batch = task.fit(masked(&student, seed, present), present);
+    let batch = task.with_targets(masked(&student, seed, present), present);
     let distillation = Distillation { alpha: 0.7, beta: 1.3, ..Distillation::default() };
-    let mut trainer = student.taught(Boxed(task.loss(distillation))).build(&student).unwrap();
+    let builder = student.builder_with_teachers(task.loss(distillation));
+    let mut trainer = builder.build(&student).unwrap();
     let report = trainer.step(&student, &batch).unwrap();
     let (read, found) = (report.read().unwrap(), gradients(&student.vs));
     let counts: Vec<i64> = present.iter().map(|p| rows(p).len() as i64).collect();
     assert_eq!(report.present, counts);
 
     student.optimizer().zero_grad();
-    let expected = by_hand(&student, &batch, present, task);
+    let expected = expected(&student, &batch, present, task);
     expected.total.backward();
     assert_number(read.terms.total, expected.total.double_value(&[]));
     for (m, each) in expected.each.iter().enumerate() {
@@ -144,11 +145,11 @@ fn agrees(task: Task, present: &[Vec<bool>], seed: f64) {
         match each {
             None => assert_eq!((own, read.kappa[m]), ([None; 3], 0.0)),
             Some((feature, logit, rho)) => {
-                for (own, by_hand) in own.into_iter().zip([feature, logit, rho]) {
-                    // A KL of near-equal distributions is a difference of logarithms by hand.
+                for (own, expected) in own.into_iter().zip([feature, logit, rho]) {
+                    // The expected KL divergence of near-equal distributions has cancellation.
                     approx::assert_relative_eq!(
                         own.unwrap(),
-                        *by_hand,
+                        *expected,
                         max_relative = 1e-12,
                         epsilon = 1e-14
                     );
@@ -164,146 +165,119 @@ fn agrees(task: Task, present: &[Vec<bool>], seed: f64) {
     }
 }
 
-/// A loss chosen at run time.
-struct Boxed(Box<dyn G2dLoss>);
-
-impl G2dLoss for Boxed {
-    fn check(&self, modalities: &[g2d::Modality]) -> g2d::Result<()> {
-        self.0.check(modalities)
-    }
-    fn check_targets(&self, logits: &[i64], targets: &Tensor) -> g2d::Result<()> {
-        self.0.check_targets(logits, targets)
-    }
-    fn terms(&self, input: &g2d::loss::Input<'_>) -> g2d::Result<g2d::loss::Terms> {
-        self.0.terms(input)
-    }
-    fn confidence(&self, logits: &Tensor, targets: &Tensor) -> g2d::Result<Tensor> {
-        self.0.confidence(logits, targets)
-    }
-}
-
 const YES: bool = true;
 const NO: bool = false;
 
 #[test]
-fn three_modalities_with_holes() {
+fn a_step_with_missing_rows_agrees_with_the_present_rows() {
     let present = [vec![YES, NO, YES, YES], vec![NO, YES, YES, NO], vec![YES, YES, NO, NO]];
     for task in [Task::Classes, Task::Labels, Task::Values] {
-        agrees(task, &present, 0.4);
+        assert_agrees(task, &present, 0.4);
     }
 }
 
 #[test]
-fn a_single_present_row() {
+fn a_step_with_a_single_present_row_agrees_with_it() {
     let present = [vec![YES; 4], vec![NO, NO, YES, NO], vec![YES, YES, NO, YES]];
     for task in [Task::Classes, Task::Labels, Task::Values] {
-        agrees(task, &present, 0.4);
+        assert_agrees(task, &present, 0.4);
     }
 }
 
 #[test]
-fn a_whole_modality_missing() {
+fn a_step_without_a_modality_agrees_with_the_other_modalities() {
     let present = [vec![YES, YES, NO, YES], vec![NO; 4], vec![YES, NO, YES, YES]];
     for task in [Task::Classes, Task::Labels, Task::Values] {
-        agrees(task, &present, 0.4);
+        assert_agrees(task, &present, 0.4);
     }
 }
 
 #[test]
-fn a_batch_of_one_sample_with_one_modality() {
-    agrees(Task::Classes, &[vec![NO], vec![YES], vec![NO]], 0.2);
+fn a_step_of_one_sample_with_one_modality_agrees_with_it() {
+    assert_agrees(Task::Classes, &[vec![NO], vec![YES], vec![NO]], 0.2);
 }
 
-/// Flags for 2 to 4 modalities and up to 6 rows, at least one modality a row.
+/// Flags of 2 to 4 modalities and up to 6 rows, with at least one modality in each row.
 fn flags() -> impl Strategy<Value = Vec<Vec<bool>>> {
     (2_usize..5, 1_usize..7).prop_flat_map(|(k, rows)| {
         let any = prop::collection::vec(prop::collection::vec(any::<bool>(), rows), k);
-        (any, prop::collection::vec(0..k, rows)).prop_map(|(mut flags, sure)| {
-            sure.into_iter().enumerate().for_each(|(row, m)| flags[m][row] = true);
+        (any, prop::collection::vec(0..k, rows)).prop_map(|(mut flags, present)| {
+            present.into_iter().enumerate().for_each(|(row, m)| flags[m][row] = true);
             flags
         })
     })
 }
 
 proptest! {
-    #![proptest_config(fuzz(32))]
+    #![proptest_config(fuzz_config(32))]
     #[test]
-    fn any_flags(
+    fn a_step_with_any_flags_agrees_with_the_present_rows(
         present in flags(), seed in 0.0..10.0_f64,
         task in prop_oneof![Just(Task::Classes), Just(Task::Labels), Just(Task::Values)],
     ) {
-        agrees(task, &present, seed);
+        assert_agrees(task, &present, seed);
     }
 }
 
-/// Without masks, and with masks that leave out nobody: the same bits.
 #[test]
-fn masks_that_leave_out_nobody_change_nothing() {
-    let run = |masks: bool| {
+fn flags_of_complete_samples_do_not_change_a_bit() {
+    let run = |flags: bool| {
         let student = Tiny::conv(3);
-        let kappa = Kappa(vec![1.0, 0.3, 0.0]);
-        let mut trainer =
-            student.taught(Classification::default()).scheduler(kappa).build(&student).unwrap();
-        let mut optimizer = student.optimizer();
-        let mut told = Vec::new();
-        for step in 0..3 {
+        let kappa = FixedKappa(vec![1.0, 0.3, 0.0]);
+        let builder = student.builder_with_teachers(Classification::default());
+        let mut trainer = builder.scheduler(kappa).build(&student).unwrap();
+        let batches = (0..3).map(|step| {
             let batch = student.batch(4, f64::from(step));
-            let batch = if masks {
-                (0..3).fold(batch, |batch, m| batch.with_present(m, [true; 4]))
-            } else {
-                batch
-            };
-            optimizer.zero_grad();
-            told.push(trainer.step(&student, &batch).unwrap().read().unwrap());
-            optimizer.step();
-        }
-        (told, values(&student.vs), trainer.end_epoch().unwrap())
+            let flagged = if flags { 0..3 } else { 0..0 };
+            flagged.fold(batch, |batch, m| batch.with_present(m, [true; 4]))
+        });
+        let steps = student.train(&mut trainer, &mut student.optimizer(), batches);
+        (steps, values(&student.vs), trainer.end_epoch().unwrap())
     };
-    let (plain, with_masks) = (run(false), run(true));
-    assert_eq!(plain.0, with_masks.0);
-    assert_same(&plain.1, &with_masks.1);
-    assert_eq!(plain.2, with_masks.2);
+    let (plain, with_flags) = (run(false), run(true));
+    assert_eq!(plain.0, with_flags.0);
+    assert_same(&plain.1, &with_flags.1);
+    assert_eq!(plain.2, with_flags.2);
 }
 
-/// κ acts on the rows that are there as on any: scaled exactly, or outside the graph.
 #[test]
-fn kappa_scales_what_is_there() {
+fn kappa_scales_the_gradients_of_the_present_rows() {
     let student = Tiny::linear(3);
     let present = [vec![YES, NO, YES, YES], vec![NO, YES, YES, NO], vec![YES, YES, NO, NO]];
     let batch = masked(&student, 0.4, &present);
     let run = |kappa: [f64; 3]| {
         student.optimizer().zero_grad();
-        let builder = student.taught(Classification::default()).scheduler(Kappa(kappa.to_vec()));
+        let builder = student
+            .builder_with_teachers(Classification::default())
+            .scheduler(FixedKappa(kappa.to_vec()));
         builder.build(&student).unwrap().step(&student, &batch).unwrap();
         gradients(&student.vs)
     };
     let (joint, scaled) = (run([1.0; 3]), run([1.0, 0.25, 0.0]));
-    for (name, gradient) in below(&joint, "m1") {
+    for (name, gradient) in with_prefix(&joint, "m1") {
         assert_close(&scaled[&name], &(gradient * 0.25));
     }
-    assert!(below(&scaled, "m2").is_empty());
-    assert_same(&below(&scaled, "m0"), &below(&joint, "m0"));
-    assert_same(&below(&scaled, "head"), &below(&joint, "head"));
+    assert!(with_prefix(&scaled, "m2").is_empty());
+    assert_same(&with_prefix(&scaled, "m0"), &with_prefix(&joint, "m0"));
+    assert_same(&with_prefix(&scaled, "head"), &with_prefix(&joint, "head"));
 }
 
-/// Statistics of batch norm come from the rows that are there.
 #[test]
-fn batch_norm_sees_the_present_rows_alone() {
+fn batch_norm_computes_its_statistics_from_the_present_rows() {
     let present = [vec![YES, NO, YES, YES], vec![YES; 4]];
     let (ours, theirs) = (Tiny::conv(2), Tiny::conv(2));
-    let mut trainer = ours.taught(Classification::default()).build(&ours).unwrap();
+    let mut trainer = ours.builder_with_teachers(Classification::default()).build(&ours).unwrap();
     let batch = masked(&ours, 0.4, &present);
     trainer.step(&ours, &batch).unwrap();
-    let _ = theirs.encode(0, &subset(&batch, &[0, 2, 3]), true).unwrap();
+    let _ = theirs.encode(0, &select_rows(&batch, &[0, 2, 3]), true).unwrap();
     for name in ["m0.bn.running_mean", "m0.bn.running_var"] {
         assert!(values(&ours.vs)[name].equal(&values(&theirs.vs)[name]), "{name}");
     }
 }
 
-/// L_feat of a projection, over the rows that are there.
 #[test]
-fn projections_take_the_present_rows() {
-    let student = Tiny::of_widths(&[WIDTH, 2], Kind::Double);
+fn a_projection_maps_the_present_rows() {
+    let student = Tiny::with_widths(&[WIDTH, 2], Kind::Double);
     let present = [vec![YES; 3], vec![NO, YES, YES]];
     let batch = masked(&student, 0.3, &present);
     let mut vs = nn::VarStore::new(tch::Device::Cpu);
@@ -312,10 +286,10 @@ fn projections_take_the_present_rows() {
     let builder = student.builder(Classification::default()).projection(projection);
     let builder = builder.teacher(student.teacher(0, WIDTH).0).teacher(student.teacher(1, 7).0);
     let report = builder.build(&student).unwrap().step(&student, &batch).unwrap();
-    let part = subset(&batch, &[1, 2]);
+    let part = select_rows(&batch, &[1, 2]);
     let mapped = student.encode(1, &part, true).unwrap().matmul(&vs.variables()["m1.weight"].tr())
         + &vs.variables()["m1.bias"];
     let teacher = student.teacher(1, 7).0.output(1, &part).unwrap();
-    let by_hand = (mapped - teacher.features).square().mean(None::<Kind>).double_value(&[]);
-    assert_number(report.read().unwrap().terms.feature[1].unwrap(), by_hand);
+    let expected = (mapped - teacher.features).square().mean(None::<Kind>).double_value(&[]);
+    assert_number(report.read().unwrap().terms.feature[1].unwrap(), expected);
 }

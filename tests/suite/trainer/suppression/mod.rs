@@ -1,4 +1,4 @@
-//! What κ does to gradients, under each `Suppression`.
+//! The effect of κ on gradients, under each `Suppression`.
 
 mod skip_backward;
 mod zero_gradient;

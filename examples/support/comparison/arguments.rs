@@ -1,0 +1,159 @@
+//! The flags that the comparisons share.
+
+use std::path::PathBuf;
+
+use anyhow::{Result, ensure};
+use g2d::{
+    loss::Distillation,
+    optim::{LrSchedule, SgdConfig},
+    schedule::Ranking,
+    trainer::KeepWeights,
+};
+use serde::Serialize;
+use tch::Device;
+
+use super::setup::{ComparisonConfig, TrainingConfig};
+use crate::support::{
+    command_line,
+    methods::{Method, MethodConfig, SuppressionStyle},
+};
+
+/// What is run, and where.
+#[derive(Debug, clap::Args)]
+pub struct RunArguments {
+    /// Number of seeds, counted from --seed; more than one also writes results.json, table.md and
+    /// figure.svg
+    #[arg(long, default_value_t = 1, value_name = "N")]
+    pub seeds: u64,
+    /// Methods to compare
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = Method::ABLATION)]
+    methods: Vec<Method>,
+    /// Compare all methods
+    #[arg(long, conflicts_with = "methods")]
+    all_methods: bool,
+    /// Folder for reports, run folders, snapshots and summary.json
+    #[arg(long, alias = "run-dir", value_name = "DIR", default_value = "target/comparison")]
+    pub out: PathBuf,
+    /// Resume the interrupted run in the output folder
+    #[arg(long)]
+    pub resume: bool,
+    /// Steps between two snapshots, in addition to those after each epoch
+    #[arg(long, value_name = "STEPS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub save_every: Option<u64>,
+    /// cpu, cuda or cuda:N
+    #[arg(long, default_value = "cpu", value_parser = command_line::device)]
+    pub device: Device,
+    /// Number of trainings at a time [default: number of cores]
+    #[arg(long, value_name = "N")]
+    jobs: Option<usize>,
+    /// A few epochs on a few samples, to test that everything runs
+    #[arg(long)]
+    pub smoke: bool,
+}
+
+impl RunArguments {
+    /// The methods to compare, all of which must be in `possible`.
+    pub fn methods(&self, possible: &[Method]) -> Result<Vec<Method>> {
+        if self.all_methods {
+            return Ok(possible.to_vec());
+        }
+        ensure!(
+            self.methods.iter().all(|method| possible.contains(method)),
+            "--methods: OGM supports two modalities and classes only; see the example audio_visual"
+        );
+        Ok(self.methods.clone())
+    }
+
+    /// The output folder of a seed.
+    pub fn folder(&self, seed: u64) -> PathBuf {
+        if self.seeds > 1 { self.out.join(format!("seed{seed}")) } else { self.out.clone() }
+    }
+
+    /// The number of trainings at a time.
+    pub fn jobs(&self) -> usize {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        self.jobs.unwrap_or(cores).max(1)
+    }
+}
+
+/// The hyper-parameters of all trainings.
+#[derive(Debug, Clone, Serialize, clap::Args)]
+pub struct TrainingArguments {
+    /// Seed of initialisation and shuffling
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// Number of epochs of every training
+    #[arg(long, default_value = "40")]
+    epochs: u64,
+    /// τ_1, τ_2, …: number of epochs in which one encoder is trained alone, the weakest first
+    #[arg(long = "stages", value_delimiter = ',', default_value = "20")]
+    stages: Vec<u64>,
+    /// Ranking of the modalities by ρ: batch (as in the authors' code) or previous_epoch
+    #[arg(long, value_parser = command_line::choice::<Ranking>, default_value = "previous_epoch")]
+    ranking: Ranking,
+    /// Batch size
+    #[arg(long, default_value = "32")]
+    batch_size: usize,
+    /// Learning rate of SGD
+    #[arg(long, default_value = "0.01")]
+    lr: f64,
+    /// Number of epochs between reductions of the learning rate to a tenth [default: two thirds of
+    /// the epochs]
+    #[arg(long, value_name = "EPOCHS")]
+    lr_step: Option<u64>,
+    /// Momentum of SGD
+    #[arg(long, default_value = "0.9")]
+    momentum: f64,
+    /// Weight decay of SGD
+    #[arg(long, default_value = "0.0001")]
+    weight_decay: f64,
+    /// Weights that teachers keep: those of the last epoch, or of the best on validation data
+    #[arg(long, value_parser = command_line::choice::<KeepWeights>, default_value = "last")]
+    teacher: KeepWeights,
+    /// α of partial suppression
+    #[arg(long, default_value = "0.5")]
+    partial_alpha: f64,
+}
+
+impl TrainingArguments {
+    /// Checks the values before any data are read. With `smoke` the number of epochs is minimal.
+    pub fn config(&self, smoke: bool) -> Result<ComparisonConfig> {
+        let mut own = self.clone();
+        if smoke {
+            own.stages.fill(1);
+            own.epochs = own.stages.len() as u64 + 1;
+        }
+        let json = serde_json::to_value(&own)?;
+        let Self { seed, epochs, stages, batch_size, lr, momentum, weight_decay, .. } = own;
+        ensure!(epochs > 0 && batch_size > 0, "--epochs and --batch-size must be above 0");
+        ensure!(
+            stages.iter().sum::<u64>() <= epochs,
+            "the sum of --stages must not exceed --epochs ({epochs})"
+        );
+        let finite = [lr, momentum, weight_decay].iter().all(|x| x.is_finite() && *x >= 0.0);
+        ensure!(
+            finite && lr > 0.0,
+            "--lr must be above 0, --momentum and --weight-decay at least 0"
+        );
+        let description = format!(
+            "{epochs} epochs (stages {stages:?}), batch {batch_size}, SGD {lr}, weight decay \
+             {weight_decay}"
+        );
+        let training = TrainingConfig {
+            epochs,
+            batch_size,
+            sgd: SgdConfig { lr, momentum, weight_decay, ..Default::default() },
+            lr_schedule: LrSchedule::step(own.lr_step.unwrap_or((epochs * 2 / 3).max(1)), 0.1),
+            teacher_weights: own.teacher,
+            methods: MethodConfig {
+                stages,
+                ranking: own.ranking,
+                partial_alpha: own.partial_alpha,
+                ogm_alpha: own.partial_alpha,
+                suppression: SuppressionStyle::SkipBackward,
+            },
+            distillation: Distillation::default(),
+        };
+        Ok(ComparisonConfig { seed, training, json, description })
+    }
+}

@@ -1,0 +1,35 @@
+//! The comparison of training methods on one data set: classification or regression, two or more
+//! modalities, samples in memory or on disk.
+//!
+//! Modules, low to high; each imports only from those above it:
+//!
+//! - `split.rs`: the samples of a split; `task.rs`: the loss and the metrics; `problem.rs`: data,
+//!   networks and task.
+//! - `setup.rs`: what all trainings share; `arguments.rs`: the flags that configure it.
+//! - `run_files.rs`: the files of a comparison, for resuming; `snapshots.rs`: those of a student.
+//! - `teacher.rs`: training of teachers; `evaluation.rs`: evaluation of students.
+//! - `record.rs`: the recorders of a student; `outcome.rs`: its final results; `student.rs`: training
+//!   of students.
+//! - `reports.rs`: HTML reports; `run.rs`: the whole comparison.
+
+mod arguments;
+mod evaluation;
+mod outcome;
+mod problem;
+mod record;
+mod reports;
+mod run;
+mod run_files;
+mod setup;
+mod snapshots;
+mod split;
+mod student;
+mod task;
+mod teacher;
+
+pub use arguments::{RunArguments, TrainingArguments};
+pub use problem::{HELD_OUT, MixedNetworks, Networks, Problem, Splits, data_name, with_validation};
+pub use run::compare;
+pub use setup::{ComparisonConfig, TrainingConfig};
+pub use split::SplitData;
+pub use task::PredictionTask;

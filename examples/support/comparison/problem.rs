@@ -1,0 +1,154 @@
+//! Data, networks and the task.
+
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use anyhow::{Result, ensure};
+use g2d::{
+    Modality, ModalityParams, Student,
+    data::InMemory,
+    paper::networks::{MixedConfig, MixedNetwork, UnimodalNetwork},
+    teacher::UnimodalModel,
+};
+use rand::{SeedableRng, rngs::StdRng};
+use tch::nn::VarStore;
+
+use super::{split::SplitData, task::PredictionTask};
+use crate::support::metric::{Scores, with_keys};
+
+/// The share of the training data that is held out for validation if the data set has no validation
+/// split.
+pub const HELD_OUT: f64 = 0.1;
+
+/// The three splits.
+pub struct Splits {
+    pub train: SplitData,
+    pub val: SplitData,
+    pub test: SplitData,
+}
+
+/// Data, networks and the task.
+pub struct Problem {
+    pub name: String,
+    pub modalities: Vec<Modality>,
+    pub splits: Splits,
+    pub networks: Arc<dyn Networks>,
+    pub task: PredictionTask,
+}
+
+/// Creates networks, initialised by the random generator of libtorch.
+pub trait Networks: Send + Sync {
+    /// The student and the parameters of its encoders.
+    fn student(&self, vs: &VarStore) -> Result<(Box<dyn Student + Send>, ModalityParams)>;
+
+    /// The teacher of modality `m`.
+    fn teacher(&self, m: usize, vs: &VarStore) -> Result<Box<dyn UnimodalModel + Send>>;
+}
+
+/// Networks over images, tables and sequences.
+pub struct MixedNetworks {
+    pub config: MixedConfig,
+    /// A file with ImageNet weights of the image backbones.
+    pub backbone_weights: Option<PathBuf>,
+}
+
+impl Networks for MixedNetworks {
+    fn student(&self, vs: &VarStore) -> Result<(Box<dyn Student + Send>, ModalityParams)> {
+        let network = MixedNetwork::new(vs, &self.config)?;
+        if let Some(file) = &self.backbone_weights {
+            network.load_image_weights(vs, file)?;
+        }
+        let encoders = network.encoder_params(vs)?;
+        Ok((Box::new(network), encoders))
+    }
+
+    fn teacher(&self, m: usize, vs: &VarStore) -> Result<Box<dyn UnimodalModel + Send>> {
+        ensure!(m < self.config.encoders.len(), "the network has no modality {m}");
+        let encoder = &self.config.encoders[m].1;
+        let network = UnimodalNetwork::new(vs, encoder, self.config.outputs)?;
+        if let (Some(file), true) = (&self.backbone_weights, encoder.is_image()) {
+            network.load_image_weights(vs, file)?;
+        }
+        Ok(Box::new(network))
+    }
+}
+
+impl Splits {
+    pub fn in_memory([train, val, test]: [InMemory; 3]) -> Self {
+        let [train, val, test] = [train, val, test].map(SplitData::Memory);
+        Self { train, val, test }
+    }
+}
+
+impl Problem {
+    /// A problem with all samples in memory and networks over images, tables and sequences.
+    pub fn mixed(
+        name: String,
+        splits: [InMemory; 3],
+        networks: MixedNetworks,
+        task: PredictionTask,
+    ) -> Self {
+        let modalities = splits[0].modalities().to_vec();
+        let splits = Splits::in_memory(splits);
+        Self { name, modalities, splits, networks: Arc::new(networks), task }
+    }
+
+    /// The same problem with the first `n` samples of each split.
+    pub fn first(self, n: usize) -> Result<Self> {
+        let Splits { train, val, test } = self.splits;
+        let splits = Splits { train: train.first(n)?, val: val.first(n)?, test: test.first(n)? };
+        Ok(Self { splits, ..self })
+    }
+
+    /// The same problem for another thread.
+    pub fn share(&self) -> Self {
+        let Splits { train, val, test } = &self.splits;
+        Self {
+            name: self.name.clone(),
+            modalities: self.modalities.clone(),
+            splits: Splits { train: train.share(), val: val.share(), test: test.share() },
+            networks: Arc::clone(&self.networks),
+            task: self.task.clone(),
+        }
+    }
+
+    /// The test metrics of a model that ignores its inputs, with its name; `None` for
+    /// classification.
+    pub fn baseline(&self) -> Result<Option<(String, Scores)>> {
+        let Some(targets) = self.splits.test.targets() else { return Ok(None) };
+        let values = self.task.mean_baseline(targets)?;
+        Ok(values.map(|values| {
+            let scores = with_keys(self.task.metrics(), "test", &values);
+            ("mean of the training targets".to_owned(), scores.into_iter().collect())
+        }))
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Splits { train, val, test } = &self.splits;
+        let (name, train, val, test) = (&self.name, train.len(), val.len(), test.len());
+        write!(f, "{name}: {train} training, {val} validation, {test} test samples")
+    }
+}
+
+/// Holds out a part of `train` for validation if there is no validation split.
+pub fn with_validation(
+    train: InMemory,
+    val: Option<InMemory>,
+    seed: u64,
+) -> g2d::Result<(InMemory, InMemory)> {
+    match val {
+        Some(val) => Ok((train, val)),
+        None => train.hold_out(HELD_OUT, &mut StdRng::seed_from_u64(seed)),
+    }
+}
+
+/// The name of a data folder, without its location, so that results do not depend on it.
+pub fn data_name(folder: &Path) -> String {
+    let absolute = std::path::absolute(folder).unwrap_or_else(|_| folder.to_path_buf());
+    absolute.file_name().unwrap_or(absolute.as_os_str()).to_string_lossy().into_owned()
+}

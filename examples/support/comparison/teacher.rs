@@ -1,0 +1,138 @@
+//! Training of teachers.
+
+use std::sync::Arc;
+
+use anyhow::Result;
+use g2d::{
+    Modality, Teacher,
+    teacher::{Cached, FrozenModel, UnimodalModel},
+    trainer::evaluate_teacher,
+};
+use tch::nn::VarStore;
+
+use super::{
+    problem::{Networks, Problem},
+    run_files::RunFiles,
+    setup::TrainingSetup,
+};
+use crate::support::{metric::with_keys, progress::ProgressBars, summary::TeacherSummary};
+
+/// A teacher before its training.
+pub struct UntrainedTeacher {
+    m: usize,
+    vs: VarStore,
+    model: Box<dyn UnimodalModel + Send>,
+}
+
+/// A trained teacher that any number of students share.
+pub struct SharedTeacher {
+    pub summary: TeacherSummary,
+    m: usize,
+    modality: Modality,
+    vs: VarStore,
+    networks: Arc<dyn Networks>,
+    /// Its outputs, if the training samples are the same in every epoch.
+    cache: Option<Cached>,
+}
+
+impl UntrainedTeacher {
+    /// A teacher of modality `m`, initialised by the seed.
+    pub fn new(m: usize, setup: &TrainingSetup, problem: &Problem) -> Result<Self> {
+        tch::manual_seed(setup.seed as i64 + 1000 * (m as i64 + 1));
+        let vs = VarStore::new(setup.device);
+        let model = problem.networks.teacher(m, &vs)?;
+        Ok(Self { m, vs, model })
+    }
+
+    /// Trains the teacher, or loads its weights if a run that is resumed has trained it.
+    pub fn train(
+        self,
+        setup: &TrainingSetup,
+        files: &RunFiles,
+        problem: &Problem,
+        bars: &ProgressBars,
+    ) -> Result<SharedTeacher> {
+        let Self { m, mut vs, model } = self;
+        let modality = problem.modalities[m].clone();
+        let loaded = files.load_teacher(modality.name(), &mut vs)?;
+        if loaded.is_none() {
+            train_model(m, &vs, &*model, setup, problem, bars)?;
+        }
+        let teacher = FrozenModel::from_model(modality.clone(), &mut vs, model);
+        let summary = match loaded {
+            Some(summary) => summary,
+            None => {
+                let summary = evaluate(m, &teacher, setup, problem)?;
+                files.save_teacher(modality.name(), &vs, &summary)?;
+                summary
+            }
+        };
+        let train = &problem.splits.train;
+        let record = || Cached::record(&teacher, m, setup.stored(train));
+        let cache = train.is_constant().then(record).transpose()?;
+        let networks = Arc::clone(&problem.networks);
+        Ok(SharedTeacher { summary, m, modality, vs, networks, cache })
+    }
+}
+
+impl SharedTeacher {
+    /// The teacher for one student: its recorded outputs, or a copy of the network.
+    pub fn for_student(&self) -> Result<Box<dyn Teacher + Send>> {
+        if let Some(cache) = &self.cache {
+            return Ok(Box::new(cache.share()));
+        }
+        let mut vs = VarStore::new(self.vs.device());
+        let model = self.networks.teacher(self.m, &vs)?;
+        vs.copy(&self.vs)?;
+        Ok(Box::new(FrozenModel::from_model(self.modality.clone(), &mut vs, model)))
+    }
+}
+
+fn train_model(
+    m: usize,
+    vs: &VarStore,
+    model: &dyn UnimodalModel,
+    setup: &TrainingSetup,
+    problem: &Problem,
+    bars: &ProgressBars,
+) -> Result<()> {
+    let (splits, task, config) = (&problem.splits, &problem.task, &setup.config);
+    let (modality, metric) = (&problem.modalities[m], &task.metrics()[0]);
+    let mut bar = bars.add(&format!("teacher {modality}"), config.epochs, 0);
+    task.teacher_trainer(modality, m, config.sgd)
+        .epochs(config.epochs)
+        .schedule(config.lr_schedule)
+        .keep(config.teacher_weights)
+        .score(|predictions, targets| task.score(predictions, targets))
+        .on_epoch(|epoch| {
+            let val = metric.score(epoch.score);
+            bar.teacher_epoch(epoch.loss, &[("val".into(), val)]);
+        })
+        .train(
+            model,
+            vs,
+            |epoch| setup.shuffled(&splits.train, epoch),
+            || setup.stored(&splits.val),
+        )?;
+    bar.finish();
+    Ok(())
+}
+
+/// The metrics on validation and test data, and ρ on the training data.
+fn evaluate(
+    m: usize,
+    teacher: &dyn Teacher,
+    setup: &TrainingSetup,
+    problem: &Problem,
+) -> Result<TeacherSummary> {
+    let (splits, task) = (&problem.splits, &problem.task);
+    let mut scores = Vec::new();
+    for (name, split) in [("val", &splits.val), ("test", &splits.test)] {
+        let predictions = evaluate_teacher(teacher, m, setup.stored(split))?;
+        let values = task.evaluate(&predictions.logits, &predictions.targets)?;
+        scores.extend(with_keys(task.metrics(), name, &values));
+    }
+    let train = evaluate_teacher(teacher, m, setup.stored(&splits.train))?;
+    let train_confidence = task.confidence(&train.logits, &train.targets)?;
+    Ok(TeacherSummary { scores: scores.into_iter().collect(), train_confidence })
+}

@@ -1,0 +1,90 @@
+//! The task of a teacher: a modality and a loss.
+
+use std::slice;
+
+use tch::{Device, Tensor};
+
+use crate::batch::{Batch, Rows};
+use crate::error::{self, Error, Result};
+use crate::loss::{G2dLoss, Input};
+use crate::modality::Modality;
+use crate::teacher::UnimodalModel;
+use crate::trainer::sources;
+
+/// Trains on modality `m` of the batches, by L_S of the loss.
+pub(super) struct Task<'a> {
+    modality: Modality,
+    m: usize,
+    loss: Box<dyn G2dLoss + 'a>,
+}
+
+/// Logits [B, C] and L_S, a scalar.
+pub(super) struct Forward {
+    pub logits: Tensor,
+    pub loss: Tensor,
+}
+
+impl<'a> Task<'a> {
+    pub(super) fn new(modality: Modality, m: usize, loss: Box<dyn G2dLoss + 'a>) -> Self {
+        Self { modality, m, loss }
+    }
+
+    pub(super) fn modality(&self) -> &Modality {
+        &self.modality
+    }
+
+    /// A batch of the one modality, checked, with the samples that have it; `None` if there are none.
+    pub(super) fn select(&self, batch: Batch, device: Device) -> Result<Option<Batch>> {
+        let Some(batch) = batch.having(self.m)? else { return Ok(None) };
+        let input = batch.input(self.m).shallow_clone();
+        let batch = Batch::new([input], batch.targets().shallow_clone());
+        batch.check(slice::from_ref(&self.modality), device)?;
+        Ok(Some(batch))
+    }
+
+    /// Runs the model on a selected batch and computes L_S.
+    pub(super) fn forward(
+        &self,
+        model: &dyn UnimodalModel,
+        batch: &Batch,
+        train: bool,
+    ) -> Result<Forward> {
+        let (features, logits) = model.forward(batch.input(0), train)?;
+        let rows = batch.size();
+        if logits.dim() != 2 || logits.size()[0] != rows || features.size().first() != Some(&rows) {
+            return Err(error::shape(
+                format!("features and logits of the model of {:?}", self.modality),
+                format!("[{rows}, …] and [{rows}, C]"),
+                format!("{:?} and {:?}", features.size(), logits.size()),
+                "return (features, logits), in this order, with one row per sample",
+            ));
+        }
+        self.loss.check_targets(&logits.size(), batch.targets())?;
+        let terms = self.loss.terms(&Input {
+            modalities: slice::from_ref(&self.modality),
+            logits: &logits,
+            features: slice::from_ref(&features),
+            teachers: &[],
+            rows: &[Rows::All],
+            targets: batch.targets(),
+        })?;
+        Ok(Forward { logits, loss: terms.task })
+    }
+
+    /// Refuses a loss that is not finite.
+    pub(super) fn check_finite(&self, epoch: u64, step: usize, loss: f64) -> Result<()> {
+        if loss.is_finite() {
+            return Ok(());
+        }
+        let modality = &self.modality;
+        let what = format!("loss of the teacher of {modality:?} in epoch {epoch}, step {step}");
+        Err(sources::not_finite(what, loss))
+    }
+
+    /// The error of an epoch without a batch that has the modality.
+    pub(super) fn no_batch(&self, of: &str, epoch: u64) -> Error {
+        let what = format!("{of} batches of {:?} in epoch {epoch}", self.modality);
+        let expected = "at least one with samples that have the modality";
+        error::config(what, expected, "none", "check the loader: it must yield batches every epoch")
+    }
+}

@@ -1,0 +1,211 @@
+//! The configuration of a teacher's training and the loop over epochs.
+
+use std::fmt;
+
+use tch::{Tensor, nn::VarStore};
+
+use super::{
+    KeepWeights, TeacherEpoch, TrainedTeacher,
+    run::{Run, Score},
+    task::Task,
+};
+use crate::batch::Batch;
+use crate::error::{self, Result};
+use crate::loss::G2dLoss;
+use crate::modality::Modality;
+use crate::optim::{Algorithm, LrSchedule, Optimizer};
+use crate::teacher::UnimodalModel;
+use crate::weights::BestEpoch;
+
+/// Trains a teacher from an encoder and a head, by the task term L_S of a loss.
+///
+/// Samples without the modality are left out. The trainer synchronises with the device once per epoch.
+/// It draws no random numbers: for a reproducible teacher, seed torch before the model is made (and for
+/// dropout), and let the loader order its samples by a seed and the epoch.
+///
+/// # Example
+/// ```
+/// use g2d::{
+///     Batch,
+///     loss::Classification,
+///     metrics,
+///     optim::{LrSchedule, SgdConfig},
+///     teacher::FrozenModel,
+///     trainer::{KeepWeights, UnimodalTrainer},
+/// };
+/// use tch::{Device, Kind, Tensor, nn, nn::Module};
+///
+/// # tch::manual_seed(1);
+/// # let batch = || {
+/// #     let labels = Tensor::arange(32, (Kind::Int64, Device::Cpu)).remainder(4);
+/// #     Ok(Batch::new([labels.one_hot(4).to_kind(Kind::Float)], labels))
+/// # };
+/// # let (train, val) = (|_epoch: u64| (0..8).map(|_| batch()), || [batch()]);
+/// let mut vs = nn::VarStore::new(Device::Cpu);
+/// let encoder = nn::linear(vs.root() / "encoder", 4, 8, Default::default());
+/// let head = nn::linear(vs.root() / "head", 8, 4, Default::default());
+/// let model = move |input: &Tensor, _train: bool| {
+///     let features = encoder.forward(input).relu();
+///     let logits = head.forward(&features);
+///     (features, logits)
+/// };
+/// let sgd = SgdConfig { lr: 0.5, ..SgdConfig::default() };
+/// // "audio" is modality 0 of the batches.
+/// let trained = UnimodalTrainer::new("audio", 0, Classification::default(), sgd)
+///     .epochs(30)
+///     .schedule(LrSchedule::step(20, 0.1))
+///     .score(metrics::accuracy)
+///     .keep(KeepWeights::Best)
+///     .patience(10)
+///     .train(&model, &vs, train, val)?;
+/// assert!(trained.score > 0.9, "{trained:?}");
+/// let teacher = FrozenModel::new("audio", &mut vs, model);
+/// # Ok::<(), g2d::Error>(())
+/// ```
+#[must_use = "a trainer does nothing until `train`"]
+pub struct UnimodalTrainer<'a> {
+    task: Task<'a>,
+    algorithm: Algorithm,
+    schedule: LrSchedule,
+    epochs: u64,
+    keep: KeepWeights,
+    patience: Option<u64>,
+    score: Option<Box<Score<'a>>>,
+    on_epoch: Option<OnEpoch<'a>>,
+}
+
+type OnEpoch<'a> = Box<dyn FnMut(&TeacherEpoch) + 'a>;
+
+impl<'a> UnimodalTrainer<'a> {
+    /// A trainer for `modality`, which has index `m` in the batches. By default it trains for 100
+    /// epochs at a constant learning rate and keeps the last weights.
+    pub fn new(
+        modality: impl Into<Modality>,
+        m: usize,
+        loss: impl G2dLoss + 'a,
+        algorithm: impl Into<Algorithm>,
+    ) -> Self {
+        Self {
+            task: Task::new(modality.into(), m, Box::new(loss)),
+            algorithm: algorithm.into(),
+            schedule: LrSchedule::constant(),
+            epochs: 100,
+            keep: KeepWeights::default(),
+            patience: None,
+            score: None,
+            on_epoch: None,
+        }
+    }
+
+    /// Sets the maximum number of epochs.
+    pub fn epochs(mut self, epochs: u64) -> Self {
+        self.epochs = epochs;
+        self
+    }
+
+    /// Sets the learning rate schedule.
+    pub fn schedule(mut self, schedule: LrSchedule) -> Self {
+        self.schedule = schedule;
+        self
+    }
+
+    /// Sets which epoch's weights are kept.
+    pub fn keep(mut self, keep: KeepWeights) -> Self {
+        self.keep = keep;
+        self
+    }
+
+    /// Stops the training after this number of epochs in a row without a better score.
+    pub fn patience(mut self, epochs: u64) -> Self {
+        self.patience = Some(epochs);
+        self
+    }
+
+    /// Sets the score of an epoch: a function of logits [N, C] and targets of all validation samples,
+    /// in host memory; higher is better. For example [`metrics::accuracy`](crate::metrics::accuracy), or
+    /// `|p, y| Ok(-metrics::rmse(p, y)?)`; by default −L_S on the validation data.
+    pub fn score(mut self, score: impl Fn(&Tensor, &Tensor) -> Result<f64> + 'a) -> Self {
+        self.score = Some(Box::new(score));
+        self
+    }
+
+    /// Sets a callback that is called after each epoch, for progress or a log.
+    pub fn on_epoch(mut self, callback: impl FnMut(&TeacherEpoch) + 'a) -> Self {
+        self.on_epoch = Some(Box::new(callback));
+        self
+    }
+
+    /// Trains `model`, all of whose parameters are in `vs`. `train(epoch)` returns the training batches
+    /// of an epoch, counted from 0; `val()` returns the validation batches. All are on the device of
+    /// `vs`.
+    ///
+    /// # Errors
+    /// [`Error::Config`](crate::Error::Config) without an epoch, a batch, or a parameter that learns,
+    /// for a modality that the batches do not have, and for a hyper-parameter out of range;
+    /// [`Error::Shape`](crate::Error::Shape), [`Error::Kind`](crate::Error::Kind),
+    /// [`Error::Device`](crate::Error::Device) or [`Error::Target`](crate::Error::Target) for batches
+    /// and outputs that do not match; [`Error::NonFinite`](crate::Error::NonFinite) for a loss that is
+    /// not finite and for a score that is NaN; any error of a batch, of the model or of the score.
+    pub fn train<T, V>(
+        mut self,
+        model: &dyn UnimodalModel,
+        vs: &VarStore,
+        mut train: impl FnMut(u64) -> T,
+        mut val: impl FnMut() -> V,
+    ) -> Result<TrainedTeacher>
+    where
+        T: IntoIterator<Item = Result<Batch>>,
+        V: IntoIterator<Item = Result<Batch>>,
+    {
+        if self.epochs == 0 || self.patience == Some(0) {
+            let what = format!("epochs and patience for {:?}", self.task.modality());
+            let found = format!("{} and {:?}", self.epochs, self.patience);
+            return Err(error::out_of_range(what, "at least 1", found));
+        }
+        let mut optimizer = Optimizer::builder(vs, self.algorithm).build()?;
+        let run = Run { task: &self.task, model, device: vs.device() };
+        let mut weights = BestEpoch::default();
+        let (mut best, mut best_epoch) = (f64::NEG_INFINITY, 0);
+        let mut epochs: Vec<TeacherEpoch> = Vec::new();
+        for epoch in 0..self.epochs {
+            optimizer.set_lr_factor(self.schedule.factor(epoch));
+            let losses = run.train(epoch, &mut optimizer, train(epoch))?;
+            let report = run.validate(epoch, &losses, self.score.as_deref(), val())?;
+            if report.score > best {
+                (best, best_epoch) = (report.score, epoch);
+            }
+            if self.keep == KeepWeights::Best {
+                weights.keep(report.score, vs)?;
+            }
+            if let Some(on_epoch) = &mut self.on_epoch {
+                on_epoch(&report);
+            }
+            epochs.push(report);
+            if self.patience.is_some_and(|patience| epoch - best_epoch >= patience) {
+                break;
+            }
+        }
+        let kept = match self.keep {
+            KeepWeights::Best => {
+                weights.restore()?;
+                best_epoch
+            }
+            KeepWeights::Last => epochs.len() as u64 - 1,
+        };
+        let stopped_early = (epochs.len() as u64) < self.epochs;
+        Ok(TrainedTeacher { score: epochs[kept as usize].score, kept, stopped_early, epochs })
+    }
+}
+
+impl fmt::Debug for UnimodalTrainer<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("UnimodalTrainer")
+            .field("modality", &self.task.modality())
+            .field("algorithm", &self.algorithm)
+            .field("schedule", &self.schedule)
+            .field("epochs", &self.epochs)
+            .field("keep", &self.keep)
+            .field("patience", &self.patience)
+            .finish_non_exhaustive()
+    }
+}

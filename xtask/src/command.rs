@@ -1,0 +1,69 @@
+//! Child processes.
+
+use std::{
+    fmt,
+    process::{Command, ExitStatus},
+};
+
+use anyhow::{Context as _, Result};
+
+/// Runs `command` to completion on this process's stdin, stdout and stderr.
+///
+/// # Errors
+/// [`Failed`] for an exit code other than zero.
+pub fn finish(command: &mut Command) -> Result<()> {
+    let status = command.status().with_context(|| {
+        format!("cannot start {}; is cargo installed and on PATH?", display(command))
+    })?;
+    if status.success() { Ok(()) } else { Err(Failed(status).into()) }
+}
+
+/// A child process that ended with an exit code other than zero or by a signal. It has already
+/// printed the reason to stderr.
+#[derive(Debug)]
+pub struct Failed(ExitStatus);
+
+impl Failed {
+    /// The exit code for this process: the child's own, or 128 plus its signal.
+    pub fn code(&self) -> u8 {
+        #[cfg(unix)]
+        if let Some(signal) = std::os::unix::process::ExitStatusExt::signal(&self.0) {
+            return u8::try_from(128 + signal).unwrap_or(1);
+        }
+        // Exit codes above 255 exist only on Windows; none of them may become zero.
+        self.0.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1)
+    }
+}
+
+impl fmt::Display for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the command failed ({})", self.0)
+    }
+}
+
+impl std::error::Error for Failed {}
+
+/// The command line of `command`, for messages.
+pub fn display(command: &Command) -> String {
+    std::iter::once(command.get_program())
+        .chain(command.get_args())
+        .map(|word| word.to_string_lossy())
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failed_child_keeps_its_exit_code() {
+        let code = |script: &str| {
+            let error = finish(Command::new("sh").args(["-c", script])).err();
+            error.and_then(|error| error.downcast_ref::<Failed>().map(Failed::code))
+        };
+        assert_eq!(code("exit 0"), None);
+        assert_eq!(code("exit 101"), Some(101));
+        assert_eq!(code("kill -9 $$"), Some(137));
+    }
+}
