@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::step::{Measurement, Observation};
 
 /// `gradient_norm`: the L2 norm of each encoder's gradient, concatenated over its parameters, as the
-/// optimizer sees it; the mean over the observed steps.
+/// optimizer receives it; the mean over the observed steps.
 ///
 /// A suppressed encoder has no gradient and counts as 0. Steps whose whole batch lacks the modality are
 /// omitted. Cost: one pass over the gradients per observed step.

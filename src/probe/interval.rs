@@ -11,8 +11,8 @@ impl Interval {
         Self(steps.max(1))
     }
 
-    /// Returns whether the probe observes this step. Probes see only the last micro-batch of an
-    /// accumulation window, so that windows are counted.
+    /// Returns whether the probe observes this step. Probes observe only the last micro-batch of an
+    /// accumulation window, so windows are counted.
     pub(super) fn includes(self, step: &Observation<'_>) -> bool {
         (step.at.step / step.micro_batch.count).is_multiple_of(self.0)
     }

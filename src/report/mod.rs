@@ -2,7 +2,7 @@
 //!
 //! - [`Report`]: the page of one run, or of several runs side by side, and its plots.
 //! - [`Plot`]: a chart with title and caption as SVG or PNG, in a [`Theme`].
-//! - [`LineChart`], [`LaneChart`], [`RowChart`]: the charts, which also plot data of one's own.
+//! - [`LineChart`], [`LaneChart`], [`RowChart`]: the charts, which can also plot other data.
 //!
 //! `figures.rs` and `measured.rs` select the plots of a run; `curves.rs` and `labels.rs` have their data
 //! and names. `canvas.rs` and `theme.rs` draw. `page.rs` and `page.html` are the page.
