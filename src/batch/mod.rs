@@ -123,7 +123,7 @@ impl Batch {
         self.map(|tensor| transfer::send(tensor, device))
     }
 
-    /// Copies the batch, which must be in host memory, to pinned (page-locked) memory, as PyTorch's
+    /// Copies the batch, which must be in host memory, to pinned memory, as PyTorch's
     /// `Tensor.pin_memory`.
     ///
     /// A data loader calls it on its worker threads, so that [`to_device`](Self::to_device) on the

@@ -47,7 +47,7 @@ impl Planner {
         Ok(Self { teachers, scheduler, precision })
     }
 
-    /// Runs the teachers, computes ρ and asks the scheduler for a plan. Synchronises with the device
+    /// Runs the teachers, computes ρ and obtains a plan from the scheduler. Synchronises with the device
     /// only where the scheduler reads a ρ that is not in host memory.
     pub(super) fn plan(
         &mut self,
