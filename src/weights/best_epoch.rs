@@ -7,8 +7,7 @@ use crate::{
     parameters::TensorCopies,
 };
 
-/// A copy of the parameters and buffers of the epoch with the highest score; the first of equal
-/// ones.
+/// A copy of the parameters and buffers of the epoch with the highest score, the first of equals.
 ///
 /// # Example
 /// ```
