@@ -1,8 +1,8 @@
 //! A tch model of two encoders, trained with G²D. The lines between `g2d` markers are those that G²D
 //! adds to the program.
 //!
-//! Modality `b` shows the class clearly, modality `a` shows it under noise: joint training would learn
-//! from `b` only.
+//! Modality `b` shows the class clearly, modality `a` shows it under noise: joint training would mainly
+//! learn from `b`.
 
 use anyhow::Result;
 use tch::{

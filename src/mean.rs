@@ -3,11 +3,9 @@
 use serde::{Deserialize, Serialize};
 use tch::{Device, TchError, Tensor};
 
-use crate::{
-    error::{Error, Result},
-    number::Numbers,
-    transfer,
-};
+use crate::error::{Error, Result};
+use crate::number::Numbers;
+use crate::transfer;
 
 /// A weighted mean whose sum stays on the device until it is read.
 #[derive(Debug, Default)]

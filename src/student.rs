@@ -2,7 +2,9 @@
 
 use tch::Tensor;
 
-use crate::{batch::Batch, error::Result, modality::Modality};
+use crate::batch::Batch;
+use crate::error::Result;
+use crate::modality::Modality;
 
 /// A multimodal model: one encoder per modality, and a fusion of their features.
 ///

@@ -4,10 +4,8 @@
 
 use tch::{Device, Kind, TchError, Tensor};
 
-use crate::{
-    error::{Error, Result},
-    libtorch,
-};
+use crate::error::{Error, Result};
+use crate::libtorch;
 
 /// Reads scalar tensors in one transfer. Synchronises with the device and records that as a
 /// `tracing` event of target `g2d::sync`.

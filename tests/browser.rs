@@ -1,4 +1,4 @@
-//! The report in headless Chromium; skipped, with a line, where none is installed.
+//! The report in headless Chromium. Skipped if no browser is installed.
 #![cfg(feature = "report")]
 
 #[path = "support/skip.rs"]
@@ -22,7 +22,7 @@ use tch::Device;
 
 const NAMES: [&str; 4] = ["chromium", "chromium-browser", "google-chrome", "chrome"];
 
-/// A run as the demo records it: metrics of each head, teachers, probes, what is measured at the end.
+/// Records a run with everything that the demo records.
 fn record(folder: &Path, name: &str, head: f64) -> g2d::Result<Run> {
     let modalities = Modality::list(["audio", "video"]);
     let mut run = RunFolder::create(folder)?;
@@ -55,18 +55,18 @@ fn record(folder: &Path, name: &str, head: f64) -> g2d::Result<Run> {
         let metrics = metrics.map(|(of, value)| (format!("val_accuracy{of}"), value));
         run.epoch(&report, &metrics)?;
     }
-    let mut seen = Evidence::new(Metric::accuracy(6), &modalities);
-    seen.teachers = vec![Some(0.6175), Some(0.7625)];
-    seen.heads = vec![Some(0.5725), Some(head / 100.0)];
+    let mut evidence = Evidence::new(Metric::accuracy(6), &modalities);
+    evidence.teachers = vec![Some(0.6175), Some(0.7625)];
+    evidence.heads = vec![Some(0.5725), Some(head / 100.0)];
     run.finish(&Outcome {
         scores: vec![("test_accuracy".to_owned(), 89.75)],
         measurements: vec![Measurement::new("shapley", &modalities[0], 31.25)],
-        diagnosis: Some(Diagnosis::from_evidence(&seen, &Thresholds::default())?),
+        diagnosis: Some(Diagnosis::from_evidence(&evidence, &Thresholds::default())?),
     })?;
     Run::read(folder)
 }
 
-/// The page as the browser has it, and what the browser said.
+/// The DOM of a page, and the log of the browser.
 fn load(browser: &str, page: &Path, profile: &Path) -> (String, String) {
     let output = Command::new(browser)
         .args(["--headless", "--no-sandbox", "--disable-gpu", "--no-first-run"])
@@ -77,17 +77,17 @@ fn load(browser: &str, page: &Path, profile: &Path) -> (String, String) {
         .stdin(Stdio::null())
         .output()
         .unwrap();
-    let [page, said] = [output.stdout, output.stderr].map(|b| String::from_utf8_lossy(&b).into());
-    assert!(output.status.success(), "{browser}: {said}");
-    (page, said)
+    let [dom, log] = [output.stdout, output.stderr].map(|b| String::from_utf8_lossy(&b).into());
+    assert!(output.status.success(), "{browser}: {log}");
+    (dom, log)
 }
 
 #[test]
-fn the_report_loads_without_errors_and_shows_the_numbers() {
-    let there = |name: &&&str| {
+fn the_report_loads_without_errors_and_contains_the_numbers() {
+    let is_installed = |name: &&&str| {
         Command::new(name).arg("--version").output().is_ok_and(|output| output.status.success())
     };
-    let Some(browser) = NAMES.iter().find(there) else {
+    let Some(browser) = NAMES.iter().find(is_installed) else {
         return skipped(format!("none of {NAMES:?} is installed"));
     };
     let folder = tempfile::tempdir().unwrap();
@@ -97,8 +97,8 @@ fn the_report_loads_without_errors_and_shows_the_numbers() {
     Report::new(vec![joint.clone()]).unwrap().write(&page).unwrap();
     let profile = folder.path().join("profile");
     let load = |page: &Path| {
-        let (dom, said) = load(browser, page, &profile);
-        assert!(!said.contains(":CONSOLE"), "the console has something to say: {said}");
+        let (dom, log) = load(browser, page, &profile);
+        assert!(!log.contains(":CONSOLE"), "the console has messages: {log}");
         dom
     };
     let dom = load(&page);
@@ -121,7 +121,7 @@ fn the_report_loads_without_errors_and_shows_the_numbers() {
     let shown = ["2 runs side by side", "with SMP", "No imbalance was found", "89.75"];
     shown.iter().for_each(|text| assert!(dom.contains(text), "{text} is not on the page"));
 
-    // Would the console be heard? A page with an error in it.
+    // The log contains the console: a page with an error appears in it.
     let broken = folder.path().join("broken.html");
     std::fs::write(&broken, "<script>missing()</script>").unwrap();
     assert!(self::load(browser, &broken, &profile).1.contains(":CONSOLE"));

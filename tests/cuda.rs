@@ -1,4 +1,4 @@
-//! The main paths on a GPU; without one a line says that they were skipped.
+//! The main paths on a GPU. Skipped, with a message, if there is none.
 
 mod support;
 
@@ -19,7 +19,7 @@ use g2d::{
 };
 use tch::{Device, Kind, Tensor, nn, nn::Module, nn::OptimizerConfig};
 
-use support::{fill, in_own_process};
+use support::{fill, in_own_process, with_nan_input};
 
 static SKIPPED: Once = Once::new();
 
@@ -49,7 +49,7 @@ impl TwoLinear {
         self.trainer_with(cached, |builder| builder)
     }
 
-    fn trainer_with(&self, cached: bool, more: impl Fn(Builder) -> Builder) -> G2dTrainer {
+    fn trainer_with(&self, cached: bool, configure: impl Fn(Builder) -> Builder) -> G2dTrainer {
         let params = ModalityParams::by_name(&self.vs, &self.names).unwrap();
         let mut builder = G2dTrainer::builder(Classification::default())
             .encoders(params)
@@ -64,7 +64,7 @@ impl TwoLinear {
                 }
             };
         }
-        more(builder).build(self).unwrap()
+        configure(builder).build(self).unwrap()
     }
 }
 
@@ -98,7 +98,7 @@ fn teacher(m: usize, device: Device) -> FrozenModel {
     })
 }
 
-/// Labels 0, 1, 2, …, each `shift` higher.
+/// A batch with the labels 0, 1, 2, 0, …, plus `shift`.
 fn batch(device: Device, shift: i64) -> Batch {
     let labels = Tensor::arange(ROWS, (Kind::Int64, Device::Cpu)).remainder(CLASSES) + shift;
     let inputs = [wave(0.5, &[ROWS, INPUT]), wave(2.5, &[ROWS, INPUT])];
@@ -106,7 +106,7 @@ fn batch(device: Device, shift: i64) -> Batch {
     Batch::new(inputs, labels).with_ids(ids).to_device(device).unwrap()
 }
 
-/// The GPU, or `None` after a line that says so.
+/// The GPU; `None`, with a message, if there is none.
 fn gpu() -> Option<Device> {
     if tch::Cuda::is_available() {
         return Some(Device::Cuda(0));
@@ -115,7 +115,7 @@ fn gpu() -> Option<Device> {
     None
 }
 
-/// Losses of a stage and a joint epoch of three steps each.
+/// The losses of a suppressed epoch and a joint epoch of three steps each.
 fn losses(device: Device, cached: bool) -> Vec<f64> {
     let student = TwoLinear::new(device);
     let mut trainer = student.trainer(cached);
@@ -128,10 +128,10 @@ fn losses(device: Device, cached: bool) -> Vec<f64> {
             optimizer.zero_grad();
             let report = trainer.step(&student, &batch(device, 0)).unwrap();
             optimizer.step();
-            assert_eq!(report.terms.total.device(), device, "nothing was moved to the host");
+            assert_eq!(report.terms.total.device(), device, "the report stays on the device");
             for (m, before) in before.iter().enumerate() {
-                let stood_still = student.encoders[m].ws.equal(before);
-                assert_eq!(stood_still, report.plan.suppresses(m));
+                let unchanged = student.encoders[m].ws.equal(before);
+                assert_eq!(unchanged, report.plan.suppresses(m));
             }
             assert_eq!(report.plan.is_joint(), epoch == 1);
             losses.push(report.read().unwrap().terms.total);
@@ -142,7 +142,7 @@ fn losses(device: Device, cached: bool) -> Vec<f64> {
 }
 
 #[test]
-fn steps_agree_with_the_processor_s() {
+fn losses_agree_with_the_cpu() {
     let Some(device) = gpu() else { return };
     let expected = losses(Device::Cpu, false);
     for cached in [false, true] {
@@ -152,9 +152,9 @@ fn steps_agree_with_the_processor_s() {
     }
 }
 
-/// The label is not read back at once: the loss is NaN and the end of the epoch says so.
+/// Labels are not checked on the host: the loss is NaN, which the deferred finite check finds.
 #[test]
-fn an_illegal_label_is_found_at_the_end_of_the_epoch() {
+fn an_invalid_label_is_an_error_at_the_end_of_the_epoch() {
     let Some(device) = gpu() else { return };
     for shift in [-1, 1] {
         let student = TwoLinear::new(device);
@@ -167,9 +167,9 @@ fn an_illegal_label_is_found_at_the_end_of_the_epoch() {
     }
 }
 
-/// Later good steps must not hide an earlier bad one, nor take the blame.
+/// The deferred finite check names the first step with a NaN loss.
 #[test]
-fn good_steps_do_not_hide_a_bad_one() {
+fn later_steps_do_not_hide_an_invalid_label() {
     let Some(device) = gpu() else { return };
     let student = TwoLinear::new(device);
     let mut trainer = student.trainer(true);
@@ -193,9 +193,9 @@ fn a_batch_on_another_device_is_refused() {
     }
 }
 
-/// Rows are found on the host and sent; logits and targets are known there.
+/// Rows are looked up on the host and copied to the device; the output keeps a host copy.
 #[test]
-fn a_cache_file_answers_on_the_device() {
+fn a_cache_file_returns_outputs_on_the_device() {
     let Some(device) = gpu() else { return };
     let folder = tempfile::tempdir().unwrap();
     let identity =
@@ -215,11 +215,11 @@ fn a_cache_file_answers_on_the_device() {
     }
 }
 
-/// The head's gradient after a window of two steps.
+/// The gradient of the head after an accumulation window of two micro-batches.
 fn gradient(device: Device, precision: Precision) -> Tensor {
     let student = TwoLinear::new(device);
-    let more = |builder: Builder| builder.precision(precision).accumulate(2);
-    let mut trainer = student.trainer_with(false, more);
+    let configure = |builder: Builder| builder.precision(precision).accumulate(2);
+    let mut trainer = student.trainer_with(false, configure);
     for ready in [false, true] {
         let report = trainer.step(&student, &batch(device, 0)).unwrap();
         assert_eq!(report.outcome.is_ready(), ready, "{precision:?}: {:?}", report.outcome);
@@ -230,7 +230,7 @@ fn gradient(device: Device, precision: Precision) -> Tensor {
 }
 
 #[test]
-fn mixed_precision_is_close_to_the_processor_s() {
+fn gradients_in_mixed_precision_are_close_to_the_cpu() {
     let Some(device) = gpu() else { return };
     let expected = gradient(Device::Cpu, Precision::Full);
     for (precision, bound) in
@@ -238,22 +238,20 @@ fn mixed_precision_is_close_to_the_processor_s() {
     {
         let error = (gradient(device, precision) - &expected).norm() / expected.norm();
         let error = error.double_value(&[]);
-        assert!(error < bound, "{precision:?} is off by {error}");
+        assert!(error < bound, "{precision:?} has a relative error of {error}");
     }
 }
 
-/// Under a policy that skips, the loss is read after backward and the step undone.
+/// With `NonFinite::Skip` the loss is checked after backward, and the step is undone.
 #[test]
-fn a_bad_step_is_skipped_and_named() {
+fn a_step_with_nan_is_skipped_with_its_source() {
     let Some(device) = gpu() else { return };
     for precision in [Precision::Full, Precision::Fp16] {
         let student = TwoLinear::new(device);
-        let more = |builder: Builder| builder.precision(precision).non_finite(NonFinite::Skip);
-        let mut trainer = student.trainer_with(true, more);
+        let configure = |builder: Builder| builder.precision(precision).non_finite(NonFinite::Skip);
+        let mut trainer = student.trainer_with(true, configure);
         let good = batch(device, 0);
-        let inputs: Vec<_> = good.inputs().iter().map(|x| x * f64::NAN).collect();
-        let ids = good.ids().unwrap();
-        let bad = Batch::new(inputs, good.targets().shallow_clone()).with_ids(ids);
+        let bad = with_nan_input(&good, 0).with_ids(good.ids().unwrap());
         let report = trainer.step(&student, &bad).unwrap();
         let source = NonFiniteSource::Input(student.names[0].clone());
         assert_eq!(report.outcome.skipped(), Some(&SkipCause::NonFinite(source)));
@@ -265,9 +263,9 @@ fn a_bad_step_is_skipped_and_named() {
     }
 }
 
-/// The copy to the GPU is right although nobody waits for it, and leaves the host's batch alone.
+/// The asynchronous copy is complete, and the batch on the host is unchanged.
 #[test]
-fn batches_go_to_the_device_whole() {
+fn a_batch_is_copied_to_the_device() {
     let Some(device) = gpu() else { return };
     let here = batch(Device::Cpu, 0);
     let there = here.to_device(device).unwrap();
@@ -279,9 +277,8 @@ fn batches_go_to_the_device_whole() {
     assert!(there.targets().to_device(Device::Cpu).equal(here.targets()));
 }
 
-/// A convolution's output in either layout, with weights of the same values.
 #[test]
-fn channels_last_convolves_alike() {
+fn a_convolution_with_channels_last_weights_has_the_same_output() {
     let Some(device) = gpu() else { return };
     let outputs = [false, true].map(|last| {
         let vs = nn::VarStore::new(device);
@@ -297,9 +294,9 @@ fn channels_last_convolves_alike() {
     assert!(outputs[0].allclose(&outputs[1], 1e-2, 1e-3, false));
 }
 
-/// Some samples lack a modality: their rows' index goes to the device, and ρ of cached teachers too.
+/// The indices of the present rows and ρ of cached teachers are copied to the device.
 #[test]
-fn missing_modalities_and_cached_confidence_are_the_processor_s() {
+fn a_step_with_missing_modalities_agrees_with_the_cpu() {
     let Some(device) = gpu() else { return };
     let values = [Device::Cpu, device].map(|device| {
         let student = TwoLinear::new(device);
@@ -316,18 +313,18 @@ fn missing_modalities_and_cached_confidence_are_the_processor_s() {
     }
 }
 
-/// A run of `steps` from its beginning or from a snapshot: what it saved, the head's weights, and what
-/// the device's generator then gives.
+/// Trains for `steps` from the start or from a snapshot. Returns a snapshot, the weights of the head,
+/// and the next values of the device's random generator.
 fn resumed(
     device: Device,
     from: Option<&Snapshot>,
     folder: &Path,
     steps: u64,
 ) -> (Snapshot, Tensor, Tensor) {
-    let rule = SgdConfig { lr: 0.05, momentum: 0.9, weight_decay: 0.01, ..Default::default() };
+    let sgd = SgdConfig { lr: 0.05, momentum: 0.9, weight_decay: 0.01, ..Default::default() };
     let mut student = TwoLinear::new(device);
     let mut trainer = student.trainer(false);
-    let mut optimizer = Optimizer::builder(&student.vs, rule).build().unwrap();
+    let mut optimizer = Optimizer::builder(&student.vs, sgd).build().unwrap();
     if let Some(snapshot) = from {
         let mut parts = RunParts::new(&mut trainer)
             .weights("student", &mut student.vs)
@@ -349,9 +346,9 @@ fn resumed(
     (snapshot, weights, Tensor::rand([4], (Kind::Float, device)).to_device(Device::Cpu))
 }
 
-/// Momentum and the trainer's state come back; a snapshot of one device goes on on another.
+/// Momentum and the trainer's state are restored, also on another device.
 #[test]
-fn a_run_goes_on_from_its_snapshot() {
+fn a_run_resumes_from_a_snapshot_on_any_device() {
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
     let devices: Vec<Device> = std::iter::once(Device::Cpu).chain(gpu()).collect();
@@ -366,14 +363,14 @@ fn a_run_goes_on_from_its_snapshot() {
 }
 
 #[test]
-fn the_generator_of_the_device_goes_on_from_a_snapshot() {
+fn the_random_generator_of_the_device_is_restored_from_a_snapshot() {
     let Some(device) = gpu() else { return };
-    if !in_own_process("the_generator_of_the_device_goes_on_from_a_snapshot") {
+    if !in_own_process("the_random_generator_of_the_device_is_restored_from_a_snapshot") {
         return;
     }
     let folder = tempfile::tempdir().unwrap();
     let at = |name: &str| folder.path().join(name);
     let (snapshot, _, drawn) = resumed(device, None, &at("random"), 1);
     let (_, _, again) = resumed(device, Some(&snapshot), &at("again"), 0);
-    assert!(drawn.equal(&again), "the device's generator is not restored");
+    assert!(drawn.equal(&again), "the random generator of the device is not restored");
 }

@@ -1,7 +1,7 @@
-//! A training that is killed again and again ends as if it had never been stopped.
+//! A training that is killed repeatedly ends with the same bits as one that is not.
 //!
-//! The child is the example `audio_visual`, as anyone can run it: `--run-dir DIR`, and after each
-//! SIGKILL the same with `--resume`.
+//! The child process is the example `audio_visual` with `--run-dir DIR`, started again with `--resume`
+//! after each SIGKILL.
 #![cfg(all(feature = "paper", feature = "report"))]
 
 #[path = "support/skip.rs"]
@@ -21,7 +21,7 @@ use rand::{Rng, SeedableRng, rngs::StdRng};
 const KILLS: u32 = 20;
 const METHODS: [&str; 2] = ["g2d_smp", "g2d_partial"];
 
-/// The example, which `cargo test` builds beside the tests.
+/// The example's executable, which `cargo test` builds for all tests.
 fn example() -> Option<PathBuf> {
     let test = std::env::current_exe().unwrap();
     let folder = test.parent().unwrap().parent().unwrap().join("examples");
@@ -39,11 +39,10 @@ fn start(example: &Path, folder: &Path, resume: bool) -> Child {
 
 fn finish(child: Child) {
     let output = child.wait_with_output().unwrap();
-    let told = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "{told}");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
 }
 
-/// Weights, reports and results of a run, without what depends on the clock.
+/// Weights, reports and results of a comparison, without durations.
 fn outcome(folder: &Path) -> Vec<(String, Vec<u8>)> {
     let mut all = vec![("summary".to_owned(), fs::read(folder.join("summary.json")).unwrap())];
     for method in METHODS {
@@ -68,16 +67,16 @@ fn outcome(folder: &Path) -> Vec<(String, Vec<u8>)> {
 }
 
 #[test]
-fn killed_twenty_times_it_ends_with_the_same_bits() {
+fn a_training_that_is_killed_twenty_times_ends_with_the_same_bits() {
     let Some(example) = example() else {
-        skip::skipped("the example audio_visual is not built: run all tests");
+        skip::skipped("the example audio_visual is not built; run all tests");
         return;
     };
     let folder = tempfile::tempdir().unwrap();
     let whole = folder.path().join("whole");
-    let begun = Instant::now();
+    let start_time = Instant::now();
     finish(start(&example, &whole, false));
-    let length = begun.elapsed();
+    let duration = start_time.elapsed();
     let whole = outcome(&whole);
 
     let mut rng = StdRng::seed_from_u64(7);
@@ -87,12 +86,12 @@ fn killed_twenty_times_it_ends_with_the_same_bits() {
         runs += 1;
         assert!(
             runs <= 10 * KILLS,
-            "{kills} kills in {runs} runs: runs end before they are killed"
+            "{kills} kills in {runs} runs: most runs end before they are killed"
         );
         loop {
             let mut child = start(&example, &killed, true);
             if kills < KILLS {
-                let end = Instant::now() + length.mul_f64(rng.random_range(0.0..0.9));
+                let end = Instant::now() + duration.mul_f64(rng.random_range(0.0..0.9));
                 while Instant::now() < end && child.try_wait().unwrap().is_none() {
                     thread::sleep(Duration::from_millis(5));
                 }
@@ -113,11 +112,10 @@ fn killed_twenty_times_it_ends_with_the_same_bits() {
     println!("{kills} kills in {runs} runs");
 }
 
-/// A folder of other settings is not gone on with.
 #[test]
-fn other_settings_are_told() {
+fn a_run_does_not_resume_with_other_settings() {
     let Some(example) = example() else {
-        skip::skipped("the example audio_visual is not built: run all tests");
+        skip::skipped("the example audio_visual is not built; run all tests");
         return;
     };
     let folder = tempfile::tempdir().unwrap();
@@ -128,7 +126,7 @@ fn other_settings_are_told() {
     };
     assert!(run(&[]).status.success());
     let refused = run(&["--resume", "--lr", "0.5"]);
-    let told = String::from_utf8_lossy(&refused.stderr);
-    assert!(!refused.status.success() && told.contains("other settings"), "{told}");
+    let message = String::from_utf8_lossy(&refused.stderr);
+    assert!(!refused.status.success() && message.contains("other settings"), "{message}");
     assert!(run(&["--resume"]).status.success());
 }

@@ -18,9 +18,7 @@ use rand::{SeedableRng, rngs::StdRng};
 use tch::nn::VarStore;
 
 use crate::support::comparison::{
-    problem::{HELD_OUT, Networks, Problem, Splits, data_name, with_validation},
-    split::SplitData,
-    task::PredictionTask,
+    HELD_OUT, Networks, PredictionTask, Problem, SplitData, Splits, data_name, with_validation,
 };
 
 const EMBEDDED: &[u8] = include_bytes!("../data/spoken-digits/digits.npz");

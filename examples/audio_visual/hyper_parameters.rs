@@ -15,7 +15,7 @@ use serde_json::{Map, Value};
 
 use crate::support::{
     command_line::choice,
-    comparison::setup::{ComparisonConfig, TrainingConfig},
+    comparison::{ComparisonConfig, TrainingConfig},
     methods::{MethodConfig, SuppressionStyle},
 };
 

@@ -21,7 +21,7 @@ use crate::{
     hyper_parameters::{HyperParameterFlags, HyperParameters},
     support::{
         command_line,
-        comparison::{arguments::RunArguments, compare, problem::Problem},
+        comparison::{Problem, RunArguments, compare},
         methods::Method,
     },
 };

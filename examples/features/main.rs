@@ -27,10 +27,8 @@ use tch::Kind;
 use crate::support::{
     command_line,
     comparison::{
-        arguments::{RunArguments, TrainingArguments},
-        compare,
-        problem::{MixedNetworks, Problem, data_name, with_validation},
-        task::PredictionTask,
+        MixedNetworks, PredictionTask, Problem, RunArguments, TrainingArguments, compare,
+        data_name, with_validation,
     },
     methods::Method,
 };

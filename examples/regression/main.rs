@@ -25,10 +25,8 @@ use crate::{
     support::{
         command_line,
         comparison::{
-            arguments::{RunArguments, TrainingArguments},
-            compare,
-            problem::{MixedNetworks, Problem, data_name},
-            task::PredictionTask,
+            MixedNetworks, PredictionTask, Problem, RunArguments, TrainingArguments, compare,
+            data_name,
         },
         methods::Method,
     },

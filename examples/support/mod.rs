@@ -9,7 +9,7 @@
 //! - `summary`: the results of one seed; `aggregate`: those of several seeds.
 //! - `claims`, `table`, `figure`: what is made of aggregated results; `output`: their files.
 //! - `comparison/`: the comparison of all methods on one data set.
-#![allow(dead_code, reason = "each example uses a part")]
+#![allow(dead_code, unused_imports, reason = "each example uses a part")]
 
 pub mod aggregate;
 pub mod claims;

@@ -10,12 +10,9 @@ use tch::{Device, Tensor};
 pub use rows::Rows;
 pub(crate) use split::SplitBatch;
 
-use crate::{
-    error::{self, Result},
-    libtorch,
-    modality::Modality,
-    transfer,
-};
+use crate::error::{self, Result};
+use crate::modality::Modality;
+use crate::{libtorch, transfer};
 
 /// A batch of B samples.
 ///

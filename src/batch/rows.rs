@@ -2,10 +2,8 @@
 
 use tch::{Device, Tensor};
 
-use crate::{
-    error::{Error, Result},
-    transfer,
-};
+use crate::error::{Error, Result};
+use crate::transfer;
 
 /// The rows of a batch that have a modality.
 ///

@@ -1,9 +1,7 @@
 //! A batch split by modality.
 
-use crate::{
-    batch::{Batch, Rows},
-    error::Result,
-};
+use crate::batch::{Batch, Rows};
+use crate::error::Result;
 
 /// A batch, and for every modality the samples that have it.
 ///

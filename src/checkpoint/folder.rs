@@ -8,11 +8,9 @@ use std::{
 use serde::{Serialize, de::DeserializeOwned};
 
 use super::{RunParts, Snapshot};
-use crate::{
-    error::{self, Error, Result},
-    file::atomic,
-    state::State,
-};
+use crate::error::{self, Error, Result};
+use crate::file::atomic;
+use crate::state::State;
 
 /// The prefix of the folders of snapshots.
 const PREFIX: &str = "snapshot-";

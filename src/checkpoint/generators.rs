@@ -4,11 +4,9 @@ use std::path::Path;
 
 use tch::{Device, Tensor};
 
-use crate::{
-    error::Result,
-    file::tensors::{self, TensorFile},
-    libtorch,
-};
+use crate::error::Result;
+use crate::file::tensors::{self, TensorFile};
+use crate::libtorch;
 
 /// The name of the file.
 pub(super) const FILE: &str = "random.safetensors";

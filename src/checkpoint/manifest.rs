@@ -5,12 +5,10 @@ use std::{fs, path::Path};
 use serde::{Deserialize, Serialize};
 
 use super::generators;
-use crate::{
-    error::{Error, Mismatch, Result},
-    file::{Digest, Hasher, atomic},
-    state::State,
-    trainer::ResumeState,
-};
+use crate::error::{Error, Mismatch, Result};
+use crate::file::{Digest, Hasher, atomic};
+use crate::state::State;
+use crate::trainer::ResumeState;
 
 /// The name of the file.
 const FILE: &str = "manifest.json";

@@ -5,13 +5,11 @@ use std::path::Path;
 use tch::nn::VarStore;
 
 use super::{generators, manifest::Manifest};
-use crate::{
-    error::{self, Error, Result},
-    optim::Optimizer,
-    state::State,
-    trainer::G2dTrainer,
-    weights,
-};
+use crate::error::{self, Error, Result};
+use crate::optim::Optimizer;
+use crate::state::State;
+use crate::trainer::G2dTrainer;
+use crate::weights;
 
 /// The trainer, weights and optimizers of a run. Weights and optimizers have names in the snapshot.
 #[must_use = "parts are for `SnapshotFolder::save` and `SnapshotFolder::resume`"]

@@ -10,13 +10,11 @@ use super::{
     manifest::Manifest,
     parts::{HINT, file},
 };
-use crate::{
-    error::{Error, Result},
-    file::atomic,
-    schedule::Progress,
-    state::State,
-    weights,
-};
+use crate::error::{Error, Result};
+use crate::file::atomic;
+use crate::schedule::Progress;
+use crate::state::State;
+use crate::weights;
 
 /// A snapshot on disk.
 #[derive(Debug, Clone, PartialEq)]

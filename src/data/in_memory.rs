@@ -3,11 +3,9 @@
 use rand::{Rng, seq::SliceRandom};
 use tch::{Device, Kind, Tensor};
 
-use crate::{
-    batch::Batch,
-    error::{self, Error, Result},
-    modality::Modality,
-};
+use crate::batch::Batch;
+use crate::error::{self, Error, Result};
+use crate::modality::Modality;
 
 /// A data set of N samples in memory: an input [N, …] per modality, and targets [N, …].
 ///

@@ -2,11 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{
-    error::{self, Result},
-    modality::Modality,
-    step::{EpochReport, Measurement},
-};
+use crate::error::{self, Result};
+use crate::modality::Modality;
+use crate::step::{EpochReport, Measurement};
 
 /// The direction in which a metric improves, which also selects its format.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

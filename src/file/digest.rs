@@ -6,10 +6,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use tch::{Tensor, nn::VarStore};
 
-use crate::{
-    error::{self, Error, Result},
-    transfer,
-};
+use crate::error::{self, Error, Result};
+use crate::transfer;
 
 /// A SHA-256 digest: equal for equal content, on every machine.
 ///

@@ -12,10 +12,8 @@ use serde::de::DeserializeOwned;
 use tch::Tensor;
 
 use super::atomic;
-use crate::{
-    error::{Error, Result},
-    transfer,
-};
+use crate::error::{Error, Result};
+use crate::transfer;
 
 /// Atomically writes tensors by name, and texts by key in the header.
 pub(crate) fn write<'t>(

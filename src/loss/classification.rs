@@ -3,23 +3,9 @@
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Reduction, Tensor};
 
-use super::{Confidence, Distillation, G2dLoss, Input, Terms, TrueClassProbability, torch};
-use crate::{
-    error::{self, Result},
-    modality::Modality,
-};
-
-/// The form of a classifier's targets.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Labels {
-    /// One class per sample: `Int64` labels \[B\] in `0..C`; softmax and cross-entropy.
-    #[default]
-    Single,
-    /// Any number of labels per sample: 0 or 1 in a float tensor [B, C]; sigmoid and binary
-    /// cross-entropy.
-    Multi,
-}
+use super::{Confidence, Distillation, G2dLoss, Input, Labels, Terms, TrueClassProbability, torch};
+use crate::error::{self, Result};
+use crate::modality::Modality;
 
 /// Cross-entropy with distillation.
 ///

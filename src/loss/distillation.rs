@@ -4,11 +4,9 @@ use serde::{Deserialize, Serialize};
 use tch::{Reduction, Tensor};
 
 use super::{Input, Terms, torch};
-use crate::{
-    error::{self, Result},
-    modality::{Modality, PerModality},
-    teacher::TeacherOutput,
-};
+use crate::error::{self, Result};
+use crate::modality::{Modality, PerModality};
+use crate::teacher::TeacherOutput;
 
 /// The reduction of squared feature differences to a scalar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]

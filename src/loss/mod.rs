@@ -9,25 +9,25 @@
 mod classification;
 mod confidence;
 mod distillation;
+mod labels;
 mod regression;
 
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-pub use classification::{Classification, Labels};
+pub use classification::Classification;
 pub use confidence::{
     Confidence, ConfidenceConfig, ExponentialError, InverseError, TrueClassProbability,
 };
 pub use distillation::{Distillation, FeatureReduction};
+pub use labels::Labels;
 pub use regression::Regression;
 
-use crate::{
-    batch::Rows,
-    error::{Error, Result},
-    modality::Modality,
-    number::{self, Numbers},
-    teacher::TeacherOutput,
-};
+use crate::batch::Rows;
+use crate::error::{Error, Result};
+use crate::modality::Modality;
+use crate::number::{self, Numbers};
+use crate::teacher::TeacherOutput;
 
 /// The loss of a step, and the confidence ρ that ranks the teachers.
 ///

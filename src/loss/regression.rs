@@ -6,10 +6,8 @@ use tch::{Reduction, Tensor};
 use super::{
     Confidence, Distillation, ExponentialError, G2dLoss, Input, Terms, confidence::like, torch,
 };
-use crate::{
-    error::{self, Result},
-    modality::Modality,
-};
+use crate::error::{self, Result};
+use crate::modality::Modality;
 
 /// Mean squared error with distillation.
 ///

@@ -3,7 +3,10 @@
 //! A [`SmpScheduler`](crate::SmpScheduler) decides before the student runs and receives only ρ. A
 //! method that depends on the student's own output, such as OGM, implements [`Modulate`].
 
-use crate::{error::Result, modality::Modality, state::State, step::Observation};
+use crate::error::Result;
+use crate::modality::Modality;
+use crate::state::State;
+use crate::step::Observation;
 
 /// A rule that scales or perturbs encoder gradients, depending on the student's output.
 ///

@@ -3,10 +3,8 @@
 use tch::nn::VarStore;
 
 use super::{Algorithm, Optimizer, group::Group};
-use crate::{
-    error::{self, Result},
-    parameters::{Variables, within},
-};
+use crate::error::{self, Result};
+use crate::parameters::{Variables, within};
 
 /// Builds an [`Optimizer`].
 #[must_use = "a builder does nothing until `build`"]

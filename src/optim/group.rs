@@ -5,10 +5,8 @@ use std::{collections::BTreeMap, path::Path};
 use tch::{Kind, TchError, Tensor};
 
 use super::{AdamConfig, AdamWConfig, Algorithm, SgdConfig, config::STEP};
-use crate::{
-    error::{Error, Result},
-    libtorch::{self, AdamArgs, AdamMoments, SgdArgs},
-};
+use crate::error::{Error, Result};
+use crate::libtorch::{self, AdamArgs, AdamMoments, SgdArgs};
 
 /// Parameters that are updated with the same configuration.
 #[derive(Debug)]

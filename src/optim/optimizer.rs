@@ -8,10 +8,8 @@ use super::{
     group::Group,
     saved::{self, SavedState},
 };
-use crate::{
-    error::{self, Result},
-    libtorch,
-};
+use crate::error::{self, Result};
+use crate::libtorch;
 
 /// Updates parameters by the gradients of [`G2dTrainer::step`](crate::G2dTrainer::step).
 ///

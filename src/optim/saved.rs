@@ -6,10 +6,8 @@ use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
 use super::group::{Group, foreign};
-use crate::{
-    error::{Error, Mismatch, Result},
-    file::tensors::{self, TensorFile},
-};
+use crate::error::{Error, Mismatch, Result};
+use crate::file::tensors::{self, TensorFile};
 
 /// The key of [`Header`] in the file's header.
 const HEADER: &str = "g2d optimizer";

@@ -7,11 +7,9 @@ use std::collections::HashMap;
 
 use tch::{Device, Tensor, nn::VarStore};
 
-use crate::{
-    error::{self, Result},
-    libtorch,
-    modality::Modality,
-};
+use crate::error::{self, Result};
+use crate::libtorch;
+use crate::modality::Modality;
 
 pub(crate) use copies::TensorCopies;
 use variables::Variable;

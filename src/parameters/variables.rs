@@ -5,7 +5,8 @@ use std::collections::HashSet;
 use tch::{Tensor, nn::VarStore};
 
 use super::TensorCopies;
-use crate::{error::Result, libtorch, transfer};
+use crate::error::Result;
+use crate::{libtorch, transfer};
 
 /// The parameters and buffers of a model, each storage once, sorted by name within a `VarStore`.
 ///

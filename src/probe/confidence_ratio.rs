@@ -1,10 +1,8 @@
 //! ρ of the teachers and its discrepancy ratio.
 
 use super::{ImbalanceProbe, means::Means};
-use crate::{
-    error::Result,
-    step::{Measurement, Observation},
-};
+use crate::error::Result;
+use crate::step::{Measurement, Observation};
 
 /// ρ of each teacher and its ratio to the other teachers.
 ///

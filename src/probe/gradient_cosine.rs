@@ -3,11 +3,9 @@
 use tch::Tensor;
 
 use super::{ImbalanceProbe, interval::Interval, means::Means, vectors};
-use crate::{
-    error::{Error, Result},
-    state::State,
-    step::{Measurement, Observation},
-};
+use crate::error::{Error, Result};
+use crate::state::State;
+use crate::step::{Measurement, Observation};
 
 /// ⟨a, b⟩ / (‖a‖ ‖b‖) in [−1, 1] between the gradients a and b of two terms of the loss with respect to
 /// each encoder, concatenated over its parameters; the mean over the observed steps.

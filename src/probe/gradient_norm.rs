@@ -1,10 +1,8 @@
 //! Norm of each encoder's gradient.
 
 use super::{ImbalanceProbe, interval::Interval, means::Means, vectors};
-use crate::{
-    error::{Error, Result},
-    step::{Measurement, Observation},
-};
+use crate::error::{Error, Result};
+use crate::step::{Measurement, Observation};
 
 /// `gradient_norm`: the L2 norm of each encoder's gradient, concatenated over its parameters, as the
 /// optimizer sees it; the mean over the observed steps.

@@ -3,11 +3,9 @@
 use tch::{Kind, Tensor};
 
 use super::{ImbalanceProbe, means::Means};
-use crate::{
-    error::{Error, Result},
-    step::{Measurement, Observation},
-    transfer,
-};
+use crate::error::{Error, Result};
+use crate::step::{Measurement, Observation};
+use crate::transfer;
 
 /// Accuracy in [0, 1] on the training samples of the epoch.
 ///

@@ -1,10 +1,8 @@
 //! Smoothed losses of the unimodal heads and their ratio.
 
 use super::{ImbalanceProbe, means::Means};
-use crate::{
-    error::{self, Result},
-    step::{Measurement, Observation},
-};
+use crate::error::{self, Result};
+use crate::step::{Measurement, Observation};
 
 /// The smoothed loss of each unimodal head and its ratio to the other heads.
 ///

@@ -4,13 +4,11 @@ use std::collections::BTreeMap;
 
 use tch::Tensor;
 
-use crate::{
-    error::{self, Result},
-    mean::{Mean, MeanState},
-    modality::Modality,
-    state::State,
-    step::{Measurement, Observation},
-};
+use crate::error::{self, Result};
+use crate::mean::{Mean, MeanState};
+use crate::modality::Modality;
+use crate::state::State;
+use crate::step::{Measurement, Observation};
 
 /// The means of one metric over the current epoch. They stay on the device until they are taken.
 #[derive(Debug)]

@@ -37,11 +37,9 @@ pub use student_confidence::StudentConfidence;
 pub use teacher_cka::TeacherCka;
 pub use update_ratio::UpdateRatio;
 
-use crate::{
-    error::Result,
-    state::State,
-    step::{Measurement, Observation},
-};
+use crate::error::Result;
+use crate::state::State;
+use crate::step::{Measurement, Observation};
 
 /// A measurement that is taken over the steps of an epoch.
 ///

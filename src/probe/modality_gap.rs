@@ -4,13 +4,11 @@ use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, TchError, Tensor};
 
 use super::{ImbalanceProbe, vectors::TchResult};
-use crate::{
-    error::{Error, Result},
-    modality::Modality,
-    state::State,
-    step::{Measurement, Observation},
-    transfer,
-};
+use crate::error::{Error, Result};
+use crate::modality::Modality;
+use crate::state::State;
+use crate::step::{Measurement, Observation};
+use crate::transfer;
 
 /// `modality_gap`: ‖c^m − c^j‖ in [0, 2], the mean over the other modalities j of the same feature width.
 /// The centroid c^m is the mean of x / ‖x‖ over the samples of the epoch that have m, where x are the

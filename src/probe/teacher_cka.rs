@@ -3,11 +3,9 @@
 use tch::{Kind, Tensor};
 
 use super::{ImbalanceProbe, interval::Interval, means::Means, vectors::TchResult};
-use crate::{
-    error::{Error, Result},
-    step::{Measurement, Observation},
-    transfer,
-};
+use crate::error::{Error, Result};
+use crate::step::{Measurement, Observation};
+use crate::transfer;
 
 /// `cka_teacher`: linear centred kernel alignment (CKA) of the student's features X [B_m, d] with the
 /// teacher's Y [B_m, d'], for each modality m. The widths may differ.

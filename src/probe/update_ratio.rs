@@ -8,12 +8,10 @@ use super::{
     means::Means,
     vectors::{self, TchResult},
 };
-use crate::{
-    error::{Error, Result},
-    modality::Modality,
-    state::State,
-    step::{Measurement, Observation},
-};
+use crate::error::{Error, Result};
+use crate::modality::Modality;
+use crate::state::State;
+use crate::step::{Measurement, Observation};
 
 /// `update_ratio`: ‖Δθ^m‖ / ‖θ^m‖ of an update of encoder m, the mean over the observed steps.
 ///

@@ -5,7 +5,8 @@ use std::fmt::Write as _;
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::{Outcome, Recorder};
-use crate::{error::Result, step::EpochReport};
+use crate::error::Result;
+use crate::step::EpochReport;
 
 /// A progress bar over epochs on stderr, with loss, metrics and κ.
 ///

@@ -7,10 +7,8 @@ use std::{
 };
 
 use super::{Recorder, files};
-use crate::{
-    error::{self, Error, Result},
-    step::EpochReport,
-};
+use crate::error::{self, Error, Result};
+use crate::step::EpochReport;
 
 /// Records one row per epoch in a CSV file.
 ///

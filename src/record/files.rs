@@ -6,10 +6,8 @@ use std::{
     path::Path,
 };
 
-use crate::{
-    error::{Error, Result},
-    file::atomic,
-};
+use crate::error::{Error, Result};
+use crate::file::atomic;
 
 /// Creates or truncates a file, and creates its parent directories.
 pub(super) fn create(path: &Path) -> Result<File> {

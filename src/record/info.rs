@@ -7,11 +7,9 @@ use serde_json::Value as Json;
 use tch::Device;
 
 use super::Environment;
-use crate::{
-    error::{self, Result},
-    modality::Modality,
-    number,
-};
+use crate::error::{self, Result};
+use crate::modality::Modality;
+use crate::number;
 
 /// The description of a run, known before it starts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -10,11 +10,9 @@ use std::{
 use serde::{Deserialize, Serialize};
 
 use super::{Recorder, files};
-use crate::{
-    error::{Error, Result},
-    number,
-    step::EpochReport,
-};
+use crate::error::{Error, Result};
+use crate::number;
+use crate::step::EpochReport;
 
 /// The record of an epoch.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -2,7 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{diagnosis::Diagnosis, number, step::Measurement};
+use crate::diagnosis::Diagnosis;
+use crate::number;
+use crate::step::Measurement;
 
 /// The outcome of a run.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]

@@ -1,11 +1,9 @@
 //! The trait of all recorders.
 
 use super::{Outcome, RunInfo};
-use crate::{
-    error::Result,
-    parameters::ModalityParams,
-    step::{EpochReport, StepReport},
-};
+use crate::error::Result;
+use crate::parameters::ModalityParams;
+use crate::step::{EpochReport, StepReport};
 
 /// Records the metrics of a training run.
 ///

@@ -3,11 +3,9 @@
 use std::fmt;
 
 use super::{Outcome, Recorder, RunInfo};
-use crate::{
-    error::{Error, Result},
-    parameters::ModalityParams,
-    step::{EpochReport, StepReport},
-};
+use crate::error::{Error, Result};
+use crate::parameters::ModalityParams;
+use crate::step::{EpochReport, StepReport};
 
 /// Several recorders whose failures do not stop the training run.
 ///

@@ -5,10 +5,8 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use super::{JsonLines, Outcome, Recorder, RunInfo, files, run};
-use crate::{
-    error::{Error, Result},
-    step::EpochReport,
-};
+use crate::error::{Error, Result};
+use crate::step::EpochReport;
 
 /// Records a run folder, which [`Run::read`](super::Run::read) reads during and after the run.
 ///

@@ -5,10 +5,8 @@ use super::{
     plot::{Chart, Plot},
     theme::{Colour, Stroke},
 };
-use crate::{
-    modality::Modality,
-    record::{EpochRow, Run},
-};
+use crate::modality::Modality;
+use crate::record::{EpochRow, Run};
 
 /// The horizontal axis of all charts over epochs.
 pub(super) const EPOCHS: &str = "Epochs trained";

@@ -9,10 +9,8 @@ use super::{
     plot::{Chart, Plot},
     theme::{Colour, Stroke},
 };
-use crate::{
-    modality::Modality,
-    record::{EpochRow, Run},
-};
+use crate::modality::Modality;
+use crate::record::{EpochRow, Run};
 
 /// The plots of one run: its metrics with the teachers as levels (the paper's Figure 1), κ, ρ, losses and
 /// measurements, as far as they were recorded.

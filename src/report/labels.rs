@@ -1,6 +1,7 @@
 //! Names and formats of the metrics of a run.
 
-use crate::{modality::Modality, record::Run};
+use crate::modality::Modality;
+use crate::record::Run;
 
 /// The names of the run's metrics, epoch by epoch.
 pub(super) fn metric_names(run: &Run) -> impl Iterator<Item = &str> {

@@ -7,11 +7,9 @@ use super::{
     rows::{Mark, Row, RowChart},
     theme::{Colour, Stroke},
 };
-use crate::{
-    modality::Modality,
-    record::{EpochRow, Run},
-    step::Measurement,
-};
+use crate::modality::Modality;
+use crate::record::{EpochRow, Run};
+use crate::step::Measurement;
 
 const SHAPLEY: &str = "Average change of the value of the fused predictions when the modality joins a \
                        coalition of other modalities.";

@@ -11,12 +11,10 @@ use super::{
     plot::Plot,
     theme::{Theme, dark_css},
 };
-use crate::{
-    diagnosis::{Advice, Finding},
-    error::{self, Error, Result},
-    modality::Modality,
-    record::Run,
-};
+use crate::diagnosis::{Advice, Finding};
+use crate::error::{self, Error, Result};
+use crate::modality::Modality;
+use crate::record::Run;
 
 /// A report of one run, or of several runs side by side: one HTML file without scripts that needs no
 /// network, in a light, a dark and a print layout.

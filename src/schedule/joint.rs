@@ -3,7 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Candidates, Plan, Progress, SmpScheduler};
-use crate::{error::Result, modality::Modality};
+use crate::error::Result;
+use crate::modality::Modality;
 
 /// Every modality learns in every step: joint training, or L_G2D without SMP.
 #[derive(Debug, Clone, Copy, Default, Serialize, Deserialize)]

@@ -27,7 +27,9 @@ pub use sequential::Sequential;
 
 use serde::{Deserialize, Serialize};
 
-use crate::{error::Result, modality::Modality, state::State};
+use crate::error::Result;
+use crate::modality::Modality;
+use crate::state::State;
 
 /// The position of a step in a training run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]

@@ -7,10 +7,8 @@ use serde::{Deserialize, Serialize};
 use super::{
     Candidates, Plan, Progress, Ranking, SmpScheduler, delegate::delegate, ranking::Ranker,
 };
-use crate::{
-    error::{self, Result},
-    modality::Modality,
-};
+use crate::error::{self, Result};
+use crate::modality::Modality;
 
 /// Slows every modality that is stronger than the weakest, as OGM does:
 /// κ^m = 1 − tanh(α · ρ^m / min ρ) where ρ^m > min ρ, and 1 for the weakest.

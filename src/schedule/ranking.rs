@@ -3,11 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Candidates, Progress};
-use crate::{
-    error::{self, Result},
-    modality::Modality,
-    state::State,
-};
+use crate::error::{self, Result};
+use crate::modality::Modality;
+use crate::state::State;
 
 /// The source of the order of modalities.
 ///

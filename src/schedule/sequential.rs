@@ -5,10 +5,8 @@ use serde::{Deserialize, Serialize};
 use super::{
     Candidates, Plan, Progress, Ranking, SmpScheduler, delegate::delegate, ranking::Ranker,
 };
-use crate::{
-    error::{self, Result},
-    modality::Modality,
-};
+use crate::error::{self, Result};
+use crate::modality::Modality;
 
 /// For τ_1 epochs only the weakest modality π\[1\] learns, for the next τ_2 epochs only π\[2\], and so
 /// on; outside the stages all modalities learn.

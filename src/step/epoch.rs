@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::Measurement;
-use crate::{loss::Terms, modality::Modality, number};
+use crate::loss::Terms;
+use crate::modality::Modality;
+use crate::number;
 
 /// One epoch as numbers: means over its samples (κ: over its steps). Skipped steps are left out. A
 /// quantity of one modality is the mean over the samples that have it. In JSON a number that is not

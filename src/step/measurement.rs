@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{modality::Modality, number};
+use crate::modality::Modality;
+use crate::number;
 
 /// One number that a probe measured.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -2,13 +2,11 @@
 
 use tch::Tensor;
 
-use crate::{
-    batch::Rows,
-    error::{self, Result},
-    loss::{self, Confidence, G2dLoss, Terms},
-    modality::Modality,
-    teacher::TeacherOutput,
-};
+use crate::batch::Rows;
+use crate::error::{self, Result};
+use crate::loss::{self, Confidence, G2dLoss, Terms};
+use crate::modality::Modality;
+use crate::teacher::TeacherOutput;
 
 /// The loss over named modalities, and the confidence ρ that ranks their teachers.
 pub(crate) struct Objective {

@@ -5,16 +5,14 @@ use std::{cell::OnceCell, fmt};
 use tch::Tensor;
 
 use super::{MicroBatch, Objective, StepOutcome, StepReport};
-use crate::{
-    batch::{Batch, Rows},
-    error::{self, Error, Result},
-    loss::Terms,
-    modality::Modality,
-    parameters::ModalityParams,
-    schedule::{Plan, Progress},
-    student::Student,
-    teacher::TeacherOutput,
-};
+use crate::batch::{Batch, Rows};
+use crate::error::{self, Error, Result};
+use crate::loss::Terms;
+use crate::modality::Modality;
+use crate::parameters::ModalityParams;
+use crate::schedule::{Plan, Progress};
+use crate::student::Student;
+use crate::teacher::TeacherOutput;
 
 /// The view of a running step that probes, modulations and finite checks share.
 ///

@@ -4,13 +4,10 @@ use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
 use super::{MicroBatch, StepOutcome};
-use crate::{
-    error::Result,
-    loss::Terms,
-    number,
-    schedule::{Plan, Progress},
-    transfer,
-};
+use crate::error::Result;
+use crate::loss::Terms;
+use crate::schedule::{Plan, Progress};
+use crate::{number, transfer};
 
 /// The result of one step. Its tensors are detached and stay on the device.
 ///

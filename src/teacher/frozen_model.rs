@@ -5,7 +5,9 @@ use std::fmt;
 use tch::{Tensor, nn::VarStore};
 
 use super::{Teacher, TeacherOutput, UnimodalModel};
-use crate::{batch::Batch, error::Result, modality::Modality};
+use crate::batch::Batch;
+use crate::error::Result;
+use crate::modality::Modality;
 
 /// A model of tch modules as a teacher: frozen, in evaluation mode, without gradient.
 ///

@@ -17,7 +17,9 @@ pub use frozen_model::FrozenModel;
 pub use torchscript::{ScriptOutput, TorchScript};
 pub use unimodal::UnimodalModel;
 
-use crate::{batch::Batch, error::Result, modality::Modality};
+use crate::batch::Batch;
+use crate::error::Result;
+use crate::modality::Modality;
 
 /// A frozen, independently trained model of one modality: an encoder φ_t^m and its head.
 ///

@@ -5,18 +5,16 @@ use super::{
     finite::FiniteGuard, forward::ForwardPass, observers::Observers, planner::Planner,
     window::AccumulationWindow,
 };
-use crate::{
-    error::{self, Result},
-    loss::{Confidence, G2dLoss},
-    modality::Modality,
-    modulation::Modulate,
-    parameters::ModalityParams,
-    probe::ImbalanceProbe,
-    schedule::{Joint, Progress, SmpScheduler},
-    step::Objective,
-    student::Student,
-    teacher::Teacher,
-};
+use crate::error::{self, Result};
+use crate::loss::{Confidence, G2dLoss};
+use crate::modality::Modality;
+use crate::modulation::Modulate;
+use crate::parameters::ModalityParams;
+use crate::probe::ImbalanceProbe;
+use crate::schedule::{Joint, Progress, SmpScheduler};
+use crate::step::Objective;
+use crate::student::Student;
+use crate::teacher::Teacher;
 
 /// Collects the parts of a trainer; [`build`](Self::build) checks them against the student.
 ///

@@ -3,14 +3,12 @@
 use tch::{Device, Tensor};
 
 use super::{G2dTrainer, Precision, missing::features};
-use crate::{
-    batch::{Batch, Rows, SplitBatch},
-    error::{self, Error, Result},
-    metrics,
-    modality::Modality,
-    student::Student,
-    teacher::Teacher,
-};
+use crate::batch::{Batch, Rows, SplitBatch};
+use crate::error::{self, Error, Result};
+use crate::metrics;
+use crate::modality::Modality;
+use crate::student::Student;
+use crate::teacher::Teacher;
 
 /// The outputs of a model for a data set of N samples, in host memory.
 #[derive(Debug)]

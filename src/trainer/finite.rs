@@ -4,13 +4,11 @@ use serde::{Deserialize, Serialize};
 use tch::{Device, Tensor};
 
 use super::sources;
-use crate::{
-    error::{self, Result},
-    parameters::ModalityParams,
-    schedule::Progress,
-    step::{NonFiniteSource, Observation, SkipCause},
-    transfer,
-};
+use crate::error::{self, Result};
+use crate::parameters::ModalityParams;
+use crate::schedule::Progress;
+use crate::step::{NonFiniteSource, Observation, SkipCause};
+use crate::transfer;
 
 /// What happens to a step whose loss, gradient, teacher or target is not finite.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]

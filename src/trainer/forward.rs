@@ -3,15 +3,13 @@
 use tch::Tensor;
 
 use super::{FeatureProjection, Precision, SuppressedMode, Suppression, missing::features};
-use crate::{
-    batch::{Batch, Rows, SplitBatch},
-    error::{self, Result},
-    modality::Modality,
-    schedule::Plan,
-    step::Objective,
-    student::Student,
-    teacher::TeacherOutput,
-};
+use crate::batch::{Batch, Rows, SplitBatch};
+use crate::error::{self, Result};
+use crate::modality::Modality;
+use crate::schedule::Plan;
+use crate::step::Objective;
+use crate::student::Student;
+use crate::teacher::TeacherOutput;
 
 /// How the student runs in training.
 pub(super) struct ForwardPass {

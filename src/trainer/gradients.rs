@@ -7,12 +7,10 @@ use super::{
     observers::Observers,
     window::AccumulationWindow,
 };
-use crate::{
-    error::Result,
-    parameters::ModalityParams,
-    schedule::Progress,
-    step::{Observation, SkipCause, StepOutcome},
-};
+use crate::error::Result;
+use crate::parameters::ModalityParams;
+use crate::schedule::Progress;
+use crate::step::{Observation, SkipCause, StepOutcome};
 
 /// Runs backward, applies κ, and decides what the optimizer may do. A step whose loss is known not to
 /// be finite is skipped before its backward.

@@ -2,12 +2,10 @@
 
 use tch::Tensor;
 
-use crate::{
-    batch::{Batch, SplitBatch},
-    error::{self, Error, Result},
-    modality::Modality,
-    student::Student,
-};
+use crate::batch::{Batch, SplitBatch};
+use crate::error::{self, Error, Result};
+use crate::modality::Modality;
+use crate::student::Student;
 
 /// Features [B, d_m, …] of every modality. `encode` receives the samples that have the modality, and is
 /// not called where there are none.

@@ -1,10 +1,8 @@
 //! The turn of a gradient modulation in a step.
 
-use crate::{
-    error::{self, Result},
-    modulation::Modulate,
-    step::Observation,
-};
+use crate::error::{self, Result};
+use crate::modulation::Modulate;
+use crate::step::Observation;
 
 /// Refuses, before backward, a student without the unimodal logits that the modulation requires.
 pub(super) fn check(modulation: &dyn Modulate, step: &Observation<'_>) -> Result<()> {

@@ -1,14 +1,12 @@
 //! What watches the steps of an epoch: probes and means.
 
 use super::totals::{EpochTotals, EpochTotalsState};
-use crate::{
-    error::{self, Result},
-    modality::Modality,
-    probe::ImbalanceProbe,
-    schedule::Progress,
-    state::State,
-    step::{EpochReport, Observation, StepReport},
-};
+use crate::error::{self, Result};
+use crate::modality::Modality;
+use crate::probe::ImbalanceProbe;
+use crate::schedule::Progress;
+use crate::state::State;
+use crate::step::{EpochReport, Observation, StepReport};
 
 /// The probes and the means of the current epoch.
 pub(super) struct Observers {

@@ -3,15 +3,13 @@
 use tch::Tensor;
 
 use super::{Precision, finite::FiniteGuard, forward::check_output, sources};
-use crate::{
-    batch::{Batch, SplitBatch},
-    error::{self, Result},
-    schedule::{Candidates, Plan, Progress, SmpScheduler},
-    state::State,
-    step::Objective,
-    teacher::{HostCopy, Teacher, TeacherOutput},
-    transfer,
-};
+use crate::batch::{Batch, SplitBatch};
+use crate::error::{self, Result};
+use crate::schedule::{Candidates, Plan, Progress, SmpScheduler};
+use crate::state::State;
+use crate::step::Objective;
+use crate::teacher::{HostCopy, Teacher, TeacherOutput};
+use crate::transfer;
 
 /// Decides how much every encoder learns in a step, before the student runs.
 pub(super) struct Planner {
@@ -86,7 +84,7 @@ impl Planner {
         parts: &SplitBatch<'_>,
         objective: &Objective,
     ) -> Result<Vec<Option<TeacherOutput>>> {
-        let output = |(m, teacher): (usize, &Box<dyn Teacher>)| {
+        let output = |(m, teacher): (usize, &dyn Teacher)| {
             let Some(batch) = parts.get(m) else { return Ok(None) };
             let region = self.precision.region(batch.device())?;
             let output = teacher.output(m, batch)?;
@@ -103,7 +101,7 @@ impl Planner {
             let (features, logits) = (widen(&output.features)?, widen(&output.logits)?);
             Ok(Some(TeacherOutput { features, logits, host: host.transpose()? }))
         };
-        self.teachers.iter().enumerate().map(output).collect()
+        self.teachers.iter().map(Box::as_ref).enumerate().map(output).collect()
     }
 
     fn schedule(

@@ -3,10 +3,8 @@
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 
-use crate::{
-    error::{Error, Result},
-    libtorch::Autocast,
-};
+use crate::error::{Error, Result};
+use crate::libtorch::Autocast;
 
 /// The dtype in which forward passes run: autocast, as in PyTorch.
 ///

@@ -2,10 +2,8 @@
 
 use tch::{Tensor, nn};
 
-use crate::{
-    error::{self, Error, Result},
-    modality::Modality,
-};
+use crate::error::{self, Error, Result};
+use crate::modality::Modality;
 
 /// Trainable linear maps from a student's feature width to its teacher's, at most one per modality.
 ///

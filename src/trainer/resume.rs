@@ -5,12 +5,10 @@ use std::fmt::Display;
 use serde::{Deserialize, Serialize};
 
 use super::{G2dTrainer, LossScale, totals::EpochTotalsState};
-use crate::{
-    error::{self, Result},
-    modality::Modality,
-    schedule::Progress,
-    state::State,
-};
+use crate::error::{self, Result};
+use crate::modality::Modality;
+use crate::schedule::Progress;
+use crate::state::State;
 
 /// What a trainer must get back so that a run resumes as if it had never stopped: its position, the
 /// means of the current epoch, the loss scale of fp16, and the states of scheduler, modulation and

@@ -4,16 +4,14 @@ use std::fmt::Display;
 
 use tch::Tensor;
 
-use crate::{
-    batch::Batch,
-    error::{self, Error, Result},
-    modality::Modality,
-    parameters::ModalityParams,
-    schedule::Progress,
-    step::{NonFiniteSource as Source, Objective, Observation},
-    teacher::TeacherOutput,
-    transfer,
-};
+use crate::batch::Batch;
+use crate::error::{self, Error, Result};
+use crate::modality::Modality;
+use crate::parameters::ModalityParams;
+use crate::schedule::Progress;
+use crate::step::{NonFiniteSource as Source, Objective, Observation};
+use crate::teacher::TeacherOutput;
+use crate::transfer;
 
 /// Detached tensors with their names, in the order of computation.
 pub(super) type Named = Vec<(Source, Tensor)>;

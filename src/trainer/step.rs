@@ -13,17 +13,15 @@ use super::{
     planner::{Planned, Planner},
     window::AccumulationWindow,
 };
-use crate::{
-    batch::{Batch, SplitBatch},
-    error::{self, Result},
-    loss::Terms,
-    modality::Modality,
-    modulation::Modulate,
-    parameters::ModalityParams,
-    schedule::Progress,
-    step::{EpochReport, Objective, Observation, StepOutcome, StepReport},
-    student::Student,
-};
+use crate::batch::{Batch, SplitBatch};
+use crate::error::{self, Result};
+use crate::loss::Terms;
+use crate::modality::Modality;
+use crate::modulation::Modulate;
+use crate::parameters::ModalityParams;
+use crate::schedule::Progress;
+use crate::step::{EpochReport, Objective, Observation, StepOutcome, StepReport};
+use crate::student::Student;
 
 /// Runs G²D steps inside the caller's loop.
 ///

@@ -3,12 +3,10 @@
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use crate::{
-    error::{Error, Result},
-    parameters::ModalityParams,
-    schedule::Plan,
-    step::MicroBatch,
-};
+use crate::error::{Error, Result};
+use crate::parameters::ModalityParams;
+use crate::schedule::Plan;
+use crate::step::MicroBatch;
 
 /// The effect of a κ below 1 on an encoder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]

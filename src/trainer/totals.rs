@@ -3,14 +3,12 @@
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use crate::{
-    error::Result,
-    loss::Terms,
-    mean::{Mean, MeanState},
-    modality::Modality,
-    schedule::Progress,
-    step::{EpochReport, StepReport},
-};
+use crate::error::Result;
+use crate::loss::Terms;
+use crate::mean::{Mean, MeanState};
+use crate::modality::Modality;
+use crate::schedule::Progress;
+use crate::step::{EpochReport, StepReport};
 
 /// The sums behind an [`EpochReport`].
 #[derive(Debug)]

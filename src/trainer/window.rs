@@ -3,11 +3,9 @@
 use tch::Tensor;
 
 use super::{LossScale, LossScaling, Precision, Suppression, scaling::LossScaler};
-use crate::{
-    error::{self, Error, Result},
-    parameters::{TensorCopies, Variables},
-    step::{MicroBatch, Observation, StepOutcome},
-};
+use crate::error::{self, Error, Result};
+use crate::parameters::{TensorCopies, Variables};
+use crate::step::{MicroBatch, Observation, StepOutcome};
 
 /// The open accumulation window. It owns the only backward pass, the loss scale, and the copies of
 /// buffers that undo a skipped window.

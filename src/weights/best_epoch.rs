@@ -2,10 +2,8 @@
 
 use tch::nn::VarStore;
 
-use crate::{
-    error::{self, Result},
-    parameters::TensorCopies,
-};
+use crate::error::{self, Result};
+use crate::parameters::TensorCopies;
 
 /// A copy of the parameters and buffers of the epoch with the highest score, the first of equals.
 ///

@@ -6,10 +6,8 @@ use safetensors::tensor::TensorView;
 use tch::{Kind, TchError, Tensor, nn::VarStore};
 
 use super::BATCH_COUNTER;
-use crate::{
-    error::{Error, Result},
-    file::tensors::TensorFile,
-};
+use crate::error::{Error, Result};
+use crate::file::tensors::TensorFile;
 
 /// The prefix that `torch.nn.DataParallel` adds to every name.
 const DATA_PARALLEL: &str = "module.";

@@ -5,10 +5,8 @@ use std::path::Path;
 use tch::{Device, Kind, Tensor, nn::VarStore};
 
 use super::BATCH_COUNTER;
-use crate::{
-    error::{Error, Result},
-    file::tensors,
-};
+use crate::error::{Error, Result};
+use crate::file::tensors;
 
 /// Atomically writes all parameters and buffers of `vs` to a safetensors file, under their names.
 ///

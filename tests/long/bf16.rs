@@ -1,4 +1,4 @@
-//! bf16 trains to fp32's result on the demo's data.
+//! Training in bf16 reaches the accuracy of fp32 on the demo's data.
 
 use g2d::{
     G2dTrainer, Teacher,
@@ -19,14 +19,14 @@ const DIGITS: &[u8] = include_bytes!("../../examples/data/spoken-digits/digits.n
 const SEEDS: [u64; 5] = [1, 2, 3, 4, 5];
 const EPOCHS: u64 = 20;
 const BATCH: usize = 32;
-/// Student's t of 0.975 with four degrees of freedom: scipy.stats.t.ppf(0.975, 4).
+/// scipy.stats.t.ppf(0.975, 4)
 const T: f64 = 2.776_445_105_197_793;
 
 fn optimizer(vs: &nn::VarStore) -> nn::Optimizer {
     nn::sgd(0.9, 0.0, 1e-4, false).build(vs, 0.01).unwrap()
 }
 
-/// The learning rate falls once, at two thirds.
+/// The learning rate is reduced to a tenth after two thirds of the epochs.
 fn lr(epoch: u64) -> f64 {
     if epoch < EPOCHS * 2 / 3 { 0.01 } else { 0.001 }
 }
@@ -51,7 +51,7 @@ fn teacher(set: &AvMnist, m: usize, seed: u64) -> Cached {
     Cached::record(&teacher as &dyn Teacher, m, stored).unwrap()
 }
 
-/// Test accuracy in percent of G²D with SMP.
+/// The test accuracy of G²D in percent.
 fn student(set: &AvMnist, teachers: &[Cached], seed: u64, precision: Precision) -> f64 {
     tch::manual_seed(seed as i64);
     let vs = nn::VarStore::new(Device::Cpu);
@@ -82,16 +82,17 @@ fn student(set: &AvMnist, teachers: &[Cached], seed: u64, precision: Precision) 
     100.0 * test(&set.test)
 }
 
-fn mean_and_half_width(of: &[f64]) -> (f64, f64) {
-    let n = of.len() as f64;
-    let mean = of.iter().sum::<f64>() / n;
-    let variance = of.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / (n - 1.0);
+/// The mean, and half the width of its 95 % confidence interval.
+fn mean_and_half_width(values: &[f64]) -> (f64, f64) {
+    let n = values.len() as f64;
+    let mean = values.iter().sum::<f64>() / n;
+    let variance = values.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / (n - 1.0);
     (mean, T * (variance / n).sqrt())
 }
 
 #[test]
-#[ignore = "minutes: 20 trainings"]
-fn bf16_reaches_the_result_of_fp32() {
+#[ignore = "20 trainings, minutes"]
+fn bf16_reaches_the_accuracy_of_fp32() {
     let set = AvMnist::from_npz_bytes("digits.npz", DIGITS).unwrap();
     let (mut full, mut half) = (Vec::new(), Vec::new());
     for seed in SEEDS {
@@ -107,12 +108,12 @@ fn bf16_reaches_the_result_of_fp32() {
     let ((mean, width), (other, other_width)) =
         (mean_and_half_width(&full), mean_and_half_width(&half));
     let differences: Vec<f64> = half.iter().zip(&full).map(|(h, f)| h - f).collect();
-    let (difference, its_width) = mean_and_half_width(&differences);
+    let (difference, difference_width) = mean_and_half_width(&differences);
     eprintln!(
-        "fp32 {mean:.2} ± {width:.2}, bf16 {other:.2} ± {other_width:.2}, seed by seed \
-         {difference:+.2} ± {its_width:.2}"
+        "fp32 {mean:.2} ± {width:.2}, bf16 {other:.2} ± {other_width:.2}, paired \
+         difference {difference:+.2} ± {difference_width:.2}"
     );
-    assert!(half != full, "bf16 gave fp32's very numbers: was it on?");
-    assert!(mean > 40.0, "fp32 has not learnt: {full:?}");
-    assert!((other - mean).abs() <= width, "{half:?} against {full:?}");
+    assert!(half != full, "bf16 gave the same numbers as fp32");
+    assert!(mean > 40.0, "fp32 accuracies: {full:?}");
+    assert!((other - mean).abs() <= width, "bf16 {half:?}, fp32 {full:?}");
 }

@@ -1,15 +1,15 @@
-//! Every feature at once for many steps: resident memory and open files stay as they are after a
-//! warm-up.
+//! Resident memory and the number of open files stay constant over many steps with all features in
+//! use.
 //!
-//! Three trainers take turns, in full precision, bf16 and fp16. Each has a live teacher, one cached in
-//! memory and one cached in a file, masks, windows of two micro-batches, all probes, all recorders, and
-//! now and then an input that is NaN. An epoch ends with an evaluation, Shapley values and a linear
-//! probe.
+//! Three trainers step in turn, in full precision, bf16 and fp16. Each has a live teacher, one cached
+//! in memory and one cached in a file, missing modalities, accumulation windows of two micro-batches,
+//! all probes and all recorders; some inputs are NaN. Each epoch ends with an evaluation, Shapley
+//! values and a linear probe.
 
 use std::{fs, path::Path};
 
 use g2d::{
-    Batch, G2dTrainer, Modality, ModalityParams, Result, Student, evaluate,
+    Batch, G2dTrainer, Student, evaluate,
     loss::Classification,
     probe::{
         ConfidenceRatio, GradientCosine, GradientNorm, HeadAccuracy, LossRatio, ModalityGap,
@@ -21,94 +21,47 @@ use g2d::{
     },
     schedule::Sequential,
     teacher::{
-        Cached, FrozenModel,
+        Cached,
         cache::{self, Digest, Storage},
     },
     trainer::{NonFinite, Precision},
 };
-use tch::{Device, Kind, Tensor, nn, nn::ModuleT, nn::OptimizerConfig};
+use tch::{Device, Kind, Tensor, nn, nn::OptimizerConfig};
 
-/// Steps if `G2D_SOAK_STEPS` does not say how many.
+use crate::support::{Tiny, WIDTH, with_nan_input};
+
+/// The number of steps of all trainers, unless `G2D_SOAK_STEPS` is set.
 const STEPS: usize = 600;
-const EPOCH: usize = 20;
+const STEPS_PER_EPOCH: usize = 20;
 const BATCHES: usize = 10;
 const ROWS: i64 = 6;
-const WIDTH: i64 = 8;
-const CLASSES: i64 = 4;
-const K: usize = 3;
-/// What resident memory may grow by after the warm-up, in KiB.
-const ALLOWED: usize = 4096;
+const MODALITIES: usize = 3;
+/// The growth of resident memory that is allowed after the warm-up, in KiB.
+const ALLOWED_GROWTH: usize = 4096;
 
+/// Resident memory in KiB.
 fn resident() -> usize {
     let pages = fs::read_to_string("/proc/self/statm").unwrap();
     4 * pages.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap()
 }
 
-fn handles() -> usize {
+fn open_files() -> usize {
     fs::read_dir("/proc/self/fd").unwrap().count()
 }
 
-struct Tiny {
-    names: Vec<Modality>,
-    encoders: Vec<nn::SequentialT>,
-    head: nn::Linear,
+fn student() -> Tiny {
+    let mut student = Tiny::conv(MODALITIES);
+    student.vs.set_kind(Kind::Float);
+    student
 }
 
-impl Tiny {
-    fn new(vs: &nn::VarStore) -> Self {
-        let names = Modality::list(["a", "b", "c"]);
-        let encoder = |m: &Modality| {
-            let path = vs.root() / m.name();
-            nn::seq_t()
-                .add(nn::conv2d(&path / "conv", 1, WIDTH, 3, Default::default()))
-                .add(nn::batch_norm2d(&path / "bn", WIDTH, Default::default()))
-                .add_fn(|x| x.relu().mean_dim([2_i64, 3].as_slice(), false, None))
-        };
-        let encoders = names.iter().map(encoder).collect();
-        let head = nn::linear(vs.root() / "head", WIDTH * K as i64, CLASSES, Default::default());
-        Self { names, encoders, head }
-    }
-}
-
-impl Student for Tiny {
-    fn modalities(&self) -> &[Modality] {
-        &self.names
-    }
-    fn encode(&self, m: usize, batch: &Batch, train: bool) -> Result<Tensor> {
-        Ok(self.encoders[m].forward_t(batch.input(m), train))
-    }
-    fn fuse(&self, features: &[Tensor], _train: bool) -> Result<Tensor> {
-        Ok(Tensor::f_cat(features, 1)?.apply(&self.head))
-    }
-    fn feature_shape(&self, _m: usize) -> Option<Vec<i64>> {
-        Some(vec![WIDTH])
-    }
-    fn unimodal_logits(&self, m: usize, features: &[Tensor]) -> Option<Tensor> {
-        let only = |(j, f): (usize, &Tensor)| if j == m { f.shallow_clone() } else { f * 0.0 };
-        let own: Vec<_> = features.iter().enumerate().map(only).collect();
-        Some(Tensor::cat(&own, 1).apply(&self.head))
-    }
-}
-
-fn teacher(name: &str) -> FrozenModel {
-    let mut vs = nn::VarStore::new(Device::Cpu);
-    let net = nn::linear(vs.root() / "net", 25, WIDTH, Default::default());
-    let head = nn::linear(vs.root() / "head", WIDTH, CLASSES, Default::default());
-    FrozenModel::new(name, &mut vs, move |input, _| {
-        let features = input.flatten(1, -1).apply(&net).relu();
-        let logits = features.apply(&head);
-        (features, logits)
-    })
-}
-
-/// The same samples in every epoch, some without a modality.
+/// The batches of every epoch; some samples lack a modality.
 fn batches() -> Vec<Batch> {
+    let student = student();
     let batch = |i: usize| {
-        let input = || Tensor::randn([ROWS, 1, 5, 5], (Kind::Float, Device::Cpu));
-        let labels = Tensor::randint(CLASSES, [ROWS], (Kind::Int64, Device::Cpu));
         let first = ROWS * i as i64;
-        let batch = Batch::new([input(), input(), input()], labels)
-            .with_ids((first..first + ROWS).collect::<Vec<_>>());
+        let ids: Vec<i64> = (first..first + ROWS).collect();
+        let batch = student.batch(ROWS, i as f64).with_ids(ids);
         match i % 4 {
             1 => batch.with_present(1, [true, false, true, true, false, true]),
             2 => batch.with_present(2, [false; ROWS as usize]),
@@ -122,44 +75,40 @@ fn copy(batch: &Batch) -> Batch {
     batch.to_device(batch.device()).unwrap()
 }
 
-/// The batch with an input that is NaN.
-fn spoilt(batch: &Batch) -> Batch {
-    let inputs: Vec<_> = batch.inputs().iter().map(|x| x * f64::NAN).collect();
-    let spoilt = Batch::new(inputs, batch.targets().shallow_clone()).with_ids(batch.ids().unwrap());
-    let flags = (0..K).filter_map(|m| Some((m, batch.present(m)?)));
-    flags.fold(spoilt, |batch, (m, flags)| batch.with_present(m, flags))
+/// The batch with NaN in an input.
+fn corrupted(batch: &Batch) -> Batch {
+    let flags = (0..MODALITIES).filter_map(|m| Some((m, batch.present(m)?)));
+    let corrupted = with_nan_input(batch, 0).with_ids(batch.ids().unwrap());
+    flags.fold(corrupted, |batch, (m, flags)| batch.with_present(m, flags))
 }
 
-/// One trainer with all that belongs to it.
-struct Run {
-    vs: nn::VarStore,
+/// A trainer with its student, optimizer and recorders.
+struct SoakRun {
     student: Tiny,
     trainer: G2dTrainer,
     optimizer: nn::Optimizer,
     recorders: Recorders,
-    params: ModalityParams,
     skipped: u64,
 }
 
-impl Run {
+impl SoakRun {
     fn new(precision: Precision, folder: &Path, epochs: u64, data: &[Batch]) -> Self {
-        let vs = nn::VarStore::new(Device::Cpu);
-        let student = Tiny::new(&vs);
+        let student = student();
         let all = || data.iter().map(|batch| Ok(copy(batch)));
-        let in_memory = Cached::record(&teacher("b"), 1, all()).unwrap();
+        let teacher = |m| student.teacher(m, WIDTH).0;
+        let in_memory = Cached::record(&teacher(1), 1, all()).unwrap();
         let identity = cache::Identity::new(
-            "c",
+            "m2",
             Digest::from_parts(["weights"]),
             Digest::from_parts(["data"]),
         );
-        let on_disk = cache::OutputFile::new(folder.join("c.safetensors"), identity)
+        let on_disk = cache::OutputFile::new(folder.join("m2.safetensors"), identity)
             .storage(Storage::Half)
-            .open_or_record(Device::Cpu, &teacher("c"), 2, all())
+            .open_or_record(Device::Cpu, &teacher(2), 2, all())
             .unwrap();
-        let params = || ModalityParams::by_name(&vs, student.modalities()).unwrap();
-        let trainer = G2dTrainer::builder(Classification::default())
-            .encoders(params())
-            .teacher(teacher("a"))
+        let trainer = student
+            .builder(Classification::default())
+            .teacher(teacher(0))
             .teacher(in_memory)
             .teacher(on_disk)
             .scheduler(Sequential::new([epochs / 4, epochs / 4]))
@@ -185,9 +134,8 @@ impl Run {
             .with(ConsoleProgress::new("soak", epochs));
         recorders.begin(&RunInfo::new("soak", student.modalities(), Device::Cpu));
         let sgd = nn::Sgd { momentum: 0.9, wd: 1e-4, ..Default::default() };
-        let optimizer = sgd.build(&vs, 1e-3).unwrap();
-        let params = params();
-        Self { vs, student, trainer, optimizer, recorders, params, skipped: 0 }
+        let optimizer = sgd.build(&student.vs, 1e-3).unwrap();
+        Self { student, trainer, optimizer, recorders, skipped: 0 }
     }
 
     fn step(&mut self, batch: &Batch) {
@@ -205,19 +153,17 @@ impl Run {
             self.optimizer.step();
             self.optimizer.zero_grad();
         }
-        self.recorders.encoders(self.trainer.progress().epoch, &self.params);
+        self.recorders.encoders(self.trainer.progress().epoch, &self.student.params());
         let mut report = self.trainer.end_epoch().unwrap();
         self.skipped += report.skipped;
-        let whole = || data.iter().step_by(4).map(copy);
-        report.measurements.extend(
-            Shapley::default().measure(&self.student, &whole().collect::<Vec<_>>()).unwrap(),
-        );
+        let complete: Vec<_> = data.iter().step_by(4).map(copy).collect();
+        let shapley = Shapley::default().measure(&self.student, &complete).unwrap();
         let all: Vec<_> = data.iter().map(copy).collect();
         let linear = LinearProbe::default().measure(&self.student, &all, &all).unwrap();
-        report.measurements.extend(linear);
-        let seen = evaluate(&self.student, data.iter().map(|batch| Ok(copy(batch)))).unwrap();
-        let mut metrics = vec![("val_accuracy".to_owned(), seen.accuracy().unwrap())];
-        for (modality, accuracy) in seen.head_accuracy().unwrap() {
+        report.measurements.extend(shapley.into_iter().chain(linear));
+        let predictions = evaluate(&self.student, all.into_iter().map(Ok)).unwrap();
+        let mut metrics = vec![("val_accuracy".to_owned(), predictions.accuracy().unwrap())];
+        for (modality, accuracy) in predictions.head_accuracy().unwrap() {
             metrics.push((format!("val_accuracy_{modality}"), accuracy));
         }
         self.recorders.epoch(&report, &metrics);
@@ -225,56 +171,55 @@ impl Run {
 }
 
 #[test]
-fn soak() {
+fn memory_and_open_files_stay_constant() {
     let steps = std::env::var("G2D_SOAK_STEPS").ok().map_or(STEPS, |n| n.parse().unwrap());
-    tch::manual_seed(3);
     let data = batches();
     let folder = tempfile::tempdir().unwrap();
-    let epochs = (steps / 3 / EPOCH).max(4) as u64;
+    let epochs = (steps / 3 / STEPS_PER_EPOCH).max(4) as u64;
     let mut runs = [Precision::Full, Precision::Bf16, Precision::Fp16].map(|precision| {
         let folder = folder.path().join(format!("{precision:?}"));
         fs::create_dir(&folder).unwrap();
-        Run::new(precision, &folder, epochs, &data)
+        SoakRun::new(precision, &folder, epochs, &data)
     });
-    let mut seen = Vec::new();
+    let mut usage = Vec::new();
     for i in 0..steps / 3 {
         for run in &mut runs {
             let batch = &data[i % BATCHES];
-            // At places of a window and of an epoch that change.
+            // The position in the window and in the epoch varies.
             if i % 53 == 7 {
-                run.step(&spoilt(batch))
+                run.step(&corrupted(batch));
             } else {
-                run.step(batch)
+                run.step(batch);
             }
-            if (i + 1) % EPOCH == 0 {
+            if (i + 1) % STEPS_PER_EPOCH == 0 {
                 run.end_epoch(&data);
             }
         }
-        if (i + 1) % EPOCH == 0 {
-            seen.push((resident(), handles()));
+        if (i + 1) % STEPS_PER_EPOCH == 0 {
+            usage.push((resident(), open_files()));
         }
     }
-    // The first third warms up: allocator, thread pools, libtorch's caches.
-    let warm = seen.len() / 3;
+    // The first third warms up the allocator, the thread pools and the caches of libtorch.
+    let warm = usage.len() / 3;
     let most = |part: &[(usize, usize)]| part.iter().map(|(kib, _)| *kib).max().unwrap();
-    let (before, after) = (most(&seen[..=warm]), most(&seen[warm..]));
-    let open: Vec<_> = seen[warm..].iter().map(|(_, open)| *open).collect();
+    let (before, after) = (most(&usage[..=warm]), most(&usage[warm..]));
+    let open: Vec<_> = usage[warm..].iter().map(|(_, open)| *open).collect();
     eprintln!(
-        "{steps} steps: resident {before} KiB at most until step {}, {after} KiB after; {} to {} \
-         open files; the last {:?}",
-        3 * EPOCH * (warm + 1),
+        "{steps} steps: at most {before} KiB resident until step {}, {after} KiB afterwards; {} to \
+         {} open files; at the end {:?}",
+        3 * STEPS_PER_EPOCH * (warm + 1),
         open.iter().min().unwrap(),
         open.iter().max().unwrap(),
-        seen.last().unwrap(),
+        usage.last().unwrap(),
     );
-    assert!(after <= before + ALLOWED, "memory grows: {seen:?}");
-    assert!(open.iter().all(|n| *n == open[0]), "open files: {seen:?}");
+    assert!(after <= before + ALLOWED_GROWTH, "resident memory grows: {usage:?}");
+    assert!(open.iter().all(|n| *n == open[0]), "the number of open files changes: {usage:?}");
     for run in &mut runs {
         assert!(run.recorders.failures().is_empty(), "{:?}", run.recorders.failures());
-        assert!(run.skipped > 0, "NaN was to be skipped");
-        let variables = run.vs.variables();
+        assert!(run.skipped > 0, "no step was skipped");
+        let variables = run.student.vs.variables();
         let finite = |t: &Tensor| t.isfinite().all().int64_value(&[]) == 1;
-        assert!(variables.values().all(finite), "a weight is not finite");
+        assert!(variables.values().all(finite), "a variable is not finite");
         run.recorders.finish(&Outcome::default());
     }
 }

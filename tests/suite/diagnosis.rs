@@ -152,7 +152,7 @@ fn thresholds_apply_and_invalid_thresholds_or_evidence_are_errors() {
     short.heads.pop();
     assert_mismatch(
         Diagnosis::from_evidence(&short, &Thresholds::default()),
-        &["heads", "2 values"],
+        &["heads", "2 values, one for each"],
     );
     let mut nan = cremad();
     nan.fused = Some(f64::NAN);

@@ -12,19 +12,24 @@
 //!   of students.
 //! - `reports.rs`: HTML reports; `run.rs`: the whole comparison.
 
-pub mod arguments;
+mod arguments;
 mod evaluation;
 mod outcome;
-pub mod problem;
+mod problem;
 mod record;
 mod reports;
 mod run;
 mod run_files;
-pub mod setup;
+mod setup;
 mod snapshots;
-pub mod split;
+mod split;
 mod student;
-pub mod task;
+mod task;
 mod teacher;
 
+pub use arguments::{RunArguments, TrainingArguments};
+pub use problem::{HELD_OUT, MixedNetworks, Networks, Problem, Splits, data_name, with_validation};
 pub use run::compare;
+pub use setup::{ComparisonConfig, TrainingConfig};
+pub use split::SplitData;
+pub use task::PredictionTask;

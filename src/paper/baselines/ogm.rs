@@ -7,16 +7,14 @@ use rand_distr::StandardNormal;
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, TchError, Tensor};
 
-use crate::{
-    error::{self, Error, Result},
-    loss::{Classification, G2dLoss},
-    modality::Modality,
-    modulation::Modulate,
-    paper::random::generator,
-    state::State,
-    step::Observation,
-    trainer::GradientScope,
-};
+use crate::error::{self, Error, Result};
+use crate::loss::{Classification, G2dLoss};
+use crate::modality::Modality;
+use crate::modulation::Modulate;
+use crate::paper::random::generator;
+use crate::state::State;
+use crate::step::Observation;
+use crate::trainer::GradientScope;
 
 /// OGM: slows the encoders whose unimodal logits are better than those of the other modalities.
 ///

@@ -8,11 +8,9 @@ use std::{
 use tch::Tensor;
 
 use super::{arrays::Arrays, file::open};
-use crate::{
-    data::InMemory,
-    error::{Error, Result},
-    modality::Modality,
-};
+use crate::data::InMemory;
+use crate::error::{Error, Result};
+use crate::modality::Modality;
 
 /// AV-MNIST: three splits with the modalities `audio` and `image`, in this order.
 ///

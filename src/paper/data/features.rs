@@ -5,11 +5,9 @@ use std::{fmt::Debug, path::Path};
 use tch::{Kind, Tensor};
 
 use super::{Sequences, Standardiser, arrays::Arrays};
-use crate::{
-    data::InMemory,
-    error::{self, Error, Result},
-    modality::Modality,
-};
+use crate::data::InMemory;
+use crate::error::{self, Error, Result};
+use crate::modality::Modality;
 
 /// The shape of a modality's features.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -4,11 +4,9 @@ use rand::{SeedableRng, rngs::StdRng, seq::SliceRandom};
 use tch::{Kind, Tensor};
 
 use super::{Standardisation, Standardiser, TargetScale, TargetScaler};
-use crate::{
-    data::InMemory,
-    error::{self, Result},
-    modality::Modality,
-};
+use crate::data::InMemory;
+use crate::error::{self, Result};
+use crate::modality::Modality;
 
 /// Samples before standardisation: images in bytes, the table and the targets in their own units.
 #[derive(Debug)]

@@ -6,10 +6,8 @@ use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 
 use super::{ImageTableRows, ImageTableSplits, RgbPicture, Table};
-use crate::{
-    error::{self, Error, Result},
-    modality::Modality,
-};
+use crate::error::{self, Error, Result};
+use crate::modality::Modality;
 
 /// An image modality of an [`ImageTable`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -9,7 +9,8 @@ use super::{
     clips::Clip,
     image::FrameTransform,
 };
-use crate::{error::Result, paper::random::generator};
+use crate::error::Result;
+use crate::paper::random::generator;
 
 /// The transforms of a clip.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

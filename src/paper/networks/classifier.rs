@@ -8,14 +8,12 @@ use super::{
     encoder::{CheckedEncoder, Encoders},
     fusion::{Fusion, check_outputs},
 };
-use crate::{
-    batch::Batch,
-    error::{self, Result},
-    modality::Modality,
-    parameters::ModalityParams,
-    student::Student,
-    teacher::{FrozenModel, UnimodalModel},
-};
+use crate::batch::Batch;
+use crate::error::{self, Result};
+use crate::modality::Modality;
+use crate::parameters::ModalityParams;
+use crate::student::Student;
+use crate::teacher::{FrozenModel, UnimodalModel};
 
 /// The student's features that L_feat compares with the teachers'.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]

@@ -4,12 +4,10 @@ use std::fmt;
 
 use tch::{Tensor, nn, nn::ModuleT, nn::VarStore};
 
-use crate::{
-    batch::Batch,
-    error::{self, Result},
-    modality::Modality,
-    parameters::ModalityParams,
-};
+use crate::batch::Batch;
+use crate::error::{self, Result};
+use crate::modality::Modality;
+use crate::parameters::ModalityParams;
 
 /// The layers of an encoder, from an input [B, …] to features [B, d].
 pub(super) trait Layers: ModuleT {

@@ -4,10 +4,8 @@ use serde::{Deserialize, Serialize};
 use tch::{Tensor, nn, nn::Module};
 
 use super::Initialisation;
-use crate::{
-    error::{self, Result},
-    modality::Modality,
-};
+use crate::error::{self, Result};
+use crate::modality::Modality;
 
 /// The fusion of a [`FusionClassifier`](super::FusionClassifier): logits from the features f^m of k
 /// modalities, or x and y of two.

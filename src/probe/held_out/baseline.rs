@@ -3,12 +3,10 @@
 use tch::{Kind, Tensor};
 
 use super::{failed, no_sample};
-use crate::{
-    batch::Batch,
-    error::{self, Result},
-    modality::Modality,
-    student::Student,
-};
+use crate::batch::Batch;
+use crate::error::{self, Result};
+use crate::modality::Modality;
+use crate::student::Student;
 
 /// The baseline of an absent modality: what replaces its input or features.
 #[derive(Debug, Default)]

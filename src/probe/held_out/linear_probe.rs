@@ -5,13 +5,11 @@ use std::fmt;
 use tch::{Kind, Tensor};
 
 use super::{ValueFunction, accuracy, cat, failed, flat, to_host};
-use crate::{
-    batch::{Batch, SplitBatch},
-    error::{self, Result},
-    probe::vectors::TchResult,
-    step::Measurement,
-    student::Student,
-};
+use crate::batch::{Batch, SplitBatch};
+use crate::error::{self, Result};
+use crate::probe::vectors::TchResult;
+use crate::step::Measurement;
+use crate::student::Student;
 
 /// `linear_probe`: the value of a linear model on the features of each encoder in evaluation mode, fitted
 /// on one set of batches and measured on another, over the samples that have the modality.

@@ -20,10 +20,8 @@ pub use baseline::Baseline;
 pub use linear_probe::LinearProbe;
 pub use shapley::Shapley;
 
-use crate::{
-    error::{self, Error, Result},
-    metrics,
-};
+use crate::error::{self, Error, Result};
+use crate::metrics;
 
 /// The value of a model's predictions: a function of logits or predictions [N, C] and targets, both in
 /// host memory. A higher value is better, so negate an error.

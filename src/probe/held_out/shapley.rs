@@ -5,13 +5,11 @@ use std::fmt;
 use tch::Tensor;
 
 use super::{Baseline, ValueFunction, accuracy, cat, no_sample, to_host};
-use crate::{
-    batch::{Batch, Rows},
-    error::{self, Result},
-    modality::Modality,
-    step::Measurement,
-    student::Student,
-};
+use crate::batch::{Batch, Rows};
+use crate::error::{self, Result};
+use crate::modality::Modality;
+use crate::step::Measurement;
+use crate::student::Student;
 
 /// The Shapley contribution and the conditional utilisation rate of every modality on held-out data.
 ///

@@ -3,10 +3,8 @@
 use tch::{Kind, TchError, Tensor};
 
 use super::message::Histogram;
-use crate::{
-    error::{Error, Result},
-    transfer,
-};
+use crate::error::{Error, Result};
+use crate::transfer;
 
 /// Number of bins of a histogram of tensors.
 const BINS: i64 = 64;

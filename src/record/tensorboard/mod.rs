@@ -15,12 +15,10 @@ use file::EventFile;
 use message::Value;
 
 use super::{Outcome, Recorder, RunInfo};
-use crate::{
-    error::Result,
-    modality::Modality,
-    parameters::ModalityParams,
-    step::{EpochReport, StepReport},
-};
+use crate::error::Result;
+use crate::modality::Modality;
+use crate::parameters::ModalityParams;
+use crate::step::{EpochReport, StepReport};
 
 /// Records an event file for TensorBoard, whose step is the epoch.
 ///

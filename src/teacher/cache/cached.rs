@@ -5,13 +5,11 @@ use std::{collections::HashMap, sync::Arc};
 use tch::{Device, Kind, TchError, Tensor};
 
 use super::outputs;
-use crate::{
-    batch::Batch,
-    error::{self, Error, Result},
-    modality::Modality,
-    teacher::{HostCopy, Teacher, TeacherOutput},
-    transfer,
-};
+use crate::batch::Batch;
+use crate::error::{self, Error, Result};
+use crate::modality::Modality;
+use crate::teacher::{HostCopy, Teacher, TeacherOutput};
+use crate::transfer;
 
 /// The recorded outputs of a teacher for every training sample, looked up by sample id.
 ///

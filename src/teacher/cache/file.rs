@@ -5,11 +5,9 @@ use std::path::{Path, PathBuf};
 use tch::Device;
 
 use super::{Cached, Header, Identity, Storage, open, record};
-use crate::{
-    batch::Batch,
-    error::{Error, Result},
-    teacher::Teacher,
-};
+use crate::batch::Batch;
+use crate::error::{Error, Result};
+use crate::teacher::Teacher;
 
 /// A safetensors file with a teacher's outputs, bound to the teacher and the data.
 ///

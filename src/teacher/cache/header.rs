@@ -8,11 +8,9 @@ use super::{
     Storage,
     json::{FORMAT, Json, LONGEST, Part, VERSION, altered},
 };
-use crate::{
-    error::{self, Error, Mismatch, Result},
-    file::{Digest, Hasher},
-    modality::Modality,
-};
+use crate::error::{self, Error, Mismatch, Result};
+use crate::file::{Digest, Hasher};
+use crate::modality::Modality;
 
 /// The header of a file of teacher outputs whose checksum matches every byte.
 #[derive(Debug, Clone)]

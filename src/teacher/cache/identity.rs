@@ -3,11 +3,9 @@
 use std::fmt;
 
 use super::{Header, Storage, json::Metadata};
-use crate::{
-    error::{self, Result},
-    file::Digest,
-    modality::Modality,
-};
+use crate::error::{self, Result};
+use crate::file::Digest;
+use crate::modality::Modality;
 
 /// The teacher and the data of a file of outputs; a file of another identity is refused.
 ///

@@ -4,11 +4,9 @@ use safetensors::Dtype;
 use serde::{Deserialize, Serialize};
 
 use super::Storage;
-use crate::{
-    error::{self, Error, Result},
-    file::{Digest, Hasher},
-    modality::Modality,
-};
+use crate::error::{self, Error, Result};
+use crate::file::{Digest, Hasher};
+use crate::modality::Modality;
 
 pub(super) const FORMAT: &str = "g2d teacher cache";
 pub(super) const VERSION: u64 = 1;

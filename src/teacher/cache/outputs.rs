@@ -4,11 +4,9 @@ use std::collections::HashMap;
 
 use tch::{Kind, Tensor};
 
-use crate::{
-    batch::Batch,
-    error::{self, Error, Result},
-    teacher::Teacher,
-};
+use crate::batch::Batch;
+use crate::error::{self, Error, Result};
+use crate::teacher::Teacher;
 
 /// A teacher's outputs for a batch, and its targets; one row per sample.
 pub(super) struct Outputs {

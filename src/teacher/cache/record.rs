@@ -15,13 +15,11 @@ use super::{
     outputs::{self, Outputs},
     storage::returned_kind,
 };
-use crate::{
-    batch::Batch,
-    error::{self, Error, Result},
-    file::{Hasher, atomic},
-    teacher::Teacher,
-    transfer,
-};
+use crate::batch::Batch;
+use crate::error::{self, Error, Result};
+use crate::file::{Hasher, atomic};
+use crate::teacher::Teacher;
+use crate::transfer;
 
 /// Records `teacher` to `path`; see [`OutputFile::record`](super::OutputFile::record).
 pub(super) fn record(

@@ -11,11 +11,9 @@ use describe::{describe, error_cause};
 pub use output::ScriptOutput;
 
 use super::{Teacher, TeacherOutput};
-use crate::{
-    batch::Batch,
-    error::{self, Error, Result},
-    modality::Modality,
-};
+use crate::batch::Batch;
+use crate::error::{self, Error, Result};
+use crate::modality::Modality;
 
 /// A TorchScript module as a teacher: frozen, in evaluation mode, without gradient.
 ///

@@ -3,16 +3,12 @@
 use tch::{Device, Kind, Tensor};
 
 use super::{Pair, WHOLE, batch};
-use crate::{
-    batch::Batch,
-    error::Error,
-    schedule::Progress,
-    step::{NonFiniteSource, Observation, SkipCause},
-    trainer::{
-        NonFinite,
-        finite::{Checked, FiniteGuard},
-    },
-};
+use crate::batch::Batch;
+use crate::error::Error;
+use crate::schedule::Progress;
+use crate::step::{NonFiniteSource, Observation, SkipCause};
+use crate::trainer::NonFinite;
+use crate::trainer::finite::{Checked, FiniteGuard};
 
 /// A batch whose input of modality `b` holds NaN.
 fn nan_batch() -> Batch {

@@ -3,7 +3,9 @@
 use tch::{Kind, Tensor};
 
 use super::{Pair, batch, forward};
-use crate::{batch::SplitBatch, schedule::Plan, trainer::SuppressedMode};
+use crate::batch::SplitBatch;
+use crate::schedule::Plan;
+use crate::trainer::SuppressedMode;
 
 #[test]
 fn a_suppressed_encoder_runs_without_gradient() {

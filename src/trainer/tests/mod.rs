@@ -14,16 +14,14 @@ use tch::{
 };
 
 use super::{FeatureProjection, Precision, SuppressedMode, Suppression, forward::ForwardPass};
-use crate::{
-    batch::{Batch, SplitBatch},
-    error::Result,
-    loss::Classification,
-    modality::Modality,
-    parameters::ModalityParams,
-    schedule::{Plan, Progress},
-    step::{MicroBatch, Objective, Observation},
-    student::Student,
-};
+use crate::batch::{Batch, SplitBatch};
+use crate::error::Result;
+use crate::loss::Classification;
+use crate::modality::Modality;
+use crate::parameters::ModalityParams;
+use crate::schedule::{Plan, Progress};
+use crate::step::{MicroBatch, Objective, Observation};
+use crate::student::Student;
 
 /// A student of modalities `a` and `b` with linear encoders, a linear head and one buffer. It records
 /// the `train` flag of its latest `encode`.

@@ -3,13 +3,11 @@
 use std::{cell::Cell, rc::Rc};
 
 use super::{Pair, WHOLE, batch};
-use crate::{
-    error::Result,
-    probe::ImbalanceProbe,
-    schedule::Progress,
-    step::{Measurement, MicroBatch, Observation, SkipCause, StepOutcome},
-    trainer::observers::Observers,
-};
+use crate::error::Result;
+use crate::probe::ImbalanceProbe;
+use crate::schedule::Progress;
+use crate::step::{Measurement, MicroBatch, Observation, SkipCause, StepOutcome};
+use crate::trainer::observers::Observers;
 
 /// Counts its calls: before backward in units, after the step in hundreds.
 struct Count(Rc<Cell<u32>>);

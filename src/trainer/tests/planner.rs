@@ -3,18 +3,14 @@
 use tch::{Device, Kind, Tensor, nn::VarStore};
 
 use super::{Pair, batch};
-use crate::{
-    batch::SplitBatch,
-    error::Result,
-    modality::Modality,
-    schedule::{Candidates, Plan, Progress, Sequential, SmpScheduler},
-    teacher::{FrozenModel, Teacher},
-    trainer::{
-        NonFinite, Precision,
-        finite::FiniteGuard,
-        planner::{Planned, Planner},
-    },
-};
+use crate::batch::SplitBatch;
+use crate::error::Result;
+use crate::modality::Modality;
+use crate::schedule::{Candidates, Plan, Progress, Sequential, SmpScheduler};
+use crate::teacher::{FrozenModel, Teacher};
+use crate::trainer::finite::FiniteGuard;
+use crate::trainer::planner::{Planned, Planner};
+use crate::trainer::{NonFinite, Precision};
 
 /// A teacher whose logit of the first class is `margin` for every sample.
 fn teacher(modality: &str, margin: f64) -> Box<dyn Teacher> {

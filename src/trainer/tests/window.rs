@@ -3,10 +3,9 @@
 use tch::{Kind, Tensor};
 
 use super::{Pair, WHOLE, batch};
-use crate::{
-    step::{MicroBatch, StepOutcome},
-    trainer::{LossScaling, Precision, Suppression, window::AccumulationWindow},
-};
+use crate::step::{MicroBatch, StepOutcome};
+use crate::trainer::window::AccumulationWindow;
+use crate::trainer::{LossScaling, Precision, Suppression};
 
 fn window(count: u64, precision: Precision, skips: bool) -> AccumulationWindow {
     let (suppression, scaling) = (Suppression::SkipBackward, LossScaling::default());

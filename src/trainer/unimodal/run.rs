@@ -3,13 +3,11 @@
 use tch::{Device, Tensor};
 
 use super::{TeacherEpoch, task::Task};
-use crate::{
-    batch::Batch,
-    error::{self, Error, Result},
-    optim::Optimizer,
-    teacher::UnimodalModel,
-    transfer,
-};
+use crate::batch::Batch;
+use crate::error::{self, Error, Result};
+use crate::optim::Optimizer;
+use crate::teacher::UnimodalModel;
+use crate::transfer;
 
 /// A score of logits [N, C] and their targets; higher is better.
 pub(super) type Score<'a> = dyn Fn(&Tensor, &Tensor) -> Result<f64> + 'a;

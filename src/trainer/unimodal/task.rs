@@ -4,14 +4,12 @@ use std::slice;
 
 use tch::{Device, Tensor};
 
-use crate::{
-    batch::{Batch, Rows},
-    error::{self, Error, Result},
-    loss::{G2dLoss, Input},
-    modality::Modality,
-    teacher::UnimodalModel,
-    trainer::sources,
-};
+use crate::batch::{Batch, Rows};
+use crate::error::{self, Error, Result};
+use crate::loss::{G2dLoss, Input};
+use crate::modality::Modality;
+use crate::teacher::UnimodalModel;
+use crate::trainer::sources;
 
 /// Trains on modality `m` of the batches, by L_S of the loss.
 pub(super) struct Task<'a> {

@@ -9,15 +9,13 @@ use super::{
     run::{Run, Score},
     task::Task,
 };
-use crate::{
-    batch::Batch,
-    error::{self, Result},
-    loss::G2dLoss,
-    modality::Modality,
-    optim::{Algorithm, LrSchedule, Optimizer},
-    teacher::UnimodalModel,
-    weights::BestEpoch,
-};
+use crate::batch::Batch;
+use crate::error::{self, Result};
+use crate::loss::G2dLoss;
+use crate::modality::Modality;
+use crate::optim::{Algorithm, LrSchedule, Optimizer};
+use crate::teacher::UnimodalModel;
+use crate::weights::BestEpoch;
 
 /// Trains a teacher from an encoder and a head, by the task term L_S of a loss.
 ///

@@ -297,6 +297,9 @@ fn hyper_parameters_out_of_range_are_errors() {
             }
         }
         let d = Distillation { temperature: [1.0, 2.0, 3.0].into(), ..Distillation::default() };
-        assert_mismatch((subject.new)(d).check(&names(2)), &["temperature", "2 values", "found 3"]);
+        assert_mismatch(
+            (subject.new)(d).check(&names(2)),
+            &["temperature", "2, one for each", "found 3"],
+        );
     }
 }

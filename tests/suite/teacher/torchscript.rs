@@ -171,7 +171,7 @@ fn tried_on_finds_modules_in_training_mode_and_flat_logits() {
     }
     let input = batch("double").input(0).shallow_clone();
     assert_error(load("traced_in_training").tried_on(&input), &[]);
-    let words = ["features", "the same of half the samples", ".eval()"];
+    let words = ["features", "the same values for half of the samples", ".eval()"];
     assert_mismatch(load("dropout_in_training").tried_on(&input.repeat([50, 1])), &words);
     assert_mismatch(load("flat").tried_on(&input), &["logits", "[6, …]", "[6]"]);
     assert_mismatch(load("pair").tried_on(&input.narrow(0, 0, 1)), &["at least two", "[1, 4]"]);

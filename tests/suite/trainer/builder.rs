@@ -100,7 +100,7 @@ fn hyper_parameters_of_the_loss_out_of_range_are_errors() {
     let cold = Distillation { temperature: [1.0, 0.0].into(), ..Distillation::default() };
     assert_invalid(classification(cold), &["temperature", "> 0"]);
     let three = Distillation { logit_weight: [1.0; 3].into(), ..Distillation::default() };
-    assert_invalid(classification(three), &["logit_weight", "2 values", "found 3"]);
+    assert_invalid(classification(three), &["logit_weight", "2, one for each", "found 3"]);
 }
 
 #[test]

@@ -13,10 +13,8 @@ use symphonia::{
     default::{get_codecs, get_probe},
 };
 
-use crate::{
-    error::Result,
-    paper::data::file::{corrupted, open},
-};
+use crate::error::Result;
+use crate::paper::data::file::{corrupted, open};
 
 /// Reads interleaved samples, the number of channels and the sampling rate.
 ///

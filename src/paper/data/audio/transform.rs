@@ -10,10 +10,8 @@ use rand::{Rng, RngCore};
 use serde::{Deserialize, Serialize};
 
 use super::{LogSpectrogram, Waveform, resample::Kernel, waveform::check_rate};
-use crate::{
-    error::{self, Result},
-    paper::data::mode::Mode,
-};
+use crate::error::{self, Result};
+use crate::paper::data::mode::Mode;
 
 /// From an audio file to a log-spectrogram [1, n_fft/2 + 1, 1 + ⌊kept / hop⌋].
 ///

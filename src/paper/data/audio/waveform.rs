@@ -5,10 +5,8 @@ use std::{io::BufReader, ops::RangeInclusive, path::Path};
 use hound::{SampleFormat, WavReader};
 
 use super::{mp3, resample::Kernel};
-use crate::{
-    error::{self, Error, Result},
-    paper::data::file::{corrupted, extension, open},
-};
+use crate::error::{self, Error, Result};
+use crate::paper::data::file::{corrupted, extension, open};
 
 /// Plausible sampling rates; a file with another rate has a corrupted header.
 const RATES: RangeInclusive<u32> = 1_000..=384_000;

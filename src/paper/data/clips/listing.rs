@@ -2,10 +2,8 @@
 
 use std::{collections::HashSet, fmt::Display, path::Path, sync::Arc};
 
-use crate::{
-    error::{Error, Result},
-    paper::data::file::open,
-};
+use crate::error::{Error, Result};
+use crate::paper::data::file::open;
 
 /// A listed clip.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,10 +5,8 @@ use std::{io::ErrorKind, path::Path};
 use image::{ImageError, ImageReader};
 
 use super::{CropBox, resize};
-use crate::{
-    error::{Error, Result},
-    paper::data::file::corrupted,
-};
+use crate::error::{Error, Result};
+use crate::paper::data::file::corrupted;
 
 /// An RGB image: bytes [height, width, 3].
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,10 +6,8 @@ use rand::{Rng, RngCore, seq::index};
 use serde::{Deserialize, Serialize};
 
 use super::{RandomResizedCrop, RgbPicture};
-use crate::{
-    error::{self, Result},
-    paper::data::mode::Mode,
-};
+use crate::error::{self, Result};
+use crate::paper::data::mode::Mode;
 
 /// From a clip's frames to [3, frames, side, side].
 ///

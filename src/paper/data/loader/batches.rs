@@ -16,10 +16,8 @@ use std::{
 
 use tch::Device;
 
-use crate::{
-    batch::Batch,
-    error::{self, Error, Result},
-};
+use crate::batch::Batch;
+use crate::error::{self, Error, Result};
 
 /// Loads batch `i`; returns `Ok(None)` once the flag is set.
 pub(super) type Load = dyn Fn(usize, &AtomicBool) -> Result<Option<Batch>> + Send + Sync;

@@ -20,11 +20,9 @@ use super::{
     file::tensor,
     transform::{ClipTransform, Pipeline},
 };
-use crate::{
-    batch::Batch,
-    data::Order,
-    error::{self, Result},
-};
+use crate::batch::Batch;
+use crate::data::Order;
+use crate::error::{self, Result};
 
 /// Options of a [`ClipLoader`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -3,14 +3,10 @@
 use serde::{Deserialize, Serialize};
 use tch::{Tensor, nn, nn::ModuleT, vision};
 
-use crate::{
-    error::{self, Result},
-    paper::networks::{
-        Initialisation,
-        compact::CompactEncoder,
-        encoder::{EncoderParts, InputShape, Layers},
-    },
-};
+use crate::error::{self, Result};
+use crate::paper::networks::Initialisation;
+use crate::paper::networks::compact::CompactEncoder;
+use crate::paper::networks::encoder::{EncoderParts, InputShape, Layers};
 
 /// The network of an image encoder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]

@@ -3,10 +3,8 @@
 use serde::{Deserialize, Serialize};
 use tch::{Tensor, nn, nn::ModuleT};
 
-use crate::{
-    error::{self, Result},
-    paper::networks::encoder::{EncoderParts, InputShape, Layers},
-};
+use crate::error::{self, Result};
+use crate::paper::networks::encoder::{EncoderParts, InputShape, Layers};
 
 /// One layer: linear, batch norm, ReLU, dropout.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]

@@ -6,19 +6,15 @@ use serde::{Deserialize, Serialize};
 use tch::{Tensor, nn, nn::Module, nn::VarStore};
 
 use super::{ImageBackbone, ImageConfig, MlpConfig, SequenceConfig, pretrained};
-use crate::{
-    batch::Batch,
-    error::Result,
-    modality::Modality,
-    paper::networks::{
-        Initialisation,
-        encoder::{CheckedEncoder, EncoderParts, Encoders, path},
-        fusion::{Fusion, MixedFusion, check_outputs},
-    },
-    parameters::ModalityParams,
-    student::Student,
-    teacher::{FrozenModel, UnimodalModel},
-};
+use crate::batch::Batch;
+use crate::error::Result;
+use crate::modality::Modality;
+use crate::paper::networks::Initialisation;
+use crate::paper::networks::encoder::{CheckedEncoder, EncoderParts, Encoders, path};
+use crate::paper::networks::fusion::{Fusion, MixedFusion, check_outputs};
+use crate::parameters::ModalityParams;
+use crate::student::Student;
+use crate::teacher::{FrozenModel, UnimodalModel};
 
 /// The kind of a modality and the configuration of its encoder.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -9,10 +9,8 @@ use tch::{
 };
 
 use super::ImageBackbone;
-use crate::{
-    error::{self, Error, Result},
-    weights,
-};
+use crate::error::{self, Error, Result};
+use crate::weights;
 
 /// Number of classes of torchvision's pretrained networks.
 const CLASSES: i64 = 1000;

@@ -3,10 +3,8 @@
 use serde::{Deserialize, Serialize};
 use tch::{Tensor, nn, nn::ModuleT, nn::RNN};
 
-use crate::{
-    error::{self, Result},
-    paper::networks::encoder::{EncoderParts, InputShape, Layers},
-};
+use crate::error::{self, Result};
+use crate::paper::networks::encoder::{EncoderParts, InputShape, Layers};
 
 /// A linear layer with ReLU applied to each step, a GRU, and the mean of its states over the valid
 /// steps: [B, T, `input` + 1] → [B, `hidden`].

@@ -162,7 +162,7 @@ fn invalid_outputs_are_not_recorded() {
         output.features = output.features.to_kind(Kind::Int64);
         output
     });
-    assert_mismatch(record(&integers, Storage::Full), &["features", "float kind", "Int64"]);
+    assert_mismatch(record(&integers, Storage::Full), &["features", "floating-point", "Int64"]);
     let growing = modified(|mut output| {
         if output.logits.size()[0] == 3 {
             output.features = Tensor::cat(&[&output.features, &output.features], 1);
