@@ -49,8 +49,7 @@ impl Mean {
         self.weight *= factor;
     }
 
-    /// Reads all means in one transfer; `None` for a mean of no values. Synchronises with the
-    /// device.
+    /// Reads means in one transfer; `None` for a mean of no values. Synchronises with the device.
     pub(crate) fn read_all<'a>(
         means: impl IntoIterator<Item = &'a Self>,
     ) -> Result<Vec<Option<f64>>> {

@@ -31,8 +31,7 @@ pub(crate) fn read_on_host(scalars: &[Tensor]) -> Result<Vec<f64>> {
     read().map_err(|source| Error::torch("read scalars from the device", source))
 }
 
-/// The index of the first tensor with a value that is NaN or infinite. Synchronises with the
-/// device.
+/// The index of the first tensor with a NaN or an infinity. Synchronises with the device.
 pub(crate) fn first_non_finite(tensors: &[Tensor]) -> Result<Option<usize>> {
     let finite = tensors
         .iter()
@@ -47,8 +46,7 @@ pub(crate) fn wide_kind(device: Device) -> Kind {
     if device == Device::Mps { Kind::Float } else { Kind::Double }
 }
 
-/// `tensor` in host memory, detached and contiguous; not copied if it is that already. Synchronises
-/// with the device.
+/// `tensor` in host memory, detached and contiguous. Synchronises with the device.
 pub(crate) fn to_host(tensor: &Tensor) -> Result<Tensor> {
     let host = || tensor.f_detach()?.f_to_device(Device::Cpu)?.f_contiguous();
     host().map_err(|source| Error::torch("copy a tensor to the host", source))

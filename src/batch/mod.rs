@@ -1,5 +1,4 @@
-//! A batch of samples: an input per modality, targets, sample ids, and which modalities are
-//! missing.
+//! A batch of samples, some of which may lack modalities.
 
 mod rows;
 mod split;
@@ -37,7 +36,7 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// A batch of one input [B, …] per modality, in the student's order, and targets \[B\] or
+    /// A batch of an input [B, …] per modality, in the student's order, and targets \[B\] or
     /// [B, D].
     ///
     /// The loss defines the targets: [`Classification`](crate::loss::Classification) takes labels,
@@ -47,8 +46,7 @@ impl Batch {
         Self { inputs: inputs.into(), targets, ids: None, present: BTreeMap::new() }
     }
 
-    /// Adds one id per sample, by which a [`Cached`](crate::teacher::Cached) teacher finds its
-    /// output.
+    /// Adds one id per sample, which a [`Cached`](crate::teacher::Cached) teacher needs.
     pub fn with_ids(mut self, ids: impl Into<Vec<i64>>) -> Self {
         self.ids = Some(ids.into());
         self
@@ -127,8 +125,7 @@ impl Batch {
     /// `Tensor.pin_memory`.
     ///
     /// A data loader calls it on its worker threads, so that [`to_device`](Self::to_device) on the
-    /// training thread only starts an asynchronous copy to the GPU. What is pinned already is not
-    /// copied.
+    /// training thread only starts an asynchronous copy to the GPU. Pinned tensors are not copied.
     ///
     /// # Errors
     /// [`Error::Torch`](crate::Error::Torch) without a GPU, or if the memory cannot be pinned.

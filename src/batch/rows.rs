@@ -7,8 +7,7 @@ use crate::transfer;
 
 /// The rows of a batch that have a modality.
 ///
-/// Their number is available on the host, so that shapes are decided without synchronising with the
-/// device.
+/// Their number is on the host, so that shapes do not depend on a synchronisation with the device.
 #[derive(Debug, Default)]
 pub enum Rows {
     /// All rows.
@@ -64,9 +63,8 @@ impl Rows {
         selected.map_err(|e| Error::torch("select the rows that have a modality", e))
     }
 
-    /// The inverse of [`select`](Self::select): places `part` [B_m, …] at these of `batch` rows of
-    /// a tensor [B, …], connected to the graph of `part`. The other rows are zeros without
-    /// gradient.
+    /// Inverse of [`select`](Self::select): a tensor of `batch` rows with `part` [B_m, …] at these
+    /// rows, connected to its graph, and zeros without gradient at the others.
     pub(crate) fn spread(&self, part: Tensor, batch: i64) -> Result<Tensor> {
         let Self::Part(index) = self else { return Ok(part) };
         let rest = part.size().into_iter().skip(1);

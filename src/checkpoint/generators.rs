@@ -35,8 +35,7 @@ fn devices(device: Device) -> impl Iterator<Item = Device> {
     [Device::Cpu].into_iter().chain(device.is_cuda().then_some(device))
 }
 
-/// The name of a generator in the file. It has no device index, so that a run can resume on another
-/// GPU.
+/// The name of a generator in the file, without index, so that a run can resume on another GPU.
 fn name(device: Device) -> String {
     if device.is_cuda() { "cuda".into() } else { "cpu".into() }
 }

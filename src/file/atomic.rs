@@ -43,7 +43,7 @@ pub(crate) fn remove_folder(path: &Path) -> Result<()> {
     removed.map_err(|e| Error::io("remove", path, e))
 }
 
-/// Returns whether a crash has left the file or folder `name` of a path whose own name begins with
+/// Returns whether `name` is a temporary name, left by a crash, for a name that begins with
 /// `prefix`.
 pub(crate) fn is_leftover(name: &str, prefix: &str) -> bool {
     name.strip_prefix('.').is_some_and(|name| name.starts_with(prefix) && name.ends_with(".part"))
@@ -63,8 +63,7 @@ fn replace<T>(path: &Path, make: impl FnOnce(&Path) -> Result<T>) -> Result<T> {
     })
 }
 
-/// A new path `.{name}.{process}.{count}.part` in the folder of `path`: a rename within a folder is
-/// atomic.
+/// A new path `.{name}.{process}.{count}.part` in the same folder, in which a rename is atomic.
 fn temporary(path: &Path) -> PathBuf {
     static COUNT: AtomicU64 = AtomicU64::new(0);
     let count = COUNT.fetch_add(1, Ordering::Relaxed);

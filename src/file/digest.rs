@@ -20,8 +20,7 @@ impl Digest {
     /// A placeholder for a digest that is not computed yet.
     pub(crate) const BLANK: Self = Self([0; 32]);
 
-    /// The digest of all parameters and buffers of `vs`: names, dtypes, shapes and bytes. It does
-    /// not depend on the device.
+    /// The digest of all parameters and buffers of `vs`: names, dtypes, shapes and bytes.
     ///
     /// # Errors
     /// [`Error::Torch`] if a tensor cannot be copied to the host.
@@ -152,8 +151,7 @@ impl From<Digest> for String {
 pub(crate) struct Hasher(Sha256);
 
 impl Hasher {
-    /// Begins with the name of what is hashed, so that digests of different kinds of content
-    /// differ.
+    /// Begins with the name of the kind of content, so that digests of different kinds differ.
     fn with_domain(name: &[u8]) -> Self {
         let mut hasher = Self::default();
         hasher.part(name);

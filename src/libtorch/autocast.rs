@@ -57,7 +57,7 @@ impl Autocast {
             }
         };
         let mut before = Mode { device: 0, kind: 0, enabled: false };
-        // SAFETY: `before` outlives the call, which writes it in the layout that both languages
+        // SAFETY: `before` outlives the call, which writes it in the layout that both sides
         // declare.
         check("start autocast", unsafe { g2d_autocast_enter(device, kind, &mut before) })?;
         Ok(Self { before, _not_send: PhantomData })
@@ -66,8 +66,7 @@ impl Autocast {
 
 impl Drop for Autocast {
     fn drop(&mut self) {
-        // SAFETY: `before` was written by `enter`. `check` frees an error, which `drop` cannot
-        // return.
+        // SAFETY: `before` was written by `enter`. `check` frees the error, which is ignored.
         let _ = check("end autocast", unsafe { g2d_autocast_leave(&self.before) });
     }
 }

@@ -1,5 +1,4 @@
-//! Safe wrappers for libtorch functions that tch does not expose. The crate has no other unsafe
-//! code.
+//! Safe wrappers for libtorch functions that tch does not expose: the crate's only unsafe code.
 //!
 //! Each topic is a Rust file and a C++ file of the same name, the shim, which `build.rs` compiles
 //! unless the feature `doc-only` is on.
@@ -41,8 +40,7 @@ fn check(doing: &str, message: *mut c_char) -> Result<()> {
     if message.is_null() {
         return Ok(());
     }
-    // SAFETY: a non-null message is a NUL-terminated string from `strdup`, which the caller frees
-    // once.
+    // SAFETY: a non-null message is a NUL-terminated string from `strdup`, freed here once.
     let text = unsafe {
         let text = CStr::from_ptr(message).to_string_lossy().into_owned();
         g2d_free(message);

@@ -17,9 +17,7 @@ pub struct Builder {
 
 impl Optimizer {
     /// Begins an optimizer that updates the parameters of `vs` that are in no other
-    /// [`group`](Builder::group) by `config`: an [`SgdConfig`](super::SgdConfig), an
-    /// [`AdamConfig`](super::AdamConfig), an [`AdamWConfig`](super::AdamWConfig) or an
-    /// [`Algorithm`].
+    /// [`group`](Builder::group) by `config`, for example an [`SgdConfig`](super::SgdConfig).
     ///
     /// Make the model first: parameters that are made later are not included. Frozen parameters are
     /// included, and are updated after they are unfrozen.

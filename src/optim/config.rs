@@ -65,8 +65,8 @@ impl Default for AdamConfig {
     }
 }
 
-/// The configuration of Adam with decoupled weight decay, as `torch.optim.AdamW`: θ ← (1 − lr ·
-/// weight_decay) θ, then the update of [`AdamConfig`] without a penalty in the gradient.
+/// The configuration of Adam with decoupled weight decay, as `torch.optim.AdamW`: θ ← (1 − lr λ) θ
+/// with λ = `weight_decay`, then the update of [`AdamConfig`] without a penalty in the gradient.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct AdamWConfig {
@@ -89,8 +89,7 @@ impl Default for AdamWConfig {
     }
 }
 
-/// An optimizer algorithm with its configuration. In configuration files `type` selects the
-/// algorithm:
+/// An optimizer algorithm with its configuration. `type` selects it in configuration files:
 ///
 /// ```toml
 /// type = "sgd"        # or "adam", "adamw"
@@ -145,8 +144,7 @@ impl Algorithm {
         }
     }
 
-    /// The names of the tensors that the algorithm keeps for each parameter, as in PyTorch's
-    /// `state_dict`.
+    /// The names of the state tensors of each parameter, as in PyTorch's `state_dict`.
     pub(super) fn state_names(&self) -> &'static [&'static str] {
         match self {
             Self::Sgd(SgdConfig { momentum: 0.0, .. }) => &[],

@@ -75,8 +75,7 @@ impl Optimizer {
         self.lr_factor = factor;
     }
 
-    /// The path of each group, "" for the parameters of no other group, and its current learning
-    /// rate.
+    /// The path of each group, "" for the rest of the parameters, and its current learning rate.
     pub fn lr(&self) -> impl Iterator<Item = (&str, f64)> {
         self.groups.iter().map(|group| (group.path(), group.algorithm().lr() * self.lr_factor))
     }

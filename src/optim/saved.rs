@@ -98,8 +98,7 @@ impl GroupHeader {
     }
 }
 
-/// Describes the first difference between the groups of the optimizer and those of the file, if
-/// any.
+/// Describes the first difference between the optimizer's groups and those of the file, if any.
 fn difference(own: &[GroupHeader], saved: &[GroupHeader]) -> Option<(String, String)> {
     let summary = |groups: &[GroupHeader]| {
         let group = |g: &GroupHeader| format!("{:?}: {} {:?}", g.path, g.algorithm, g.state_names);

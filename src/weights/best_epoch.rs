@@ -5,8 +5,7 @@ use tch::nn::VarStore;
 use crate::error::{self, Result};
 use crate::parameters::TensorCopies;
 
-/// A copy of the parameters and buffers of the epoch with the highest score; the first of equal
-/// ones.
+/// A copy of the parameters and buffers of the epoch with the highest score, the first of equals.
 ///
 /// # Example
 /// ```

@@ -12,8 +12,7 @@ use crate::error::{Error, Result};
 /// oneDNN and on GPUs with tensor cores (docs/performance.md).
 ///
 /// Call it once, after the model is made and before the trainer and the optimizer are built.
-/// Loading, saving and `VarStore::set_device` keep the layout, and existing handles on the
-/// variables have it.
+/// Loading, saving and `VarStore::set_device` keep the layout.
 ///
 /// # Errors
 /// [`Error::Torch`] if libtorch runs out of memory.

@@ -22,14 +22,12 @@ const SHOWN: usize = 6;
 ///
 /// # Errors
 /// [`Error::Io`] if the file cannot be read; [`Error::Data`] if it is not a safetensors file, or
-/// does not fit: the error lists the names that are missing, unexpected, or of another shape or
-/// dtype.
+/// does not fit, with the names that are missing, unexpected, or of another shape or dtype.
 pub fn load(vs: &mut VarStore, path: impl AsRef<Path>) -> Result<()> {
     read(vs, path.as_ref())?.apply()
 }
 
-/// The values of a file, checked against the `VarStore` into which [`apply`](Self::apply) copies
-/// them.
+/// The values of a file that fits a `VarStore`, which [`apply`](Self::apply) changes.
 #[derive(Debug)]
 pub(crate) struct Loaded(Vec<Value>);
 
