@@ -1,4 +1,5 @@
-//! The manifest of a snapshot: never a panic, and never accepted unless it is as it was written.
+//! Manifests of snapshots with random changes: reading never panics, and succeeds for the valid
+//! manifest alone.
 
 use std::{fs, sync::OnceLock};
 
@@ -40,7 +41,7 @@ fn a_valid_manifest_is_read() {
 }
 
 #[test]
-fn other_formats_newer_formats_and_changed_values_are_refused() {
+fn another_format_a_newer_version_and_a_changed_value_are_errors() {
     for (from, to, words) in [
         ("\"version\": 1", "\"version\": 2", ["at most 1", "found 2"]),
         ("g2d checkpoint", "a checkpoint", ["format", "a checkpoint"]),
@@ -57,18 +58,18 @@ proptest! {
     #![proptest_config(fuzz_config(1_000))]
 
     #[test]
-    fn random_bytes(bytes in vec(any::<u8>(), 0..400)) {
+    fn random_bytes_are_no_manifest(bytes in vec(any::<u8>(), 0..400)) {
         prop_assert!(open(&bytes).is_err());
     }
 
     #[test]
-    fn mutated_manifests(mutations in mutations()) {
+    fn a_mutated_manifest_is_read_only_if_it_equals_the_valid_one(mutations in mutations()) {
         let bytes = mutated(valid().as_bytes(), &mutations);
         prop_assert_eq!(open(&bytes).is_ok(), bytes == valid().as_bytes());
     }
 
     #[test]
-    fn invalid_values(
+    fn a_manifest_with_a_random_value_is_invalid(
         value in "-?[0-9]{1,30}|\"[^\"\\\\]{0,9}\"|\\[\\]|\\{\\}|null|1e999", at in any::<Index>(),
     ) {
         let values: Vec<_> = valid().match_indices(": ").map(|(i, _)| i + 2).collect();

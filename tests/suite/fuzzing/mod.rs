@@ -10,6 +10,7 @@
 //! `G2D_FUZZ_CASES=1000000 cargo test --test suite fuzzing` runs a million cases of each property.
 
 mod cache_file;
+#[cfg(all(feature = "paper", feature = "report"))]
 mod manifest;
 mod mutation;
 #[cfg(feature = "report")]
