@@ -103,7 +103,7 @@ impl Mismatch {
     /// A file format of version `found`, which is above `newest`, the newest that this version of
     /// the crate reads.
     pub(crate) fn newer_format(what: &str, newest: impl Display, found: impl Display) -> Self {
-        let what = format_args!("format version of the {what}");
+        let what = format!("format version of the {what}");
         let hint = "a newer g2d wrote it: use that version or a later one";
         Self::new(what, format_args!("at most {newest}"), found, hint)
     }
@@ -214,7 +214,7 @@ pub fn wrong_device(
     found: Device,
     hint: impl Display,
 ) -> Error {
-    let expected = format_args!("{expected:?}, the device of the {owner}");
+    let expected = format!("{expected:?}, the device of the {owner}");
     device(what, expected, format_args!("{found:?}"), hint)
 }
 
@@ -225,7 +225,7 @@ pub fn one_per_modality(
     found: usize,
     hint: impl Display,
 ) -> Error {
-    let expected = format_args!("{}, one for each of {modalities:?}", modalities.len());
+    let expected = format!("{}, one for each of {modalities:?}", modalities.len());
     config(what, expected, found, hint)
 }
 

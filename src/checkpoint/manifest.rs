@@ -109,7 +109,7 @@ impl Manifest {
         let io = |source| Error::io("read", &path, source);
         let bytes = fs::metadata(&path).map_err(io)?.len();
         if bytes > MAX_BYTES {
-            let expected = format_args!("at most {MAX_BYTES} bytes");
+            let expected = format!("at most {MAX_BYTES} bytes");
             return Err(Error::data(&path, "length", expected, bytes, HINT));
         }
         let text = fs::read(&path).map_err(io)?;
@@ -167,12 +167,12 @@ impl Entry {
         let path = folder.join(&self.name);
         let bytes = size(&path)?;
         if bytes != self.bytes {
-            let expected = format_args!("{} bytes", self.bytes);
+            let expected = format!("{} bytes", self.bytes);
             return Err(Error::data(&path, "length of the file", expected, bytes, HINT));
         }
         let sha256 = Digest::from_file(&path)?;
         if sha256 != self.sha256 {
-            let expected = format_args!("SHA-256 {}", self.sha256);
+            let expected = format!("SHA-256 {}", self.sha256);
             return Err(Error::data(&path, "content of the file", expected, sha256, HINT));
         }
         Ok(())

@@ -159,8 +159,7 @@ impl Evidence {
         let mut lengths = lengths.chain(self.kappa.iter().map(|kappa| ("kappa", kappa.len())));
         if let Some((name, len)) = lengths.find(|(_, len)| *len != 0 && *len != k) {
             let what = format!("{name} of the evidence");
-            let expected =
-                format_args!("{k} values, one for each of {:?}, or none", self.modalities);
+            let expected = format!("{k} values, one for each of {:?}, or none", self.modalities);
             return Err(error::config(what, expected, len, "use `None` for an unknown value"));
         }
         let each = all.iter().flat_map(|(name, own)| own.iter().flatten().map(|v| (*name, *v)));

@@ -157,7 +157,7 @@ pub(super) fn check_output(
     let right = size.len() >= 2 && dimensions.is_none_or(|d| size.len() == d);
     if !right || size[0] != batch.size() {
         let rest = if dimensions.is_some() { "C" } else { "d, …" };
-        let expected = format_args!("[{}, {rest}], one row per sample", batch.size());
+        let expected = format!("[{}, {rest}], one row per sample", batch.size());
         return Err(error::wrong_shape(what, expected, &size, "check the output of the model"));
     }
     if !tensor.is_floating_point() {

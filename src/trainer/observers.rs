@@ -70,7 +70,7 @@ impl Observers {
         if totals.has_modalities(k) {
             return Ok(());
         }
-        let here = format_args!("{k} modalities");
+        let here = format!("{k} modalities");
         Err(error::foreign_state("epoch means of the restored trainer", here, "another number"))
     }
 

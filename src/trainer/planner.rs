@@ -164,7 +164,7 @@ fn confidences(
         if rho.size().is_empty() {
             return Ok(Some(rho));
         }
-        let what = format_args!("confidence ρ of modality {modality:?}");
+        let what = format!("confidence ρ of modality {modality:?}");
         let hint = "reduce the confidence to one number per batch, for example its mean";
         Err(error::wrong_shape(what, "a scalar, []", &rho.size(), hint))
     };

@@ -134,7 +134,7 @@ fn scores(step: &Observation<'_>, present: &[usize]) -> Result<Vec<f64>> {
     let score = |&m: &usize| -> Result<Tensor> {
         let logits = step.unimodal_logits(m)?.ok_or_else(|| {
             let modality = &step.modalities()[m];
-            let expected = format_args!("a student with unimodal logits of modality {modality:?}");
+            let expected = format!("a student with unimodal logits of modality {modality:?}");
             let hint = "implement `Student::unimodal_logits`, or use a fusion that has them";
             error::config("gradient modulation", expected, "none", hint)
         })?;
@@ -166,7 +166,7 @@ impl Modulate for Ogm {
         }
         let EpochWindow { first, last } = self.window;
         if first > last {
-            let found = format_args!("{first}..={last}");
+            let found = format!("{first}..={last}");
             return Err(error::out_of_range("window of Ogm", "first epoch ≤ last epoch", found));
         }
         Ok(())

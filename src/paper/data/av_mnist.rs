@@ -107,8 +107,8 @@ fn as_images(path: &Path, samples: &Tensor, side: i64, rows: i64) -> Result<Tens
         [n, columns] if n == rows && columns == pixels => [n, 1, side, side],
         [n, height, width] if n == rows => [n, 1, height, width],
         _ => {
-            let expected = format_args!("[{rows}, H, W] or [{rows}, {pixels}], one row per label");
-            let found = format_args!("{:?}", samples.size());
+            let expected = format!("[{rows}, H, W] or [{rows}, {pixels}], one row per label");
+            let found = format!("{:?}", samples.size());
             let hint = "check that samples and labels belong together";
             return Err(Error::data(path, "samples", expected, found, hint));
         }

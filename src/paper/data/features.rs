@@ -168,8 +168,8 @@ fn read_lengths(arrays: &mut Arrays<'_>, name: &str, values: &Tensor) -> Result<
     let path = arrays.path(&mask);
     let mask = arrays.flags(&mask)?;
     if values.dim() != 3 || mask.size() != values.size()[..2] {
-        let expected = format_args!("[N, T] of {:?}", values.size());
-        let found = format_args!("{:?}", mask.size());
+        let expected = format!("[N, T] of {:?}", values.size());
+        let found = format!("{:?}", mask.size());
         let hint = "save the mask of these sequences";
         return Err(Error::data(&path, "mask", expected, found, hint));
     }

@@ -119,7 +119,7 @@ impl ImageTable {
         let table = Table::read(table)?;
         let targets = table.numbers(&self.target)?;
         if let Some(row) = targets.iter().position(|target| target.is_nan()) {
-            let what = format_args!("column {:?}, line {}", self.target, row + 2);
+            let what = format!("column {:?}, line {}", self.target, row + 2);
             let hint = "omit samples without a target";
             return Err(Error::data(table.path(), what, "a target", "an empty cell", hint));
         }

@@ -24,15 +24,15 @@ impl Sequences {
         let (size, counts) = (values.size(), lengths.size());
         if size.len() != 3 || counts != size[..1] || size.contains(&0) {
             let what = "sequences and their lengths";
-            let found = format_args!("{size:?} and {counts:?}");
+            let found = format!("{size:?} and {counts:?}");
             let hint = "pass one length per sequence";
             return Err(error::shape(what, "[N, T, d] and [N], none of them empty", found, hint));
         }
         let lengths = lengths.to_kind(Kind::Int64);
         let (low, high) = (lengths.min().int64_value(&[]), lengths.max().int64_value(&[]));
         if low < 0 || high > size[1] {
-            let expected = format_args!("0..={}", size[1]);
-            let (found, hint) = (format_args!("{low}..={high}"), "count steps, not features");
+            let expected = format!("0..={}", size[1]);
+            let (found, hint) = (format!("{low}..={high}"), "count steps, not features");
             return Err(error::target("lengths of sequences", expected, found, hint));
         }
         let steps = Tensor::arange(size[1], (Kind::Int64, values.device()));

@@ -40,7 +40,7 @@ impl Standardiser {
             let values = rows.select(1, i as i64);
             let values = values.masked_select(&values.isfinite());
             if values.numel() == 0 {
-                let what = format_args!("column {:?} of the training data", name.as_ref());
+                let what = format!("column {:?} of the training data", name.as_ref());
                 let (expected, hint) = ("at least one finite value", "omit the column");
                 return Err(error::non_finite(what, expected, "none", hint));
             }
@@ -75,7 +75,7 @@ fn check_rows(rows: &Tensor, columns: usize) -> Result<()> {
     if matches!(rows.size()[..], [n, c] if n > 0 && c == columns as i64) {
         return Ok(());
     }
-    let expected = format_args!("[N, {columns}] with N of at least 1");
+    let expected = format!("[N, {columns}] with N of at least 1");
     let hint = "pass the columns that the standardiser was fitted to, in their order";
     Err(error::wrong_shape("rows to standardise", expected, &rows.size(), hint))
 }
@@ -122,7 +122,7 @@ impl TargetScaler {
             return Ok(Self { scale, mean, std });
         }
         let n = targets.numel();
-        let found = format_args!("{n} of mean {mean}, standard deviation {std}");
+        let found = format!("{n} of mean {mean}, standard deviation {std}");
         let (what, hint) = ("the training data", "check the target's column");
         Err(error::target(what, "values that vary", found, hint))
     }

@@ -30,7 +30,7 @@ impl Table {
             "csv" => read_csv(path)?,
             "xlsx" => read_xlsx(path)?,
             other => {
-                let (found, hint) = (format_args!("{other:?}"), "save the table as CSV or XLSX");
+                let (found, hint) = (format!("{other:?}"), "save the table as CSV or XLSX");
                 return Err(Error::data(path, "file type", ".csv or .xlsx", found, hint));
             }
         };
@@ -42,7 +42,7 @@ impl Table {
             return Err(corrupted(path, "table", "a header and rows", "no row"));
         }
         if let Some(i) = (1..header.len()).find(|&i| header[..i].contains(&header[i])) {
-            let found = format_args!("{:?} twice", header[i]);
+            let found = format!("{:?} twice", header[i]);
             return Err(Error::data(path, "columns", "distinct names", found, "rename one"));
         }
         Ok(Self { path: path.to_path_buf(), header, rows })
@@ -102,8 +102,8 @@ impl Table {
     /// The cells of a column with their line numbers, counted from 1.
     fn cells(&self, column: &str) -> Result<Vec<(usize, &str)>> {
         let Some(i) = self.header.iter().position(|name| name == column) else {
-            let expected = format_args!("a column {column:?}");
-            let found = format_args!("{:?}", self.header);
+            let expected = format!("a column {column:?}");
+            let found = format!("{:?}", self.header);
             let hint = "pass the name of one of the table's columns";
             return Err(Error::data(&self.path, "columns", expected, found, hint));
         };
@@ -111,7 +111,7 @@ impl Table {
     }
 
     fn invalid(&self, column: &str, line: usize, expected: &str, found: &str, hint: &str) -> Error {
-        let what = format_args!("column {column:?}, line {line}");
+        let what = format!("column {column:?}, line {line}");
         Error::data(&self.path, what, expected, found, hint)
     }
 }
@@ -124,7 +124,7 @@ fn read_csv(path: &Path) -> Result<Vec<Vec<String>>> {
     let invalid = |e: csv::Error| match e.into_kind() {
         csv::ErrorKind::Io(e) => Error::io("read the file", path, e),
         csv::ErrorKind::UnequalLengths { pos, expected_len, len } => {
-            let what = format_args!("line {}", pos.map_or(0, |pos| pos.line()));
+            let what = format!("line {}", pos.map_or(0, |pos| pos.line()));
             Error::data(path, what, format_args!("{expected_len} cells"), len, "correct the row")
         }
         _ => corrupted(path, "table", "CSV in UTF-8", "other bytes"),

@@ -78,9 +78,9 @@ impl VggSound {
                 _ => None,
             };
             let (Some(split), Ok(start)) = (split, row.rest[0].parse::<u32>()) else {
-                let what = format_args!("clip {:?}", row.clip);
+                let what = format!("clip {:?}", row.clip);
                 let expected = "a start in whole seconds, and train or test";
-                let found = format_args!("{:?} and {:?}", row.rest[0], row.rest[1]);
+                let found = format!("{:?} and {:?}", row.rest[0], row.rest[1]);
                 return Err(Error::data(&path, what, expected, found, "correct the line"));
             };
             row.clip = format!("{}_{start:06}", row.clip);

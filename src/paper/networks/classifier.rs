@@ -102,7 +102,7 @@ impl FusionClassifier {
         let ClassifierConfig { backbone, fusion, init, distilled, unimodal } = config;
         if distilled == DistilledFeatures::GatedProjection && fusion != FusionKind::Gated {
             let (what, expected) = ("distilled features", "DistilledFeatures::Encoder");
-            let found = format_args!("GatedProjection with {fusion:?} fusion");
+            let found = format!("GatedProjection with {fusion:?} fusion");
             let hint = "only FusionKind::Gated has projections";
             return Err(error::config(what, expected, found, hint));
         }

@@ -117,7 +117,7 @@ impl CheckedEncoder {
             return Err(error::wrong_device(what, expected, "network", found, hint));
         }
         if input.kind() != self.weight.kind() {
-            let expected = format_args!("{:?}, the dtype of the network", self.weight.kind());
+            let expected = format!("{:?}, the dtype of the network", self.weight.kind());
             let hint = "convert the input with `Tensor::to_kind`";
             return Err(error::wrong_kind(what, expected, input.kind(), hint));
         }

@@ -47,7 +47,7 @@ impl FusionKind {
         if k < 2 || (pairs_only && k > 2) {
             let expected = if pairs_only { "exactly 2" } else { "at least 2" };
             let hint = "choose Sum, Concat or Late for more than two modalities";
-            let what = format_args!("number of modalities of {self:?} fusion");
+            let what = format!("number of modalities of {self:?} fusion");
             return Err(error::config(what, expected, k, hint));
         }
         check_outputs(classes)?;

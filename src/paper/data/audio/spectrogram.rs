@@ -25,7 +25,7 @@ impl LogSpectrogram {
     pub fn new(n_fft: usize, hop: usize) -> Result<Self> {
         if n_fft < 2 || !n_fft.is_multiple_of(2) || hop == 0 {
             let expected = "an even n_fft of at least 2 and a hop of at least 1";
-            let found = format_args!("n_fft {n_fft}, hop {hop}");
+            let found = format!("n_fft {n_fft}, hop {hop}");
             return Err(error::out_of_range("spectrogram", expected, found));
         }
         let hann = |i: usize| (0.5 - 0.5 * (2.0 * PI * i as f64 / n_fft as f64).cos()) as f32;

@@ -64,7 +64,7 @@ impl AudioPipeline {
         let AudioTransform { rate, filled, kept, n_fft, hop } = transform;
         check_rate(rate)?;
         if kept == 0 || kept > filled {
-            let found = format_args!("kept {kept}, filled {filled}");
+            let found = format!("kept {kept}, filled {filled}");
             return Err(error::out_of_range("audio transform", "0 < kept <= filled", found));
         }
         let spectrogram = LogSpectrogram::new(n_fft, hop)?;

@@ -36,7 +36,7 @@ impl Waveform {
             "wav" => read_wav(path)?,
             "mp3" => mp3::read(path)?,
             other => {
-                let found = format_args!("{other:?}");
+                let found = format!("{other:?}");
                 return Err(Error::data(
                     path,
                     "extension",
@@ -53,7 +53,7 @@ impl Waveform {
             return Err(corrupted(path, "audio", "at least one sample", "none"));
         }
         if let Some(i) = interleaved.iter().position(|x| !x.is_finite()) {
-            let found = format_args!("{} at {i}", interleaved[i]);
+            let found = format!("{} at {i}", interleaved[i]);
             return Err(corrupted(path, "audio", "finite samples", found));
         }
         let share = 1.0 / channels as f32;

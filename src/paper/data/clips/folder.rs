@@ -53,8 +53,8 @@ impl ClipFolder {
                 }
                 (Err((reason, path)), OnMissing::Skip) => excluded.add(reason, path),
                 (Err((reason, path)), OnMissing::Error) => {
-                    let what = format_args!("clip {clip:?}");
-                    let expected = format_args!("an audio file and {} frames", self.frames);
+                    let what = format!("clip {clip:?}");
+                    let expected = format!("an audio file and {} frames", self.frames);
                     let hint = "complete the data set, or exclude such clips by `OnMissing::Skip`";
                     return Err(Error::data(&path, what, expected, reason, hint));
                 }
@@ -65,7 +65,7 @@ impl ClipFolder {
         }
         if clips.is_empty() {
             let expected = "at least one with its files";
-            let found = format_args!("none of {} ({excluded})", rows.len());
+            let found = format!("none of {} ({excluded})", rows.len());
             let hint = "check the folder and its layout";
             return Err(Error::data(&self.root, "clips", expected, found, hint));
         }
@@ -77,9 +77,9 @@ impl ClipFolder {
 fn label(row: &Row, classes: &[&str]) -> Result<i64> {
     let label = classes.iter().position(|class| *class == row.label);
     label.map(|label| label as i64).ok_or_else(|| {
-        let what = format_args!("label of clip {:?}", row.clip);
-        let expected = format_args!("one of {:?}", &classes[..classes.len().min(12)]);
-        let found = format_args!("{:?}", row.label);
+        let what = format!("label of clip {:?}", row.clip);
+        let expected = format!("one of {:?}", &classes[..classes.len().min(12)]);
+        let found = format!("{:?}", row.label);
         Error::data(&row.listing, what, expected, found, "correct the listing")
     })
 }

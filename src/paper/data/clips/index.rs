@@ -72,7 +72,7 @@ impl Clips {
     pub fn hold_out(self, share: f64, rng: &mut impl Rng) -> Result<(Self, Self)> {
         let held = (self.len() as f64 * share).round() as usize;
         if held == 0 || held >= self.len() {
-            let what = format_args!("share of {} clips to hold out", self.len());
+            let what = format!("share of {} clips to hold out", self.len());
             let expected = "a share in (0, 1) that leaves clips on both sides";
             return Err(error::out_of_range(what, expected, share));
         }

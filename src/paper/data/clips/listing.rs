@@ -41,7 +41,7 @@ impl ListingFormat {
         match test.iter().find(|row| clips.contains(&*row.clip)) {
             None => Ok([train, test]),
             Some(Row { clip, .. }) => {
-                let (what, hint) = (format_args!("clip {clip:?}"), "remove it from one of them");
+                let (what, hint) = (format!("clip {clip:?}"), "remove it from one of them");
                 Err(Error::data(&path, what, "one listing", "train.csv too", hint))
             }
         }
@@ -67,7 +67,7 @@ impl ListingFormat {
             let is_header = || rows.is_empty() && cells[self.label].eq_ignore_ascii_case("label");
             if !complete || is_header() {
                 let line = record.position().map_or(0, csv::Position::line);
-                let what = format_args!("line {line}");
+                let what = format!("line {line}");
                 return Err(self.invalid(path, what, format_args!("{cells:?}")));
             }
             let rest = (1..self.columns).filter(|column| *column != self.label);
@@ -86,7 +86,7 @@ impl ListingFormat {
     }
 
     fn invalid(self, path: &Path, what: impl Display, found: impl Display) -> Error {
-        let expected = format_args!("`{}` without a header", self.example);
+        let expected = format!("`{}` without a header", self.example);
         Error::data(path, what, expected, found, "correct the line")
     }
 }

@@ -56,7 +56,7 @@ pub(crate) fn split_by_group(
     let valid = |share: f64| share > 0.0 && share < 1.0;
     let (val, test) = (number(shares.val), number(shares.test));
     if !valid(shares.val) || !valid(shares.test) || val + test >= groups.len() {
-        let what = format_args!("shares of {} speakers", groups.len());
+        let what = format!("shares of {} speakers", groups.len());
         let expected = "above 0 each, with at least one speaker left for training";
         return Err(error::out_of_range(what, expected, format_args!("{shares:?}")));
     }

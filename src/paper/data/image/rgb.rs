@@ -37,7 +37,7 @@ impl RgbPicture {
         let rgb = rgb.into_rgb8();
         let (width, height) = (rgb.width() as usize, rgb.height() as usize);
         if width == 0 || height == 0 {
-            let found = format_args!("{width}×{height}");
+            let found = format!("{width}×{height}");
             return Err(corrupted(path, "image", "at least one pixel", found));
         }
         Ok(Self { pixels: rgb.into_raw(), width, height })

@@ -69,7 +69,7 @@ impl ClipBatches {
             match builder.spawn(move || work(&assigned, &put, &*load, &stopped)) {
                 Ok(handle) => batches.workers.push(handle),
                 Err(e) => {
-                    let expected = format_args!("{workers} threads");
+                    let expected = format!("{workers} threads");
                     let error = error::config("loader", expected, e, "use fewer workers");
                     batches.early.insert(0, Err(error));
                     break;

@@ -53,7 +53,7 @@ impl LoaderOptions {
         if batch_size > 0 && workers > 0 && ahead > 0 {
             return Ok(());
         }
-        let found = format_args!("batch_size {batch_size}, workers {workers}, ahead {ahead}");
+        let found = format!("batch_size {batch_size}, workers {workers}, ahead {ahead}");
         Err(error::out_of_range("loader options", "at least 1 of each", found))
     }
 }
@@ -92,7 +92,7 @@ impl ClipLoader {
         let frames = transform.visual.frames;
         if let Some(clip) = clips.clips().iter().find(|clip| clip.frames.len() < frames) {
             let expected =
-                format_args!("at most {}, the number of clip {:?}", clip.frames.len(), clip.name);
+                format!("at most {}, the number of clip {:?}", clip.frames.len(), clip.name);
             let hint = "set this number with `with_frames` of the data set";
             return Err(error::config("frames of the transform", expected, frames, hint));
         }

@@ -30,7 +30,7 @@ pub(super) fn load(vs: &VarStore, images: &[(String, ImageBackbone)], file: &Pat
         for (name, value) in read(*backbone, file)? {
             let name = format!("{path}.{name}");
             let variable = variables.remove(&name).ok_or_else(|| {
-                let expected = format_args!("a variable {name:?}");
+                let expected = format!("a variable {name:?}");
                 let hint = "pass the VarStore in which the network was built";
                 error::config("VarStore for ImageNet weights", expected, "none", hint)
             })?;

@@ -25,7 +25,7 @@ impl SequenceConfig {
     /// Registers `path.step` and `path.gru`.
     pub(super) fn build(&self, path: &nn::Path<'_>) -> Result<EncoderParts> {
         if self.input < 1 || self.hidden < 1 {
-            let found = format_args!("{self:?}");
+            let found = format!("{self:?}");
             return Err(error::out_of_range("SequenceConfig", "widths of at least 1", found));
         }
         let step = nn::linear(path / "step", self.input, self.hidden, Default::default());
