@@ -3,10 +3,10 @@
 use tch::{Device, Kind, Tensor, nn::VarStore};
 
 use super::{Pair, batch};
-use crate::batch::SplitBatch;
+use crate::batch::{Batch, SplitBatch};
 use crate::error::Result;
 use crate::modality::Modality;
-use crate::schedule::{Candidates, Plan, Progress, Sequential, SmpScheduler};
+use crate::schedule::{Candidates, Joint, Plan, Progress, Sequential, SmpScheduler};
 use crate::teacher::{FrozenModel, Teacher};
 use crate::trainer::finite::FiniteGuard;
 use crate::trainer::planner::{Planned, Planner};
@@ -23,21 +23,32 @@ fn teacher(modality: &str, margin: f64) -> Box<dyn Teacher> {
     }))
 }
 
+/// The plan for two samples, of which the second lacks modality `b`.
 fn plan(
     scheduler: impl SmpScheduler + 'static,
     margins: [f64; 2],
     policy: NonFinite,
+) -> Result<Planned> {
+    plan_with_presence(scheduler, margins, policy, [true, false])
+}
+
+/// The plan for two samples with these presence flags of modality `b`.
+fn plan_with_presence(
+    scheduler: impl SmpScheduler + 'static,
+    margins: [f64; 2],
+    policy: NonFinite,
+    present: [bool; 2],
 ) -> Result<Planned> {
     let objective = Pair::new().objective();
     let teachers = vec![teacher("a", margins[0]), teacher("b", margins[1])];
     let mut planner = Planner::new(teachers, Box::new(scheduler), Precision::Full, &objective)?;
     // Both samples have label 0, so that ρ grows with the margin.
     let batch = batch(0.0);
-    let batch = crate::batch::Batch::new(
+    let batch = Batch::new(
         [batch.input(0).shallow_clone(), batch.input(1).shallow_clone()],
         Tensor::from_slice(&[0_i64, 0]),
     )
-    .with_present(1, [true, false]);
+    .with_present(1, present);
     let parts = SplitBatch::new(&batch, 2)?;
     planner.plan(Progress::default(), &parts, &objective, &mut FiniteGuard::new(policy)?)
 }
@@ -51,6 +62,14 @@ fn the_weaker_teacher_s_modality_learns_alone() {
     assert!((rho[0] - 0.5).abs() < 1e-6 && rho[1] > 0.8, "{rho:?}");
     let rows = planned.teachers.iter().map(|teacher| teacher.as_ref().unwrap().logits.size()[0]);
     assert_eq!(rows.collect::<Vec<_>>(), [2, 1]);
+}
+
+#[test]
+fn a_modality_that_the_whole_batch_lacks_does_not_learn() {
+    let (policy, none) = (NonFinite::Error, [false, false]);
+    let planned = plan_with_presence(Joint::default(), [0.0, 2.0], policy, none).unwrap();
+    assert_eq!(planned.plan.kappa(), [1.0, 0.0]);
+    assert!(planned.teachers[1].is_none() && planned.confidence[1].is_none());
 }
 
 #[test]
