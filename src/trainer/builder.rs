@@ -188,7 +188,7 @@ impl Builder {
             self.projection,
             objective.modalities(),
         )?;
-        for (name, tensor) in forward.projection.parameters() {
+        for (name, tensor) in forward.projection().parameters() {
             params.variables_mut().add_parameter(name, tensor);
         }
         let guard = FiniteGuard::new(self.non_finite)?;

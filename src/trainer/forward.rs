@@ -13,10 +13,10 @@ use crate::teacher::TeacherOutput;
 
 /// How the student runs in training.
 pub(super) struct ForwardPass {
-    pub suppression: Suppression,
-    pub suppressed_mode: SuppressedMode,
-    pub precision: Precision,
-    pub projection: FeatureProjection,
+    suppression: Suppression,
+    suppressed_mode: SuppressedMode,
+    precision: Precision,
+    projection: FeatureProjection,
 }
 
 /// The student's output for a batch, checked and in `Float`.
@@ -54,6 +54,14 @@ impl ForwardPass {
             return Err(error::config("feature projection", expected, found, "use one of these"));
         }
         Ok(Self { suppression, suppressed_mode, precision, projection })
+    }
+
+    pub(super) fn precision(&self) -> Precision {
+        self.precision
+    }
+
+    pub(super) fn projection(&self) -> &FeatureProjection {
+        &self.projection
     }
 
     /// Runs encoders, fusion and projection, under autocast where the precision requires it.

@@ -185,7 +185,7 @@ impl G2dTrainer {
 
     /// The precision of forward passes.
     pub(super) fn precision(&self) -> Precision {
-        self.forward.precision
+        self.forward.precision()
     }
 
     fn check(&self, student: &dyn Student, batch: &Batch) -> Result<()> {

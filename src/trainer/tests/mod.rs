@@ -128,7 +128,7 @@ const WHOLE: MicroBatch = MicroBatch { index: 0, count: 1 };
 fn forward(suppressed_mode: SuppressedMode) -> ForwardPass {
     let (suppression, precision) = (Suppression::SkipBackward, Precision::Full);
     let projection = FeatureProjection::default();
-    ForwardPass { suppression, suppressed_mode, precision, projection }
+    ForwardPass::new(suppression, suppressed_mode, precision, projection, &[]).unwrap()
 }
 
 /// Two samples of each modality whose values depend on `phase`.
