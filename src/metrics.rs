@@ -1,6 +1,7 @@
 //! Metrics of predictions against targets.
 //!
-//! [`accuracy`] is for classification; [`rmse`], [`mae`], [`r2`] and [`mape`] are for regression.
+//! [`accuracy`], [`nll`] and [`selection_score`] are for classification; [`rmse`], [`mae`], [`r2`] and
+//! [`mape`] are for regression.
 //! [`rmse`] and [`mae`] are in the unit of the targets: scale standardised predictions back first.
 
 use tch::{Device, Kind, TchError, Tensor};
@@ -13,22 +14,62 @@ use crate::error::{self, Error, Result};
 /// # Errors
 /// [`Error::Shape`] for other shapes, [`Error::Kind`] if the targets are not of dtype `Int64`.
 pub fn accuracy(logits: &Tensor, targets: &Tensor) -> Result<f64> {
+    check_labels(logits, targets)?;
+    let accuracy =
+        || logits.f_argmax(1, false)?.f_eq_tensor(targets)?.f_to_kind(Kind::Double)?.f_mean(None);
+    Ok(accuracy().map_err(failed)?.double_value(&[]))
+}
+
+/// Mean negative log-likelihood −log softmax(l)\[y\] of the rows l of `logits` [N, C] and their labels y
+/// in `targets` \[N\], computed in `Double`.
+///
+/// # Errors
+/// As [`accuracy`]; [`Error::Target`] for a label outside `0..C`.
+pub fn nll(logits: &Tensor, targets: &Tensor) -> Result<f64> {
+    check_labels(logits, targets)?;
+    let classes = logits.size()[1];
+    let [least, largest] = [targets.min(), targets.max()].map(|label| label.int64_value(&[]));
+    if least < 0 || largest >= classes {
+        let expected = format!("classes 0..{classes}, the width of the logits");
+        let found = if least < 0 { least } else { largest };
+        let hint = "check the labels and the width of the last layer";
+        return Err(error::target("targets", expected, found, hint));
+    }
+    let mean = || {
+        let chosen =
+            logits.f_log_softmax(1, Kind::Double)?.f_gather(1, &targets.f_unsqueeze(1)?, false)?;
+        chosen.f_neg()?.f_mean(None)
+    };
+    Ok(mean().map_err(failed)?.double_value(&[]))
+}
+
+/// A score by which epochs are compared on validation data: the number of correct rows of `logits`
+/// [N, C], plus 1 / (1 + [`nll`]). A higher accuracy always has a higher score; of equal accuracies,
+/// which are frequent on small data, the lower NLL has the higher score.
+///
+/// # Errors
+/// As [`nll`].
+pub fn selection_score(logits: &Tensor, targets: &Tensor) -> Result<f64> {
+    let correct = (accuracy(logits, targets)? * targets.numel() as f64).round();
+    Ok(correct + 1.0 / (1.0 + nll(logits, targets)?))
+}
+
+/// Refuses logits and targets other than [N, C] and `Int64` \[N\] with N of at least 1.
+fn check_labels(logits: &Tensor, targets: &Tensor) -> Result<()> {
     let (size, labels) = (logits.size(), targets.size());
     if size.len() != 2 || labels != size[..1] || size[0] == 0 {
         return Err(error::shape(
             "logits and targets",
             "[N, C] and [N] with N of at least 1",
             format!("{size:?} and {labels:?}"),
-            "pass one label per sample: accuracy is for single-label classification",
+            "pass one label per sample: the metric is for single-label classification",
         ));
     }
     if targets.kind() != Kind::Int64 {
         let hint = "convert with `to_kind(Kind::Int64)`";
         return Err(error::wrong_kind("targets", "Int64 class labels", targets.kind(), hint));
     }
-    let accuracy =
-        || logits.f_argmax(1, false)?.f_eq_tensor(targets)?.f_to_kind(Kind::Double)?.f_mean(None);
-    Ok(accuracy().map_err(failed)?.double_value(&[]))
+    Ok(())
 }
 
 /// Root mean squared error √(mean (p − y)²) of `predictions` p against `targets` y, both \[N\] or

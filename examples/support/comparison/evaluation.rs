@@ -17,6 +17,8 @@ pub struct StudentScores {
     pub fused: Vec<f64>,
     /// The first metric of each unimodal head.
     pub heads: Vec<(String, f64)>,
+    /// The score that selects an epoch.
+    pub selection: f64,
 }
 
 impl StudentScores {
@@ -33,7 +35,8 @@ impl StudentScores {
             Ok((m.name().to_owned(), task.evaluate(logits, &predictions.targets)?[0]))
         };
         let heads = predictions.heads.iter().map(head).collect::<g2d::Result<_>>()?;
-        Ok(Self { fused, heads })
+        let selection = task.selection_score(&predictions.logits, &predictions.targets)?;
+        Ok(Self { fused, heads, selection })
     }
 
     /// The values of `metrics` and of the heads, with their keys on a split.

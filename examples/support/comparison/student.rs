@@ -97,13 +97,12 @@ impl StudentTraining<'_> {
             }
             let report = parts.trainer.end_epoch()?;
             let val = StudentScores::evaluate(student, &problem.splits.val, setup, &problem.task)?;
-            let score = metrics[0].score(val.fused[0]);
-            completed.best.keep(score, &parts.vs)?;
+            completed.best.keep(val.selection, &parts.vs)?;
             recorders.epoch(&report, &val.with_keys(metrics, "val"));
             let fused = [("val".to_owned(), val.fused[0])];
             bar.epoch(&report, &fused.into_iter().chain(val.heads).collect::<Vec<_>>());
             completed.reports.push(report);
-            snapshots.save(&mut parts, &completed, Some(score))?;
+            snapshots.save(&mut parts, &completed, Some(val.selection))?;
         }
         bar.finish();
 

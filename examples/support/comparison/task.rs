@@ -70,6 +70,15 @@ impl PredictionTask {
         Ok(self.metrics()[0].score(self.evaluate(predictions, targets)?[0]))
     }
 
+    /// The score that selects an epoch on validation data: the first metric, for which a lower NLL
+    /// breaks ties of accuracies. Higher is better.
+    pub fn selection_score(&self, predictions: &Tensor, targets: &Tensor) -> g2d::Result<f64> {
+        match self {
+            Self::Classification { .. } => metrics::selection_score(predictions, targets),
+            Self::Regression { .. } => self.score(predictions, targets),
+        }
+    }
+
     /// A trainer of teachers.
     pub fn teacher_trainer(
         &self,

@@ -1,6 +1,6 @@
 //! Training of teachers.
 
-use std::sync::Arc;
+use std::{cell::Cell, sync::Arc};
 
 use anyhow::Result;
 use g2d::{
@@ -97,17 +97,18 @@ fn train_model(
     bars: &ProgressBars,
 ) -> Result<()> {
     let (splits, task, config) = (&problem.splits, &problem.task, &setup.config);
-    let (modality, metric) = (&problem.modalities[m], &task.metrics()[0]);
+    let modality = &problem.modalities[m];
+    let val = Cell::new(f64::NAN); // the first metric of the last epoch
     let mut bar = bars.add(&format!("teacher {modality}"), config.epochs, 0);
     task.teacher_trainer(modality, m, config.sgd)
         .epochs(config.epochs)
         .schedule(config.lr_schedule)
         .keep(config.teacher_weights)
-        .score(|predictions, targets| task.score(predictions, targets))
-        .on_epoch(|epoch| {
-            let val = metric.score(epoch.score);
-            bar.teacher_epoch(epoch.loss, &[("val".into(), val)]);
+        .score(|predictions, targets| {
+            val.set(task.evaluate(predictions, targets)?[0]);
+            task.selection_score(predictions, targets)
         })
+        .on_epoch(|epoch| bar.teacher_epoch(epoch.loss, &[("val".into(), val.get())]))
         .train(
             model,
             vs,
