@@ -3,11 +3,13 @@
 #![deny(unsafe_code)]
 
 pub mod batch;
+pub mod calibration;
 pub mod checkpoint;
 pub mod data;
 pub mod diagnosis;
 pub mod error;
 mod file;
+pub mod heads;
 mod libtorch;
 pub mod loss;
 mod mean;

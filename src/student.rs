@@ -2,7 +2,7 @@
 
 use tch::Tensor;
 
-use crate::batch::Batch;
+use crate::batch::{Batch, Rows};
 use crate::error::Result;
 use crate::modality::Modality;
 
@@ -63,6 +63,18 @@ pub trait Student {
     /// As [`encode`](Self::encode).
     fn fuse(&self, features: &[Tensor], train: bool) -> Result<Tensor>;
 
+    /// As [`fuse`](Self::fuse), where `rows[m]` are the samples that have modality `m`. By default
+    /// `fuse`, which cannot tell zeros of a sample that lacks a modality from features. A fusion that
+    /// weighs the modalities overrides it, so that a sample's weights are over the modalities that it has
+    /// ([`late_fusion`](crate::calibration::late_fusion)).
+    ///
+    /// # Errors
+    /// As [`encode`](Self::encode).
+    fn fuse_present(&self, features: &[Tensor], rows: &[Rows], train: bool) -> Result<Tensor> {
+        let _ = rows;
+        self.fuse(features, train)
+    }
+
     /// The shape [d_m, …] of one sample's features of modality `m`, without the batch dimension.
     ///
     /// The trainer calls it if a whole batch lacks `m`: the encoder does not run then, and `fuse`
@@ -88,7 +100,11 @@ pub trait Student {
     /// prediction from `m` alone. `None` (the default) if the fusion has no such head.
     ///
     /// The evaluation, probes and a [`Modulate`](crate::modulation::Modulate) call it without
-    /// gradient. Reports leave out the head accuracy of a modality for which it returns `None`.
+    /// gradient. The trainer calls it with gradient in the steps of a loss with head terms
+    /// ([`HeadTerm`](crate::loss::HeadTerm)), which train the head and, through `features`, the encoder:
+    /// then the logits must be connected to both, and must depend on the features of `m` alone. A model
+    /// without heads gets them by [`WithHeads`](crate::heads::WithHeads). Reports leave out the head
+    /// accuracy of a modality for which it returns `None`.
     fn unimodal_logits(&self, m: usize, features: &[Tensor]) -> Option<Tensor> {
         let _ = (m, features);
         None

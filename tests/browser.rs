@@ -46,6 +46,8 @@ fn record(folder: &Path, name: &str, head: f64) -> g2d::Result<Run> {
                 task: 0.5,
                 feature: vec![Some(0.25); 2],
                 logit: vec![Some(0.125); 2],
+                head: Vec::new(),
+                ensemble: None,
             },
             confidence: vec![Some(0.5), Some(0.75)],
             kappa: vec![1.0, 0.0],

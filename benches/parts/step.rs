@@ -40,6 +40,7 @@ pub fn loss(c: &mut Criterion) {
         logits: &logits,
         features: &features,
         teachers: &teachers,
+        unimodal: &[],
         rows: &rows,
         targets: &targets,
     };

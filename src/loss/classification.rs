@@ -3,7 +3,10 @@
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Reduction, Tensor};
 
-use super::{Confidence, Distillation, G2dLoss, Input, Labels, Terms, TrueClassProbability, torch};
+use super::{
+    Confidence, Distillation, G2dLoss, Input, Labels, Terms, TrueClassProbability,
+    distillation::Compare, torch,
+};
 use crate::error::{self, Result};
 use crate::modality::Modality;
 
@@ -13,6 +16,7 @@ use crate::modality::Modality;
 /// |---|---|---|
 /// | L_S | cross-entropy of l_s and y, batch mean | binary cross-entropy, mean over [B, C] |
 /// | L_logit^m | KL(σ(l_t/T) ‖ σ(l_s/T))·T², batch mean, σ = softmax | the same with σ = sigmoid, summed over labels |
+/// | L_head^m, L_ens | the same between teacher m and the head of m, between the ensemble and l_s | the same |
 /// | ρ^m | mean of σ(l_t)\[y\] | mean over [B, C] of the probability of the true 0 or 1 |
 ///
 /// ρ is measured on training batches, as in the paper: a modality that is fitted well ranks as strong
@@ -40,7 +44,9 @@ impl Classification {
     pub fn multi_label(distillation: Distillation) -> Self {
         Self { labels: Labels::Multi, distillation }
     }
+}
 
+impl Compare for Classification {
     /// L_S.
     fn task(&self, logits: &Tensor, targets: &Tensor) -> Result<Tensor> {
         match self.labels {
@@ -102,9 +108,11 @@ impl G2dLoss for Classification {
     }
 
     fn terms(&self, input: &Input<'_>) -> Result<Terms> {
-        let task = self.task(input.logits, input.targets)?;
-        self.distillation
-            .terms(input, task, |teacher, student, t| self.divergence(teacher, student, t))
+        self.distillation.terms(input, self)
+    }
+
+    fn needs_unimodal_logits(&self, modalities: &[Modality]) -> bool {
+        self.distillation.needs_unimodal_logits(modalities)
     }
 
     fn confidence(&self, logits: &Tensor, targets: &Tensor) -> Result<Tensor> {

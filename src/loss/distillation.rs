@@ -3,10 +3,13 @@
 use serde::{Deserialize, Serialize};
 use tch::{Reduction, Tensor};
 
-use super::{Input, Terms, torch};
+use super::{
+    EnsembleTerm, HeadTarget, HeadTerm, Input, Terms,
+    ranges::{check_temperature, check_weight},
+    torch,
+};
 use crate::error::{self, Result};
 use crate::modality::{Modality, PerModality};
-use crate::teacher::TeacherOutput;
 
 /// The reduction of squared feature differences to a scalar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -20,12 +23,16 @@ pub enum FeatureReduction {
     SquaredNorm,
 }
 
-/// The weights of the terms of L_G2D: of L_S, α, β, and per modality a weight and a temperature.
+/// The weights of the terms of the loss: of L_S, α, β, and per modality a weight and a temperature; and
+/// the terms of balanced training.
 ///
 /// L_feat^m is the reduction of (f_s^m − f_t^m)², with the weight α · `feature_weight[m]`. L_logit^m,
 /// with the weight β · `logit_weight[m]`, compares teacher m with the *fused* student: for classes
-/// KL(σ(l_t^m / T_m) ‖ σ(l_s / T_m)) · T_m². Both are means over the rows of the batch that have m. All
-/// weights are 1 by default, as in the authors' code. A term of weight 0 is not computed.
+/// KL(σ(l_t^m / T_m) ‖ σ(l_s / T_m)) · T_m². L_head^m ([`HeadTerm`]) compares teacher m with the
+/// student's own unimodal head; L_ens ([`EnsembleTerm`]) compares the calibrated ensemble of the teachers
+/// with the fused student. All are means over the rows of the batch that have m. The weights of L_S,
+/// L_feat and L_logit are 1 by default, as in the authors' code, and there are no head and ensemble
+/// terms. A term of weight 0 is not computed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Distillation {
@@ -43,6 +50,12 @@ pub struct Distillation {
     pub temperature: PerModality<f64>,
     /// Reduction of the feature term.
     pub feature_reduction: FeatureReduction,
+    /// L_head^m, the terms of the student's unimodal heads.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub head: Option<HeadTerm>,
+    /// L_ens, the term of the calibrated ensemble of the teachers.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ensemble: Option<EnsembleTerm>,
 }
 
 impl Default for Distillation {
@@ -55,6 +68,8 @@ impl Default for Distillation {
             logit_weight: 1.0.into(),
             temperature: 1.0.into(),
             feature_reduction: FeatureReduction::Mean,
+            head: None,
+            ensemble: None,
         }
     }
 }
@@ -70,9 +85,22 @@ impl Distillation {
         Self { beta: 0.0, ..Self::default() }
     }
 
+    /// Balanced training: L_S + Σ_m (L_feat^m + L_head^m), where every teacher teaches the student's own
+    /// head of its modality at temperature 4, and no teacher the fused logits. Combine it with a late
+    /// fusion of calibrated weights ([`FusionWeights`](crate::calibration::FusionWeights)); docs/method.md
+    /// gives the reasons.
+    pub fn balanced() -> Self {
+        Self { head: Some(HeadTerm::default()), ..Self::features_only() }
+    }
+
+    /// Returns whether a term needs the student's unimodal logits.
+    pub(super) fn needs_unimodal_logits(&self, modalities: &[Modality]) -> bool {
+        let weights = self.head.as_ref().map(|head| &head.weight);
+        weights.is_some_and(|weight| (0..modalities.len()).any(|m| weight.get(m) != 0.0))
+    }
+
     /// Checks all values against the modalities.
     pub(super) fn check(&self, modalities: &[Modality]) -> Result<()> {
-        let weight = |w: f64| w.is_finite() && w >= 0.0;
         let weights = [
             ("task_weight", &self.task_weight.into()),
             ("alpha", &self.alpha.into()),
@@ -80,49 +108,116 @@ impl Distillation {
             ("feature_weight", &self.feature_weight),
             ("logit_weight", &self.logit_weight),
         ];
-        for (name, value) in weights {
-            value.check(name, modalities, "a finite weight ≥ 0", weight)?;
-        }
-        let temperature = |t: f64| t.is_finite() && t > 0.0;
-        self.temperature.check("temperature", modalities, "a finite value > 0", temperature)
+        weights.into_iter().try_for_each(|(name, value)| check_weight(name, value, modalities))?;
+        check_temperature("temperature", &self.temperature, modalities)?;
+        self.head.as_ref().map_or(Ok(()), |head| head.check(modalities))?;
+        self.ensemble.as_ref().map_or(Ok(()), |ensemble| ensemble.check(modalities))
     }
 
-    /// Adds the distillation terms to `task_weight · task`; `compare(teacher, student, T)` is
-    /// L_logit of one modality.
-    pub(super) fn terms(
-        &self,
-        input: &Input<'_>,
-        task: Tensor,
-        compare: impl Fn(&Tensor, &Tensor, f64) -> Result<Tensor>,
-    ) -> Result<Terms> {
-        let mut total = weighted(&task, self.task_weight);
-        let (mut feature, mut logit) = (Vec::new(), Vec::new());
+    /// The terms of `loss` with their weights.
+    pub(super) fn terms(&self, input: &Input<'_>, loss: &dyn Compare) -> Result<Terms> {
+        let task = loss.task(input.logits, input.targets)?;
+        let mut total = Total(weighted(&task, self.task_weight));
+        let mut terms = Terms::from_task(task);
         for m in 0..input.modalities.len() {
-            let teacher = input.teachers.get(m).and_then(Option::as_ref);
-            // Computes a term whose weight is not 0 and adds it to the total.
-            let mut add = |weight: f64, term: Term<'_>| -> Result<Option<Tensor>> {
-                let Some(teacher) = teacher.filter(|_| weight != 0.0) else { return Ok(None) };
-                let term = term(teacher)?;
-                total = total.f_add(&weighted(&term, weight)).map_err(torch)?;
-                Ok(Some(term))
-            };
-            feature.push(add(self.alpha * self.feature_weight.get(m), &|teacher| {
-                let student = input.rows[m].select(&input.features[m])?;
-                check_match("features", &input.modalities[m], &student, &teacher.features)?;
-                feature_distance(&student, &teacher.features, self.feature_reduction)
-            })?);
-            logit.push(add(self.beta * self.logit_weight.get(m), &|teacher| {
-                let student = input.rows[m].select(input.logits)?;
-                check_match("logits", &input.modalities[m], &student, &teacher.logits)?;
-                compare(&teacher.logits, &student, self.temperature.get(m))
-            })?);
+            let weight = self.alpha * self.feature_weight.get(m);
+            terms.feature.push(total.add(weight, || self.feature(input, m))?);
+            let weight = self.beta * self.logit_weight.get(m);
+            terms.logit.push(total.add(weight, || self.logit(input, m, loss))?);
+            if let Some(head) = &self.head {
+                terms.head.push(total.add(head.weight.get(m), || head.term(input, m, loss))?);
+            }
         }
-        Ok(Terms { total, task, feature, logit })
+        if let Some(ensemble) = &self.ensemble {
+            terms.ensemble = total.add(ensemble.weight, || ensemble.term(input, loss))?;
+        }
+        terms.total = total.0;
+        Ok(terms)
+    }
+
+    /// L_feat^m.
+    fn feature(&self, input: &Input<'_>, m: usize) -> Result<Option<Tensor>> {
+        let Some(teacher) = input.teacher(m) else { return Ok(None) };
+        let student = input.rows[m].select(&input.features[m])?;
+        check_match("features", &input.modalities[m], &student, &teacher.features)?;
+        feature_distance(&student, &teacher.features, self.feature_reduction).map(Some)
+    }
+
+    /// L_logit^m.
+    fn logit(&self, input: &Input<'_>, m: usize, loss: &dyn Compare) -> Result<Option<Tensor>> {
+        let Some(teacher) = input.teacher(m) else { return Ok(None) };
+        let student = input.rows[m].select(input.logits)?;
+        check_match("logits", &input.modalities[m], &student, &teacher.logits)?;
+        loss.divergence(&teacher.logits, &student, self.temperature.get(m)).map(Some)
     }
 }
 
-/// A term of one modality, from its teacher's output.
-type Term<'a> = &'a dyn Fn(&TeacherOutput) -> Result<Tensor>;
+impl HeadTerm {
+    /// L_head^m; `None` without what it compares.
+    fn term(&self, input: &Input<'_>, m: usize, loss: &dyn Compare) -> Result<Option<Tensor>> {
+        let Some(Some(logits)) = input.unimodal.get(m) else { return Ok(None) };
+        let head = input.rows[m].select(logits)?;
+        match self.target {
+            HeadTarget::Labels => loss.task(&head, &input.rows[m].select(input.targets)?).map(Some),
+            HeadTarget::Teacher => {
+                let Some(teacher) = input.teacher(m) else { return Ok(None) };
+                check_match("unimodal logits", &input.modalities[m], &head, &teacher.logits)?;
+                loss.divergence(&teacher.logits, &head, self.temperature.get(m)).map(Some)
+            }
+        }
+    }
+}
+
+impl EnsembleTerm {
+    /// L_ens; `None` without teachers.
+    fn term(&self, input: &Input<'_>, loss: &dyn Compare) -> Result<Option<Tensor>> {
+        let rows = input.logits.size()[0];
+        let mut ensemble: Option<Tensor> = None;
+        for m in 0..input.modalities.len() {
+            let Some(teacher) = input.teacher(m) else { continue };
+            let student = input.rows[m].select(input.logits)?;
+            check_match("logits", &input.modalities[m], &student, &teacher.logits)?;
+            let calibrated = &teacher.logits / self.teacher_temperature.get(m);
+            let own = input.rows[m].spread(calibrated, rows)?;
+            ensemble = Some(match ensemble {
+                None => own,
+                Some(sum) => sum.f_add(&own).map_err(torch)?,
+            });
+        }
+        let Some(ensemble) = ensemble else { return Ok(None) };
+        loss.divergence(&ensemble, input.logits, self.temperature).map(Some)
+    }
+}
+
+/// What the terms of a task are made of.
+pub(super) trait Compare {
+    /// L_S of logits [B, C] and targets.
+    fn task(&self, logits: &Tensor, targets: &Tensor) -> Result<Tensor>;
+
+    /// The divergence of a student's logits [B, C] from a teacher's at a temperature.
+    fn divergence(&self, teacher: &Tensor, student: &Tensor, temperature: f64) -> Result<Tensor>;
+}
+
+/// The weighted sum of the terms so far.
+struct Total(Tensor);
+
+impl Total {
+    /// Computes a term whose weight is not 0 and adds it to the sum.
+    fn add(
+        &mut self,
+        weight: f64,
+        term: impl FnOnce() -> Result<Option<Tensor>>,
+    ) -> Result<Option<Tensor>> {
+        if weight == 0.0 {
+            return Ok(None);
+        }
+        let term = term()?;
+        if let Some(term) = &term {
+            self.0 = self.0.f_add(&weighted(term, weight)).map_err(torch)?;
+        }
+        Ok(term)
+    }
+}
 
 fn weighted(term: &Tensor, weight: f64) -> Tensor {
     if weight == 1.0 { term.shallow_clone() } else { term * weight }

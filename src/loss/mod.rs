@@ -1,20 +1,25 @@
-//! The loss L_G2D = L_S + α Σ_m L_feat^m + β Σ_m L_logit^m, and the confidence ρ.
+//! The loss L_G2D = L_S + α Σ_m L_feat^m + β Σ_m L_logit^m, the terms of balanced training, and the
+//! confidence ρ.
 //!
 //! - [`Classification`]: cross-entropy over classes, or binary cross-entropy over labels.
 //! - [`Regression`]: mean squared error.
 //! - [`Distillation`]: weights, temperatures and the reduction of the feature term, for both losses.
+//! - [`HeadTerm`], [`EnsembleTerm`]: the terms of balanced training.
 //! - [`Confidence`]: ρ, implemented by [`TrueClassProbability`], [`ExponentialError`] and
 //!   [`InverseError`].
 
+mod balanced;
 mod classification;
 mod confidence;
 mod distillation;
 mod labels;
+mod ranges;
 mod regression;
 
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
+pub use balanced::{EnsembleTerm, HeadTarget, HeadTerm};
 pub use classification::Classification;
 pub use confidence::{
     Confidence, ConfidenceConfig, ExponentialError, InverseError, TrueClassProbability,
@@ -57,8 +62,7 @@ use crate::teacher::TeacherOutput;
 ///     fn terms(&self, input: &Input<'_>) -> Result<Terms> {
 ///         let targets = input.targets.f_reshape_as(input.logits)?;
 ///         let task = input.logits.f_l1_loss(&targets, Reduction::Mean)?;
-///         let none = || input.modalities.iter().map(|_| None).collect();
-///         Ok(Terms { total: task.shallow_clone(), task, feature: none(), logit: none() })
+///         Ok(Terms::from_task(task))
 ///     }
 ///     fn confidence(&self, logits: &Tensor, targets: &Tensor) -> Result<Tensor> {
 ///         Regression::default().confidence(logits, targets)
@@ -85,6 +89,13 @@ pub trait G2dLoss {
     /// teacher do not match.
     fn terms(&self, input: &Input<'_>) -> Result<Terms>;
 
+    /// Returns whether `terms` needs the student's unimodal logits ([`Input::unimodal`]), which the
+    /// trainer then computes with gradient in every step. By default it does not.
+    fn needs_unimodal_logits(&self, modalities: &[Modality]) -> bool {
+        let _ = modalities;
+        false
+    }
+
     /// Returns ρ of logits [B, C] and their targets: a scalar, higher is stronger. Used unless the
     /// trainer is built with another [`Confidence`].
     ///
@@ -108,6 +119,10 @@ impl<T: G2dLoss + ?Sized> G2dLoss for Box<T> {
         (**self).terms(input)
     }
 
+    fn needs_unimodal_logits(&self, modalities: &[Modality]) -> bool {
+        (**self).needs_unimodal_logits(modalities)
+    }
+
     fn confidence(&self, logits: &Tensor, targets: &Tensor) -> Result<Tensor> {
         (**self).confidence(logits, targets)
     }
@@ -125,35 +140,73 @@ pub struct Input<'a> {
     /// The teachers' outputs for the `rows` of their modalities, in the same order; empty without
     /// teachers, `None` for a modality that the whole batch lacks.
     pub teachers: &'a [Option<TeacherOutput>],
+    /// The student's unimodal logits z_m [B, C], with gradient; `None` for a modality that the whole
+    /// batch lacks, empty unless the loss needs them.
+    pub unimodal: &'a [Option<Tensor>],
     /// The rows that have each modality: `rows[m].select` selects them from a tensor of B rows.
     pub rows: &'a [Rows],
     /// The targets, checked.
     pub targets: &'a Tensor,
 }
 
+impl Input<'_> {
+    /// The output of teacher `m`, if there is one for this batch.
+    pub(crate) fn teacher(&self, m: usize) -> Option<&TeacherOutput> {
+        self.teachers.get(m).and_then(Option::as_ref)
+    }
+}
+
 /// The terms of the loss before their weights: scalar tensors, or numbers in a report.
+///
+/// `feature`, `logit` and `head` each have one entry per modality, or none for a loss without such terms.
+/// An entry is `None` where its weight is 0, without what it compares, and where no row has m.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(bound = "T: Numbers")]
 pub struct Terms<T = Tensor> {
-    /// L_G2D, the weighted sum, which backward differentiates.
+    /// The weighted sum, which backward differentiates.
     #[serde(with = "number")]
     pub total: T,
     /// L_S.
     #[serde(with = "number")]
     pub task: T,
-    /// L_feat^m; `None` where its weight is 0, without a teacher, and where no row has m.
+    /// L_feat^m.
     #[serde(with = "number")]
     pub feature: Vec<Option<T>>,
-    /// L_logit^m; `None` where its weight is 0, without a teacher, and where no row has m.
+    /// L_logit^m.
     #[serde(with = "number")]
     pub logit: Vec<Option<T>>,
+    /// L_head^m.
+    #[serde(with = "number", default, skip_serializing_if = "Vec::is_empty")]
+    pub head: Vec<Option<T>>,
+    /// L_ens; `None` where its weight is 0, and without teachers.
+    #[serde(with = "number", default, skip_serializing_if = "Option::is_none")]
+    pub ensemble: Option<T>,
+}
+
+impl Terms {
+    /// A loss that is L_S alone.
+    pub fn from_task(task: Tensor) -> Self {
+        Self {
+            total: task.shallow_clone(),
+            task,
+            feature: Vec::new(),
+            logit: Vec::new(),
+            head: Vec::new(),
+            ensemble: None,
+        }
+    }
 }
 
 impl<T> Terms<T> {
-    /// The terms that are not `None`: total, task, feature terms, logit terms.
+    /// The terms of modalities, by kind.
+    pub(crate) fn of_modalities(&self) -> [&Vec<Option<T>>; 3] {
+        [&self.feature, &self.logit, &self.head]
+    }
+
+    /// The terms that are not `None`: total, task, those of modalities, L_ens.
     pub(crate) fn iter(&self) -> impl Iterator<Item = &T> {
-        let each = self.feature.iter().chain(&self.logit).flatten();
-        [&self.total, &self.task].into_iter().chain(each)
+        let each = self.of_modalities().into_iter().flatten().flatten();
+        [&self.total, &self.task].into_iter().chain(each).chain(&self.ensemble)
     }
 
     /// Applies `each` to the terms, in the order of [`iter`](Self::iter).
@@ -161,16 +214,20 @@ impl<T> Terms<T> {
         let (total, task) = (each(&self.total), each(&self.task));
         let mut all =
             |terms: &[Option<T>]| terms.iter().map(|t| t.as_ref().map(&mut each)).collect();
-        Terms { total, task, feature: all(&self.feature), logit: all(&self.logit) }
+        let [feature, logit, head] = [all(&self.feature), all(&self.logit), all(&self.head)];
+        let ensemble = self.ensemble.as_ref().map(each);
+        Terms { total, task, feature, logit, head, ensemble }
     }
 
     /// As [`map`](Self::map), but stops at the first error.
     pub(crate) fn try_map<U>(&self, mut each: impl FnMut(&T) -> Result<U>) -> Result<Terms<U>> {
         let (total, task) = (each(&self.total)?, each(&self.task)?);
-        let mut all = |terms: &[Option<T>]| {
-            terms.iter().map(|t| t.as_ref().map(&mut each).transpose()).collect::<Result<_>>()
+        let mut all = |terms: &[Option<T>]| -> Result<Vec<Option<U>>> {
+            terms.iter().map(|t| t.as_ref().map(&mut each).transpose()).collect()
         };
-        Ok(Terms { total, task, feature: all(&self.feature)?, logit: all(&self.logit)? })
+        let [feature, logit, head] = [all(&self.feature)?, all(&self.logit)?, all(&self.head)?];
+        let ensemble = self.ensemble.as_ref().map(each).transpose()?;
+        Ok(Terms { total, task, feature, logit, head, ensemble })
     }
 }
 

@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 use tch::{Reduction, Tensor};
 
 use super::{
-    Confidence, Distillation, ExponentialError, G2dLoss, Input, Terms, confidence::like, torch,
+    Confidence, Distillation, ExponentialError, G2dLoss, Input, Terms, confidence::like,
+    distillation::Compare, torch,
 };
 use crate::error::{self, Result};
 use crate::modality::Modality;
@@ -12,7 +13,7 @@ use crate::modality::Modality;
 /// Mean squared error with distillation.
 ///
 /// L_S = mean of (l_s − y)². A regression has no class distribution, so L_logit^m = mean of
-/// (l_s − l_t^m)². Predictions are [B, D]; targets are [B, D], or \[B\] if D is 1.
+/// (l_s − l_t^m)², and L_head^m = mean of (z_m − l_t^m)². Predictions are [B, D]; targets are [B, D], or \[B\] if D is 1.
 ///
 /// ρ^m is [`ExponentialError`], exp(−MSE^m / Var(y)); choose another, such as
 /// [`InverseError`](super::InverseError), with
@@ -33,6 +34,11 @@ impl Regression {
 
 impl G2dLoss for Regression {
     fn check(&self, modalities: &[Modality]) -> Result<()> {
+        if self.distillation.ensemble.is_some() {
+            let hint = "leave `ensemble` out, or let `head` terms learn the teachers' predictions";
+            let expected = "none: the calibrated ensemble is defined for classes";
+            return Err(error::config("ensemble term of a regression", expected, "one", hint));
+        }
         self.distillation.check(modalities)
     }
 
@@ -57,12 +63,29 @@ impl G2dLoss for Regression {
     }
 
     fn terms(&self, input: &Input<'_>) -> Result<Terms> {
-        let mse = |a: &Tensor, b: &Tensor| a.f_mse_loss(b, Reduction::Mean).map_err(torch);
-        let task = mse(input.logits, &like(input.logits, input.targets)?)?;
-        self.distillation.terms(input, task, |teacher, student, _| mse(student, teacher))
+        self.distillation.terms(input, self)
+    }
+
+    fn needs_unimodal_logits(&self, modalities: &[Modality]) -> bool {
+        self.distillation.needs_unimodal_logits(modalities)
     }
 
     fn confidence(&self, logits: &Tensor, targets: &Tensor) -> Result<Tensor> {
         ExponentialError.rho(logits, targets)
     }
+}
+
+impl Compare for Regression {
+    fn task(&self, predictions: &Tensor, targets: &Tensor) -> Result<Tensor> {
+        mse(predictions, &like(predictions, targets)?)
+    }
+
+    fn divergence(&self, teacher: &Tensor, student: &Tensor, _temperature: f64) -> Result<Tensor> {
+        mse(student, teacher)
+    }
+}
+
+/// Mean squared difference.
+fn mse(a: &Tensor, b: &Tensor) -> Result<Tensor> {
+    a.f_mse_loss(b, Reduction::Mean).map_err(torch)
 }

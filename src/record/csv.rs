@@ -13,8 +13,8 @@ use crate::step::EpochReport;
 /// Records one row per epoch in a CSV file.
 ///
 /// The columns are `epoch`, `steps`, `skipped`, `loss_total`, `loss_task`, for each modality m
-/// `loss_feature_m`, `loss_logit_m`, `confidence_m`, `kappa_m`, the measurements `probe_metric_m`, and
-/// the caller's metrics. A missing value is an empty cell; a value that is not finite is `NaN` or `inf`.
+/// `loss_feature_m`, `loss_logit_m`, `confidence_m`, `kappa_m`, the measurements `probe_metric_m`, the
+/// terms `loss_head_m` and `loss_ensemble` if the loss has them, and the caller's metrics. A missing value is an empty cell; a value that is not finite is `NaN` or `inf`.
 /// A value without a column, such as that of a probe that measures an encoder only once it is trained,
 /// adds a column at the end: the file is then replaced atomically.
 #[derive(Debug)]
@@ -147,6 +147,10 @@ fn cells(report: &EpochReport, metrics: &[(String, f64)]) -> Vec<(String, Option
         };
         cells.push((name, Some(measurement.value)));
     }
+    for (modality, term) in report.modalities.iter().zip(&report.terms.head) {
+        cells.push((format!("loss_head_{modality}"), *term));
+    }
+    cells.extend(report.terms.ensemble.map(|term| ("loss_ensemble".to_owned(), Some(term))));
     cells.extend(metrics.iter().map(|(name, value)| (name.clone(), Some(*value))));
     cells
 }

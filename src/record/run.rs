@@ -120,8 +120,9 @@ fn check_row(
     let (terms, k) = (&report.terms, info.modalities.len());
     let lengths =
         [report.kappa.len(), report.confidence.len(), terms.feature.len(), terms.logit.len()];
-    if let Some(length) = lengths.iter().find(|length| **length != k) {
-        return refused("values", &format_args!("{k}, one per modality"), length);
+    let head = Some(terms.head.len()).filter(|length| *length > 0);
+    if let Some(length) = lengths.into_iter().chain(head).find(|length| *length != k) {
+        return refused("values", &format_args!("{k}, one per modality"), &length);
     }
     match last.map(|last| last.report.epoch) {
         Some(last) if last >= report.epoch => {

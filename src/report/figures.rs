@@ -129,6 +129,10 @@ fn losses(run: &Run) -> Vec<Plot> {
     };
     let mut terms = per_modality(run, Stroke::Solid, " features", |r, m| r.report.terms.feature[m]);
     terms.extend(per_modality(run, Stroke::Dashed, " logits", |r, m| r.report.terms.logit[m]));
+    let head = |r: &EpochRow, m: usize| r.report.terms.head.get(m).copied().flatten();
+    terms.extend(per_modality(run, Stroke::Dashed, " head", head));
+    let ensemble = curve(run, |r| r.report.terms.ensemble);
+    terms.extend(series("ensemble", ensemble, Colour::Ink, Stroke::Dashed));
     let plot = |name, title, caption, lines: Vec<Series>| {
         let words = [name, title, caption, "Loss, mean over samples"];
         (!lines.is_empty()).then(|| lines_plot(words, lines, Vec::new()))

@@ -11,7 +11,8 @@ use crate::error::{self, Error, Result};
 /// type = "sequential"            # or "joint"
 /// stages = [150]
 /// start = 20                     # 0 by default
-/// ranking = "previous_epoch"     # or "batch", or { fixed = ["visual", "audio"] }
+/// ranking = "previous_epoch"     # or "batch", or { fixed = ["visual", "audio"] },
+///                                # or { held_out = [["visual", 0.7], ["audio", 0.5]] }
 /// ```
 /// ```toml
 /// type = "partial"

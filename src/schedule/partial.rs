@@ -30,7 +30,8 @@ impl Partial {
         Self { alpha, epochs, ranker: Ranker::default() }
     }
 
-    /// Sets the ranking. [`Ranking::Fixed`] has no values of ρ, so the trainer's `build` refuses it.
+    /// Sets the ranking. [`Ranking::Fixed`] and [`Ranking::HeldOut`] have no ρ of the training, so the
+    /// trainer's `build` refuses them.
     pub fn ranking(mut self, ranking: Ranking) -> Self {
         self.ranker = ranking.into();
         self
@@ -44,9 +45,9 @@ impl SmpScheduler for Partial {
             return Err(error::config("alpha of Partial", "a finite number > 0", self.alpha, hint));
         }
         if self.ranker.is_fixed() {
-            let hint = "κ is computed from the values of ρ, which a fixed order does not have";
+            let hint = "κ is computed from ρ of the training, which a fixed order does not have";
             let expected = "Batch or PreviousEpoch";
-            return Err(error::config("ranking of Partial", expected, "Fixed", hint));
+            return Err(error::config("ranking of Partial", expected, "a fixed order", hint));
         }
         self.ranker.bind(modalities)
     }

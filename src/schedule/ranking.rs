@@ -9,9 +9,9 @@ use crate::state::State;
 
 /// The source of the order of modalities.
 ///
-/// A modality that a batch lacks has no ρ there: `Batch` does not rank it; with `PreviousEpoch` and
-/// `Fixed` it keeps its place in the order, but does not learn.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+/// A modality that a batch lacks has no ρ there: `Batch` does not rank it; with the others it keeps its
+/// place in the order, but does not learn.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Ranking {
     /// ρ of each batch, as in the authors' code. Costs one synchronisation with the device per step,
@@ -23,6 +23,12 @@ pub enum Ranking {
     PreviousEpoch,
     /// The given order, weakest first, every modality once. Needs no teachers.
     Fixed(Vec<Modality>),
+    /// The teachers' confidence on held-out data, every modality once, measured before the training:
+    /// the modality of the *highest* confidence comes first, as if it were the weakest. ρ on training
+    /// batches measures how fast a modality is fitted; a modality that is fitted slowly and generalises
+    /// well is the one to train first. [`Calibration::ranking`](crate::calibration::Calibration::ranking)
+    /// makes it from validation data. Needs no teachers in the training.
+    HeldOut(Vec<(Modality, f64)>),
 }
 
 /// Ranks modalities by a [`Ranking`], which is its form in a file.
@@ -31,7 +37,7 @@ pub enum Ranking {
 pub(super) struct Ranker {
     ranking: Ranking,
     modalities: Vec<Modality>,
-    /// Indices of the modalities of [`Ranking::Fixed`].
+    /// Indices of the modalities of [`Ranking::Fixed`] and [`Ranking::HeldOut`], in their order.
     fixed: Vec<usize>,
     memory: Memory,
 }
@@ -83,18 +89,21 @@ impl Ranker {
         self.modalities = modalities.to_vec();
         self.memory =
             Memory { previous: vec![None; k], so_far: vec![Average::default(); k], latest: None };
-        if let Ranking::Fixed(order) = &self.ranking {
-            let index = |name| modalities.iter().position(|m| m == name);
-            self.fixed = order.iter().filter_map(index).collect();
-            let mut distinct = self.fixed.clone();
-            distinct.sort_unstable();
-            distinct.dedup();
-            if distinct.len() != k || order.len() != k {
-                let expected = format!("each of {modalities:?} once, weakest first");
-                let (found, hint) = (format!("{order:?}"), "name every modality once");
-                return Err(error::config("Ranking::Fixed", expected, found, hint));
+        self.fixed = match &self.ranking {
+            Ranking::Batch | Ranking::PreviousEpoch => Vec::new(),
+            Ranking::Fixed(order) => indices("Ranking::Fixed", order, modalities)?,
+            Ranking::HeldOut(confidence) => {
+                if let Some((m, rho)) = confidence.iter().find(|(_, rho)| !rho.is_finite()) {
+                    let what = format!("held-out confidence of modality {m:?}");
+                    let hint = "check the teacher's weights and its validation data for NaN";
+                    return Err(error::non_finite(what, "a finite number", rho, hint));
+                }
+                let mut order = confidence.clone();
+                order.sort_by(|a, b| b.1.total_cmp(&a.1));
+                let order: Vec<_> = order.into_iter().map(|(m, _)| m).collect();
+                indices("Ranking::HeldOut", &order, modalities)?
             }
-        }
+        };
         Ok(())
     }
 
@@ -104,7 +113,7 @@ impl Ranker {
     }
 
     pub(super) fn is_fixed(&self) -> bool {
-        matches!(self.ranking, Ranking::Fixed(_))
+        matches!(self.ranking, Ranking::Fixed(_) | Ranking::HeldOut(_))
     }
 
     /// Returns whether the ranking reads ρ of the current batch.
@@ -112,7 +121,7 @@ impl Ranker {
         match self.ranking {
             Ranking::Batch => true,
             Ranking::PreviousEpoch => self.memory.previous.contains(&None),
-            Ranking::Fixed(_) => false,
+            Ranking::Fixed(_) | Ranking::HeldOut(_) => false,
         }
     }
 
@@ -186,7 +195,7 @@ impl Ranker {
     pub(super) fn state(&self) -> Result<State> {
         match self.ranking {
             Ranking::PreviousEpoch => State::new(&self.memory),
-            Ranking::Batch | Ranking::Fixed(_) => Ok(State::none()),
+            Ranking::Batch | Ranking::Fixed(_) | Ranking::HeldOut(_) => Ok(State::none()),
         }
     }
 
@@ -232,4 +241,18 @@ impl Ranker {
         let hint = "check the teacher's weights and its inputs for NaN";
         Err(error::non_finite(what, "a finite number", rho, hint))
     }
+}
+
+/// The index of each modality of `order`, which has every one of `modalities` once.
+fn indices(what: &str, order: &[Modality], modalities: &[Modality]) -> Result<Vec<usize>> {
+    let index = |name| modalities.iter().position(|m| m == name);
+    let found: Vec<_> = order.iter().filter_map(index).collect();
+    let mut distinct = found.clone();
+    distinct.sort_unstable();
+    distinct.dedup();
+    if distinct.len() == modalities.len() && order.len() == modalities.len() {
+        return Ok(found);
+    }
+    let expected = format!("each of {modalities:?} once");
+    Err(error::config(what, expected, format!("{order:?}"), "name every modality once"))
 }

@@ -2,11 +2,9 @@
 
 use tch::Tensor;
 
-use crate::batch::Rows;
 use crate::error::{self, Result};
 use crate::loss::{self, Confidence, G2dLoss, Terms};
 use crate::modality::Modality;
-use crate::teacher::TeacherOutput;
 
 /// The loss over named modalities, and the confidence ρ that ranks their teachers.
 pub(crate) struct Objective {
@@ -36,18 +34,14 @@ impl Objective {
         self.loss.check_targets(logits, targets)
     }
 
+    /// Returns whether the loss needs the student's unimodal logits.
+    pub(crate) fn needs_unimodal_logits(&self) -> bool {
+        self.loss.needs_unimodal_logits(&self.modalities)
+    }
+
     /// The terms of the loss, checked: scalars, one per modality.
-    pub(crate) fn terms(
-        &self,
-        logits: &Tensor,
-        features: &[Tensor],
-        teachers: &[Option<TeacherOutput>],
-        rows: &[Rows],
-        targets: &Tensor,
-    ) -> Result<Terms> {
-        let modalities = &self.modalities;
-        let input = loss::Input { modalities, logits, features, teachers, rows, targets };
-        let terms = self.loss.terms(&input)?;
+    pub(crate) fn terms(&self, input: &loss::Input<'_>) -> Result<Terms> {
+        let terms = self.loss.terms(input)?;
         self.check_terms(&terms)?;
         Ok(terms)
     }
@@ -65,9 +59,9 @@ impl Objective {
             let hint = "reduce each term to one number in `G2dLoss::terms`";
             return Err(error::wrong_shape("terms of the loss", "scalars, []", &term.size(), hint));
         }
-        let lengths = [terms.feature.len(), terms.logit.len()];
+        let mut lengths = terms.of_modalities().into_iter().map(Vec::len);
         let hint = "return None for a modality without a term";
-        match lengths.into_iter().find(|&length| length != self.modalities.len()) {
+        match lengths.find(|&length| length != 0 && length != self.modalities.len()) {
             None => Ok(()),
             Some(found) => {
                 Err(error::one_per_modality("terms of the loss", &self.modalities, found, hint))

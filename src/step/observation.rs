@@ -7,7 +7,7 @@ use tch::Tensor;
 use super::{MicroBatch, Objective, StepOutcome, StepReport};
 use crate::batch::{Batch, Rows};
 use crate::error::{self, Error, Result};
-use crate::loss::Terms;
+use crate::loss::{self, Terms};
 use crate::modality::Modality;
 use crate::parameters::ModalityParams;
 use crate::schedule::{Plan, Progress};
@@ -138,7 +138,15 @@ impl Observation<'_> {
         let select = |features: &Tensor| self.rows[m].select(&features.detach());
         let features = self.fused.iter().map(select).collect::<Result<Vec<_>>>()?;
         let rows = Rows::all(features.len());
-        let terms = self.objective.terms(logits, &features, &[], &rows, &self.targets(m)?)?;
+        let terms = self.objective.terms(&loss::Input {
+            modalities: self.modalities(),
+            logits,
+            features: &features,
+            teachers: &[],
+            unimodal: &[],
+            rows: &rows,
+            targets: &self.targets(m)?,
+        })?;
         Ok(terms.task)
     }
 

@@ -72,6 +72,10 @@ pub enum NonFiniteSource {
     FeatureTerm(Modality),
     /// L_logit of a modality.
     LogitTerm(Modality),
+    /// L_head of a modality.
+    HeadTerm(Modality),
+    /// L_ens.
+    EnsembleTerm,
     /// The weighted sum of finite terms, or a loss whose terms are not available.
     Total,
     /// The gradient of a parameter: the first by name.
@@ -96,6 +100,8 @@ impl fmt::Display for NonFiniteSource {
             Self::TaskTerm => f.write_str("task term"),
             Self::FeatureTerm(m) => write!(f, "feature term of {m:?}"),
             Self::LogitTerm(m) => write!(f, "logit term of {m:?}"),
+            Self::HeadTerm(m) => write!(f, "head term of {m:?}"),
+            Self::EnsembleTerm => f.write_str("ensemble term"),
             Self::Total => f.write_str("weighted sum"),
             Self::Gradient { parameter, modality } => {
                 write!(f, "gradient of {parameter:?}")?;

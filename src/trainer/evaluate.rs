@@ -115,7 +115,8 @@ fn evaluate_in(
             let logits = student.unimodal_logits(m, &features);
             head.add(logits.map(|logits| precision.widen(logits)).transpose()?, m, &batch)?;
         }
-        outputs.add(&precision.widen(student.fuse(&features, false)?)?, batch.targets())?;
+        let logits = student.fuse_present(&features, parts.rows(), false)?;
+        outputs.add(&precision.widen(logits)?, batch.targets())?;
     }
     let mut predictions = outputs.join()?;
     for (modality, Head { logits, without_logits, present }) in modalities.into_iter().zip(heads) {

@@ -21,10 +21,13 @@ pub(super) struct ForwardPass {
 
 /// The student's output for a batch, checked and in `Float`.
 pub(super) struct StudentOutput {
-    /// Features [B, d_m] of every modality, as the fusion received them.
+    /// Features [B, d_m] of every modality.
     pub features: Vec<Tensor>,
     /// The fused logits [B, C].
     pub logits: Tensor,
+    /// Unimodal logits [B, C]; `None` for a modality that the whole batch lacks, empty unless the loss
+    /// needs them.
+    pub unimodal: Vec<Option<Tensor>>,
     /// The features that L_feat compares with the teachers'.
     pub distilled: Vec<Tensor>,
 }
@@ -78,10 +81,14 @@ impl ForwardPass {
             let features = self.encode(student, m, part, plan.kappa()[m])?;
             let what = format!("features of modality {:?}", objective.modalities()[m]);
             check_output(&what, &features, None, part)?;
-            self.suppression.gate(features, plan.kappa()[m])
+            self.suppression.gate_encoder(features, plan.kappa()[m])
         })?;
-        let logits = student.fuse(&encoded, true)?;
+        let gated = encoded.iter().zip(plan.kappa());
+        let gated = gated.map(|(features, &kappa)| self.suppression.gate_fusion(features, kappa));
+        let gated = gated.collect::<Result<Vec<_>>>()?;
+        let logits = student.fuse_present(&gated, parts.rows(), true)?;
         check_logits(&logits, teachers, parts, objective)?;
+        let unimodal = self.unimodal(student, &encoded, &logits, parts, objective)?;
         let distilled = if teachers.is_empty() {
             encoded.iter().map(Tensor::shallow_clone).collect()
         } else {
@@ -91,7 +98,9 @@ impl ForwardPass {
         let widen = |tensors: Vec<Tensor>| -> Result<Vec<Tensor>> {
             tensors.into_iter().map(|tensor| self.precision.widen(tensor)).collect()
         };
+        let unimodal = unimodal.into_iter().map(|z| z.map(|z| self.precision.widen(z)).transpose());
         Ok(StudentOutput {
+            unimodal: unimodal.collect::<Result<_>>()?,
             features: widen(encoded)?,
             logits: self.precision.widen(logits)?,
             distilled: widen(distilled)?,
@@ -103,6 +112,42 @@ impl ForwardPass {
         let detached = self.suppression.detaches(kappa);
         let _no_grad = detached.then(tch::no_grad_guard);
         student.encode(m, batch, !detached || self.suppressed_mode == SuppressedMode::Train)
+    }
+
+    /// The student's unimodal logits, validated, if the loss needs them.
+    fn unimodal(
+        &self,
+        student: &dyn Student,
+        features: &[Tensor],
+        fused: &Tensor,
+        parts: &SplitBatch<'_>,
+        objective: &Objective,
+    ) -> Result<Vec<Option<Tensor>>> {
+        if !objective.needs_unimodal_logits() {
+            return Ok(Vec::new());
+        }
+        let logits = |m: usize| {
+            if parts.rows()[m].is_missing() {
+                return Ok(None);
+            }
+            let modality = &objective.modalities()[m];
+            let Some(logits) = student.unimodal_logits(m, features) else {
+                return Err(error::config(
+                    format!("unimodal logits of modality {modality:?}"),
+                    "logits [B, C], which the head terms of the loss compare",
+                    "`Student::unimodal_logits` returns None",
+                    "implement it, or add heads with `heads::WithHeads`",
+                ));
+            };
+            if logits.size() == fused.size() {
+                return Ok(Some(logits));
+            }
+            let what = format!("unimodal logits of modality {modality:?}");
+            let expected = format!("{:?}, like the fused logits", fused.size());
+            let hint = "correct `Student::unimodal_logits`";
+            Err(error::wrong_shape(what, expected, &logits.size(), hint))
+        };
+        (0..features.len()).map(logits).collect()
     }
 
     /// The student's features for L_feat, validated and projected to the teachers' widths.

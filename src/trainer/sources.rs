@@ -54,6 +54,8 @@ pub(super) fn of_terms(step: &Observation<'_>) -> Named {
     };
     add(Source::FeatureTerm, &step.terms.feature);
     add(Source::LogitTerm, &step.terms.logit);
+    add(Source::HeadTerm, &step.terms.head);
+    all.extend(step.terms.ensemble.as_ref().map(|term| (Source::EnsembleTerm, term.detach())));
     all
 }
 

@@ -2,7 +2,7 @@
 
 use std::{cell::OnceCell, fmt};
 
-use tch::Device;
+use tch::{Device, Tensor};
 
 use super::{
     LossScale, Precision,
@@ -15,7 +15,7 @@ use super::{
 };
 use crate::batch::{Batch, SplitBatch};
 use crate::error::{self, Result};
-use crate::loss::Terms;
+use crate::loss::{self, Terms};
 use crate::modality::Modality;
 use crate::modulation::Modulate;
 use crate::parameters::ModalityParams;
@@ -81,10 +81,17 @@ impl G2dTrainer {
         let micro_batch = self.window.begin(self.params.variables())?;
         let Planned { teachers, confidence, plan } =
             self.planner.plan(at, &parts, &self.objective, &mut self.guard)?;
-        let StudentOutput { features, logits, distilled } =
+        let StudentOutput { features, logits, unimodal, distilled } =
             self.forward.run(student, &parts, &teachers, &plan, &self.objective)?;
-        let terms =
-            self.objective.terms(&logits, &distilled, &teachers, parts.rows(), batch.targets())?;
+        let terms = self.objective.terms(&loss::Input {
+            modalities: self.objective.modalities(),
+            logits: &logits,
+            features: &distilled,
+            teachers: &teachers,
+            unimodal: &unimodal,
+            rows: parts.rows(),
+            targets: batch.targets(),
+        })?;
         check_learnable(&terms)?;
         let logits = logits.detach();
         let observation = Observation {
@@ -101,7 +108,7 @@ impl G2dTrainer {
             fused: &features,
             student,
             objective: &self.objective,
-            unimodal: OnceCell::new(),
+            unimodal: detached(&unimodal),
         };
         if let Some(modulation) = &self.modulation
             && at.total_steps == 0
@@ -198,6 +205,15 @@ impl G2dTrainer {
             format!("{:?}", student.modalities()),
             "build a trainer for each student",
         ))
+    }
+}
+
+/// Unimodal logits that the loss has used, for the observers; to be computed if it has not.
+fn detached(unimodal: &[Option<Tensor>]) -> OnceCell<Vec<Option<Tensor>>> {
+    let detach = |logits: &Option<Tensor>| logits.as_ref().map(Tensor::detach);
+    match unimodal {
+        [] => OnceCell::new(),
+        all => OnceCell::from(all.iter().map(detach).collect::<Vec<_>>()),
     }
 }
 

@@ -28,6 +28,14 @@ pub enum Suppression {
     ///
     /// It multiplies the accumulated gradient: zero the gradients before every step.
     ZeroGradient(GradientScope),
+    /// κ^m scales only what passes through the fusion: the gradient that the fused loss (L_S, L_logit,
+    /// L_ens) sends to encoder m. The feature and head terms always train the encoder, so that no modality
+    /// starves while another leads. Combine it with [`Distillation::balanced`].
+    ///
+    /// Heads are trained by the fused loss too where the fusion contains them.
+    ///
+    /// [`Distillation::balanced`]: crate::loss::Distillation::balanced
+    FusedLoss,
 }
 
 /// The parameters of an encoder whose gradients are scaled.
@@ -60,13 +68,14 @@ impl Suppression {
         self == Self::SkipBackward && kappa == 0.0
     }
 
-    /// Limits the gradient that flows back into an encoder's features to the share κ.
-    pub(super) fn gate(self, features: Tensor, kappa: f64) -> Result<Tensor> {
-        match self {
-            Self::SkipBackward if kappa == 0.0 => Ok(features.detach()),
-            Self::SkipBackward if kappa < 1.0 => scaled(&features, kappa),
-            _ => Ok(features),
-        }
+    /// Limits the gradient that flows back into an encoder from all of its features' uses to the share κ.
+    pub(super) fn gate_encoder(self, features: Tensor, kappa: f64) -> Result<Tensor> {
+        if self == Self::SkipBackward { gate(&features, kappa) } else { Ok(features) }
+    }
+
+    /// Limits the gradient that flows back from the fusion to the share κ.
+    pub(super) fn gate_fusion(self, features: &Tensor, kappa: f64) -> Result<Tensor> {
+        if self == Self::FusedLoss { gate(features, kappa) } else { Ok(features.shallow_clone()) }
     }
 
     /// Applies κ to the gradients after backward.
@@ -81,12 +90,21 @@ impl Suppression {
                 Self::SkipBackward if kappa == 0.0 && micro_batch.is_first() => {
                     params.clear_gradients(m)?
                 }
-                Self::SkipBackward => {}
+                Self::SkipBackward | Self::FusedLoss => {}
                 Self::ZeroGradient(_) if kappa == 1.0 => {}
                 Self::ZeroGradient(scope) => scale(params, m, kappa, scope)?,
             }
         }
         Ok(())
+    }
+}
+
+/// `features` with the gradient limited to the share κ.
+fn gate(features: &Tensor, kappa: f64) -> Result<Tensor> {
+    match kappa {
+        0.0 => Ok(features.detach()),
+        _ if kappa < 1.0 => scaled(features, kappa),
+        _ => Ok(features.shallow_clone()),
     }
 }
 

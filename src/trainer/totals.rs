@@ -38,6 +38,8 @@ impl EpochTotals {
                 task: Mean::default(),
                 feature: optional(),
                 logit: optional(),
+                head: optional(),
+                ensemble: Some(Mean::default()),
             },
             confidence: (0..modalities).map(|_| Mean::default()).collect(),
             kappa: vec![0.0; modalities],
@@ -58,8 +60,12 @@ impl EpochTotals {
         for (means, terms) in [
             (&mut self.terms.feature, &report.terms.feature),
             (&mut self.terms.logit, &report.terms.logit),
+            (&mut self.terms.head, &report.terms.head),
         ] {
             add_each(means.iter_mut().flatten(), terms, &report.present)?;
+        }
+        if let (Some(mean), Some(term)) = (&mut self.terms.ensemble, &report.terms.ensemble) {
+            mean.add(term, samples)?;
         }
         add_each(self.confidence.iter_mut(), &report.confidence, &report.present)?;
         self.kappa.iter_mut().zip(report.kappa()).for_each(|(sum, kappa)| *sum += kappa);
@@ -72,17 +78,22 @@ impl EpochTotals {
         let means = self.terms.iter().chain(&self.confidence);
         let mut values = Mean::read_all(means)?.into_iter();
         let mut next = || values.next().flatten();
-        let (total, task) = (next(), next());
-        let mut each = || modalities.iter().map(|_| next()).collect();
-        let (feature, logit, confidence) = (each(), each(), each());
         let number = |mean: Option<f64>| mean.unwrap_or(f64::NAN);
+        let (total, task) = (number(next()), number(next()));
+        let mut each = || modalities.iter().map(|_| next()).collect::<Vec<_>>();
+        let (feature, logit, mut head) = (each(), each(), each());
+        if head.iter().all(Option::is_none) {
+            head.clear(); // a loss without head terms
+        }
+        let ensemble = next();
+        let confidence = modalities.iter().map(|_| next()).collect();
         Ok(EpochReport {
             epoch: at.epoch,
             steps: at.step,
             skipped: at.step.saturating_sub(self.steps),
             unfinished: 0,
             modalities: modalities.to_vec(),
-            terms: Terms { total: number(total), task: number(task), feature, logit },
+            terms: Terms { total, task, feature, logit, head, ensemble },
             confidence,
             kappa: self.kappa.iter().map(|sum| sum / self.steps.max(1) as f64).collect(),
             measurements: Vec::new(),
@@ -103,16 +114,21 @@ impl EpochTotals {
 impl EpochTotalsState {
     /// Returns whether the state has `k` modalities.
     pub(super) fn has_modalities(&self, k: usize) -> bool {
-        let Terms { feature, logit, .. } = &self.terms;
-        [feature.len(), logit.len(), self.confidence.len(), self.kappa.len()] == [k; 4]
+        let Terms { feature, logit, head, .. } = &self.terms;
+        let lengths = [feature.len(), logit.len(), self.confidence.len(), self.kappa.len()];
+        // A version without head terms wrote none.
+        lengths == [k; 4] && (head.is_empty() || head.len() == k)
     }
 }
 
 impl From<EpochTotalsState> for EpochTotals {
     fn from(state: EpochTotalsState) -> Self {
         let mean = |mean: &MeanState| Mean::from(mean.clone());
+        let mut terms = state.terms.map(mean);
+        terms.head.resize_with(state.kappa.len(), || Some(Mean::default()));
+        terms.ensemble.get_or_insert_default();
         Self {
-            terms: state.terms.map(mean),
+            terms,
             confidence: state.confidence.iter().map(mean).collect(),
             kappa: state.kappa,
             steps: state.steps,

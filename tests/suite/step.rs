@@ -103,6 +103,8 @@ fn an_epoch_report_in_json_has_the_terms_at_top_level_and_keeps_numbers_that_are
             task: 0.1 + 0.2,
             feature: vec![Some(f64::NEG_INFINITY), None],
             logit: vec![None, Some(-0.0)],
+            head: Vec::new(),
+            ensemble: None,
         },
         confidence: vec![Some(0.75), None],
         kappa: vec![0.0, 1.0],
@@ -144,6 +146,8 @@ fn step_values_in_json_have_the_terms_at_top_level_and_keep_numbers_that_are_not
             task: f64::INFINITY,
             feature: vec![None, Some(f64::NAN)],
             logit: vec![Some(f64::NEG_INFINITY), Some(-0.0)],
+            head: Vec::new(),
+            ensemble: None,
         },
         confidence: vec![Some(0.1 + 0.2), None],
     };

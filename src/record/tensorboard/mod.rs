@@ -133,9 +133,11 @@ fn scalars(report: &EpochReport) -> Vec<Value> {
         Value::scalar("loss/task", report.terms.task),
     ];
     let kappa: Vec<_> = report.kappa.iter().copied().map(Some).collect();
-    let each: [(&str, &[Option<f64>]); 4] = [
+    values.extend(report.terms.ensemble.map(|term| Value::scalar("loss/ensemble", term)));
+    let each: [(&str, &[Option<f64>]); 5] = [
         ("loss/feature", &report.terms.feature),
         ("loss/logit", &report.terms.logit),
+        ("loss/head", &report.terms.head),
         ("confidence", &report.confidence),
         ("kappa", &kappa),
     ];

@@ -16,7 +16,7 @@ use tch::{
 use super::{FeatureProjection, Precision, SuppressedMode, Suppression, forward::ForwardPass};
 use crate::batch::{Batch, SplitBatch};
 use crate::error::Result;
-use crate::loss::Classification;
+use crate::loss::{self, Classification};
 use crate::modality::Modality;
 use crate::parameters::ModalityParams;
 use crate::schedule::{Plan, Progress};
@@ -85,9 +85,16 @@ impl Pair {
         let parts = SplitBatch::new(batch, 2).unwrap();
         let forward = forward(SuppressedMode::Train);
         let output = forward.run(self, &parts, &[], &plan, &objective).unwrap();
-        let targets = batch.targets();
-        let terms =
-            objective.terms(&output.logits, &output.distilled, &[], parts.rows(), targets).unwrap();
+        let input = loss::Input {
+            modalities: objective.modalities(),
+            logits: &output.logits,
+            features: &output.distilled,
+            teachers: &[],
+            unimodal: &[],
+            rows: parts.rows(),
+            targets: batch.targets(),
+        };
+        let terms = objective.terms(&input).unwrap();
         action(&Observation {
             at: Progress::default(),
             micro_batch,

@@ -65,6 +65,7 @@ impl<'a> Task<'a> {
             logits: &logits,
             features: slice::from_ref(&features),
             teachers: &[],
+            unimodal: &[],
             rows: &[Rows::All],
             targets: batch.targets(),
         })?;

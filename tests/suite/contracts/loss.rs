@@ -80,6 +80,7 @@ impl Inputs {
             logits: &self.logits,
             features: &self.features,
             teachers: &all_present(&self.teachers),
+            unimodal: &[],
             rows: &Rows::all(self.modalities.len()),
             targets,
         })
@@ -103,6 +104,7 @@ fn weighted(k: usize) -> Distillation {
         logit_weight: each((0..k).map(|m| 2.0 - 0.4 * m as f64).collect()),
         temperature: each((0..k).map(|m| 0.5 + m as f64).collect()),
         feature_reduction: FeatureReduction::SquaredNorm,
+        ..Distillation::default()
     }
 }
 

@@ -58,6 +58,7 @@ fn distillation(feature_reduction: FeatureReduction) -> Distillation {
         logit_weight: [1.5, 0.75].into(),
         temperature: [2.0, 0.5].into(),
         feature_reduction,
+        ..Distillation::default()
     }
 }
 
@@ -71,6 +72,7 @@ fn assert_terms(loss: &dyn G2dLoss, targets: &Tensor, terms: [f64; 6], rho: [f64
             logits: &logits,
             features: &features,
             teachers: &all_present(&teachers),
+            unimodal: &[],
             rows: &Rows::all(modalities.len()),
             targets,
         })
@@ -185,6 +187,7 @@ fn regression_of_one_value_accepts_targets_of_one_dimension() {
             logits: &predictions,
             features: &[],
             teachers: &[],
+            unimodal: &[],
             rows: &Rows::all(2),
             targets,
         };
@@ -237,6 +240,7 @@ fn the_logit_term_is_the_kl_divergence_of_the_student_from_the_teacher() {
             logits: &row(student),
             features: &features,
             teachers: &all_present(&teachers),
+            unimodal: &[],
             rows: &Rows::all(1),
             targets: &Tensor::from_slice(&[0_i64]),
         };

@@ -148,6 +148,7 @@ fn distillation(k: usize) -> impl Strategy<Value = Distillation> {
                 logit_weight,
                 temperature,
                 feature_reduction: reduction,
+                ..Distillation::default()
             }
         },
     )

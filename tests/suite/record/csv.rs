@@ -20,6 +20,8 @@ fn report(epoch: u64) -> EpochReport {
             task: 0.25,
             feature: vec![Some(0.5), None],
             logit: vec![None, Some(f64::INFINITY)],
+            head: Vec::new(),
+            ensemble: None,
         },
         confidence: vec![Some(0.75), Some(0.125)],
         kappa: vec![0.0, 1.0],

@@ -32,6 +32,8 @@ pub fn epoch(epoch: u64) -> EpochReport {
             task: 1.0 / (e + 1.0),
             feature: vec![Some(0.5), None],
             logit: vec![None, Some(0.25 + e)],
+            head: Vec::new(),
+            ensemble: None,
         },
         confidence: vec![Some(0.75), Some(0.125)],
         kappa: vec![1.0, if epoch < 2 { 0.0 } else { 1.0 }],

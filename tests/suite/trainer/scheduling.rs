@@ -176,6 +176,7 @@ fn expected(ranking: &Ranking, stages: &[u64], table: &[Vec<Vec<f64>>]) -> Vec<V
                 Ranking::PreviousEpoch if epoch == 0 => mean(&rows[..=step]),
                 Ranking::PreviousEpoch => mean(&table[epoch - 1]),
                 Ranking::Fixed(order) => return order[stage].name()[1..].parse().unwrap(),
+                Ranking::HeldOut(_) => unreachable!("not generated"),
             };
             let mut order: Vec<usize> = (0..rho.len()).collect();
             order.sort_by(|&a, &b| rho[a].total_cmp(&rho[b]));

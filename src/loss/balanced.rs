@@ -1,0 +1,81 @@
+//! The terms of balanced training.
+
+use serde::{Deserialize, Serialize};
+
+use super::ranges::{check_temperature, check_weight};
+use crate::error::Result;
+use crate::modality::{Modality, PerModality};
+
+/// What a unimodal head of the student learns from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum HeadTarget {
+    /// The logits of the modality's teacher.
+    #[default]
+    Teacher,
+    /// The targets: L_head^m is the task term of the head, and needs no teacher. The control that shows
+    /// what teachers add.
+    Labels,
+}
+
+/// L_head^m: the student's unimodal head z_m ([`Student::unimodal_logits`](crate::Student)) learns from
+/// teacher m.
+///
+/// For classes T² · KL(σ(l_t^m / T) ‖ σ(z_m / T)); for a regression the mean of (z_m − l_t^m)². The
+/// encoder of m learns from it in every step, also while [`Suppression::FusedLoss`] suppresses what the
+/// fused loss sends to it.
+///
+/// [`Suppression::FusedLoss`]: crate::trainer::Suppression::FusedLoss
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HeadTerm {
+    /// Weight of each modality's term; default 1.
+    pub weight: PerModality<f64>,
+    /// Temperature T of each modality's term; default 4. A regression and [`HeadTarget::Labels`] ignore
+    /// it.
+    pub temperature: PerModality<f64>,
+    /// What the head learns from.
+    pub target: HeadTarget,
+}
+
+impl Default for HeadTerm {
+    fn default() -> Self {
+        Self { weight: 1.0.into(), temperature: 4.0.into(), target: HeadTarget::Teacher }
+    }
+}
+
+impl HeadTerm {
+    pub(super) fn check(&self, modalities: &[Modality]) -> Result<()> {
+        check_weight("head.weight", &self.weight, modalities)?;
+        check_temperature("head.temperature", &self.temperature, modalities)
+    }
+}
+
+/// L_ens = T² · KL(σ(l_e / T) ‖ σ(l_s / T)), where l_e = Σ_m l_t^m / t_m is the calibrated ensemble of
+/// the teachers. For classes only. In a row that lacks modalities the sum is over those that it has.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct EnsembleTerm {
+    /// Weight of the term; default 1.
+    pub weight: f64,
+    /// Temperature T; default 4.
+    pub temperature: f64,
+    /// Temperature t_m of each teacher, from
+    /// [`TeacherCalibration`](crate::calibration::TeacherCalibration); default 1.
+    pub teacher_temperature: PerModality<f64>,
+}
+
+impl Default for EnsembleTerm {
+    fn default() -> Self {
+        Self { weight: 1.0, temperature: 4.0, teacher_temperature: 1.0.into() }
+    }
+}
+
+impl EnsembleTerm {
+    pub(super) fn check(&self, modalities: &[Modality]) -> Result<()> {
+        check_weight("ensemble.weight", &self.weight.into(), modalities)?;
+        check_temperature("ensemble.temperature", &self.temperature.into(), modalities)?;
+        let name = "ensemble.teacher_temperature";
+        check_temperature(name, &self.teacher_temperature, modalities)
+    }
+}
