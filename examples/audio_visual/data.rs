@@ -10,15 +10,18 @@ use g2d::{
             AvMnist, ClipCache, ClipLoader, ClipTransform, Clips, Cremad, GroupShares,
             LoaderOptions, Mode, OnMissing, VggSound,
         },
-        networks::{ClassifierConfig, FusionClassifier, UnimodalClassifier},
+        networks::{ClassifierConfig, FusionClassifier, FusionKind, UnimodalClassifier},
     },
     teacher::UnimodalModel,
 };
 use rand::{SeedableRng, rngs::StdRng};
 use tch::nn::VarStore;
 
-use crate::support::comparison::{
-    HELD_OUT, Networks, PredictionTask, Problem, SplitData, Splits, data_name, with_validation,
+use crate::support::{
+    comparison::{
+        HELD_OUT, Networks, PredictionTask, Problem, SplitData, Splits, data_name, with_validation,
+    },
+    methods::StudentDesign,
 };
 
 const EMBEDDED: &[u8] = include_bytes!("../data/spoken-digits/digits.npz");
@@ -159,11 +162,27 @@ struct Classifiers {
 }
 
 impl Networks for Classifiers {
-    fn student(&self, vs: &VarStore) -> Result<(Box<dyn Student + Send>, ModalityParams)> {
+    fn student(
+        &self,
+        vs: &VarStore,
+        design: &StudentDesign,
+    ) -> Result<(Box<dyn Student + Send>, ModalityParams)> {
         let Self { channels, classes, classifier } = self;
-        let student = FusionClassifier::new(vs, channels, *classes, *classifier)?;
+        let mut student = FusionClassifier::new(vs, channels, *classes, *classifier)?;
+        if design.heads && !self.is_late() {
+            let student = student.with_heads(vs, *classes)?;
+            let encoders = student.student().encoder_params(vs)?;
+            return Ok((Box::new(student), encoders));
+        }
+        if let Some(weights) = &design.weights {
+            student = student.with_fusion_weights(vs, weights)?;
+        }
         let encoders = student.encoder_params(vs)?;
         Ok((Box::new(student), encoders))
+    }
+
+    fn is_late(&self) -> bool {
+        self.classifier.fusion == FusionKind::Late
     }
 
     fn teacher(&self, m: usize, vs: &VarStore) -> Result<Box<dyn UnimodalModel + Send>> {

@@ -16,7 +16,7 @@ use serde_json::{Map, Value};
 use crate::support::{
     command_line::choice,
     comparison::{ComparisonConfig, TrainingConfig},
-    methods::{MethodConfig, SuppressionStyle},
+    methods::{BalancedConfig, MethodConfig, SuppressionStyle},
 };
 
 /// Hyper-parameters that replace those of a preset.
@@ -73,6 +73,12 @@ pub struct HyperParameterFlags {
     /// α of OGM and OGM-GE
     #[arg(long)]
     ogm_alpha: Option<f64>,
+    /// Temperature of the head and ensemble terms of balanced training
+    #[arg(long)]
+    head_temperature: Option<f64>,
+    /// Weight of the task loss beside an ensemble term, and for a fusion without heads
+    #[arg(long)]
+    fused_weight: Option<f64>,
     /// Weight of the task loss
     #[arg(long)]
     task_weight: Option<f64>,
@@ -107,6 +113,8 @@ pub struct HyperParameters {
     teacher: KeepWeights,
     #[serde(flatten)]
     suppression: SuppressionParameters,
+    #[serde(flatten)]
+    balanced: BalancedConfig,
     distillation: Distillation,
 }
 
@@ -217,6 +225,7 @@ impl HyperParameters {
                 partial_alpha: 1.0,
                 ogm_alpha: 1.0,
             },
+            balanced: BalancedConfig::default(),
             distillation: Distillation::default(),
         }
     }
@@ -288,6 +297,7 @@ impl HyperParameters {
                 partial_alpha,
                 ogm_alpha,
                 suppression: style,
+                balanced: self.balanced,
             },
             distillation: self.distillation.clone(),
         };

@@ -22,7 +22,6 @@ use crate::{
     support::{
         command_line,
         comparison::{Problem, RunArguments, compare},
-        methods::Method,
     },
 };
 
@@ -52,7 +51,7 @@ fn main() -> Result<()> {
     let defaults = [("out", "target/audio_visual"), ("methods", "joint,joint_smp,g2d_smp")];
     let arguments: Arguments = command_line::parse(&defaults);
     let parameters = arguments.hyper_parameters()?;
-    compare(&arguments.run, &parameters.config()?, &Method::ALL, |seed, _folder| {
+    compare(&arguments.run, &parameters.config()?, |seed, _folder| {
         arguments.problem(seed, &parameters)
     })
 }

@@ -30,7 +30,6 @@ use crate::support::{
         MixedNetworks, PredictionTask, Problem, RunArguments, TrainingArguments, compare,
         data_name, with_validation,
     },
-    methods::Method,
 };
 
 /// Predict classes or values from extracted features of several modalities.
@@ -56,9 +55,7 @@ fn main() -> Result<()> {
     let defaults = [("out", "target/features"), ("epochs", "80"), ("stages", "40,10")];
     let arguments: Arguments = command_line::parse(&defaults);
     let Arguments { run, training, .. } = &arguments;
-    compare(run, &training.config(run.smoke)?, &Method::GENERAL, |seed, folder| {
-        arguments.problem(seed, folder)
-    })
+    compare(run, &training.config(run.smoke)?, |seed, folder| arguments.problem(seed, folder))
 }
 
 impl Arguments {

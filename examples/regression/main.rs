@@ -28,7 +28,6 @@ use crate::{
             MixedNetworks, PredictionTask, Problem, RunArguments, TrainingArguments, compare,
             data_name,
         },
-        methods::Method,
     },
 };
 
@@ -72,9 +71,7 @@ fn main() -> Result<()> {
         "--backbone-weights needs --backbone mobile_net_v2 or res_net18"
     );
     let Arguments { run, training, .. } = &arguments;
-    compare(run, &training.config(run.smoke)?, &Method::GENERAL, |seed, folder| {
-        arguments.problem(seed, folder)
-    })
+    compare(run, &training.config(run.smoke)?, |seed, folder| arguments.problem(seed, folder))
 }
 
 impl Arguments {

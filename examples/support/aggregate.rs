@@ -6,6 +6,7 @@ use anyhow::{Context, Result};
 use serde::Serialize;
 
 use super::{
+    baselines::Baseline,
     metric::{ResultMetric, Scores},
     statistics::Estimate,
     summary::{MethodSummary, SeedSummary, TeacherSummary},
@@ -20,12 +21,8 @@ pub struct AggregateResults {
     pub metrics: Vec<ResultMetric>,
     pub seeds: Vec<u64>,
     pub teachers: BTreeMap<String, TeacherResult>,
-    /// The first metric on test data of each seed's best teacher.
-    pub better_teacher: Estimate,
     pub methods: BTreeMap<String, MethodResult>,
-    /// Predictions that ignore the inputs, by name.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub baselines: BTreeMap<String, Estimates>,
+    pub baselines: BTreeMap<Baseline, BaselineResult>,
     #[serde(skip)]
     pub modalities: Vec<String>,
 }
@@ -59,6 +56,14 @@ pub struct MethodResult {
     pub intervals: MethodIntervals,
 }
 
+/// The results of what needs no student: the first metric on test data, and the other intervals.
+#[derive(Debug, Serialize)]
+pub struct BaselineResult {
+    #[serde(flatten)]
+    pub test: Estimate,
+    pub intervals: Estimates,
+}
+
 /// The other estimates of a [`MethodSummary`].
 #[derive(Debug, Serialize)]
 pub struct MethodIntervals {
@@ -67,6 +72,8 @@ pub struct MethodIntervals {
     pub scores: Estimates,
     pub heads: Estimates,
     pub kappa: Estimates,
+    /// The metrics of each prediction that is made of fused logits and heads.
+    pub predictions: BTreeMap<String, Estimates>,
 }
 
 fn means(estimates: &Estimates) -> Scores {
@@ -97,34 +104,38 @@ impl AggregateResults {
             let mut scores = each(&found.scores, &|s, key| s.methods[method].scores[key]);
             let heads = each(&found.heads, &|s, m| s.methods[method].heads[m]);
             let kappa = each(&found.kappa, &|s, m| s.methods[method].kappa[m]);
+            let predictions = found.predictions.iter().map(|(name, own)| {
+                let of = |s: &SeedSummary, key: &str| s.methods[method].predictions[name][key];
+                (name.clone(), each(own, &of))
+            });
+            let predictions: BTreeMap<_, _> = predictions.collect();
+            // The prediction may differ between seeds.
+            let chosen = summaries.iter().map(|s| s.methods[method].prediction.clone());
             let means = MethodSummary {
                 scores: means(&scores),
                 heads: means(&heads),
                 kappa: means(&kappa),
+                predictions: predictions.iter().map(|(n, own)| (n.clone(), means(own))).collect(),
+                prediction: chosen.collect::<Vec<_>>().join(", "),
             };
             let test = scores.remove(&metric.key_on("test")).context("no metric on test data")?;
-            let intervals = MethodIntervals { scores, heads, kappa };
+            let intervals = MethodIntervals { scores, heads, kappa, predictions };
             Ok((method.clone(), MethodResult { means, test, intervals }))
         });
-        let baselines = first.baselines.iter().map(|(name, scores)| {
-            (
-                name.clone(),
-                each(scores, &|s, key| s.baselines[name].get(key).copied().unwrap_or(f64::NAN)),
-            )
+        let baselines = first.baselines.iter().map(|(baseline, scores)| {
+            let mut intervals = each(scores, &|s, key| s.baselines[baseline][key]);
+            let test =
+                intervals.remove(&metric.key_on("test")).context("no metric on test data")?;
+            Ok((*baseline, BaselineResult { test, intervals }))
         });
-        let best = |s: &SeedSummary| {
-            let teachers = s.teachers.values().map(|t| t.scores[&metric.key_on("test")]);
-            teachers.reduce(|a, b| metric.best(a, b)).unwrap_or(f64::NAN)
-        };
         Ok(Self {
             data: data.to_owned(),
             setting: setting.to_owned(),
             metrics: first.metrics.clone(),
             seeds: summaries.iter().map(|s| s.seed).collect(),
             teachers: teachers.collect(),
-            better_teacher: over(&best),
             methods: methods.collect::<Result<_>>()?,
-            baselines: baselines.collect(),
+            baselines: baselines.collect::<Result<_>>()?,
             modalities: first.modalities.clone(),
         })
     }

@@ -4,7 +4,8 @@ use std::fmt;
 
 use g2d::{
     SmpScheduler,
-    loss::Distillation,
+    calibration::{Calibration, FusionWeights},
+    loss::{Distillation, HeadTarget, HeadTerm},
     modulation::Modulate,
     paper::baselines::Ogm,
     schedule::{Joint, Partial, Ranking, Sequential},
@@ -32,7 +33,79 @@ pub enum Method {
     Ogm,
     /// OGM with noise added to gradients
     OgmGe,
+    /// Task loss on the fused logits and on every unimodal head, without teachers
+    HeadCe,
+    /// Balanced training: feature and head distillation, calibrated fusion weights
+    Balanced,
+    /// Balanced training with the ensemble term
+    BalancedFull,
+    /// As balanced_full, with SMP by κ on the fused loss, ordered by validation confidence
+    BalancedSmp,
+    /// Task loss with calibrated fusion weights
+    JointWeighted,
+    /// Task loss with the ensemble term
+    JointEnsemble,
+    /// Task loss on fused logits and heads, with feature distillation
+    HeadCeFeatures,
+    /// As head_ce_features, with calibrated fusion weights
+    HeadCeFeaturesWeighted,
+    /// Head distillation alone
+    HeadKd,
+    /// Head distillation with feature distillation
+    HeadKdFeatures,
+    /// Head distillation with calibrated fusion weights
+    HeadKdWeighted,
 }
+
+/// The parts of a method.
+struct Recipe {
+    /// The name in files.
+    key: &'static str,
+    /// The name in tables and figures.
+    title: &'static str,
+    smp: Smp,
+    terms: TermSet,
+    weights: Weights,
+}
+
+/// What limits the gradients of encoders.
+#[derive(Clone, Copy, PartialEq)]
+enum Smp {
+    None,
+    /// SMP as published.
+    Sequential,
+    /// SMP by κ on the fused loss, in the order of validation confidence.
+    FusedLoss,
+    Partial,
+    Ogm,
+    OgmGe,
+}
+
+/// The terms beside the task loss.
+#[derive(Clone, Copy, PartialEq)]
+struct TermSet {
+    features: bool,
+    /// L_logit, of the published G²D.
+    logits: bool,
+    heads: Option<HeadTarget>,
+    ensemble: bool,
+}
+
+/// The weights of a late fusion.
+#[derive(Clone, Copy, PartialEq)]
+enum Weights {
+    Uniform,
+    Calibrated,
+    ByAccuracy,
+}
+
+const TASK: TermSet = TermSet { features: false, logits: false, heads: None, ensemble: false };
+const FEATURES: TermSet = TermSet { features: true, ..TASK };
+const G2D: TermSet = TermSet { logits: true, ..FEATURES };
+const HEAD_CE: TermSet = TermSet { heads: Some(HeadTarget::Labels), ..TASK };
+const HEAD_KD: TermSet = TermSet { heads: Some(HeadTarget::Teacher), ..TASK };
+const BALANCED: TermSet = TermSet { features: true, ..HEAD_KD };
+const FULL: TermSet = TermSet { ensemble: true, ..BALANCED };
 
 /// The hyper-parameters of the methods.
 #[derive(Debug, Clone)]
@@ -48,6 +121,26 @@ pub struct MethodConfig {
     pub ogm_alpha: f64,
     /// The implementation of suppression.
     pub suppression: SuppressionStyle,
+    /// Balanced training.
+    pub balanced: BalancedConfig,
+}
+
+/// The hyper-parameters of balanced training, the same for all data sets.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, clap::Args)]
+#[serde(default)]
+pub struct BalancedConfig {
+    /// Temperature of the head and ensemble terms
+    #[arg(long, default_value_t = 4.0, value_name = "T")]
+    pub head_temperature: f64,
+    /// Weight of the task loss beside an ensemble term, and for a fusion without heads
+    #[arg(long, default_value_t = 3.0, value_name = "WEIGHT")]
+    pub fused_weight: f64,
+}
+
+impl Default for BalancedConfig {
+    fn default() -> Self {
+        Self { head_temperature: 4.0, fused_weight: 3.0 }
+    }
 }
 
 /// The implementation of suppression.
@@ -60,15 +153,43 @@ pub enum SuppressionStyle {
     Authors,
 }
 
+/// What the teachers' validation data tell a method.
+#[derive(Debug, Clone)]
+pub enum TeacherKnowledge {
+    /// Of classes: the calibration.
+    Classes(Calibration),
+    /// Of values: fusion weights by validation error, and the ranking.
+    Values { weights: FusionWeights, ranking: Ranking },
+}
+
+/// What the fusion of a student needs for a method.
+#[derive(Debug, Clone, Default)]
+pub struct StudentDesign {
+    /// The weights of a late fusion; the mean without them.
+    pub weights: Option<FusionWeights>,
+    /// Whether unimodal heads are trained, so that a fusion without heads gets them beside it.
+    pub heads: bool,
+}
+
 impl Method {
-    /// The paper's ablation: neither of the two parts of G²D, each alone, and both.
-    pub const ABLATION: [Self; 4] = [Self::Joint, Self::JointSmp, Self::G2dLoss, Self::G2dSmp];
+    /// The methods of the comparison.
+    pub const ALL: [Self; 12] = [
+        Self::Joint,
+        Self::JointSmp,
+        Self::Umt,
+        Self::G2dLoss,
+        Self::G2dSmp,
+        Self::G2dPartial,
+        Self::Ogm,
+        Self::OgmGe,
+        Self::HeadCe,
+        Self::Balanced,
+        Self::BalancedFull,
+        Self::BalancedSmp,
+    ];
 
-    /// The methods for any task and any number of modalities; OGM is for two modalities and classes.
-    pub const GENERAL: [Self; 6] =
-        [Self::Joint, Self::JointSmp, Self::Umt, Self::G2dLoss, Self::G2dSmp, Self::G2dPartial];
-
-    pub const ALL: [Self; 8] = [
+    /// The published methods.
+    pub const PUBLISHED: [Self; 8] = [
         Self::Joint,
         Self::JointSmp,
         Self::Umt,
@@ -79,72 +200,190 @@ impl Method {
         Self::OgmGe,
     ];
 
+    /// The paper's ablation and balanced training.
+    pub const DEFAULT: [Self; 5] =
+        [Self::Joint, Self::JointSmp, Self::G2dLoss, Self::G2dSmp, Self::Balanced];
+
+    /// The ablation of balanced training: every part alone, then together.
+    pub const BALANCED_ABLATION: [Self; 13] = [
+        Self::Joint,
+        Self::JointWeighted,
+        Self::Umt,
+        Self::JointEnsemble,
+        Self::HeadCe,
+        Self::HeadKd,
+        Self::HeadCeFeatures,
+        Self::HeadKdFeatures,
+        Self::HeadKdWeighted,
+        Self::HeadCeFeaturesWeighted,
+        Self::Balanced,
+        Self::BalancedFull,
+        Self::BalancedSmp,
+    ];
+
+    /// All methods in the order of tables.
+    pub fn every() -> impl Iterator<Item = Self> {
+        let more = Self::BALANCED_ABLATION.into_iter().filter(|m| !Self::ALL.contains(m));
+        Self::ALL.into_iter().chain(more)
+    }
+
+    fn recipe(self) -> Recipe {
+        let recipe = |key, title, smp, terms, weights| Recipe { key, title, smp, terms, weights };
+        let uniform = |key, title, smp, terms| recipe(key, title, smp, terms, Weights::Uniform);
+        let calibrated =
+            |key, title, terms| recipe(key, title, Smp::None, terms, Weights::Calibrated);
+        match self {
+            Self::Joint => uniform("joint", "joint training", Smp::None, TASK),
+            Self::JointSmp => uniform("joint_smp", "joint + SMP", Smp::Sequential, TASK),
+            Self::Umt => uniform("umt", "UMT", Smp::None, FEATURES),
+            Self::G2dLoss => uniform("g2d_loss", "L_G2D", Smp::None, G2D),
+            Self::G2dSmp => uniform("g2d_smp", "G²D with SMP", Smp::Sequential, G2D),
+            Self::G2dPartial => uniform("g2d_partial", "G²D, partial", Smp::Partial, G2D),
+            Self::Ogm => uniform("ogm", "OGM", Smp::Ogm, TASK),
+            Self::OgmGe => uniform("ogm_ge", "OGM-GE", Smp::OgmGe, TASK),
+            Self::HeadCe => uniform("head_ce", "head CE, no teachers", Smp::None, HEAD_CE),
+            Self::Balanced => calibrated("balanced", "balanced", BALANCED),
+            Self::BalancedFull => {
+                recipe("balanced_full", "balanced, full", Smp::None, FULL, Weights::ByAccuracy)
+            }
+            Self::BalancedSmp => {
+                recipe("balanced_smp", "balanced + SMP", Smp::FusedLoss, FULL, Weights::ByAccuracy)
+            }
+            Self::JointWeighted => calibrated("joint_weighted", "calibrated weights", TASK),
+            Self::JointEnsemble => {
+                let ensemble = TermSet { ensemble: true, ..TASK };
+                uniform("joint_ensemble", "ensemble term", Smp::None, ensemble)
+            }
+            Self::HeadCeFeatures => {
+                let terms = TermSet { features: true, ..HEAD_CE };
+                uniform("head_ce_features", "head CE + features", Smp::None, terms)
+            }
+            Self::HeadCeFeaturesWeighted => {
+                let terms = TermSet { features: true, ..HEAD_CE };
+                calibrated("head_ce_features_weighted", "head CE + features + weights", terms)
+            }
+            Self::HeadKd => uniform("head_kd", "head distillation", Smp::None, HEAD_KD),
+            Self::HeadKdFeatures => {
+                uniform("head_kd_features", "head distillation + features", Smp::None, BALANCED)
+            }
+            Self::HeadKdWeighted => {
+                calibrated("head_kd_weighted", "head distillation + weights", HEAD_KD)
+            }
+        }
+    }
+
     /// The name in files.
     pub fn key(self) -> &'static str {
-        match self {
-            Self::Joint => "joint",
-            Self::JointSmp => "joint_smp",
-            Self::Umt => "umt",
-            Self::G2dLoss => "g2d_loss",
-            Self::G2dSmp => "g2d_smp",
-            Self::G2dPartial => "g2d_partial",
-            Self::Ogm => "ogm",
-            Self::OgmGe => "ogm_ge",
-        }
+        self.recipe().key
     }
 
-    /// Returns whether the method needs teacher outputs.
+    /// Returns whether the method can train `k` modalities to predict classes, or values.
+    pub fn supports(self, k: usize, classes: bool) -> bool {
+        let Recipe { smp, terms, .. } = self.recipe();
+        let pairs_only = matches!(smp, Smp::Ogm | Smp::OgmGe);
+        (!pairs_only || (k == 2 && classes)) && (!terms.ensemble || classes)
+    }
+
+    /// Returns whether the method trains unimodal heads, so that its prediction is chosen on validation
+    /// data among fused logits, heads and their mixture.
+    pub fn trains_heads(self) -> bool {
+        self.recipe().terms.heads.is_some()
+    }
+
+    /// Returns whether the method needs teacher outputs in training.
     pub fn uses_teachers(self) -> bool {
-        !matches!(self, Self::Joint | Self::Ogm | Self::OgmGe)
+        let Recipe { smp, terms, .. } = self.recipe();
+        let TermSet { features, logits, heads, ensemble } = terms;
+        let ranks = matches!(smp, Smp::Sequential | Smp::Partial);
+        features || logits || ensemble || heads == Some(HeadTarget::Teacher) || ranks
     }
 
-    /// The distillation terms of the method.
-    pub fn distillation(self) -> Distillation {
-        match self {
-            Self::Joint | Self::JointSmp | Self::Ogm | Self::OgmGe => Distillation::none(),
-            Self::Umt => Distillation::features_only(),
-            Self::G2dLoss | Self::G2dSmp | Self::G2dPartial => Distillation::default(),
+    /// What the method needs of the student's fusion, which is a late fusion or not.
+    pub fn design(self, teachers: &TeacherKnowledge, late: bool) -> g2d::Result<StudentDesign> {
+        let weights = match (self.recipe().weights, teachers) {
+            (Weights::Uniform, _) => None,
+            (Weights::Calibrated, TeacherKnowledge::Classes(of)) => Some(of.fusion_weights()?),
+            (Weights::ByAccuracy, TeacherKnowledge::Classes(of)) => {
+                Some(of.fusion_weights_by_accuracy()?)
+            }
+            (_, TeacherKnowledge::Values { weights, .. }) => Some(weights.clone()),
+        };
+        Ok(StudentDesign { weights: weights.filter(|_| late), heads: self.trains_heads() })
+    }
+
+    /// The terms of the loss, from the weights `given` to the published ones.
+    pub fn distillation(
+        self,
+        given: &Distillation,
+        config: &BalancedConfig,
+        teachers: &TeacherKnowledge,
+        late: bool,
+    ) -> Distillation {
+        let TermSet { features, logits, heads, ensemble } = self.recipe().terms;
+        let mut terms = given.clone();
+        terms.alpha *= f64::from(u8::from(features));
+        terms.beta *= f64::from(u8::from(logits));
+        let temperature = config.head_temperature;
+        let head =
+            |target| HeadTerm { target, temperature: temperature.into(), ..HeadTerm::default() };
+        terms.head = heads.map(head);
+        if let (true, TeacherKnowledge::Classes(calibration)) = (ensemble, teachers) {
+            let mut term = calibration.ensemble_term();
+            term.temperature = temperature;
+            terms.ensemble = Some(term);
         }
+        if terms.head.is_some() && (ensemble || !late) {
+            terms.task_weight *= config.fused_weight;
+        }
+        // Beside a fusion that is not a sum of heads, a teacher without information is switched off.
+        if let (Some(head), TeacherKnowledge::Classes(calibration), false) =
+            (&mut terms.head, teachers, late)
+        {
+            head.weight = calibration.information_weights();
+            terms.feature_weight = calibration.information_weights();
+        }
+        terms
     }
 
     /// The scheduler, and how suppression is implemented.
-    pub fn smp(self, config: &MethodConfig) -> (Box<dyn SmpScheduler>, Suppression) {
-        let epochs: u64 = config.stages.iter().sum();
-        let authors = Suppression::ZeroGradient(GradientScope::FourDimensional);
-        match (config.suppression, self, epochs) {
-            (SuppressionStyle::Authors, Self::JointSmp | Self::G2dSmp, 1..) => {
-                (Box::new(Sequential::new([epochs])), authors)
-            }
-            (SuppressionStyle::Authors, ..) => (self.scheduler(config), authors),
-            (SuppressionStyle::SkipBackward, ..) => {
-                (self.scheduler(config), Suppression::SkipBackward)
-            }
-        }
-    }
-
-    fn scheduler(self, config: &MethodConfig) -> Box<dyn SmpScheduler> {
+    pub fn smp(
+        self,
+        config: &MethodConfig,
+        teachers: &TeacherKnowledge,
+    ) -> (Box<dyn SmpScheduler>, Suppression) {
         let MethodConfig { stages, ranking, partial_alpha, .. } = config;
-        match self {
-            Self::JointSmp | Self::G2dSmp => {
-                Box::new(Sequential::new(stages.as_slice()).ranking(ranking.clone()))
+        let epochs: u64 = stages.iter().sum();
+        let (smp, authors) = (self.recipe().smp, config.suppression == SuppressionStyle::Authors);
+        let sequential = |ranking: &Ranking| -> Box<dyn SmpScheduler> {
+            Box::new(Sequential::new(stages.as_slice()).ranking(ranking.clone()))
+        };
+        let scheduler: Box<dyn SmpScheduler> = match smp {
+            Smp::None | Smp::Ogm | Smp::OgmGe => Box::new(Joint::default()),
+            Smp::Sequential if authors && epochs > 0 => Box::new(Sequential::new([epochs])),
+            Smp::Sequential => sequential(ranking),
+            Smp::FusedLoss => sequential(&match teachers {
+                TeacherKnowledge::Classes(calibration) => calibration.ranking(),
+                TeacherKnowledge::Values { ranking, .. } => ranking.clone(),
+            }),
+            Smp::Partial => {
+                Box::new(Partial::new(*partial_alpha, 0..epochs).ranking(ranking.clone()))
             }
-            Self::G2dPartial => {
-                let all = 0..stages.iter().sum();
-                Box::new(Partial::new(*partial_alpha, all).ranking(ranking.clone()))
-            }
-            Self::Joint | Self::Umt | Self::G2dLoss | Self::Ogm | Self::OgmGe => {
-                Box::new(Joint::default())
-            }
-        }
+        };
+        let suppression = match smp {
+            Smp::FusedLoss => Suppression::FusedLoss,
+            _ if authors => Suppression::ZeroGradient(GradientScope::FourDimensional),
+            _ => Suppression::SkipBackward,
+        };
+        (scheduler, suppression)
     }
 
     /// The modulation of gradients after backward, if the method has one.
     pub fn modulation(self, config: &MethodConfig, seed: u64) -> Option<Box<dyn Modulate>> {
         let last = config.stages.iter().sum::<u64>().checked_sub(1)?;
         let ogm = || Ogm::new(config.ogm_alpha, 0..=last);
-        match self {
-            Self::Ogm => Some(Box::new(ogm())),
-            Self::OgmGe => Some(Box::new(ogm().with_noise(seed))),
+        match self.recipe().smp {
+            Smp::Ogm => Some(Box::new(ogm())),
+            Smp::OgmGe => Some(Box::new(ogm().with_noise(seed))),
             _ => None,
         }
     }
@@ -153,15 +392,6 @@ impl Method {
 /// The name in tables and figures.
 impl fmt::Display for Method {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Joint => "joint training",
-            Self::JointSmp => "joint + SMP",
-            Self::Umt => "UMT",
-            Self::G2dLoss => "L_G2D",
-            Self::G2dSmp => "G²D with SMP",
-            Self::G2dPartial => "G²D, partial",
-            Self::Ogm => "OGM",
-            Self::OgmGe => "OGM-GE",
-        })
+        f.pad(self.recipe().title)
     }
 }

@@ -5,13 +5,14 @@
 //! - `command_line`: parsing of flags; `random`: normal values; `parallel`: several trainings at a
 //!   time; `progress`: progress bars.
 //! - `metric`: metrics of results; `statistics`: means over seeds and their intervals.
-//! - `methods`: the training methods that are compared.
+//! - `methods`: the training methods that are compared; `baselines`: what needs no student.
 //! - `summary`: the results of one seed; `aggregate`: those of several seeds.
 //! - `claims`, `table`, `figure`: what is made of aggregated results; `output`: their files.
 //! - `comparison/`: the comparison of all methods on one data set.
 #![allow(dead_code, unused_imports, reason = "each example uses a part")]
 
 pub mod aggregate;
+pub mod baselines;
 pub mod claims;
 pub mod command_line;
 pub mod comparison;

@@ -7,6 +7,7 @@ use g2d::Modality;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    baselines::Baseline,
     methods::Method,
     metric::{ResultMetric, Scores},
 };
@@ -17,9 +18,8 @@ pub struct SeedSummary {
     pub seed: u64,
     pub teachers: BTreeMap<String, TeacherSummary>,
     pub methods: BTreeMap<String, MethodSummary>,
-    /// Predictions that ignore the inputs, by name.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    pub baselines: BTreeMap<String, Scores>,
+    /// What needs no student.
+    pub baselines: BTreeMap<Baseline, Scores>,
     #[serde(skip)]
     pub modalities: Vec<String>,
     /// The metrics; the first selects weights and decides claims.
@@ -47,6 +47,12 @@ pub struct MethodSummary {
     pub heads: BTreeMap<String, f64>,
     /// The mean κ of each encoder over all epochs.
     pub kappa: BTreeMap<String, f64>,
+    /// The metrics of each prediction that is made of fused logits and heads; empty for a regression.
+    #[serde(default)]
+    pub predictions: BTreeMap<String, Scores>,
+    /// The prediction of the method, whose metrics are `scores`.
+    #[serde(default)]
+    pub prediction: String,
 }
 
 impl SeedSummary {
@@ -89,16 +95,16 @@ impl fmt::Display for SeedSummary {
         let heads = self.modalities.iter().map(|m| format!("{m} head"));
         let header = std::iter::once(String::new()).chain(metrics).chain(heads);
         table.set_header(header.chain(["ρ on training data".to_owned()]));
-        for (name, scores) in &self.baselines {
-            table.add_row(self.row(name.clone(), scores, None, None));
-        }
         for modality in &self.modalities {
             if let Some(teacher) = self.teachers.get(modality) {
                 let (name, rho) = (format!("teacher {modality}"), teacher.train_confidence);
                 table.add_row(self.row(name, &teacher.scores, None, Some(rho)));
             }
         }
-        for method in Method::ALL {
+        for (baseline, scores) in &self.baselines {
+            table.add_row(self.row(baseline.to_string(), scores, None, None));
+        }
+        for method in Method::every() {
             if let Some(found) = self.methods.get(method.key()) {
                 let heads = Some(&found.heads);
                 table.add_row(self.row(method.to_string(), &found.scores, heads, None));

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use anyhow::Result;
 
 use super::{
-    aggregate::{AggregateResults, Estimates},
+    aggregate::{AggregateResults, BaselineResult, Estimates},
     claims::Claim,
     methods::Method,
     metric::ResultMetric,
@@ -38,16 +38,17 @@ fn write_results(out: &mut String, results: &AggregateResults) -> Result<()> {
     writeln!(out, "| |{metrics}{heads} ρ (training) |{kappas}")?;
     writeln!(out, "|---|{}", "---|".repeat(results.metrics.len() + 1 + 2 * k))?;
     let blank = " |".repeat(k);
-    for (name, scores) in &results.baselines {
-        writeln!(out, "| {name} |{}{blank} |{blank}", test_cells(results, None, scores))?;
-    }
     for name in &results.modalities {
         let Some(teacher) = results.teachers.get(name) else { continue };
         let scores = test_cells(results, None, &teacher.intervals.scores);
         let rho = teacher.means.train_confidence;
         writeln!(out, "| teacher {name} |{scores}{blank} {rho:.3} |{blank}")?;
     }
-    for method in Method::ALL {
+    for (baseline, BaselineResult { test, intervals }) in &results.baselines {
+        let scores = test_cells(results, Some(test), intervals);
+        writeln!(out, "| {baseline} |{scores}{blank} |{blank}")?;
+    }
+    for method in Method::every() {
         let Some(found) = results.methods.get(method.key()) else { continue };
         let scores = test_cells(results, Some(&found.test), &found.intervals.scores);
         let head = |m: &String| found.intervals.heads.get(m).map(|e| cell(results.metric(), e));

@@ -37,25 +37,38 @@ pub enum Prediction {
 }
 
 impl Prediction {
-    /// Fits all three to the predictions of a student on validation data, and returns the one of the
-    /// lowest NLL. Of a student without unimodal heads it returns `Fused`.
+    /// Fits `Fused`, `Mixture` and `Robust`, in this order, to the predictions of a student on
+    /// validation data; `Fused` alone for a student without unimodal heads.
+    ///
+    /// # Errors
+    /// As [`Temperature::fit`].
+    pub fn fit_all(validation: &Predictions) -> Result<Vec<Self>> {
+        let fused = Temperature::fit(&validation.logits, &validation.targets)?;
+        let mut all = vec![Self::Fused(fused)];
+        if !validation.heads.is_empty() {
+            all.push(Self::Mixture(Mixture::fit(validation)?));
+            all.push(Self::Robust(Robust::fit(validation)?));
+        }
+        Ok(all)
+    }
+
+    /// The prediction of [`fit_all`](Self::fit_all) with the lowest NLL, the first of equals.
     ///
     /// # Errors
     /// As [`Temperature::fit`].
     pub fn select(validation: &Predictions) -> Result<Self> {
-        let fused = Temperature::fit(&validation.logits, &validation.targets)?;
-        let mut best = Self::Fused(fused);
-        if validation.heads.is_empty() {
-            return Ok(best);
+        let lower = |best: Self, other: Self| if other.nll() < best.nll() { other } else { best };
+        let best = Self::fit_all(validation)?.into_iter().reduce(lower);
+        best.ok_or_else(|| error::config("predictions", "at least one", "none", "fit one"))
+    }
+
+    /// `fused`, `mixture` or `robust`.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Fused(_) => "fused",
+            Self::Mixture(_) => "mixture",
+            Self::Robust(_) => "robust",
         }
-        let others =
-            [Self::Mixture(Mixture::fit(validation)?), Self::Robust(Robust::fit(validation)?)];
-        for other in others {
-            if other.nll() < best.nll() {
-                best = other;
-            }
-        }
-        Ok(best)
     }
 
     /// The NLL on the validation data, in nats.

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 use g2d::{
     loss::Distillation,
     optim::{LrSchedule, SgdConfig},
@@ -12,10 +12,13 @@ use g2d::{
 use serde::Serialize;
 use tch::Device;
 
-use super::setup::{ComparisonConfig, TrainingConfig};
+use super::{
+    problem::Problem,
+    setup::{ComparisonConfig, TrainingConfig},
+};
 use crate::support::{
     command_line,
-    methods::{Method, MethodConfig, SuppressionStyle},
+    methods::{BalancedConfig, Method, MethodConfig, SuppressionStyle},
 };
 
 /// What is run, and where.
@@ -26,11 +29,14 @@ pub struct RunArguments {
     #[arg(long, default_value_t = 1, value_name = "N")]
     pub seeds: u64,
     /// Methods to compare
-    #[arg(long, value_enum, value_delimiter = ',', default_values_t = Method::ABLATION)]
+    #[arg(long, value_enum, value_delimiter = ',', default_values_t = Method::DEFAULT)]
     methods: Vec<Method>,
-    /// Compare all methods
+    /// Compare all methods that can train the data's modalities and targets
     #[arg(long, conflicts_with = "methods")]
     all_methods: bool,
+    /// Compare the parts of balanced training, alone and together
+    #[arg(long, conflicts_with_all = ["methods", "all_methods"])]
+    ablation: bool,
     /// Folder for reports, run folders, snapshots and summary.json
     #[arg(long, alias = "run-dir", value_name = "DIR", default_value = "target/comparison")]
     pub out: PathBuf,
@@ -52,15 +58,20 @@ pub struct RunArguments {
 }
 
 impl RunArguments {
-    /// The methods to compare, all of which must be in `possible`.
-    pub fn methods(&self, possible: &[Method]) -> Result<Vec<Method>> {
+    /// The methods to compare, which can solve `problem`.
+    pub fn methods(&self, problem: &Problem) -> Result<Vec<Method>> {
+        let (k, classes) = (problem.modalities.len(), problem.task.has_classes());
+        let supported = |method: &Method| method.supports(k, classes);
         if self.all_methods {
-            return Ok(possible.to_vec());
+            return Ok(Method::ALL.into_iter().filter(supported).collect());
         }
-        ensure!(
-            self.methods.iter().all(|method| possible.contains(method)),
-            "--methods: OGM supports two modalities and classes only; see the example audio_visual"
-        );
+        if self.ablation {
+            return Ok(Method::BALANCED_ABLATION.into_iter().filter(supported).collect());
+        }
+        if let Some(method) = self.methods.iter().find(|method| !supported(method)) {
+            let key = method.key();
+            bail!("--methods: {key} needs classes, and OGM also exactly two modalities");
+        }
         Ok(self.methods.clone())
     }
 
@@ -113,6 +124,9 @@ pub struct TrainingArguments {
     /// α of partial suppression
     #[arg(long, default_value = "0.5")]
     partial_alpha: f64,
+    #[command(flatten)]
+    #[serde(flatten)]
+    balanced: BalancedConfig,
 }
 
 impl TrainingArguments {
@@ -151,6 +165,7 @@ impl TrainingArguments {
                 partial_alpha: own.partial_alpha,
                 ogm_alpha: own.partial_alpha,
                 suppression: SuppressionStyle::SkipBackward,
+                balanced: own.balanced,
             },
             distillation: Distillation::default(),
         };

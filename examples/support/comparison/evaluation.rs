@@ -5,6 +5,7 @@ use g2d::{
     Batch, Modality, Student, evaluate,
     probe::held_out::{LinearProbe, Shapley},
     step::Measurement,
+    trainer::Predictions,
 };
 use tch::Tensor;
 
@@ -29,7 +30,11 @@ impl StudentScores {
         setup: &TrainingSetup,
         task: &PredictionTask,
     ) -> Result<Self> {
-        let predictions = evaluate(student, setup.stored(split))?;
+        Self::new(&evaluate(student, setup.stored(split))?, task)
+    }
+
+    /// The metrics of predictions.
+    pub fn new(predictions: &Predictions, task: &PredictionTask) -> Result<Self> {
         let fused = task.evaluate(&predictions.logits, &predictions.targets)?;
         let head = |(m, logits): &(Modality, Tensor)| {
             Ok((m.name().to_owned(), task.evaluate(logits, &predictions.targets)?[0]))

@@ -7,13 +7,15 @@
 //!   networks and task.
 //! - `setup.rs`: what all trainings share; `arguments.rs`: the flags that configure it.
 //! - `run_files.rs`: the files of a comparison, for resuming; `snapshots.rs`: those of a student.
-//! - `teacher.rs`: training of teachers; `evaluation.rs`: evaluation of students.
+//! - `teacher.rs`: training of teachers; `knowledge.rs`: their calibration and ensembles;
+//!   `evaluation.rs`: evaluation of students.
 //! - `record.rs`: the recorders of a student; `outcome.rs`: its final results; `student.rs`: training
 //!   of students.
 //! - `reports.rs`: HTML reports; `run.rs`: the whole comparison.
 
 mod arguments;
 mod evaluation;
+mod knowledge;
 mod outcome;
 mod problem;
 mod record;

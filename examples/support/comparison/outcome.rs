@@ -1,9 +1,13 @@
 //! The final results of a student.
 
+use std::collections::BTreeMap;
+
 use anyhow::Result;
 use g2d::{
     EpochReport, Modality, Student,
+    calibration::Prediction,
     diagnosis::{Diagnosis, Evidence, Thresholds},
+    evaluate,
     record::Outcome,
     step::Measurement,
 };
@@ -15,27 +19,87 @@ use super::{
     task::PredictionTask,
 };
 use crate::support::{
-    metric::with_keys,
+    baselines::Baseline,
+    methods::Method,
+    metric::{ResultMetric, Scores, with_keys},
     summary::{MethodSummary, TeacherSummary},
 };
 
+/// The metrics of a trained student on validation and test data.
+pub struct FinalResults {
+    /// The metrics of fused logits and heads.
+    val: StudentScores,
+    test: StudentScores,
+    /// The metrics of each prediction that is made of fused logits and heads.
+    predictions: BTreeMap<String, Scores>,
+    /// The prediction of the method.
+    chosen: String,
+}
+
+impl FinalResults {
+    /// Evaluates a student that has the weights of its best epoch. The prediction of a method that
+    /// trains heads is the one of the lowest NLL on validation data; that of another is the fused logits.
+    pub fn new(
+        method: Method,
+        student: &dyn Student,
+        setup: &TrainingSetup,
+        problem: &Problem,
+    ) -> Result<Self> {
+        let task = &problem.task;
+        let val = evaluate(student, setup.stored(&problem.splits.val))?;
+        let test = evaluate(student, setup.stored(&problem.splits.test))?;
+        let mut results = Self {
+            val: StudentScores::new(&val, task)?,
+            test: StudentScores::new(&test, task)?,
+            predictions: BTreeMap::new(),
+            chosen: "fused".to_owned(),
+        };
+        let PredictionTask::Classification { .. } = task else { return Ok(results) };
+        let mut lowest = f64::INFINITY;
+        for prediction in Prediction::fit_all(&val)? {
+            let name = prediction.name();
+            let mut scores = Scores::from([("val_nll".to_owned(), prediction.nll())]);
+            for (split, outputs) in [("val", &val), ("test", &test)] {
+                let values = task.evaluate(&prediction.logits(outputs)?, &outputs.targets)?;
+                scores.extend(with_keys(task.metrics(), split, &values));
+            }
+            results.predictions.insert(name.to_owned(), scores);
+            if method.trains_heads() && prediction.nll() < lowest {
+                (lowest, results.chosen) = (prediction.nll(), name.to_owned());
+            }
+        }
+        Ok(results)
+    }
+
+    /// The metrics of the method's prediction on a split.
+    fn chosen(&self, metrics: &[ResultMetric], split: &str, fused: &StudentScores) -> Vec<f64> {
+        let value = |(i, metric): (usize, &ResultMetric)| {
+            let own = self.predictions.get(&self.chosen);
+            own.and_then(|own| own.get(&metric.key_on(split)).copied()).unwrap_or(fused.fused[i])
+        };
+        metrics.iter().enumerate().map(value).collect()
+    }
+}
+
 /// A student with the weights of its best epoch, and the history of its training.
 pub struct TrainedStudent<'a> {
+    pub method: Method,
     pub student: &'a dyn Student,
     pub reports: &'a [EpochReport],
     pub teachers: &'a [TeacherSummary],
+    pub baselines: &'a BTreeMap<Baseline, Scores>,
     /// Linear probes of the encoders before training.
     pub untrained: &'a [Measurement],
-    pub val: StudentScores,
-    pub test: StudentScores,
+    pub results: FinalResults,
 }
 
 impl TrainedStudent<'_> {
     /// The outcome for the run folder.
     pub fn outcome(&self, setup: &TrainingSetup, problem: &Problem) -> Result<Outcome> {
         let metrics = problem.task.metrics();
-        let mut scores = self.test.with_keys(metrics, "test");
-        scores.extend(self.val.with_keys(&metrics[..1], "val"));
+        let FinalResults { val, test, .. } = &self.results;
+        let mut scores = test.with_keys(metrics, "test");
+        scores.extend(val.with_keys(&metrics[..1], "val"));
         let probes = linear_probe(self.student, setup, problem)?;
         let mut measurements = shapley(self.student, setup, problem)?;
         measurements.extend(probes);
@@ -50,15 +114,19 @@ impl TrainedStudent<'_> {
     /// The summary for the comparison.
     pub fn summary(&self, problem: &Problem) -> MethodSummary {
         let metrics = problem.task.metrics();
-        let mut scores = with_keys(metrics, "test", &self.test.fused);
-        scores.extend(with_keys(&metrics[..1], "val", &self.val.fused));
+        let FinalResults { val, test, predictions, chosen } = &self.results;
+        let of = |split, fused| self.results.chosen(metrics, split, fused);
+        let mut scores = with_keys(metrics, "test", &of("test", test));
+        scores.extend(with_keys(&metrics[..1], "val", &of("val", val)));
         let epochs = self.reports.len() as f64;
         let mean = |m: usize| self.reports.iter().map(|r| r.kappa[m]).sum::<f64>() / epochs;
         let kappa = problem.modalities.iter().enumerate();
         MethodSummary {
             scores: scores.into_iter().collect(),
-            heads: self.test.heads.iter().cloned().collect(),
+            heads: test.heads.iter().cloned().collect(),
             kappa: kappa.map(|(m, modality)| (modality.name().to_owned(), mean(m))).collect(),
+            predictions: predictions.clone(),
+            prediction: chosen.clone(),
         }
     }
 
@@ -76,9 +144,9 @@ impl TrainedStudent<'_> {
         };
         evidence.untrained = modalities.iter().map(untrained).collect();
         let key = problem.task.metrics()[0].key_on("val");
-        evidence.fused = Some(self.val.fused[0] / factor);
+        evidence.fused = Some(self.results.val.fused[0] / factor);
         let head = |m: &Modality| {
-            let own = self.val.heads.iter().find(|(name, _)| name == m.name());
+            let own = self.results.val.heads.iter().find(|(name, _)| name == m.name());
             own.map(|(_, value)| value / factor)
         };
         evidence.heads = modalities.iter().map(head).collect();

@@ -10,14 +10,17 @@ use anyhow::{Result, ensure};
 use g2d::{
     Modality, ModalityParams, Student,
     data::InMemory,
-    paper::networks::{MixedConfig, MixedNetwork, UnimodalNetwork},
+    paper::networks::{MixedConfig, MixedFusion, MixedNetwork, UnimodalNetwork},
     teacher::UnimodalModel,
 };
 use rand::{SeedableRng, rngs::StdRng};
 use tch::nn::VarStore;
 
 use super::{split::SplitData, task::PredictionTask};
-use crate::support::metric::{Scores, with_keys};
+use crate::support::{
+    methods::StudentDesign,
+    metric::{Scores, with_keys},
+};
 
 /// The share of the training data that is held out for validation if the data set has no validation
 /// split.
@@ -42,7 +45,14 @@ pub struct Problem {
 /// Creates networks, initialised by the random generator of libtorch.
 pub trait Networks: Send + Sync {
     /// The student and the parameters of its encoders.
-    fn student(&self, vs: &VarStore) -> Result<(Box<dyn Student + Send>, ModalityParams)>;
+    fn student(
+        &self,
+        vs: &VarStore,
+        design: &StudentDesign,
+    ) -> Result<(Box<dyn Student + Send>, ModalityParams)>;
+
+    /// Returns whether the fusion is late: a weighted sum of unimodal heads.
+    fn is_late(&self) -> bool;
 
     /// The teacher of modality `m`.
     fn teacher(&self, m: usize, vs: &VarStore) -> Result<Box<dyn UnimodalModel + Send>>;
@@ -56,13 +66,29 @@ pub struct MixedNetworks {
 }
 
 impl Networks for MixedNetworks {
-    fn student(&self, vs: &VarStore) -> Result<(Box<dyn Student + Send>, ModalityParams)> {
-        let network = MixedNetwork::new(vs, &self.config)?;
+    fn student(
+        &self,
+        vs: &VarStore,
+        design: &StudentDesign,
+    ) -> Result<(Box<dyn Student + Send>, ModalityParams)> {
+        let mut network = MixedNetwork::new(vs, &self.config)?;
         if let Some(file) = &self.backbone_weights {
             network.load_image_weights(vs, file)?;
         }
+        if design.heads && !self.is_late() {
+            let network = network.with_heads(vs)?;
+            let encoders = network.student().encoder_params(vs)?;
+            return Ok((Box::new(network), encoders));
+        }
+        if let Some(weights) = &design.weights {
+            network = network.with_fusion_weights(vs, weights)?;
+        }
         let encoders = network.encoder_params(vs)?;
         Ok((Box::new(network), encoders))
+    }
+
+    fn is_late(&self) -> bool {
+        self.config.fusion == MixedFusion::Late
     }
 
     fn teacher(&self, m: usize, vs: &VarStore) -> Result<Box<dyn UnimodalModel + Send>> {
@@ -115,15 +141,16 @@ impl Problem {
         }
     }
 
-    /// The test metrics of a model that ignores its inputs, with its name; `None` for
+    /// The metrics of a model that always predicts the mean of the training targets; `None` for
     /// classification.
-    pub fn baseline(&self) -> Result<Option<(String, Scores)>> {
-        let Some(targets) = self.splits.test.targets() else { return Ok(None) };
-        let values = self.task.mean_baseline(targets)?;
-        Ok(values.map(|values| {
-            let scores = with_keys(self.task.metrics(), "test", &values);
-            ("mean of the training targets".to_owned(), scores.into_iter().collect())
-        }))
+    pub fn target_mean(&self) -> Result<Option<Scores>> {
+        let mut scores = Scores::new();
+        for (name, split) in [("val", &self.splits.val), ("test", &self.splits.test)] {
+            let Some(targets) = split.targets() else { return Ok(None) };
+            let Some(values) = self.task.mean_baseline(targets)? else { return Ok(None) };
+            scores.extend(with_keys(self.task.metrics(), name, &values));
+        }
+        Ok(Some(scores))
     }
 }
 

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::{
     arguments::RunArguments,
+    knowledge::{baselines, knowledge},
     problem::Problem,
     reports,
     run_files::RunFiles,
@@ -37,10 +38,8 @@ struct Comparison<'a> {
 pub fn compare(
     run: &RunArguments,
     config: &ComparisonConfig,
-    possible: &[Method],
     mut problem: impl FnMut(u64, &Path) -> Result<Problem>,
 ) -> Result<()> {
-    let methods = run.methods(possible)?;
     let (mut summaries, mut data) = (Vec::new(), String::new());
     for seed in config.seed..config.seed + run.seeds {
         let folder = run.folder(seed);
@@ -50,6 +49,7 @@ pub fn compare(
         if run.smoke {
             problem = problem.first(SMOKE_SAMPLES)?;
         }
+        let methods = run.methods(&problem)?;
         data = problem.to_string();
         println!("{data}\n{}, {:?}, seed {seed}", config.description, run.device);
         let mut json = config.json.clone();
@@ -90,7 +90,6 @@ impl Comparison<'_> {
         let Self { problem, setup, files, .. } = self;
         let modalities = &problem.modalities;
         let mut summary = SeedSummary::new(setup.seed, modalities, problem.task.metrics());
-        summary.baselines.extend(problem.baseline()?);
         let bars = ProgressBars::default();
 
         // Networks are created one after the other, since libtorch has one random generator per
@@ -104,13 +103,23 @@ impl Comparison<'_> {
         let scores: Vec<_> = teachers.iter().map(|teacher| teacher.summary.clone()).collect();
         let names = modalities.iter().map(|modality| modality.name().to_owned());
         summary.teachers.extend(names.zip(scores.iter().cloned()));
+        let knowledge = knowledge(&teachers, &problem.task)?;
+        summary.baselines.extend(baselines(&teachers, &knowledge, problem)?);
 
         let student = |&method: &Method| {
-            Ok((StudentRun::new(method, setup, problem, &teachers)?, problem.share()))
+            let student = StudentRun::new(method, setup, problem, &teachers, &knowledge)?;
+            Ok((student, problem.share()))
         };
         let students = self.methods.iter().map(student).collect::<Result<Vec<_>>>()?;
-        let save_every = self.save_every;
-        let training = StudentTraining { setup, files, save_every, teachers: &scores, bars: &bars };
+        let training = StudentTraining {
+            setup,
+            files,
+            save_every: self.save_every,
+            teachers: &scores,
+            knowledge: &knowledge,
+            baselines: &summary.baselines,
+            bars: &bars,
+        };
         let results = in_parallel(self.jobs, students, |(student, problem)| {
             Ok((student.method.key().to_owned(), training.run(student, &problem)?))
         })?;

@@ -1,5 +1,7 @@
 //! Training of students.
 
+use std::collections::BTreeMap;
+
 use anyhow::Result;
 use g2d::{
     G2dTrainer, ModalityParams, Student, Teacher,
@@ -11,17 +13,18 @@ use tch::nn::VarStore;
 
 use super::{
     evaluation::{StudentScores, linear_probe},
-    outcome::TrainedStudent,
+    outcome::{FinalResults, TrainedStudent},
     problem::Problem,
     record,
     run_files::RunFiles,
     setup::TrainingSetup,
     snapshots::{StudentSnapshots, TrainingParts},
-    task::PredictionTask,
     teacher::SharedTeacher,
 };
 use crate::support::{
-    methods::Method,
+    baselines::Baseline,
+    methods::{Method, TeacherKnowledge},
+    metric::Scores,
     progress::ProgressBars,
     summary::{MethodSummary, TeacherSummary},
 };
@@ -42,6 +45,8 @@ pub struct StudentTraining<'a> {
     /// Steps between two snapshots within an epoch.
     pub save_every: Option<u64>,
     pub teachers: &'a [TeacherSummary],
+    pub knowledge: &'a TeacherKnowledge,
+    pub baselines: &'a BTreeMap<Baseline, Scores>,
     pub bars: &'a ProgressBars,
 }
 
@@ -52,10 +57,12 @@ impl StudentRun {
         setup: &TrainingSetup,
         problem: &Problem,
         teachers: &[SharedTeacher],
+        knowledge: &TeacherKnowledge,
     ) -> Result<Self> {
         tch::manual_seed(setup.seed as i64);
         let vs = VarStore::new(setup.device);
-        let (student, encoders) = problem.networks.student(&vs)?;
+        let design = method.design(knowledge, problem.networks.is_late())?;
+        let (student, encoders) = problem.networks.student(&vs, &design)?;
         let teachers = teachers.iter().filter(|_| method.uses_teachers());
         let teachers = teachers.map(SharedTeacher::for_student).collect::<Result<_>>()?;
         Ok(Self { method, vs, student, encoders, teachers })
@@ -73,7 +80,7 @@ impl StudentTraining<'_> {
         }
         let student = &*student;
         let optimizer = Optimizer::builder(&vs, config.sgd).build()?;
-        let trainer = trainer(method, setup, student, encoders, teachers, &problem.task)?;
+        let trainer = self.trainer(method, student, encoders, teachers, problem)?;
         let untrained = linear_probe(student, setup, problem)?;
         let mut parts = TrainingParts { trainer, vs, optimizer };
         let checkpoints = files.checkpoints(method.key());
@@ -107,14 +114,14 @@ impl StudentTraining<'_> {
         bar.finish();
 
         completed.best.restore()?;
-        let evaluate = |split| StudentScores::evaluate(student, split, setup, &problem.task);
         let trained = TrainedStudent {
+            method,
             student,
             reports: &completed.reports,
             teachers: self.teachers,
+            baselines: self.baselines,
             untrained: &untrained,
-            val: evaluate(&problem.splits.val)?,
-            test: evaluate(&problem.splits.test)?,
+            results: FinalResults::new(method, student, setup, problem)?,
         };
         recorders.finish(&trained.outcome(setup, problem)?);
         for failure in recorders.failures() {
@@ -124,35 +131,35 @@ impl StudentTraining<'_> {
         files.save_student_result(method.key(), &summary)?;
         Ok(summary)
     }
-}
 
-fn trainer(
-    method: Method,
-    setup: &TrainingSetup,
-    student: &dyn Student,
-    encoders: ModalityParams,
-    teachers: Vec<Box<dyn Teacher + Send>>,
-    task: &PredictionTask,
-) -> Result<G2dTrainer> {
-    let config = &setup.config;
-    let (scheduler, suppression) = method.smp(&config.methods);
-    let terms = method.distillation();
-    let mut distillation = config.distillation.clone();
-    distillation.alpha *= terms.alpha;
-    distillation.beta *= terms.beta;
-    let mut builder = task
-        .student_trainer(distillation)
-        .encoders(encoders)
-        .scheduler(scheduler)
-        .suppression(suppression)
-        .probe(ConfidenceRatio::default())
-        .probe(LossRatio::default())
-        .probe(GradientNorm::default())
-        .probe(UpdateRatio::with_interval(8))
-        .probe(TeacherCka::with_interval(8));
-    builder = teachers.into_iter().fold(builder, Builder::teacher);
-    if let Some(modulation) = method.modulation(&config.methods, setup.seed) {
-        builder = builder.modulation(modulation);
+    fn trainer(
+        &self,
+        method: Method,
+        student: &dyn Student,
+        encoders: ModalityParams,
+        teachers: Vec<Box<dyn Teacher + Send>>,
+        problem: &Problem,
+    ) -> Result<G2dTrainer> {
+        let Self { setup, knowledge, .. } = *self;
+        let (config, late) = (&setup.config, problem.networks.is_late());
+        let (scheduler, suppression) = method.smp(&config.methods, knowledge);
+        let balanced = &config.methods.balanced;
+        let distillation = method.distillation(&config.distillation, balanced, knowledge, late);
+        let mut builder = problem
+            .task
+            .student_trainer(distillation)
+            .encoders(encoders)
+            .scheduler(scheduler)
+            .suppression(suppression)
+            .probe(ConfidenceRatio::default())
+            .probe(LossRatio::default())
+            .probe(GradientNorm::default())
+            .probe(UpdateRatio::with_interval(8))
+            .probe(TeacherCka::with_interval(8));
+        builder = teachers.into_iter().fold(builder, Builder::teacher);
+        if let Some(modulation) = method.modulation(&config.methods, setup.seed) {
+            builder = builder.modulation(modulation);
+        }
+        Ok(builder.build(student)?)
     }
-    Ok(builder.build(student)?)
 }

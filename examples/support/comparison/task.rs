@@ -36,6 +36,11 @@ impl PredictionTask {
         Self::Regression { scaler, positive, mean }
     }
 
+    /// Returns whether classes are predicted.
+    pub fn has_classes(&self) -> bool {
+        matches!(self, Self::Classification { .. })
+    }
+
     /// The metrics; the first selects weights and decides claims.
     pub fn metrics(&self) -> &'static [ResultMetric] {
         const MAPE: ResultMetric = ResultMetric::MAPE;

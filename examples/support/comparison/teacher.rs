@@ -6,7 +6,7 @@ use anyhow::Result;
 use g2d::{
     Modality, Teacher,
     teacher::{Cached, FrozenModel, UnimodalModel},
-    trainer::evaluate_teacher,
+    trainer::{Predictions, evaluate_teacher},
 };
 use tch::nn::VarStore;
 
@@ -24,9 +24,16 @@ pub struct UntrainedTeacher {
     model: Box<dyn UnimodalModel + Send>,
 }
 
+/// The outputs of a teacher on held-out data.
+pub struct HeldOut {
+    pub val: Predictions,
+    pub test: Predictions,
+}
+
 /// A trained teacher that any number of students share.
 pub struct SharedTeacher {
     pub summary: TeacherSummary,
+    pub predictions: HeldOut,
     m: usize,
     modality: Modality,
     vs: VarStore,
@@ -59,10 +66,14 @@ impl UntrainedTeacher {
             train_model(m, &vs, &*model, setup, problem, bars)?;
         }
         let teacher = FrozenModel::from_model(modality.clone(), &mut vs, model);
+        let predictions = HeldOut {
+            val: evaluate_teacher(&teacher, m, setup.stored(&problem.splits.val))?,
+            test: evaluate_teacher(&teacher, m, setup.stored(&problem.splits.test))?,
+        };
         let summary = match loaded {
             Some(summary) => summary,
             None => {
-                let summary = evaluate(m, &teacher, setup, problem)?;
+                let summary = summary(m, &teacher, &predictions, setup, problem)?;
                 files.save_teacher(modality.name(), &vs, &summary)?;
                 summary
             }
@@ -71,11 +82,15 @@ impl UntrainedTeacher {
         let record = || Cached::record(&teacher, m, setup.stored(train));
         let cache = train.is_constant().then(record).transpose()?;
         let networks = Arc::clone(&problem.networks);
-        Ok(SharedTeacher { summary, m, modality, vs, networks, cache })
+        Ok(SharedTeacher { summary, predictions, m, modality, vs, networks, cache })
     }
 }
 
 impl SharedTeacher {
+    pub fn modality(&self) -> &Modality {
+        &self.modality
+    }
+
     /// The teacher for one student: its recorded outputs, or a copy of the network.
     pub fn for_student(&self) -> Result<Box<dyn Teacher + Send>> {
         if let Some(cache) = &self.cache {
@@ -120,20 +135,20 @@ fn train_model(
 }
 
 /// The metrics on validation and test data, and ρ on the training data.
-fn evaluate(
+fn summary(
     m: usize,
     teacher: &dyn Teacher,
+    HeldOut { val, test }: &HeldOut,
     setup: &TrainingSetup,
     problem: &Problem,
 ) -> Result<TeacherSummary> {
-    let (splits, task) = (&problem.splits, &problem.task);
+    let task = &problem.task;
     let mut scores = Vec::new();
-    for (name, split) in [("val", &splits.val), ("test", &splits.test)] {
-        let predictions = evaluate_teacher(teacher, m, setup.stored(split))?;
+    for (name, predictions) in [("val", val), ("test", test)] {
         let values = task.evaluate(&predictions.logits, &predictions.targets)?;
         scores.extend(with_keys(task.metrics(), name, &values));
     }
-    let train = evaluate_teacher(teacher, m, setup.stored(&splits.train))?;
+    let train = evaluate_teacher(teacher, m, setup.stored(&problem.splits.train))?;
     let train_confidence = task.confidence(&train.logits, &train.targets)?;
     Ok(TeacherSummary { scores: scores.into_iter().collect(), train_confidence })
 }

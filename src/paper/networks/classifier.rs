@@ -8,8 +8,10 @@ use super::{
     encoder::{CheckedEncoder, Encoders},
     fusion::{Fusion, check_outputs},
 };
-use crate::batch::Batch;
+use crate::batch::{Batch, Rows};
+use crate::calibration::FusionWeights;
 use crate::error::{self, Result};
+use crate::heads::WithHeads;
 use crate::modality::Modality;
 use crate::parameters::ModalityParams;
 use crate::student::Student;
@@ -113,6 +115,25 @@ impl FusionClassifier {
         Ok(Self { encoders, fusion, distilled, unimodal })
     }
 
+    /// Sets the weights of the late fusion, z = Σ_m w_m z_m, which are the buffer
+    /// `fusion_module.fusion_weights` in `vs`. Without them the fusion is the mean.
+    ///
+    /// # Errors
+    /// [`Error::Config`](crate::Error::Config) for another fusion or number of modalities.
+    pub fn with_fusion_weights(mut self, vs: &VarStore, weights: &FusionWeights) -> Result<Self> {
+        self.fusion = self.fusion.weighted(&(vs.root() / "fusion_module"), weights)?;
+        Ok(self)
+    }
+
+    /// Adds a unimodal head for each modality beside the fusion, below `heads` in `vs`.
+    ///
+    /// # Errors
+    /// [`Error::Config`](crate::Error::Config) for a number of outputs below 1.
+    pub fn with_heads(self, vs: &VarStore, classes: i64) -> Result<WithHeads<Self>> {
+        let widths: Vec<i64> = self.encoders.widths().map(|(_, width)| width).collect();
+        WithHeads::new(self, vs.root() / "heads", &widths, classes)
+    }
+
     /// Returns the parameters of the encoders.
     ///
     /// # Errors
@@ -136,6 +157,11 @@ impl Student for FusionClassifier {
         Ok(self.fusion.forward(features))
     }
 
+    fn fuse_present(&self, features: &[Tensor], rows: &[Rows], _train: bool) -> Result<Tensor> {
+        self.encoders.check_features(features)?;
+        self.fusion.forward_present(features, rows)
+    }
+
     fn feature_shape(&self, m: usize) -> Option<Vec<i64>> {
         Some(vec![self.encoders.width(m)])
     }
@@ -152,7 +178,7 @@ impl Student for FusionClassifier {
     fn unimodal_logits(&self, m: usize, features: &[Tensor]) -> Option<Tensor> {
         match self.unimodal {
             UnimodalLogits::Own => self.fusion.contribution(m, features),
-            UnimodalLogits::AuthorsFormula => Some(self.fusion.authors_logits(m, features)),
+            UnimodalLogits::AuthorsFormula => self.fusion.authors_logits(m, features),
         }
     }
 }

@@ -4,6 +4,8 @@ use serde::{Deserialize, Serialize};
 use tch::{Tensor, nn, nn::Module};
 
 use super::Initialisation;
+use crate::batch::Rows;
+use crate::calibration::{FusionWeights, late_fusion};
 use crate::error::{self, Result};
 use crate::modality::Modality;
 
@@ -89,24 +91,54 @@ pub enum MixedFusion {
     /// fc_out([f^1, …, f^k]). The unimodal prediction is k W_m f^m + b, where W_m are the columns of
     /// the modality's features: k times its share of the fused prediction, on the same scale.
     Concat,
+    /// FiLM as in [`FusionKind::Film`], for exactly two modalities of one width.
+    Film,
+    /// Gated fusion as in [`FusionKind::Gated`], for exactly two modalities of one width.
+    Gated,
+    /// Self-attention over one token per modality, for modalities of one width d: with tokens
+    /// t_m = f^m + e_m, where e_m is learned, fc_out of the mean over m of
+    /// t_m + Σ_j softmax_j(q_m · k_j / √d) v_j, where q, k and v are linear in the tokens. No unimodal
+    /// prediction.
+    Attention,
 }
 
 impl MixedFusion {
-    /// Registers `path.fc_{modality}` for each modality, or `path.fc_out`.
+    /// Registers `path.fc_{modality}` for each modality, or the layers of the other fusions.
     pub(super) fn build<'m>(
         self,
         path: &nn::Path<'_>,
         widths: impl Iterator<Item = (&'m Modality, i64)>,
         outputs: i64,
-    ) -> Fusion {
-        let linear = |name: String, width| Initialisation::Tch.linear(path / name, width, outputs);
-        match self {
-            Self::Late => Fusion::Late(widths.map(|(m, d)| linear(format!("fc_{m}"), d)).collect()),
-            Self::Concat => {
-                let widths: Vec<i64> = widths.map(|(_, d)| d).collect();
-                Fusion::Concat { head: linear("fc_out".to_owned(), widths.iter().sum()), widths }
+    ) -> Result<Fusion> {
+        let (names, widths): (Vec<_>, Vec<_>) = widths.unzip();
+        let (k, width) = (widths.len(), widths.first().copied().unwrap_or(0));
+        let linear =
+            |name: &str, input, output| Initialisation::Tch.linear(path / name, input, output);
+        let one_width = || {
+            if widths.iter().all(|d| *d == width) {
+                return Ok(());
             }
-        }
+            let hint = "give the encoders one width, or choose Late or Concat";
+            let what = format!("feature widths of {self:?} fusion");
+            Err(error::config(what, "one width", format!("{widths:?}"), hint))
+        };
+        let heads =
+            || names.iter().zip(&widths).map(|(m, d)| linear(&format!("fc_{m}"), *d, outputs));
+        Ok(match self {
+            Self::Late => Fusion::Late(heads().collect()),
+            Self::Concat => {
+                Fusion::Concat { head: linear("fc_out", widths.iter().sum(), outputs), widths }
+            }
+            Self::Film | Self::Gated => {
+                one_width()?;
+                let kind = if self == Self::Film { FusionKind::Film } else { FusionKind::Gated };
+                kind.build(path, k, width, outputs, Initialisation::Tch)?
+            }
+            Self::Attention => {
+                one_width()?;
+                Fusion::Attention(Attention::new(path, k as i64, width, outputs))
+            }
+        })
     }
 }
 
@@ -123,12 +155,53 @@ pub(super) fn check_outputs(outputs: i64) -> Result<()> {
 pub(super) enum Fusion {
     Sum(Vec<nn::Linear>),
     Late(Vec<nn::Linear>),
-    Concat { head: nn::Linear, widths: Vec<i64> },
-    Film { film: nn::Linear, head: nn::Linear },
-    Gated { projections: [nn::Linear; 2], head: nn::Linear },
+    Concat {
+        head: nn::Linear,
+        widths: Vec<i64>,
+    },
+    Film {
+        film: nn::Linear,
+        head: nn::Linear,
+    },
+    Gated {
+        projections: [nn::Linear; 2],
+        head: nn::Linear,
+    },
+    Attention(Attention),
+    /// A late fusion with the weights \[k\], a buffer.
+    Weighted {
+        heads: Vec<nn::Linear>,
+        weights: Tensor,
+    },
 }
 
 impl Fusion {
+    /// The late fusion with `weights`, registered as a buffer below `path`.
+    ///
+    /// # Errors
+    /// [`Error::Config`](crate::Error::Config) for another fusion or number of modalities.
+    pub(super) fn weighted(self, path: &nn::Path<'_>, weights: &FusionWeights) -> Result<Self> {
+        let (what, hint) = ("fusion weights", "pass one weight per modality to a late fusion");
+        match self {
+            Self::Late(heads) if heads.len() == weights.as_slice().len() => {
+                Ok(Self::Weighted { heads, weights: weights.register(path) })
+            }
+            Self::Late(heads) => {
+                let found = weights.as_slice().len();
+                Err(error::config(what, format!("{}", heads.len()), found, hint))
+            }
+            _ => Err(error::config(what, "a late fusion", "another fusion", hint)),
+        }
+    }
+
+    /// As [`forward`](Self::forward), where `rows[m]` are the samples that have modality m. A weighted
+    /// fusion divides a sample's weights by their sum over the modalities that it has.
+    pub(super) fn forward_present(&self, features: &[Tensor], rows: &[Rows]) -> Result<Tensor> {
+        let Self::Weighted { heads, weights } = self else { return Ok(self.forward(features)) };
+        let logits = heads.iter().zip(features).map(|(head, features)| head.forward(features));
+        late_fusion(weights, &logits.collect::<Vec<_>>(), rows)
+    }
+
     /// Fused logits [B, C].
     pub(super) fn forward(&self, features: &[Tensor]) -> Tensor {
         let sum = |heads: &[nn::Linear]| -> Tensor {
@@ -143,15 +216,21 @@ impl Fusion {
                 let gate = fc_x.forward(&features[0]).sigmoid();
                 head.forward(&(gate * fc_y.forward(&features[1])))
             }
+            Self::Attention(attention) => attention.forward(features),
+            Self::Weighted { heads, weights } => {
+                let heads = heads.iter().zip(features).enumerate();
+                heads.map(|(m, (head, own))| head.forward(own) * weights.get(m as i64)).sum()
+            }
         }
     }
 
-    /// Logits [B, C] of modality `m` by the authors' formula.
-    pub(super) fn authors_logits(&self, m: usize, features: &[Tensor]) -> Tensor {
+    /// Logits [B, C] of modality `m` by the authors' formula; `None` for attention, which they do not
+    /// have.
+    pub(super) fn authors_logits(&self, m: usize, features: &[Tensor]) -> Option<Tensor> {
         let own = &features[m];
-        match self {
+        Some(match self {
             Self::Sum(heads) => share(&heads[m].ws, &heads[m], heads.len(), own),
-            Self::Late(heads) => heads[m].forward(own),
+            Self::Late(heads) | Self::Weighted { heads, .. } => heads[m].forward(own),
             Self::Concat { head, widths } => {
                 share(&columns(head, widths, m), head, widths.len(), own)
             }
@@ -159,7 +238,8 @@ impl Fusion {
             Self::Gated { projections, head } => {
                 share(&head.ws, head, 2, &projections[m].forward(own))
             }
-        }
+            Self::Attention(_) => return None,
+        })
     }
 
     /// The contribution [B, C] of modality `m` to the fused logits; `None` if the fusion mixes the
@@ -167,25 +247,57 @@ impl Fusion {
     pub(super) fn contribution(&self, m: usize, features: &[Tensor]) -> Option<Tensor> {
         match self {
             Self::Film { .. } | Self::Gated { .. } => None,
-            _ => Some(self.authors_logits(m, features)),
+            _ => self.authors_logits(m, features),
         }
     }
 
-    /// The prediction [B, C] from modality `m` alone, on the scale of the fused prediction.
-    pub(super) fn unimodal_prediction(&self, m: usize, features: &[Tensor]) -> Tensor {
-        let Self::Concat { head, widths } = self else { return self.authors_logits(m, features) };
+    /// The prediction [B, C] from modality `m` alone, on the scale of the fused prediction; `None` if the
+    /// fusion mixes the modalities before its last layer.
+    pub(super) fn unimodal_prediction(&self, m: usize, features: &[Tensor]) -> Option<Tensor> {
+        let Self::Concat { head, widths } = self else { return self.contribution(m, features) };
         let part = features[m].linear(&columns(head, widths, m), None::<&Tensor>);
         let scaled = part * widths.len() as f64;
-        match &head.bs {
+        Some(match &head.bs {
             Some(bias) => scaled + bias,
             None => scaled,
-        }
+        })
     }
 
     /// fc_x(x) and fc_y(y) of gated fusion, into which the authors distil; `None` for other fusions.
     pub(super) fn gated_projections(&self, features: &[Tensor]) -> Option<Vec<Tensor>> {
         let Self::Gated { projections, .. } = self else { return None };
         Some(projections.iter().zip(features).map(|(fc, f)| fc.forward(f)).collect())
+    }
+}
+
+/// Self-attention over one token [B, d] per modality.
+#[derive(Debug)]
+pub(super) struct Attention {
+    /// e_m, [k, d].
+    embedding: Tensor,
+    /// q, k and v of a token.
+    projection: nn::Linear,
+    head: nn::Linear,
+}
+
+impl Attention {
+    fn new(path: &nn::Path<'_>, k: i64, width: i64, outputs: i64) -> Self {
+        let linear =
+            |name: &str, input, output| Initialisation::Tch.linear(path / name, input, output);
+        Self {
+            embedding: path.randn("embedding", &[k, width], 0.0, 0.02),
+            projection: linear("qkv", width, 3 * width),
+            head: linear("fc_out", width, outputs),
+        }
+    }
+
+    fn forward(&self, features: &[Tensor]) -> Tensor {
+        let tokens = Tensor::stack(features, 1) + &self.embedding; // [B, k, d]
+        let width = self.embedding.size()[1] as f64;
+        let parts = self.projection.forward(&tokens).chunk(3, -1);
+        let scores = parts[0].matmul(&parts[1].transpose(1, 2)) / width.sqrt();
+        let mixed = tokens + scores.softmax(-1, None).matmul(&parts[2]);
+        self.head.forward(&mixed.mean_dim(1, false, None))
     }
 }
 

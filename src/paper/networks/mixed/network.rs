@@ -6,8 +6,10 @@ use serde::{Deserialize, Serialize};
 use tch::{Tensor, nn, nn::Module, nn::VarStore};
 
 use super::{ImageBackbone, ImageConfig, MlpConfig, SequenceConfig, pretrained};
-use crate::batch::Batch;
+use crate::batch::{Batch, Rows};
+use crate::calibration::FusionWeights;
 use crate::error::Result;
+use crate::heads::WithHeads;
 use crate::modality::Modality;
 use crate::paper::networks::Initialisation;
 use crate::paper::networks::encoder::{CheckedEncoder, EncoderParts, Encoders, path};
@@ -105,13 +107,34 @@ impl MixedNetwork {
     ///
     /// # Errors
     /// [`Error::Config`](crate::Error::Config) for invalid names ([`Modality::check_names`]), an
-    /// invalid encoder, or a number of outputs below 1.
+    /// invalid encoder, a fusion that does not take these modalities, or a number of outputs below 1.
     pub fn new(vs: &VarStore, config: &MixedConfig) -> Result<Self> {
         check_outputs(config.outputs)?;
         let encoders = Encoders::new(vs, &config.encoders, |path, encoder| encoder.build(path))?;
         let path = vs.root() / "fusion_module";
-        let fusion = config.fusion.build(&path, encoders.widths(), config.outputs);
+        let fusion = config.fusion.build(&path, encoders.widths(), config.outputs)?;
         Ok(Self { encoders, fusion, config: config.clone() })
+    }
+
+    /// Sets the weights of the late fusion, as
+    /// [`FusionClassifier::with_fusion_weights`](crate::paper::networks::FusionClassifier::with_fusion_weights)
+    /// does.
+    ///
+    /// # Errors
+    /// [`Error::Config`](crate::Error::Config) for another fusion or number of modalities.
+    pub fn with_fusion_weights(mut self, vs: &VarStore, weights: &FusionWeights) -> Result<Self> {
+        self.fusion = self.fusion.weighted(&(vs.root() / "fusion_module"), weights)?;
+        Ok(self)
+    }
+
+    /// Adds a unimodal head for each modality beside the fusion, below `heads` in `vs`.
+    ///
+    /// # Errors
+    /// As [`WithHeads::new`].
+    pub fn with_heads(self, vs: &VarStore) -> Result<WithHeads<Self>> {
+        let widths: Vec<i64> = self.encoders.widths().map(|(_, width)| width).collect();
+        let outputs = self.config.outputs;
+        WithHeads::new(self, vs.root() / "heads", &widths, outputs)
     }
 
     /// Returns the parameters of the encoders.
@@ -150,12 +173,17 @@ impl Student for MixedNetwork {
         Ok(self.fusion.forward(features))
     }
 
+    fn fuse_present(&self, features: &[Tensor], rows: &[Rows], _train: bool) -> Result<Tensor> {
+        self.encoders.check_features(features)?;
+        self.fusion.forward_present(features, rows)
+    }
+
     fn feature_shape(&self, m: usize) -> Option<Vec<i64>> {
         Some(vec![self.encoders.width(m)])
     }
 
     fn unimodal_logits(&self, m: usize, features: &[Tensor]) -> Option<Tensor> {
-        Some(self.fusion.unimodal_prediction(m, features))
+        self.fusion.unimodal_prediction(m, features)
     }
 }
 
