@@ -8,6 +8,7 @@ use g2d::{
     optim::Optimizer,
     probe::{ConfidenceRatio, GradientNorm, LossRatio, TeacherCka, UpdateRatio},
     trainer::Builder,
+    weights,
 };
 use tch::nn::VarStore;
 
@@ -63,6 +64,7 @@ impl StudentRun {
         let vs = VarStore::new(setup.device);
         let design = method.design(knowledge, problem.networks.is_late())?;
         let (student, encoders) = problem.networks.student(&vs, &design)?;
+        weights::channels_last(&vs)?;
         let teachers = teachers.iter().filter(|_| method.uses_teachers());
         let teachers = teachers.map(SharedTeacher::for_student).collect::<Result<_>>()?;
         Ok(Self { method, vs, student, encoders, teachers })
