@@ -136,11 +136,20 @@ fn diagnosis(run: &Run) -> Option<Value> {
     Some(context! { metric => &metric.name, findings })
 }
 
-/// The final scores, or the metrics of the last epoch without them.
+/// The final scores, or the metrics of the last epoch without them; then those of the teachers and of what
+/// the run is compared with.
 fn scores(run: &Run) -> Vec<Pair> {
     let of_end = run.outcome.as_ref().map(|outcome| &outcome.scores).filter(|all| !all.is_empty());
     let of_last = run.epochs.last().map(|row| &row.metrics);
-    of_end.or(of_last).map_or_else(Vec::new, |numbers| labelled(run, numbers))
+    let mut pairs = of_end.or(of_last).map_or_else(Vec::new, |numbers| labelled(run, numbers));
+    let teachers = run.info.teachers.iter();
+    let teachers = teachers.map(|own| (format!("{} teacher", own.modality), &own.scores));
+    let references = run.info.references.iter().map(|own| (own.name.clone(), &own.scores));
+    for (name, scores) in teachers.chain(references) {
+        let named = |(metric, value): Pair| (format!("{metric}, {name}"), value);
+        pairs.extend(labelled(run, scores).into_iter().map(named));
+    }
+    pairs
 }
 
 fn labelled(run: &Run, numbers: &[(String, f64)]) -> Vec<Pair> {

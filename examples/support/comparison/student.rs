@@ -91,7 +91,7 @@ impl StudentTraining<'_> {
 
         let first = parts.trainer.progress().epoch;
         let mut bar = self.bars.add(method.key(), config.epochs, first);
-        let info = record::info(method, setup, problem, self.teachers)?;
+        let info = record::info(method, setup, problem, self.teachers, self.baselines)?;
         let mut recorders = record::begin(&files.student(method.key()), first, &info)?;
         for epoch in first..config.epochs {
             parts.optimizer.set_lr_factor(config.lr_schedule.factor(epoch));
