@@ -7,7 +7,9 @@ pub(super) fn findings(evidence: &Evidence, limits: &Thresholds) -> Vec<Finding>
     let mut found = suppressed(evidence, limits);
     found.extend(below_teacher(evidence, limits));
     found.extend(below_alternative(evidence, limits));
-    found.extend(above_teachers_jointly(evidence, limits));
+    if !found.iter().any(|finding| finding.advice == Advice::KeepJoint) {
+        found.extend(above_teachers_jointly(evidence, limits));
+    }
     found.extend(order_contradicted(evidence, limits));
     found.extend(marginal(evidence, limits));
     found

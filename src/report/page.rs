@@ -21,6 +21,7 @@ use crate::record::Run;
 #[derive(Debug, Clone)]
 pub struct Report {
     runs: Vec<Run>,
+    introduction: String,
 }
 
 impl Report {
@@ -33,7 +34,14 @@ impl Report {
             let hint = "read a run with `Run::read`";
             return Err(error::config("runs of a report", "at least one", "none", hint));
         }
-        Ok(Self { runs })
+        Ok(Self { runs, introduction: String::new() })
+    }
+
+    /// Sets a text that the page shows below its title.
+    #[must_use]
+    pub fn with_introduction(mut self, text: impl Into<String>) -> Self {
+        self.introduction = text.into();
+        self
     }
 
     /// Returns the plots of the report: all that one run recorded, or those that compare several runs.
@@ -57,6 +65,7 @@ impl Report {
         let names: Vec<&str> = self.runs.iter().map(|run| run.info.name.as_str()).collect();
         let page = context! {
             title => names.join(" · "),
+            introduction => &self.introduction,
             dark_css => Value::from_safe_string(dark_css()),
             version => env!("CARGO_PKG_VERSION"),
             runs => self.runs.iter().map(run_context).collect::<Vec<_>>(),
