@@ -59,6 +59,7 @@ impl Search {
             return from_variable(Path::new(folder)).map(Some);
         }
         if let Some(cached) = self.cache.complete() {
+            self.cache.repair();
             return Ok(Some(cached));
         }
         Ok(self.pythons.iter().find_map(|python| from_python(python)))
