@@ -174,7 +174,11 @@ impl Json {
             return Ok(());
         }
         let expected = format!("{at} bytes after the header");
-        let hint = "bytes are missing or were added: record it again";
+        let hint = if payload < at {
+            "the file is cut off: record it again"
+        } else {
+            "bytes were added to the file: record it again"
+        };
         Err(error::cache("teacher cache", expected, payload, hint))
     }
 }
