@@ -20,7 +20,7 @@ const AVERAGING_COUNTER: &str = "n_averaged";
 pub(super) struct Reading {
     /// The prefix, which every name of the network has.
     pub(super) prefix: String,
-    /// Whether wrappers inside the network are removed, too.
+    /// Whether wrappers after the first layer are removed, too.
     inner: bool,
 }
 
@@ -36,11 +36,16 @@ impl Reading {
         if !self.inner {
             return Some(rest.to_owned());
         }
-        let (path, last) = rest.rsplit_once('.').map_or((None, rest), |(p, last)| (Some(p), last));
-        let layers = path.into_iter().flat_map(|path| path.split('.'));
-        let layers =
-            layers.filter(|&layer| layer != BY_CONVENTION[0] && !GENERATED.contains(&layer));
-        Some(layers.chain([last]).collect::<Vec<_>>().join("."))
+        // The prefix is the wrappers before the first layer; the last part is the tensor.
+        let mut parts: Vec<&str> = rest.split('.').collect();
+        let last = parts.len() - 1;
+        let is_wrapper = |part: &str| part == BY_CONVENTION[0] || GENERATED.contains(&part);
+        let mut at = 0..;
+        parts.retain(|part| {
+            let inside = at.next().is_some_and(|at| 0 < at && at < last);
+            !(inside && is_wrapper(part))
+        });
+        Some(parts.join("."))
     }
 
     /// Whether `key` is the counter of an AveragedModel, whose weights the prefix selects.

@@ -37,8 +37,8 @@ pub(super) fn read(path: &Path, device: Device) -> Result<CModule> {
 /// How to correct what was found.
 fn hint(format: Option<Format>, cause: &str) -> &'static str {
     match format {
-        Some(Format::TorchScript | Format::Zip) if cause.contains("central directory") => {
-            "the file is cut off: use a complete copy"
+        Some(Format::TorchScript | Format::Zip) if cause.contains("failed reading zip archive") => {
+            "the file is damaged or cut off: use a complete copy"
         }
         Some(Format::TorchScript) => "libtorch cannot load this module: see its message",
         Some(Format::Safetensors) => {

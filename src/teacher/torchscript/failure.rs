@@ -36,7 +36,7 @@ pub(super) fn cause(
         let hint = "wrap the module in one that takes the input of the modality alone";
         return error::config(part("module"), expected, cause, hint);
     }
-    if cause.contains("unhandled tag") {
+    if cause.contains("unhandled tag") || cause.contains("unsupported tag") {
         let hint = "return tensors: a pair (features, logits), or another form of `ScriptOutput`";
         let found = "a value of a type that tch does not read";
         return error::config(part("output"), "tensors", found, hint);
@@ -69,7 +69,14 @@ fn working_kind(
     let own =
         own.iter().filter(|(_, t)| t.is_floating_point()).filter_map(|(_, t)| t.f_kind().ok());
     let other = |kind: &Kind| input.f_kind().ok() != Some(*kind);
-    let works = |kind: &Kind| input.f_to_kind(*kind).and_then(|input| call(&input)).is_ok();
+    let works = |kind: &Kind| {
+        let input = input.f_to_kind(*kind).and_then(|input| match kind {
+            // Zero is an index of every embedding.
+            Kind::Int64 => input.f_zeros_like(),
+            _ => Ok(input),
+        });
+        input.and_then(|input| call(&input)).is_ok()
+    };
     let mut kinds: Vec<Kind> = Vec::new();
     for kind in own.chain(KINDS).filter(other) {
         if !kinds.contains(&kind) {

@@ -95,7 +95,11 @@ fn an_invalid_file_is_an_error_that_says_what_is_wrong() {
     for (header, length, words) in [
         (format!("{{{a},{b}}}"), 17, ["found 1 bytes after the last tensor", "appended"]),
         (format!("{{{a},{b}}}"), 12, ["found 12 of the 16 bytes of its tensors", "complete copy"]),
-        (format!("{{{a},{a}}}"), 8, ["the name \"a\" twice", "a name of its own"]),
+        (
+            format!("{{{a},{}}}", entry("a", "F32", &[2], [8, 16])),
+            16,
+            ["the name \"a\" twice", "a name of its own"],
+        ),
         (
             format!("{{\"__metadata__\":{{\"epoch\":3}},{a}}}"),
             8,
