@@ -238,63 +238,6 @@ mod tests {
         Ok(())
     }
 
-    /// The environment of version 0.1.0: built under a temporary name, then renamed.
-    #[cfg(unix)]
-    fn renamed(cache: &Cache) -> Result<()> {
-        let place = cache.place();
-        fake(cache)?;
-        fs::write(place.join(MARKER), "2.13.0\nlib/python3.11/site-packages/torch\n")?;
-        let old = cache.folder.join("libtorch-2.13.0.partial-2593");
-        let (old, bin) = (old.display(), place.join("bin"));
-        fs::create_dir(&bin)?;
-        fs::write(place.join("pyvenv.cfg"), format!("command = python3 -m venv {old}\n"))?;
-        fs::write(bin.join("activate"), format!("VIRTUAL_ENV=\"{old}\"\n"))?;
-        fs::write(bin.join("launcher"), [0xff, 0xfe])?;
-        std::os::unix::fs::symlink("/bin/sh", bin.join("python"))?;
-        // As pip writes them for a path with a space.
-        let script = format!("#!/bin/sh\n'exec' \"{old}/bin/python\" -c 'echo started'\n");
-        crate::python::fake_program(&bin.join("torchrun"), &script)
-    }
-
-    #[cfg(unix)]
-    fn output(program: &Path) -> Result<String> {
-        Ok(String::from_utf8(std::process::Command::new(program).output()?.stdout)?)
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn the_scripts_of_a_renamed_installation_are_repaired_once() -> Result<()> {
-        let home = tempdir()?;
-        let cache = Cache::new(&home.path().join("a cache"));
-        cache.repair();
-        assert!(!cache.folder.exists(), "nothing to repair");
-        renamed(&cache)?;
-        let place = cache.place();
-        let torchrun = place.join("bin/torchrun");
-        assert_eq!(output(&torchrun)?, "", "its interpreter is gone");
-
-        std::thread::scope(|scope| (0..4).for_each(|_| drop(scope.spawn(|| cache.repair()))));
-        assert_eq!(output(&torchrun)?, "started\n");
-        for name in ["pyvenv.cfg", "bin/activate"] {
-            let text = fs::read_to_string(place.join(name))?;
-            assert!(text.contains(&place.display().to_string()), "{text}");
-            assert!(!text.contains("partial"), "{text}");
-        }
-        assert_eq!(fs::read(place.join("bin/launcher"))?, [0xff, 0xfe]);
-        assert_eq!(fs::read_dir(place.join("bin"))?.count(), 4, "a temporary file is left");
-        assert!(cache.complete().is_some());
-        assert_eq!(
-            cache.marker().as_deref().map(|text| text.ends_with("\nin place\n")),
-            Some(true)
-        );
-
-        let text = "libtorch-2.13.0.partial-1";
-        fs::write(&torchrun, text)?;
-        cache.repair();
-        assert_eq!(fs::read_to_string(&torchrun)?, text, "a repaired installation is left alone");
-        Ok(())
-    }
-
     #[test]
     fn the_lock_is_exclusive() -> Result<()> {
         let home = tempdir()?;
