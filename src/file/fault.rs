@@ -155,7 +155,7 @@ fn conversion(format: Format) -> &'static str {
         }
         Format::LfsPointer => "fetch the file with `git lfs pull`",
         Format::Html => "a download has returned a web page: download the file itself",
-        Format::Empty => COPY,
+        Format::Empty | Format::IncompleteZip => COPY,
         _ => "write the tensors with `safetensors.torch.save_file`",
     }
 }

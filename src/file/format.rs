@@ -25,6 +25,7 @@ pub(crate) enum Format {
     Gguf,
     Hdf5,
     Zip,
+    IncompleteZip,
     Gzip,
     Json,
     LfsPointer,
@@ -61,6 +62,8 @@ impl Format {
         Some(match head {
             [] => Self::Empty,
             [b'P', b'K', 3, 4, ..] => match () {
+                // Its list of files, which distinguishes the following, is at its end.
+                () if !has("PK\x05\x06") => Self::IncompleteZip,
                 () if has("/constants.pkl") => Self::TorchScript,
                 () if has("/archive_format") || has("serialized_exported_program") => {
                     Self::TorchExport
@@ -101,6 +104,7 @@ impl fmt::Display for Format {
             Self::Gguf => "a GGUF file",
             Self::Hdf5 => "an HDF5 file",
             Self::Zip => "a zip archive",
+            Self::IncompleteZip => "a zip archive without its end",
             Self::Gzip => "a gzip file",
             Self::Json => "JSON text",
             Self::LfsPointer => "a Git LFS pointer in place of the file",

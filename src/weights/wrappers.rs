@@ -51,7 +51,8 @@ impl Reading {
     /// Whether `key` is the counter of an AveragedModel, whose weights the prefix selects.
     pub(super) fn is_averaging_counter(&self, key: &str) -> bool {
         let averaged = self.prefix.split('.').any(|layer| layer == BY_CONVENTION[0]);
-        averaged && key.strip_suffix(AVERAGING_COUNTER).is_some_and(is_prefix)
+        let outside = key.strip_suffix(AVERAGING_COUNTER);
+        averaged && outside.is_some_and(|outside| self.prefix.starts_with(outside))
     }
 
     /// The names in the file by the network's names, for those that the network has.

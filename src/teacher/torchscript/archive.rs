@@ -38,7 +38,7 @@ pub(super) fn read(path: &Path, device: Device) -> Result<CModule> {
 fn hint(format: Option<Format>, cause: &str) -> &'static str {
     match format {
         Some(Format::TorchScript | Format::Zip) if cause.contains("failed reading zip archive") => {
-            "the file is damaged or cut off: use a complete copy"
+            "the file is damaged: use a complete copy"
         }
         Some(Format::TorchScript) => "libtorch cannot load this module: see its message",
         Some(Format::Safetensors) => {
@@ -51,7 +51,7 @@ fn hint(format: Option<Format>, cause: &str) -> &'static str {
         }
         Some(Format::LfsPointer) => "fetch the file with `git lfs pull`",
         Some(Format::Html) => "a download has returned a web page: download the file itself",
-        Some(Format::Empty) => "use a complete copy of the file",
+        Some(Format::Empty | Format::IncompleteZip) => "use a complete copy of the file",
         _ => "write the module with `torch.jit.trace(…)` or `torch.jit.script(…)` and `.save(…)`",
     }
 }

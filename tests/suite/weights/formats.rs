@@ -150,7 +150,7 @@ fn a_file_of_another_format_is_an_error_that_names_it() {
         (b"{\"epoch\": 3}", ["JSON text", "save_file"]),
         (b"version https://git-lfs.github.com/spec/v1", ["Git LFS pointer", "git lfs pull"]),
         (b"<html><body>404", ["an HTML page", "download the file itself"]),
-        (b"PK\x03\x04", ["a zip archive", "save_file"]),
+        (b"PK\x03\x04", ["a zip archive without its end", "a complete copy"]),
     ] {
         fs::write(&path, bytes).unwrap();
         assert_mismatch(load(&path), &["a valid safetensors file", words[0], words[1]]);
