@@ -37,8 +37,8 @@ impl BestEpoch {
     /// [`Error::Torch`](crate::Error::Torch) without memory for the copy.
     pub fn keep(&mut self, score: f64, vs: &VarStore) -> Result<bool> {
         if score.is_nan() {
-            let hint =
-                "check the validation data: the score of an empty or constant set is undefined";
+            let hint = "a score is undefined where the validation set is empty or constant, or the \
+                        model's outputs are NaN: check both";
             return Err(error::non_finite("score of an epoch", "a number", "NaN", hint));
         }
         if self.score.is_some_and(|best| score <= best) {

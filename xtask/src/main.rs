@@ -5,6 +5,7 @@
 //!
 //! - `terminal`: messages; `command`: child processes.
 //! - `python`: interpreters that may have torch; `libtorch`: a libtorch of the right version.
+//! - `scripts`: those of a virtual environment.
 //! - `cache`: the installation in the user's cache folder; `install`: its creation.
 //! - `search`: the places to find libtorch, in order.
 //! - `cargo`: cargo with libtorch; `shell`: the environment for shells and editors.
@@ -20,6 +21,7 @@ mod install;
 mod libtorch;
 mod python;
 mod reproduce;
+mod scripts;
 mod search;
 mod shell;
 mod tasks;
