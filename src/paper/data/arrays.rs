@@ -11,7 +11,10 @@ use ndarray::{ArrayD, OwnedRepr};
 use ndarray_npy::{NpzReader, ReadNpyError, ReadNpyExt, ReadNpzError, ReadableElement};
 use tch::{Kind, Tensor, kind::Element};
 
-use super::file::{corrupted, list, open, tensor};
+use super::{
+    file::{corrupted, list, open, tensor},
+    hidden::is_hidden,
+};
 use crate::error::{Error, Result};
 
 /// A seekable reader.
@@ -58,7 +61,9 @@ impl<'r> Arrays<'r> {
         match self {
             Self::Archive { path, reader } => {
                 let names = reader.names().map_err(|e| not_numpy(path, e))?;
-                Ok(names.into_iter().collect())
+                let is_hidden =
+                    |name: &String| Path::new(name).iter().any(|part| is_hidden(part.as_ref()));
+                Ok(names.into_iter().filter(|name| !is_hidden(name)).collect())
             }
             Self::Folder(folder) => {
                 let paths = list(folder).map_err(|e| Error::io("list the folder", folder, e))?;
