@@ -126,7 +126,14 @@ impl<'r> Arrays<'r> {
             Self::read::<f32>,
             Self::read::<f64>,
         ];
-        Ok(self.read_any(name, &types, "flags", "bool, integers or floats")?.gt(0.5))
+        let flags = self.read_any(name, &types, "flags", "bool, integers or floats")?;
+        let others = flags.ne(0).logical_and(&flags.ne(1));
+        if others.any().int64_value(&[]) != 0 {
+            let found = flags.to_kind(Kind::Double).masked_select(&others).double_value(&[0]);
+            let hint = "save 1 for a valid step and 0 for padding";
+            return Err(Error::data(&self.path(name), "flags", "0 and 1", found, hint));
+        }
+        Ok(flags.gt(0.5))
     }
 
     /// Reads an array of one of several element types.

@@ -44,6 +44,7 @@ mod features;
 mod file;
 mod hidden;
 mod image;
+mod image_files;
 mod image_rows;
 mod image_table;
 mod loader;

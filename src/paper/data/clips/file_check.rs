@@ -28,12 +28,10 @@ type Check = fn(&mut File, u64, &[u8]) -> io::Result<Result<(), ExclusionReason>
 
 /// Checks a WAV or MP3 file.
 pub(super) fn check_audio(path: &Path) -> io::Result<Result<(), ExclusionReason>> {
-    check(path, |file, length, start| match start {
-        [b'R', b'I' | b'F', b'F' | b'6', b'F' | b'4', _, _, _, _, b'W', b'A', b'V', b'E', ..]
-        | [b'B', b'W', b'6', b'4', _, _, _, _, b'W', b'A', b'V', b'E', ..] => {
-            Ok(check_wav(length, start))
-        }
-        _ => check_mp3(file, length, start),
+    check(path, |file, length, start| {
+        let is_wav = start.get(8..12) == Some(b"WAVE")
+            && [b"RIFF", b"RF64", b"BW64"].iter().any(|magic| start.starts_with(*magic));
+        if is_wav { Ok(check_wav(length, start)) } else { check_mp3(file, length, start) }
     })
 }
 
