@@ -131,12 +131,16 @@ impl ImageTable {
         Table::read(table)
     }
 
-    fn rows(&self, table: &Table) -> Result<ImageTableRows> {
+    fn targets(&self, table: &Table) -> Result<Vec<f64>> {
         let targets = table.numbers(&self.target)?;
         if let Some(row) = targets.iter().position(|target| target.is_nan()) {
             let hint = "omit samples without a target";
             return Err(table.invalid(&self.target, row, "a target", "a missing value", hint));
         }
+        Ok(targets)
+    }
+
+    fn rows(&self, table: &Table) -> Result<ImageTableRows> {
         let column = |column: &String| Ok(Tensor::from_slice(&table.numbers(column)?));
         let columns = self.columns.iter().map(column).collect::<Result<Vec<_>>>()?;
         let cells = Tensor::stack(&columns, 1);
@@ -144,17 +148,17 @@ impl ImageTable {
             Ok((images.modality.clone(), self.images(table, &images.columns)?))
         };
         let images = self.images.iter().map(image).collect::<Result<_>>()?;
-        let table = (self.table.clone(), self.columns.clone(), cells);
-        ImageTableRows::from_tensors(images, table, Tensor::from_slice(&targets))
+        let cells = (self.table.clone(), self.columns.clone(), cells);
+        ImageTableRows::from_tensors(images, cells, Tensor::from_slice(&self.targets(table)?))
     }
 
     /// Checks that no two rows of `tables` have the same images.
     fn check_distinct(&self, tables: &[&Table]) -> Result<()> {
+        let targets = tables.iter().map(|table| self.targets(table)).collect::<Result<Vec<_>>>()?;
         let mut seen = HashMap::new();
         let columns = || self.images.iter().flat_map(|images| &images.columns);
-        for table in tables {
+        for (table, targets) in tables.iter().zip(targets) {
             let names = columns().map(|column| table.texts(column)).collect::<Result<Vec<_>>>()?;
-            let targets = table.numbers(&self.target)?;
             for row in 0..table.len() {
                 let sample: Vec<&str> = names.iter().map(|names| names[row]).collect();
                 let here = (*table, row, targets[row]);

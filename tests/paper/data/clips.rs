@@ -153,18 +153,21 @@ fn invalid_listings_are_errors_with_file_and_line() {
     assert_error(split(), &["test.csv", "1001_T01_HAP_XX", "JOY", "NEU"]);
     set.write("test.csv", "1001_T01_HAP_XX\n");
     assert_error(split(), &["test.csv", "line 1", "clip,label"]);
-    set.write("test.csv", "clip,Label\n1001_T01_HAP_XX,HAP\n");
-    assert_error(split(), &["test.csv", "line 1", "without a header"]);
+    set.write("test.csv", "# a comment\n\n1001_T01_HAP_XX,\n");
+    assert_error(split(), &["test.csv", "line 3", "clip,label"]);
+    set.write("test.csv", "clip,actor,when\n1001_T01_HAP_XX,HAP,3\n");
+    assert_error(split(), &["test.csv", "line 1", "clip,label"]);
     set.write("test.csv", "\n");
     assert_error(split(), &["test.csv", "rows", "none"]);
     set.write("test.csv", "1001_T00_NEU_XX,NEU\n");
-    assert_error(split(), &["test.csv", "1001_T00_NEU_XX", "train.csv too"]);
+    let words = ["1001_T00_NEU_XX", "train.csv line 1 (train", "test.csv line 1 (test", "measures"];
+    assert_error(split(), &words);
     fs::remove_file(set.path().join("test.csv")).unwrap();
     assert_error(split(), &["test.csv", "open the file"]);
     set.write("test.csv", "noactor,NEU\n");
     let shares = GroupShares::default();
     let split = Cremad::new(set.path(), OnMissing::Skip).speaker_split(shares, 1);
-    assert_error(split, &["test.csv", "noactor", "speaker"]);
+    assert_error(split, &["test.csv", "line 1", "noactor", "speaker"]);
 }
 
 #[test]
@@ -240,4 +243,268 @@ fn held_out_and_first_clips_keep_order_and_ids() {
     all.sort_unstable();
     assert_eq!(all, ids(&train));
     assert_error(train.hold_out(0.0, &mut rng), &["both sides"]);
+}
+
+/// VGGSound with three clips of one frame and the given listing.
+fn vggsound(listing: &str) -> (TempDataSet, VggSound) {
+    let set = TempDataSet::new();
+    for (i, clip) in ["--a_000030", "b_000300", "0c_000049"].iter().enumerate() {
+        set.wav(&format!("audio/{clip}.wav"), 16_000, 0.2, i);
+        set.jpg(&format!("Image-01-FPS/{clip}/00001.jpg"), [20, 20], i, 0);
+    }
+    set.write("vggsound.csv", listing);
+    let vgg = VggSound::new(set.path(), OnMissing::Error).with_frames(1);
+    (set, vgg)
+}
+
+const PUBLISHED: &str =
+    "--a,30,waterfall,train\nb,300,playing organ,train\n0c,49,\"heart sounds, heartbeat\",test\n";
+
+#[test]
+fn the_published_listings_of_vggsound_are_read() {
+    let (set, vgg) = vggsound(PUBLISHED);
+    let expected = vgg.split().unwrap();
+    let same = |listing: String| {
+        set.write("vggsound.csv", &listing);
+        let split = vgg.split().unwrap_or_else(|e| panic!("{listing:?}: {e}"));
+        assert_eq!(split.train.clips(), expected.train.clips(), "{listing:?}");
+        assert_eq!(split.test.clips(), expected.test.clips(), "{listing:?}");
+    };
+    same(format!("youtube_id,time,label,split\n{PUBLISHED}"));
+    same(format!("# YouTube ID, start seconds, label,train/test split.\n{PUBLISHED}"));
+    same(format!("\u{feff}YouTube ID,start seconds,label,train/test split\n{PUBLISHED}"));
+    same(PUBLISHED.replace(",30,", ",30.0,").replace('\n', "\r\n"));
+    same(PUBLISHED.replace(',', ";").replace("sounds;", "sounds,"));
+    same(PUBLISHED.replace('\n', ",,\n"));
+    same(
+        "label,split,start,YTID,note\nwaterfall,train,30,--a,\nplaying organ,train,300,b,loud\n\
+         \"heart sounds, heartbeat\",test,49,0c,\n"
+            .to_owned(),
+    );
+    // train.csv and test.csv of the publishers' repository.
+    fs::remove_file(set.path().join("vggsound.csv")).unwrap();
+    set.write("train.csv", "--a_000030.mp4,waterfall\nb_000300.mp4,playing organ\n");
+    set.write("test.csv", "0c_000049.mp4,\"heart sounds, heartbeat\"\n");
+    let split = vgg.split().unwrap();
+    assert_eq!(split.train.clips(), expected.train.clips());
+    assert_eq!(split.test.clips(), expected.test.clips());
+}
+
+#[test]
+fn a_clip_listed_twice_is_an_error_with_both_lines() {
+    for (line, words) in [
+        ("--a,30,waterfall,test", ["line 1 (train, \"waterfall\")", "line 4 (test", "measures"]),
+        ("--a,30,waterfall,train", ["line 1 (train", "line 4 (train", "remove one line"]),
+        ("--a,30,people,train", ["\"waterfall\"", "line 4 (train, \"people\")", "wrong label"]),
+    ] {
+        let (_set, vgg) = vggsound(&format!("{PUBLISHED}{line}\n"));
+        assert_error(vgg.split(), &["vggsound.csv", "--a_000030", words[0], words[1], words[2]]);
+    }
+    // Another part of the same video is another clip.
+    let (set, vgg) = vggsound(&format!("{PUBLISHED}--a,31,waterfall,train\n"));
+    set.wav("audio/--a_000031.wav", 16_000, 0.2, 4);
+    set.jpg("Image-01-FPS/--a_000031/00001.jpg", [20, 20], 4, 0);
+    assert_eq!(vgg.split().unwrap().train.len(), 3);
+    let (set, _) = vggsound("");
+    fs::remove_file(set.path().join("vggsound.csv")).unwrap();
+    set.write("train.csv", "b_000300,x\nb_000300.mp4,x\n");
+    set.write("test.csv", "--a_000030,x\n");
+    let vgg = VggSound::new(set.path(), OnMissing::Skip);
+    assert_error(vgg.split(), &["train.csv line 1", "train.csv line 2"]);
+}
+
+#[test]
+fn a_listing_that_a_spreadsheet_program_changed_is_an_error() {
+    let (_set, vgg) = vggsound(&PUBLISHED.replace("--a", "#NAME?"));
+    assert_error(vgg.split(), &["vggsound.csv", "line 1", "#NAME?", "as it was published"]);
+}
+
+#[test]
+fn the_published_list_of_cremads_clips_gives_a_speaker_split() {
+    let set = TempDataSet::cremad(6, 2);
+    let shares = GroupShares { val: 0.2, test: 0.2 };
+    let cremad = Cremad::new(set.path(), OnMissing::Error);
+    let listed = cremad.speaker_split(shares, 1).unwrap();
+    for name in ["train.csv", "test.csv"] {
+        fs::remove_file(set.path().join(name)).unwrap();
+    }
+    let clips = (0..12).map(|i| {
+        let label = ["NEU", "HAP", "SAD", "FEA", "DIS", "ANG"][i % 6];
+        format!("{},\"{}_T{:02}_{label}_XX\"\n", i + 1, 1001 + i / 2, i % 2)
+    });
+    let listing = format!("\"Stimulus_Number\",\"Filename\"\n{}", clips.collect::<String>());
+    set.write("SentenceFilenames.csv", &listing);
+    let own = cremad.speaker_split(shares, 1).unwrap();
+    assert_eq!(actors(&own.train), actors(&listed.train));
+    let label = |clips: &Clips| {
+        clips.clips().iter().map(|c| (c.name.clone(), c.label)).collect::<BTreeSet<_>>()
+    };
+    assert_eq!(label(&own.train), label(&listed.train));
+    assert_error(cremad.authors_split(), &["train.csv"]);
+    set.write("SentenceFilenames.csv", "Stimulus_Number,Filename\n1,noactor\n");
+    assert_error(cremad.speaker_split(shares, 1), &["SentenceFilenames.csv", "line 2", "noactor"]);
+}
+
+const POINTER: &str = "version https://git-lfs.github.com/spec/v1\noid sha256:c6c6\nsize 72862\n";
+
+/// The bytes of an MP3, a WAV of 16 kHz, a JPEG and a PNG.
+fn media() -> [Vec<u8>; 4] {
+    let tone = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/paper/fixtures/tone.mp3");
+    let set = TempDataSet::new();
+    set.wav("a.wav", 16_000, 0.2, 0);
+    set.jpg("a.jpg", [30, 20], 0, 0);
+    set.jpg("a.png", [30, 20], 0, 0);
+    let [wav, jpg, png] =
+        ["a.wav", "a.jpg", "a.png"].map(|n| fs::read(set.path().join(n)).unwrap());
+    [fs::read(tone).unwrap(), wav, jpg, png]
+}
+
+/// An MP3 with a first frame that states the number of frames and bytes after it.
+fn with_info(mp3: &[u8], frames: u32, bytes: usize) -> Vec<u8> {
+    let first = mp3.windows(2).position(|w| w[0] == 0xff && w[1] & 0xe0 == 0xe0).unwrap();
+    let bytes = (bytes as u32).to_be_bytes();
+    let info = [&mp3[first..first + 4], &[0; 9], b"Info\0\0\0\x03", &frames.to_be_bytes(), &bytes];
+    [&info.concat()[..], &[0; 80], &mp3[first..]].concat()
+}
+
+#[test]
+fn unreadable_files_are_found_by_the_index_and_left_out() {
+    let [mp3, wav, jpg, png] = media();
+    let tag = |size: u8| [&b"ID3\x03\0\0\0\0\0"[..], &[size], &vec![0; size.into()]].concat();
+    let empty_wav = |extra: &[u8]| {
+        let mut header = wav[..44].to_vec();
+        header[4..8].copy_from_slice(&(36 + extra.len() as u32).to_le_bytes());
+        header[40..44].copy_from_slice(&[0; 4]);
+        [header, extra.to_vec()].concat()
+    };
+    use ExclusionReason::{Blank, Damaged, LfsPointer, Unreadable};
+    let audio: Vec<(&str, Vec<u8>, ExclusionReason)> = vec![
+        ("mp3", tag(15), Blank),
+        ("mp3", [tag(15), b"TAG".to_vec(), vec![0; 125]].concat(), Blank),
+        ("mp3", vec![0; 3000], Blank),
+        ("mp3", with_info(&mp3, 0, mp3.len()), Blank),
+        ("mp3", with_info(&mp3, 20, mp3.len() + 4000), Damaged),
+        ("mp3", b"no sound at all".to_vec(), Damaged),
+        ("mp3", POINTER.into(), LfsPointer),
+        ("wav", POINTER.into(), LfsPointer),
+        ("wav", empty_wav(&[]), Blank),
+        ("wav", empty_wav(b"LIST\x04\0\0\0INFO"), Blank),
+        ("wav", wav[..30].to_vec(), Damaged),
+        ("wav", wav[..wav.len() / 2].to_vec(), Damaged),
+        ("wav", b"<html>404</html>".to_vec(), Damaged),
+        ("wav", vec![], Unreadable),
+    ];
+    let pictures: Vec<(&str, Vec<u8>, ExclusionReason)> = vec![
+        ("jpg", POINTER.into(), LfsPointer),
+        ("jpg", vec![], Unreadable),
+        ("jpg", jpg[..jpg.len() * 6 / 10].to_vec(), Damaged),
+        ("jpg", jpg[..2].to_vec(), Damaged),
+        ("png", png[..png.len() / 2].to_vec(), Damaged),
+        ("png", b"GIF89a".to_vec(), Damaged),
+    ];
+    for (is_audio, (extension, bytes, reason)) in
+        audio.into_iter().map(|a| (true, a)).chain(pictures.into_iter().map(|p| (false, p)))
+    {
+        let set = TempDataSet::cremad(1, 3);
+        let clip = "1001_T00_NEU_XX";
+        let name = if is_audio {
+            fs::remove_file(set.path().join(format!("AudioWAV/{clip}.wav"))).unwrap();
+            let folder = if extension == "wav" { "AudioWAV" } else { "AudioMP3" };
+            format!("{folder}/{clip}.{extension}")
+        } else {
+            format!("Image-01-FPS/{clip}/bad.{extension}")
+        };
+        set.write(&name, &bytes);
+        let what = format!("{name} of {} bytes", bytes.len());
+        let cremad = Cremad::new(set.path(), OnMissing::Skip);
+        let train = cremad.authors_split().unwrap().train;
+        assert_eq!(train.len(), 1, "{what}");
+        let (found, excluded) = train.excluded().by_reason().iter().next().unwrap();
+        assert_eq!((*found, excluded.count), (reason, 1), "{what}");
+        assert!(excluded.examples[0].ends_with(&name), "{excluded:?}");
+        let loader = loader(train, &cremad.transform(), Mode::Train, options(2, 1));
+        assert!(loader.batches(0, Order::Stored, Device::Cpu).all(|batch| batch.is_ok()));
+        let strict = Cremad::new(set.path(), OnMissing::Error).authors_split();
+        assert_error(strict, &[&name, clip, &reason.to_string(), "OnMissing::Skip"]);
+    }
+}
+
+#[test]
+fn whole_files_pass_the_check_of_the_index() {
+    let [mp3, wav, jpg, png] = media();
+    let cover = [&b"ID3\x03\0\0\0\0\x40\0"[..], &[0xff; 8192]].concat();
+    let list = |size: u8| [&b"LIST"[..], &[size, 0, 0, 0], &vec![b'x'; size.into()]].concat();
+    let chunk = |list: Vec<u8>| [&wav[..36], &list, &wav[36..]].concat();
+    let sizes = |riff: u32, data: u32| {
+        let mut wav = wav.clone();
+        wav[4..8].copy_from_slice(&riff.to_le_bytes());
+        wav[40..44].copy_from_slice(&data.to_le_bytes());
+        wav
+    };
+    let audio: Vec<(&str, Vec<u8>)> = vec![
+        ("mp3", mp3.clone()),
+        ("mp3", [cover, mp3.clone()].concat()),
+        ("mp3", [mp3.clone(), b"TAG".to_vec(), vec![0; 125]].concat()),
+        ("mp3", with_info(&mp3, 20, mp3.len())),
+        ("WAV", wav.clone()),
+        ("wav", chunk(list(18))),
+        ("wav", chunk(list(17))),
+        ("wav", chunk([&b"LIST\x00\x40\0\0"[..], &[b'x'; 16384]].concat())),
+        ("wav", sizes(u32::MAX, u32::MAX)),
+        ("wav", sizes(0, 0)),
+        ("wav", [wav.clone(), vec![0]].concat()),
+    ];
+    for (extension, bytes) in audio {
+        let set = TempDataSet::cremad(1, 2);
+        let clip = "1001_T00_NEU_XX";
+        fs::remove_file(set.path().join(format!("AudioWAV/{clip}.wav"))).unwrap();
+        let folder = if extension == "mp3" { "AudioMP3" } else { "AudioWAV" };
+        set.write(&format!("{folder}/{clip}.{extension}"), &bytes);
+        // A program has added something after the pictures.
+        set.write(&format!("Image-01-FPS/{clip}/8.JPG"), [&jpg[..], &[1; 9000]].concat());
+        set.write(&format!("Image-01-FPS/{clip}/9.PNG"), [&png[..], &[1; 9000]].concat());
+        let train = Cremad::new(set.path(), OnMissing::Error).authors_split().unwrap().train;
+        assert_eq!(train.clips()[0].frames.len(), 5);
+    }
+}
+
+#[test]
+fn hidden_files_are_no_data() {
+    let set = TempDataSet::cremad(1, 3);
+    let clips = ["1001_T00_NEU_XX", "1001_T01_HAP_XX"];
+    for name in ["._frame_00000.jpg", ".hidden.png", "Thumbs.db", "~$1.jpg", "__MACOSX/1.jpg"] {
+        set.write(&format!("Image-01-FPS/{}/{name}", clips[0]), "x");
+        set.write(&format!("Image-01-FPS/{}/{name}", clips[1]), "x");
+    }
+    for frame in 0..3 {
+        let frame = format!("Image-01-FPS/{}/frame_{frame:05}.jpg", clips[1]);
+        fs::remove_file(set.path().join(frame)).unwrap();
+    }
+    let train = Cremad::new(set.path(), OnMissing::Skip).authors_split().unwrap().train;
+    assert_eq!((train.len(), train.clips()[0].frames.len()), (1, 3));
+    assert!(train.excluded().by_reason().contains_key(&ExclusionReason::MissingFrames));
+}
+
+#[test]
+fn the_hint_without_any_clip_is_that_of_the_cause() {
+    let set = TempDataSet::cremad(1, 2);
+    for clip in ["1001_T00_NEU_XX", "1001_T01_HAP_XX"] {
+        set.write(&format!("AudioWAV/{clip}.wav"), POINTER);
+    }
+    let split = || Cremad::new(set.path(), OnMissing::Skip).authors_split();
+    assert_error(split(), &["none of 1", "1 Git LFS pointer", "git lfs pull"]);
+    fs::remove_dir_all(set.path().join("AudioWAV")).unwrap();
+    assert_error(split(), &["1 no audio file", "layout of its audio files"]);
+}
+
+#[cfg(unix)]
+#[test]
+fn links_are_followed_and_broken_ones_unreadable() {
+    let set = TempDataSet::cremad(1, 3);
+    let folder = set.path().join("Image-01-FPS/1001_T00_NEU_XX");
+    std::os::unix::fs::symlink(folder.join("frame_00000.jpg"), folder.join("link.jpg")).unwrap();
+    let split = || Cremad::new(set.path(), OnMissing::Skip).authors_split().unwrap().train;
+    assert_eq!(split().clips()[0].frames.len(), 4);
+    std::os::unix::fs::symlink(folder.join("none.jpg"), folder.join("broken.jpg")).unwrap();
+    assert_eq!(split().excluded().by_reason()[&ExclusionReason::Unreadable].count, 1);
 }
