@@ -96,7 +96,7 @@ impl fmt::Display for ExclusionReason {
             Self::MissingFrames => "no or too few frames",
             Self::Unreadable => "unreadable or empty",
             Self::LfsPointer => "Git LFS pointer instead of the file",
-            Self::Blank => "without sound",
+            Self::Blank => "audio without sound",
             Self::Damaged => "truncated or of another format",
         })
     }

@@ -23,12 +23,12 @@ const UNKNOWN_SIZE: u64 = 0x7fff_0000;
 /// The length of the longest frame of an MP3.
 const FRAME: u64 = 1441;
 
-/// A check of a file's content, given its length and its first [`WINDOW`] bytes.
+/// A check of a file's content, given its length and its first bytes.
 type Check = fn(&mut File, u64, &[u8]) -> io::Result<Result<(), ExclusionReason>>;
 
 /// Checks a WAV or MP3 file.
 pub(super) fn check_audio(path: &Path) -> io::Result<Result<(), ExclusionReason>> {
-    check(path, |file, length, start| {
+    check(path, WINDOW, |file, length, start| {
         let is_wav = start.get(8..12) == Some(b"WAVE")
             && [b"RIFF", b"RF64", b"BW64"].iter().any(|magic| start.starts_with(*magic));
         if is_wav { Ok(check_wav(length, start)) } else { check_mp3(file, length, start) }
@@ -37,7 +37,7 @@ pub(super) fn check_audio(path: &Path) -> io::Result<Result<(), ExclusionReason>
 
 /// Checks a JPEG or PNG file.
 pub(super) fn check_picture(path: &Path) -> io::Result<Result<(), ExclusionReason>> {
-    check(path, |file, length, start| {
+    check(path, LFS_POINTER.len(), |file, length, start| {
         let end: &[u8] = match start {
             [0xff, 0xd8, 0xff, ..] => &[0xff, 0xd9],
             [0x89, b'P', b'N', b'G', b'\r', b'\n', 0x1a, b'\n', ..] => b"IEND",
@@ -52,13 +52,13 @@ pub(super) fn check_picture(path: &Path) -> io::Result<Result<(), ExclusionReaso
     })
 }
 
-fn check(path: &Path, content: Check) -> io::Result<Result<(), ExclusionReason>> {
+fn check(path: &Path, start: usize, content: Check) -> io::Result<Result<(), ExclusionReason>> {
     let mut file = File::open(path)?;
     let metadata = file.metadata()?;
     if !metadata.is_file() || metadata.len() == 0 {
         return Ok(Err(ExclusionReason::Unreadable));
     }
-    let start = read_at(&mut file, 0, WINDOW)?;
+    let start = read_at(&mut file, 0, start)?;
     if start.starts_with(LFS_POINTER) {
         return Ok(Err(ExclusionReason::LfsPointer));
     }
@@ -66,7 +66,7 @@ fn check(path: &Path, content: Check) -> io::Result<Result<(), ExclusionReason>>
 }
 
 fn read_at(file: &mut File, at: u64, length: usize) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
+    let mut bytes = Vec::with_capacity(length.min(WINDOW) + 1);
     file.seek(SeekFrom::Start(at))?;
     file.take(length as u64).read_to_end(&mut bytes)?;
     Ok(bytes)
@@ -154,15 +154,16 @@ fn check_frames(frames: &[u8], left: u64) -> Result<(), ExclusionReason> {
         let bytes = frames.get(at..at + 4).and_then(|bytes| bytes.try_into().ok());
         bytes.map_or(0, u32::from_be_bytes)
     };
-    let flags = number(tag + 4);
-    let (frame_count, bytes_at) = (flags & 1 != 0, tag + 8 + 4 * (flags & 1) as usize);
-    match () {
-        () if frame_count && number(tag + 8) == 0 => Err(ExclusionReason::Blank),
-        () if flags & 2 != 0 && u64::from(number(bytes_at)) > left + FRAME => {
-            Err(ExclusionReason::Damaged)
-        }
-        () => Ok(()),
+    let is_alone = !(tag..frames.len()).any(|at| is_frame(&frames[at..]));
+    if is_alone && frames.len() as u64 == left {
+        return Err(ExclusionReason::Blank);
     }
+    let flags = number(tag + 4);
+    let count = if flags & 1 == 0 { 0 } else { number(tag + 8) };
+    let bytes = if flags & 2 == 0 { 0 } else { number(tag + 8 + 4 * (flags & 1) as usize) };
+    // Encoders differ by a frame in what they count.
+    let frame = bytes.checked_div(count).map_or(FRAME, u64::from);
+    if u64::from(bytes) > left + frame { Err(ExclusionReason::Damaged) } else { Ok(()) }
 }
 
 /// Returns whether `bytes` start with the header of a frame: a sync word, and no reserved version,

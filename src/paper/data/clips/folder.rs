@@ -54,7 +54,8 @@ impl ClipFolder {
                 (Err((reason, path)), OnMissing::Skip) => excluded.add(reason, path),
                 (Err((reason, path)), OnMissing::Error) => {
                     let what = format!("clip {clip:?}");
-                    let expected = format!("an audio file and {} frames", self.frames);
+                    let plural = if self.frames == 1 { "" } else { "s" };
+                    let expected = format!("an audio file and {} frame{plural}", self.frames);
                     let hint =
                         format!("{}, or exclude such clips by `OnMissing::Skip`", reason.hint());
                     return Err(Error::data(&path, what, expected, reason, hint));
