@@ -11,7 +11,10 @@ use ndarray::{ArrayD, OwnedRepr};
 use ndarray_npy::{NpzReader, ReadNpyError, ReadNpyExt, ReadNpzError, ReadableElement};
 use tch::{Kind, Tensor, kind::Element};
 
-use super::file::{corrupted, list, open, tensor};
+use super::{
+    file::{corrupted, list, open, tensor},
+    hidden::is_hidden,
+};
 use crate::error::{Error, Result};
 
 /// A seekable reader.
@@ -58,7 +61,9 @@ impl<'r> Arrays<'r> {
         match self {
             Self::Archive { path, reader } => {
                 let names = reader.names().map_err(|e| not_numpy(path, e))?;
-                Ok(names.into_iter().collect())
+                let is_hidden =
+                    |name: &String| Path::new(name).iter().any(|part| is_hidden(part.as_ref()));
+                Ok(names.into_iter().filter(|name| !is_hidden(name)).collect())
             }
             Self::Folder(folder) => {
                 let paths = list(folder).map_err(|e| Error::io("list the folder", folder, e))?;
@@ -121,7 +126,14 @@ impl<'r> Arrays<'r> {
             Self::read::<f32>,
             Self::read::<f64>,
         ];
-        Ok(self.read_any(name, &types, "flags", "bool, integers or floats")?.gt(0.5))
+        let flags = self.read_any(name, &types, "flags", "bool, integers or floats")?;
+        let others = flags.ne(0).logical_and(&flags.ne(1));
+        if others.any().int64_value(&[]) != 0 {
+            let found = flags.to_kind(Kind::Double).masked_select(&others).double_value(&[0]);
+            let hint = "save 1 for a valid step and 0 for padding";
+            return Err(Error::data(&self.path(name), "flags", "0 and 1", found, hint));
+        }
+        Ok(flags.gt(0.5))
     }
 
     /// Reads an array of one of several element types.

@@ -105,7 +105,7 @@ fn as_images(path: &Path, samples: &Tensor, side: i64, rows: i64) -> Result<Tens
     let pixels = side * side;
     let shape = match samples.size()[..] {
         [n, columns] if n == rows && columns == pixels => [n, 1, side, side],
-        [n, height, width] if n == rows => [n, 1, height, width],
+        [n, height, width] if n == rows && height > 0 && width > 0 => [n, 1, height, width],
         _ => {
             let expected = format!("[{rows}, H, W] or [{rows}, {pixels}], one row per label");
             let found = format!("{:?}", samples.size());

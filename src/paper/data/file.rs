@@ -9,6 +9,7 @@ use std::{
 
 use tch::{Tensor, kind::Element};
 
+use super::hidden::is_hidden;
 use crate::error::{Error, Result};
 
 /// Opens a file for reading.
@@ -16,9 +17,10 @@ pub(super) fn open(path: &Path) -> Result<File> {
     File::open(path).map_err(|e| Error::io("open the file", path, e))
 }
 
-/// Returns the paths in a folder.
+/// Returns the paths in a folder, without hidden files.
 pub(super) fn list(folder: &Path) -> io::Result<Vec<PathBuf>> {
-    fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect()
+    let paths = fs::read_dir(folder)?.map(|entry| Ok(entry?.path()));
+    paths.filter(|path| !path.as_ref().is_ok_and(|path| is_hidden(path))).collect()
 }
 
 /// A tensor of `values` in row-major order.

@@ -33,17 +33,22 @@ impl ImageTableRows {
         let (mut modalities, images): (Vec<_>, Vec<_>) = images.into_iter().unzip();
         modalities.push(table_name);
         let rows = targets.size();
-        let fits = |image: &Tensor| image.dim() == 4 && image.size()[..1] == rows;
+        let fits = |image: &Tensor| {
+            let size = image.size();
+            matches!(size[..], [_, 3, h, w] if h > 0 && w > 0) && size[..1] == rows
+        };
         if rows.len() != 1
+            || rows[0] == 0
+            || columns.is_empty()
             || table.size() != [rows[0], columns.len() as i64]
             || !images.iter().all(fits)
         {
             let sizes: Vec<_> = images.iter().map(Tensor::size).collect();
             return Err(error::shape(
                 "images, table and targets",
-                format_args!("[N, 3, H, W], [N, {}] and [N]", columns.len()),
+                format_args!("[N, 3, H, W], [N, {}] and [N], none of them empty", columns.len()),
                 format_args!("{sizes:?}, {:?} and {rows:?}", table.size()),
-                "pass one row of each per sample",
+                "pass one row of each per sample, and RGB images",
             ));
         }
         let (table, targets) = (table.to_kind(Kind::Double), targets.to_kind(Kind::Double));

@@ -2,6 +2,7 @@
 //!
 //! - `av_mnist.rs`, `clips.rs` (CREMA-D and VGGSound), `image_table.rs`, `features.rs`: layouts,
 //!   and corrupted or missing files.
+//! - `listings.rs`: the published lists of clips; `unreadable.rs`: what the index of clips excludes.
 //! - `table.rs`: CSV and XLSX; `standardise.rs`: standardisation by the training data.
 //! - `audio.rs`, `image.rs`: decoding, resampling and crops of generated files.
 //! - `reference_values.rs`: the values of librosa and Pillow for real files, skipped without these
@@ -14,7 +15,9 @@ mod clips;
 mod features;
 mod image;
 mod image_table;
+mod listings;
 mod loader;
 mod reference_values;
 mod standardise;
 mod table;
+mod unreadable;

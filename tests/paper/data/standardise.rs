@@ -105,3 +105,15 @@ fn a_standardisation_is_saved_and_loaded_and_an_invalid_file_is_an_error() {
     assert_error(Standardisation::load(&path), &["standardisation.json"]);
     assert_error(Standardisation::load(folder.path().join("none.json")), &["none.json"]);
 }
+
+#[test]
+fn an_empty_table_is_an_error() {
+    let empty = |shape: [i64; 2]| Tensor::zeros(shape, (Kind::Double, tch::Device::Cpu));
+    assert_error(Standardiser::fit(&["a"], &empty([0, 1])), &["[0, 1]", "at least 1 row"]);
+    assert_error(Standardiser::fit::<&str>(&[], &empty([3, 0])), &["[3, 0]", "1 column"]);
+    let image = Tensor::zeros([2, 3, 0, 4], (Kind::Uint8, tch::Device::Cpu));
+    let table = ("table".into(), vec!["x".to_owned()], empty([2, 1]));
+    let targets = Tensor::from_slice(&[1.0, 2.0]);
+    let rows = ImageTableRows::from_tensors(vec![("image".into(), image)], table, targets);
+    assert_error(rows, &["none of them empty", "[2, 3, 0, 4]"]);
+}
