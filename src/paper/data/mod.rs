@@ -38,6 +38,7 @@ mod av_mnist;
 mod cache;
 mod clips;
 mod cremad;
+mod elements;
 mod features;
 mod file;
 mod image;

@@ -1,0 +1,67 @@
+//! Element types of NumPy arrays.
+
+use std::io::Read;
+
+use half::f16;
+use ndarray_npy::{ReadDataError, ReadableElement};
+use py_literal::Value;
+
+/// NumPy's code of an element type without the byte order, such as `f4`.
+pub(super) fn type_code(element: &Value) -> String {
+    match element {
+        Value::String(code) => code.trim_start_matches(['<', '>', '|', '=']).to_owned(),
+        other => other.to_string(),
+    }
+}
+
+/// NumPy's name of the element type with this code.
+pub(super) fn type_name(element: &str) -> String {
+    let bits = |kind: &str, bytes: &str| match bytes.parse::<u32>() {
+        Ok(bytes) => format!("{kind}{}", 8 * bytes),
+        Err(_) => element.to_owned(),
+    };
+    match (element.get(..1), element.get(1..).unwrap_or_default()) {
+        (Some("b"), _) => "bool".to_owned(),
+        (Some("i"), bytes) => bits("int", bytes),
+        (Some("u"), bytes) => bits("uint", bytes),
+        (Some("f"), bytes) => bits("float", bytes),
+        (Some("c"), bytes) => bits("complex", bytes),
+        (Some("U" | "S"), _) => "texts".to_owned(),
+        (Some("O"), _) => "Python objects".to_owned(),
+        (Some("M" | "m"), _) => "times".to_owned(),
+        _ => format!("the element type {element}"),
+    }
+}
+
+/// A float of 16 bits, widened.
+#[derive(Clone)]
+pub(super) struct Half(pub f32);
+
+impl ReadableElement for Half {
+    fn read_to_end_exact_vec<R: Read>(
+        reader: R,
+        element: &Value,
+        len: usize,
+    ) -> std::result::Result<Vec<Self>, ReadDataError> {
+        // The bytes are those of integers of 16 bits in the same byte order.
+        let bits = match element {
+            Value::String(code) => Value::String(code.replace('f', "u")),
+            other => other.clone(),
+        };
+        let bits = u16::read_to_end_exact_vec(reader, &bits, len)?;
+        Ok(bits.into_iter().map(|bits| Self(f16::from_bits(bits).to_f32())).collect())
+    }
+}
+
+/// Refuses every element type, so that the error names it.
+pub(super) struct Unread;
+
+impl ReadableElement for Unread {
+    fn read_to_end_exact_vec<R: Read>(
+        _reader: R,
+        element: &Value,
+        _len: usize,
+    ) -> std::result::Result<Vec<Self>, ReadDataError> {
+        Err(ReadDataError::WrongDescriptor(element.clone()))
+    }
+}
