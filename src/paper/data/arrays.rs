@@ -12,7 +12,7 @@ use ndarray_npy::{NpzReader, ReadNpyError, ReadNpyExt, ReadNpzError, ReadableEle
 use tch::{Kind, Tensor, kind::Element};
 
 use super::{
-    elements::{Half, Unread, type_code, type_name},
+    elements::{Half, Unread, conversion, type_code, type_name},
     file::{Refusal, corrupted, list, open, tensor},
 };
 use crate::error::{Error, Result};
@@ -296,15 +296,7 @@ impl<'r> Arrays<'r> {
     }
 
     fn wrong_element(&self, name: &str, what: &str, expected: &str, element: &str) -> Error {
-        let hint = match element.as_bytes() {
-            [b'U' | b'S', ..] => "replace the texts by numbers, such as classes from 0",
-            [b'O', ..] => "save an array of numbers, not of Python objects",
-            [b'c', ..] => "save real and imaginary parts as features of their own",
-            [b'[', ..] => "save each field as an array of its own",
-            [b'f', ..] => "save the classes with `astype(np.int64)`",
-            _ => "convert the array with `astype` and save it again",
-        };
-        Error::data(&self.path(name), what, expected, type_name(element), hint)
+        Error::data(&self.path(name), what, expected, type_name(element), conversion(element))
     }
 }
 

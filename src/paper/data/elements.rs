@@ -33,6 +33,18 @@ pub(super) fn type_name(element: &str) -> String {
     }
 }
 
+/// How to save an array of the element type with this code as numbers.
+pub(super) fn conversion(element: &str) -> &'static str {
+    match element.as_bytes() {
+        [b'U' | b'S', ..] => "replace the texts by numbers, such as classes from 0",
+        [b'O', ..] => "save an array of numbers, not of Python objects",
+        [b'c', ..] => "save real and imaginary parts as features of their own",
+        [b'[', ..] => "save each field as an array of its own",
+        [b'f', ..] => "save the classes with `astype(np.int64)`",
+        _ => "convert the array with `astype` and save it again",
+    }
+}
+
 /// A float of 16 bits, widened.
 #[derive(Clone)]
 pub(super) struct Half(pub f32);
