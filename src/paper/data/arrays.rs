@@ -12,7 +12,7 @@ use ndarray_npy::{NpzReader, ReadNpyError, ReadNpyExt, ReadNpzError, ReadableEle
 use tch::{Kind, Tensor, kind::Element};
 
 use super::{
-    elements::{Half, Unread, conversion, type_code, type_name},
+    elements::{Half, Unread, column, conversion, type_code, type_name},
     file::{Refusal, corrupted, list, open, tensor},
 };
 use crate::error::{Error, Result};
@@ -115,7 +115,7 @@ impl<'r> Arrays<'r> {
     pub(super) fn labels(&mut self, name: &str) -> Result<Tensor> {
         let element = self.element(name)?;
         match self.integers(name, &element)? {
-            Some(labels) => self.column(name, labels),
+            Some(labels) => column(&self.path(name), name, labels),
             None => Err(self.wrong_element(name, "labels", INTEGERS, &element)),
         }
     }
@@ -124,38 +124,15 @@ impl<'r> Arrays<'r> {
     pub(super) fn targets(&mut self, name: &str) -> Result<Tensor> {
         let element = self.element(name)?;
         if let Some(values) = self.floats(name, &element)? {
-            return self.column(name, values);
+            return column(&self.path(name), name, values);
         }
         match self.integers(name, &element)? {
-            Some(labels) => self.column(name, labels),
+            Some(labels) => column(&self.path(name), name, labels),
             None => {
                 let expected = format!("{INTEGERS}, or floats");
                 Err(self.wrong_element(name, "labels", &expected, &element))
             }
         }
-    }
-
-    /// Checks that `values` are finite and \[N\].
-    fn column(&self, name: &str, values: Tensor) -> Result<Tensor> {
-        let path = self.path(name);
-        let hint = match values.size()[..] {
-            [_] => "",
-            [_, 1] => "save `labels.reshape(-1)`",
-            [_, _] => "save `labels.argmax(1)` if each row marks one class",
-            _ => "save one value per sample",
-        };
-        if !hint.is_empty() {
-            let found = format!("{:?}", values.size());
-            return Err(Error::data(&path, name, "one value per sample, [N]", found, hint));
-        }
-        let invalid = values.isfinite().logical_not().nonzero();
-        if invalid.numel() > 0 {
-            let row = invalid.int64_value(&[0, 0]);
-            let found = format!("{} in row {row}", values.double_value(&[row]));
-            let hint = "omit samples without a value";
-            return Err(Error::data(&path, name, "finite values", found, hint));
-        }
-        Ok(values)
     }
 
     /// Reads zeros and ones of any shape and element type, as `Bool`.

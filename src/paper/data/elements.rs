@@ -1,10 +1,13 @@
-//! Element types of NumPy arrays.
+//! Element types and values of NumPy arrays.
 
-use std::io::Read;
+use std::{io::Read, path::Path};
 
 use half::f16;
 use ndarray_npy::{ReadDataError, ReadableElement};
 use py_literal::Value;
+use tch::Tensor;
+
+use crate::error::{Error, Result};
 
 /// NumPy's code of an element type without the byte order, such as `f4`.
 pub(super) fn type_code(element: &Value) -> String {
@@ -43,6 +46,28 @@ pub(super) fn conversion(element: &str) -> &'static str {
         [b'f', ..] => "save the classes with `astype(np.int64)`",
         _ => "convert the array with `astype` and save it again",
     }
+}
+
+/// Checks that `values` are finite and \[N\].
+pub(super) fn column(path: &Path, name: &str, values: Tensor) -> Result<Tensor> {
+    let hint = match values.size()[..] {
+        [_] => "",
+        [_, 1] => "save `labels.reshape(-1)`",
+        [_, _] => "save `labels.argmax(1)` if each row marks one class",
+        _ => "save one value per sample",
+    };
+    if !hint.is_empty() {
+        let found = format!("{:?}", values.size());
+        return Err(Error::data(path, name, "one value per sample, [N]", found, hint));
+    }
+    let invalid = values.isfinite().logical_not().nonzero();
+    if invalid.numel() > 0 {
+        let row = invalid.int64_value(&[0, 0]);
+        let found = format!("{} in row {row}", values.double_value(&[row]));
+        let hint = "omit samples without a value";
+        return Err(Error::data(path, name, "finite values", found, hint));
+    }
+    Ok(values)
 }
 
 /// A float of 16 bits, widened.

@@ -110,7 +110,7 @@ fn means_and_standard_deviations_are_those_of_pixels_from_0_to_1() {
         let clips = cremad.speaker_split(GroupShares::default(), 1).unwrap().train;
         let mut transform = cremad.transform();
         (transform.visual.mean, transform.visual.std) = (mean, std);
-        ClipLoader::new(clips, &transform, Mode::Evaluate, options.clone()).map(|_| ())
+        ClipLoader::new(clips, &transform, Mode::Evaluate, options).map(|_| ())
     };
     assert!(load([0.485; 3], [0.229; 3]).is_ok());
     assert!(load([0.0; 3], [1.0; 3]).is_ok());

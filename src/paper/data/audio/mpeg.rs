@@ -77,6 +77,7 @@ impl<'f> Frames<'f> {
     /// least as many frames as the file's Xing, Info or VBRI header states. A file without this header
     /// that was cut between two frames is not recognised.
     pub fn of(file: &'f [u8]) -> Result<Self, Refusal> {
+        let file = without_end_tags(file);
         let start = first_frame(file)?;
         let first = Header::of(&file[start..]).ok_or_else(|| no_frame(file))??;
         let (mut at, mut frames, mut bytes) = (start, Vec::new(), 0);
@@ -176,18 +177,31 @@ fn tag(bytes: &[u8]) -> Option<usize> {
 /// The length of an ID3v1 tag.
 const ID3V1: usize = 128;
 
+/// A file without the ID3v1 and APE tags at its end.
+fn without_end_tags(file: &[u8]) -> &[u8] {
+    /// The length of a header or a footer.
+    const APE_BOUND: usize = 32;
+    let end_at = |length: usize| file.len().checked_sub(length);
+    if let Some(end) = end_at(ID3V1).filter(|&end| file[end..].starts_with(b"TAG")) {
+        return without_end_tags(&file[..end]);
+    }
+    let footer = end_at(APE_BOUND).map(|at| &file[at..]);
+    let Some([b'A', b'P', b'E', b'T', b'A', b'G', b'E', b'X', _, _, _, _, size @ ..]) = footer
+    else {
+        return file;
+    };
+    // The size counts the items and the footer, and not the header, which version 1 does not have.
+    let size = size[..4].iter().rev().fold(0, |n, &byte| n << 8 | usize::from(byte));
+    let Some(start) = end_at(size).filter(|_| size >= APE_BOUND) else { return file };
+    let header = start.checked_sub(APE_BOUND).filter(|&at| file[at..].starts_with(b"APETAGEX"));
+    without_end_tags(&file[..header.unwrap_or(start)])
+}
+
 /// Returns whether a whole file can end with these bytes: nothing, padding, or a tag.
 fn is_end(rest: &[u8]) -> bool {
     let begins = [&b"TAG"[..], b"APETAGEX", b"LYRICSBEGIN", b"ID3", b"3DI"];
-    let ape_ends_at = |end: usize| {
-        let footer = end.checked_sub(32).and_then(|at| rest.get(at..at + 8));
-        footer == Some(b"APETAGEX")
-    };
     let padding = rest.iter().take_while(|&&byte| byte == 0).count();
-    padding == rest.len()
-        || begins.iter().any(|tag| rest[padding..].starts_with(tag))
-        || ape_ends_at(rest.len())
-        || rest.len().checked_sub(ID3V1).is_some_and(ape_ends_at)
+    padding == rest.len() || begins.iter().any(|tag| rest[padding..].starts_with(tag))
 }
 
 /// What a Xing, Info or VBRI header states.

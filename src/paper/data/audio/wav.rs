@@ -33,8 +33,8 @@ impl<'f> Chunks<'f> {
         let (mut format, mut data_size_64) = (None, None);
         let mut riff_size = u64::from(u32_at(file, 4));
         let mut at = 12;
-        while let Some(id) = file.get(at..at + 4) {
-            let (start, size) = (at + 8, u64::from(u32_at(file, at + 4)));
+        while let Some(header) = file.get(at..at + 8) {
+            let (id, start, size) = (&header[..4], at + 8, u64::from(u32_at(header, 4)));
             let rest = file.get(start..).unwrap_or_default();
             if id == b"data" {
                 let format = format.ok_or_else(|| damaged("no format before the data".into()))?;
