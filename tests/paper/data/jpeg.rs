@@ -59,6 +59,18 @@ fn bytes_after_the_end_of_the_image_are_ignored() {
     }
 }
 
+#[test]
+fn bytes_between_the_segments_of_the_header_are_ignored() {
+    for name in ["baseline.jpg", "progressive.jpg"] {
+        let whole = fixture(name);
+        let expected = read(&whole).unwrap();
+        let scan = whole.windows(2).position(|pair| pair == [0xff, 0xda]).unwrap();
+        for more in [&[0_u8; 9][..], &[0xff; 5], b"0123456789"] {
+            assert_eq!(read(&[&whole[..scan], more, &whole[scan..]].concat()).unwrap(), expected);
+        }
+    }
+}
+
 /// A narrow image of one colour has fewer bits per row than a decoder reads ahead.
 #[test]
 fn an_image_whose_rows_are_a_few_bits_is_whole() {

@@ -129,6 +129,13 @@ fn every_format_of_uncompressed_samples_is_read() {
     ] {
         assert_samples(what, &file(&[fmt, chunk(b"data", &data)]), &EXPECTED);
     }
+    // Some encoders align 24 bits right in their 32, with zeros or the sign above them.
+    let narrow = [0x00_4000_01_i32, 0x00c0_0001, -0x40_0000];
+    let right = chunk(b"data", &le(&narrow, |x| x.to_le_bytes()));
+    let values = [4_194_305.0, -4_194_303.0, -4_194_304.0].map(|x: f32| x / 8_388_608.0);
+    for fmt in [format(1, 4, 24, &[]), format(0xfffe, 4, 32, &extensible(24, 1))] {
+        assert_samples("24 in 32 bits, right", &file(&[fmt, right.clone()]), &values);
+    }
     let coded = chunk(b"data", &[0xff, 0x80, 0x00, 0xb8]);
     let mu_law = [0.0, 32_124.0, -32_124.0, 2_876.0].map(|x| x / 32_768.0);
     assert_samples("µ-law", &file(&[format(7, 1, 8, &[0, 0]), coded]), &mu_law);

@@ -16,9 +16,26 @@ pub(super) fn read(file: &[u8]) -> Result<Interleaved, Refusal> {
     let format = Format::of(chunks.format)?;
     let codec = format.codec()?;
     // An incomplete sample at the end is ignored.
-    let whole = chunks.data.len() / format.block * format.block;
-    let packets = chunks.data[..whole].chunks(format.block * codec.packet as usize);
-    codec.decode(packets).map_err(Refusal::Damaged)
+    let data = &chunks.data[..chunks.data.len() / format.block * format.block];
+    if format.is_24_in_32() && is_right_aligned(data) {
+        let narrow: Vec<u8> =
+            data.chunks_exact(4).flat_map(|sample| &sample[..3]).copied().collect();
+        let codec = Codec { id: codecs::CODEC_ID_PCM_S24LE, ..codec };
+        return decode(&codec, &narrow, 3 * format.channels);
+    }
+    decode(&codec, data, format.block)
+}
+
+fn decode(codec: &Codec, data: &[u8], block: usize) -> Result<Interleaved, Refusal> {
+    codec.decode(data.chunks(block * codec.packet as usize)).map_err(Refusal::Damaged)
+}
+
+/// Returns whether samples of 24 bits fill the lower bytes of their 32. The standard aligns them left,
+/// with a lowest byte of 0; some encoders align them right.
+fn is_right_aligned(data: &[u8]) -> bool {
+    let mut samples = data.chunks_exact(4);
+    samples.clone().any(|sample| sample[0] != 0)
+        && samples.all(|sample| matches!(sample[3], 0 | 0xff))
 }
 
 /// The chunks of a file that hold its audio.
@@ -89,6 +106,7 @@ struct Format {
     rate: u32,
     /// The number of bytes of a sample of all channels.
     block: usize,
+    /// The number of bits of a sample of one channel that are in use.
     bits: usize,
 }
 
@@ -113,7 +131,8 @@ impl Format {
             };
             tag = u16::from_le_bytes([sub_format[0], sub_format[1]]);
         }
-        let bits = usize::from(u16_at(14));
+        let is_extensible = u16_at(0) == EXTENSIBLE;
+        let bits = usize::from(u16_at(if is_extensible { 18 } else { 14 }));
         let block = match u16_at(12) {
             0 => channels * bits.div_ceil(8),
             block => usize::from(block),
@@ -122,6 +141,10 @@ impl Format {
             return damaged(format!("{channels} channels in blocks of {block} bytes"));
         }
         Ok(Self { tag, channels, rate: u32_at(content, 4), block, bits })
+    }
+
+    fn is_24_in_32(&self) -> bool {
+        self.tag == PCM && self.bits == 24 && self.block == 4 * self.channels
     }
 
     fn codec(&self) -> Result<Codec, Refusal> {

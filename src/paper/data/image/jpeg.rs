@@ -1,5 +1,7 @@
 //! JPEG files, decoded by zune-jpeg in its strict mode.
 
+use std::ops::Range;
+
 use zune_jpeg::{
     JpegDecoder,
     zune_core::{bytestream::ZCursor, colorspace::ColorSpace, options::DecoderOptions},
@@ -24,6 +26,9 @@ pub(super) fn read(mut file: Vec<u8>) -> Result<(Vec<u8>, [usize; 2]), Refusal> 
     } else {
         file.truncate(image.end + 2);
     }
+    for between in image.between.into_iter().rev() {
+        file.drain(between);
+    }
     let options = DecoderOptions::default()
         .set_strict_mode(true)
         .set_max_width(usize::MAX)
@@ -41,18 +46,25 @@ struct Segments {
     end: usize,
     /// Whether each block is coded once (baseline), not in several passes (progressive).
     sequential: bool,
+    /// Bytes between the segments of the header. Other decoders ignore them, and the strict mode does
+    /// not.
+    between: Vec<Range<usize>>,
 }
 
 impl Segments {
     fn of(file: &[u8]) -> Result<Self, Refusal> {
         let (mut at, mut sequential, mut frame) = (2, true, &[][..]);
+        let (mut in_header, mut between) = (true, Vec::new());
         loop {
             let found = next_marker(file, at).ok_or_else(|| {
                 Refusal::Damaged(format!("no end-of-image marker in {} bytes", file.len()))
             })?;
+            if in_header && found > at {
+                between.push(at..found);
+            }
             let marker = file[found + 1];
             match marker {
-                END_OF_IMAGE => return Ok(Self { end: found, sequential }),
+                END_OF_IMAGE => return Ok(Self { end: found, sequential, between }),
                 // Restart, start-of-image and temporary markers have no content.
                 0xd0..=0xd8 | 0x01 => at = found + 2,
                 _ => {
@@ -65,6 +77,7 @@ impl Segments {
                     } else if marker == START_OF_SCAN && sequential {
                         check_scan(frame, content)?;
                     }
+                    in_header &= marker != START_OF_SCAN;
                     at = found + 2 + length;
                 }
             }
