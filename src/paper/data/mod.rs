@@ -40,6 +40,7 @@ mod clips;
 mod content;
 mod cremad;
 mod delimited;
+mod elements;
 mod features;
 mod file;
 mod hidden;
