@@ -164,7 +164,8 @@ impl Evidence {
         }
         let each = all.iter().flat_map(|(name, own)| own.iter().flatten().map(|v| (*name, *v)));
         let fused = self.fused.map(|value| ("fused", value));
-        let mut values = each.chain(fused).chain([("chance", self.metric.chance)]);
+        let kappa = self.kappa.iter().flatten().map(|kappa| ("kappa", *kappa));
+        let mut values = each.chain(kappa).chain(fused).chain([("chance", self.metric.chance)]);
         match values.find(|(_, value)| !value.is_finite()) {
             None => Ok(()),
             Some((name, value)) => {

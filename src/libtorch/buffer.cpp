@@ -55,7 +55,7 @@ char *g2d_any_not_finite(void *const *tensors, size_t count, void **found) {
       const auto options = group[0].options().dtype(at::kFloat).layout(at::kStrided);
       at::Tensor bad = at::zeros({1}, options);
       at::_amp_foreach_non_finite_check_and_unscale_(group, bad, at::full({1}, 1.0, options));
-      sum = sum.defined() ? sum + bad.to(sum.device()) : bad;
+      sum = sum.defined() ? sum.add(bad.to(sum.device())) : bad;
     }
     if (sum.defined())
       *found = new at::Tensor(sum.reshape({}));

@@ -15,11 +15,7 @@ type Tensors = *const *const C_tensor;
 
 unsafe extern "C" {
     fn g2d_copy(to: Tensors, from: Tensors, count: usize) -> *mut c_char;
-    fn g2d_any_not_finite(
-        tensors: Tensors,
-        count: usize,
-        found: *mut *mut c_void,
-    ) -> *mut c_char;
+    fn g2d_any_not_finite(tensors: Tensors, count: usize, found: *mut *mut c_void) -> *mut c_char;
 }
 
 /// Copies the contents of `from` to `to`, which has as many tensors. Memory of `to` that does not fit,

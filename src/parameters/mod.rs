@@ -138,8 +138,7 @@ impl ModalityParams {
         modalities: impl Iterator<Item = Modality>,
         owner: impl Fn(&str) -> Result<Option<usize>>,
     ) -> Result<Self> {
-        let encoder =
-            |modality| Encoder { modality, parameters: Vec::new(), buffers: Vec::new() };
+        let encoder = |modality| Encoder { modality, parameters: Vec::new(), buffers: Vec::new() };
         let mut encoders: Vec<Encoder> = modalities.map(encoder).collect();
         let variables = variables::sorted(vs);
         let mut owners = HashMap::new();

@@ -2,8 +2,8 @@
 
 use super::{
     FeatureProjection, G2dTrainer, LossScaling, NonFinite, Precision, SuppressedMode, Suppression,
-    buffers::WatchedBuffers, finite::FiniteGuard, forward::ForwardPass, observers::Observers, planner::Planner,
-    window::AccumulationWindow,
+    buffers::WatchedBuffers, finite::FiniteGuard, forward::ForwardPass, observers::Observers,
+    planner::Planner, window::AccumulationWindow,
 };
 use crate::error::{self, Result};
 use crate::loss::{Confidence, G2dLoss};

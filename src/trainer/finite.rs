@@ -105,11 +105,8 @@ impl FiniteGuard {
         if finite && flags.iter().all(|&flag| flag == 0.0) {
             return Ok(None);
         }
-        let first = if finite {
-            self.buffers.first()?
-        } else {
-            sources::first(sources::of_step(step))?
-        };
+        let first =
+            if finite { self.buffers.first()? } else { sources::first(sources::of_step(step))? };
         if self.skips() {
             return Ok(Some(first));
         }

@@ -42,7 +42,9 @@ fn check_reached(step: &Observation<'_>) -> Result<()> {
     };
     let mut learning = (0..step.modalities().len()).filter(learns).peekable();
     let has_gradient = |m| step.params.gradients(m).next().is_some();
-    if learning.peek().is_none() || learning.any(has_gradient) || step.params.variables().has_gradient()
+    if learning.peek().is_none()
+        || learning.any(has_gradient)
+        || step.params.variables().has_gradient()
     {
         return Ok(());
     }

@@ -117,7 +117,10 @@ fn not_finite_buffer(at: Progress, source: &Source, samples: i64) -> Error {
 pub(super) fn buffer_hint(samples: i64) -> (&'static str, &'static str) {
     if samples == 1 {
         let found = "NaN or infinity after a batch of one sample";
-        (found, "leave out batches of one sample: batch norm cannot estimate a variance from one value")
+        (
+            found,
+            "leave out batches of one sample: batch norm cannot estimate a variance from one value",
+        )
     } else {
         ("NaN or infinity", "check the inputs for NaN, and lower the learning rate")
     }
