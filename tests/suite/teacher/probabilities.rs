@@ -44,12 +44,12 @@ fn probabilities_of_classes_are_refused_by_evaluation_recording_and_the_first_st
     };
     let found = build(softmax).step(&student, &student.batch(4, 0.0));
     assert_config_error(found, &["teacher \"m0\"", "sum to 1"]);
-    // Their logarithm are logits, and so are numbers that almost sum to 1.
-    for change in
-        [(|t| TeacherOutput { logits: t.logits.log_softmax(-1, None), ..t }) as fn(_) -> _, |t| {
-            TeacherOutput { logits: t.logits.softmax(-1, None) * 1.01, ..t }
-        }]
-    {
+    // Their logarithms are logits, and so are numbers whose sum is near 1.
+    let logarithm: fn(TeacherOutput) -> TeacherOutput =
+        |t| TeacherOutput { logits: t.logits.log_softmax(-1, None), ..t };
+    let larger: fn(TeacherOutput) -> TeacherOutput =
+        |t| TeacherOutput { logits: t.logits.softmax(-1, None) * 1.01, ..t };
+    for change in [logarithm, larger] {
         build(change).step(&student, &student.batch(4, 0.0)).unwrap();
         evaluate_teacher(&teacher(&student, change), 0, batches()).unwrap();
     }
