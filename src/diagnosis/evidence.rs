@@ -170,9 +170,10 @@ impl Evidence {
         }
         let each = all.iter().flat_map(|(name, own)| own.iter().flatten().map(|v| (*name, *v)));
         let fused = self.fused.map(|value| ("fused", value));
+        let kappa = self.kappa.iter().flatten().map(|kappa| ("kappa", *kappa));
         let alternatives = self.alternatives.iter().map(|(name, value)| (name.as_str(), *value));
-        let mut values =
-            each.chain(fused).chain(alternatives).chain([("chance", self.metric.chance)]);
+        let chance = [("chance", self.metric.chance)];
+        let mut values = each.chain(kappa).chain(fused).chain(alternatives).chain(chance);
         match values.find(|(_, value)| !value.is_finite()) {
             None => Ok(()),
             Some((name, value)) => {

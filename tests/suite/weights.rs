@@ -88,3 +88,18 @@ fn saving_is_atomic() {
     assert_eq!(fs::read_to_string(&path).unwrap(), "old");
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
 }
+
+#[test]
+fn a_variable_that_counts_batches_is_saved_in_place_of_the_counter_of_its_batch_norm() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("weights.safetensors");
+    let mut vs = VarStore::new(Device::Cpu);
+    let root = vs.root() / "bn";
+    nn::batch_norm1d(&root, 3, Default::default());
+    let counter = root.add("num_batches_tracked", Tensor::from(7_i64), false);
+    weights::save(&vs, &path).unwrap();
+    assert_eq!(read(&path)["bn.num_batches_tracked"].int64_value(&[]), 7);
+    let _ = counter.shallow_clone().fill_(0);
+    weights::load(&mut vs, &path).unwrap();
+    assert_eq!(counter.int64_value(&[]), 7);
+}

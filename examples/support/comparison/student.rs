@@ -94,7 +94,7 @@ impl StudentTraining<'_> {
         let info = record::info(method, setup, problem, self.teachers, self.baselines)?;
         let mut recorders = record::begin(&files.student(method.key()), first, &info)?;
         for epoch in first..config.epochs {
-            parts.optimizer.set_lr_factor(config.lr_schedule.factor(epoch));
+            parts.optimizer.set_lr_factor(config.lr_schedule.factor(epoch))?;
             let batches = setup.shuffled(&problem.splits.train, epoch);
             for batch in batches.skip(parts.trainer.progress().step as usize) {
                 parts.optimizer.zero_grad()?;
