@@ -63,8 +63,8 @@ impl<S: Student> WithHeads<S> {
     ///
     /// # Errors
     /// [`Error::Config`](crate::Error::Config) unless there is one width for each modality, each at least
-    /// 1, and at least one
-    /// output; [`Error::Shape`](crate::Error::Shape) for a width other than that of [`Student::feature_shape`].
+    /// 1, and at least one output; [`Error::Shape`](crate::Error::Shape) for a width other than that of
+    /// [`Student::feature_shape`].
     pub fn new<'a>(
         student: S,
         path: impl Borrow<nn::Path<'a>>,

@@ -127,7 +127,9 @@ impl From<EpochTotalsState> for EpochTotals {
         let mut terms = state.terms.map(mean);
         terms.head.resize_with(state.kappa.len(), || None);
         for each in [&mut terms.feature, &mut terms.logit, &mut terms.head] {
-            each.iter_mut().for_each(|term| drop(term.get_or_insert_default()));
+            for term in each {
+                term.get_or_insert_default();
+            }
         }
         terms.ensemble.get_or_insert_default();
         Self {
