@@ -5,6 +5,8 @@
 //! does not. [`WithHeads`] adds a linear layer per modality on its features, which the fused logits do not
 //! use.
 
+use std::borrow::Borrow;
+
 use tch::{
     Tensor,
     nn::{self, Module},
@@ -57,12 +59,19 @@ pub struct WithHeads<S> {
 impl<S: Student> WithHeads<S> {
     /// Registers a head for each modality under `path`, named by the modality, with `widths[m]` inputs
     /// and `outputs` outputs, initialised as tch does. The student's features are [B, `widths[m]`].
+    /// `path` lies outside the encoders' paths, so that κ does not act on the heads.
     ///
     /// # Errors
     /// [`Error::Config`](crate::Error::Config) unless there is one width for each modality, each at least
-    /// 1, and at least one output.
-    pub fn new(student: S, path: nn::Path<'_>, widths: &[i64], outputs: i64) -> Result<Self> {
-        let modalities = student.modalities();
+    /// 1, and at least one output; [`Error::Shape`](crate::Error::Shape) for a width other than that of
+    /// [`Student::feature_shape`].
+    pub fn new<'a>(
+        student: S,
+        path: impl Borrow<nn::Path<'a>>,
+        widths: &[i64],
+        outputs: i64,
+    ) -> Result<Self> {
+        let (modalities, path) = (student.modalities(), path.borrow());
         if widths.len() != modalities.len() {
             let hint = "pass the feature widths in the student's order";
             let what = "widths of the heads";
@@ -71,8 +80,16 @@ impl<S: Student> WithHeads<S> {
         if let Some(size) = widths.iter().chain([&outputs]).find(|size| **size < 1) {
             return Err(error::out_of_range("widths and outputs of the heads", "at least 1", size));
         }
+        for (m, (modality, &width)) in modalities.iter().zip(widths).enumerate() {
+            if let Some(found) = student.feature_shape(m).filter(|shape| *shape != [width]) {
+                let what = format!("features of modality {modality:?}");
+                let expected = format!("[{width}], the width of its head");
+                let hint = "pass the width of the features; pool or flatten other features";
+                return Err(error::wrong_shape(what, expected, &found, hint));
+            }
+        }
         let head = |(modality, &width): (&Modality, &i64)| {
-            nn::linear(&path / modality.name(), width, outputs, nn::LinearConfig::default())
+            nn::linear(path / modality.name(), width, outputs, nn::LinearConfig::default())
         };
         let heads = modalities.iter().zip(widths).map(head).collect();
         Ok(Self { student, heads })

@@ -108,6 +108,14 @@ impl<T: Copy> PerModality<T> {
 }
 
 impl PerModality<f64> {
+    /// Returns whether all values are 0.
+    pub(crate) fn is_zero(&self) -> bool {
+        match self {
+            Self::All(value) => *value == 0.0,
+            Self::Each(values) => values.iter().all(|value| *value == 0.0),
+        }
+    }
+
     /// Checks that there is a value for each of `modalities`, and that all values are `legal`,
     /// which `expected` describes.
     pub(crate) fn check(

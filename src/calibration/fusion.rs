@@ -1,7 +1,7 @@
 //! Late fusion with weights.
 
 use serde::{Deserialize, Serialize};
-use tch::{Device, Kind, TchError, Tensor, nn};
+use tch::{Device, Kind, Tensor, nn};
 
 use crate::batch::Rows;
 use crate::error::{self, Error, Result};
@@ -15,7 +15,7 @@ use crate::error::{self, Error, Result};
 pub struct FusionWeights(Vec<f64>);
 
 impl FusionWeights {
-    /// Weights in the ratio of `weights`.
+    /// Weights in the ratio of `weights`; those whose sum is 1 are kept.
     ///
     /// # Errors
     /// [`Error::Config`] for a weight that is negative or not finite, and without one above 0.
@@ -25,6 +25,9 @@ impl FusionWeights {
         if weights.iter().any(|w| *w < 0.0) || !sum.is_finite() || sum <= 0.0 {
             let expected = "finite numbers ≥ 0, at least one of them above 0";
             return Err(error::out_of_range("fusion weights", expected, format!("{weights:?}")));
+        }
+        if (sum - 1.0).abs() < 1e-12 {
+            return Ok(Self(weights)); // up to rounding, so that weights from a file are the same
         }
         Ok(Self(weights.into_iter().map(|w| w / sum).collect()))
     }
@@ -75,12 +78,15 @@ impl From<FusionWeights> for Vec<f64> {
     }
 }
 
-/// z = Σ_m w_m z_m of unimodal logits z_m [B, C] and weights w \[k\] on their device, where a sample's
-/// weights are divided by the sum of those of the modalities that it has: `rows[m]` are the samples that
-/// have modality `m`. Connected to the graph of the logits; does not synchronise with the device.
+/// z = Σ_m w_m z_m of unimodal logits z_m [B, C] and weights w \[k\] with the sum 1 on their device,
+/// where `rows[m]` are the samples that have modality `m`, and a sample's weights are divided by the sum of
+/// those of the modalities that it has. A sample whose modalities all have the weight 0 gets zeros.
+///
+/// In the dtype of the logits and connected to their graph; does not synchronise with the device.
 ///
 /// # Errors
-/// [`Error::Shape`] unless there are k logits of one shape, k weights and k rows.
+/// [`Error::Shape`] unless there are k logits of one shape, k weights and k rows; [`Error::Config`] if no
+/// sample has a modality.
 pub fn late_fusion(weights: &Tensor, logits: &[Tensor], rows: &[Rows]) -> Result<Tensor> {
     let shapes: Vec<_> = logits.iter().map(Tensor::size).collect();
     let k = shapes.len();
@@ -93,37 +99,33 @@ pub fn late_fusion(weights: &Tensor, logits: &[Tensor], rows: &[Rows]) -> Result
             "pass the unimodal logits of all modalities",
         ));
     }
-    let batch = shapes[0][0];
-    let complete = rows.iter().all(|rows| matches!(rows, Rows::All));
-    let (mut sum, mut share): (Option<Tensor>, Option<Tensor>) = (None, None);
-    for (m, (logits, rows)) in logits.iter().zip(rows).enumerate() {
+    let sum = weighted_sum(weights, logits, rows)?;
+    if rows.iter().all(|rows| matches!(rows, Rows::All)) {
+        return Ok(sum);
+    }
+    let one = logits[0].f_detach()?.f_narrow(1, 0, 1)?.f_ones_like()?;
+    let ones: Vec<_> = logits.iter().map(|_| one.shallow_clone()).collect();
+    let share = weighted_sum(weights, &ones, rows)?;
+    let divisor = share.f_add(&share.f_eq(0.0)?)?; // 1 where the share is 0
+    Ok(sum.f_div(&divisor)?)
+}
+
+/// Σ_m w_m v_m of values v_m [B, …], each over the rows that have modality m.
+fn weighted_sum(weights: &Tensor, values: &[Tensor], rows: &[Rows]) -> Result<Tensor> {
+    let mut sum: Option<Tensor> = None;
+    for (m, (values, rows)) in (0..).zip(values.iter().zip(rows)) {
         if rows.is_missing() {
             continue;
         }
-        let weight = weights.f_select(0, m as i64).map_err(failed)?;
-        let own = rows.select(logits)?.f_mul(&weight).map_err(failed)?;
-        add(&mut sum, rows.spread(own, batch)?).map_err(failed)?;
-        if !complete {
-            let ones = Tensor::f_ones([rows.count(batch), 1], (weights.kind(), weights.device()));
-            let own = ones.and_then(|ones| ones.f_mul(&weight)).map_err(failed)?;
-            add(&mut share, rows.spread(own, batch)?).map_err(failed)?;
-        }
+        let own = rows.select(values)?.f_mul(&weights.f_select(0, m)?)?;
+        let own = rows.spread(own, values.size()[0])?;
+        sum = Some(match sum {
+            None => own,
+            Some(sum) => sum.f_add(&own)?,
+        });
     }
-    let sum = sum.ok_or_else(|| {
+    sum.ok_or_else(|| {
         let hint = "leave out samples that have no modality";
         error::config("late fusion", "a sample that has a modality", "none", hint)
-    })?;
-    share.map_or(Ok(sum.shallow_clone()), |share| sum.f_div(&share).map_err(failed))
-}
-
-fn add(sum: &mut Option<Tensor>, term: Tensor) -> std::result::Result<(), TchError> {
-    *sum = Some(match sum {
-        None => term,
-        Some(sum) => sum.f_add(&term)?,
-    });
-    Ok(())
-}
-
-fn failed(source: TchError) -> Error {
-    Error::torch("fuse unimodal logits", source)
+    })
 }

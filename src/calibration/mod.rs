@@ -1,7 +1,8 @@
 //! Calibration on validation data: temperatures of the teachers, the weights of a late fusion, and the
 //! predictions of a trained student.
 //!
-//! All of it is for one class label per sample, works on logits in host memory, and trains no network.
+//! All of it is for one class label per sample, computes in `Double` in host memory ([`late_fusion`]
+//! excepted, which is part of a network), and trains no network.
 //!
 //! - [`Calibration`]: the temperature t_m, the information and the accuracy of each teacher, and what
 //!   follows from them: fusion weights, term weights, the calibrated ensemble, a ranking.
@@ -10,9 +11,11 @@
 //!   a mixture of both, or robustly calibrated heads, whichever validation data prefer.
 
 mod fusion;
-mod labelled;
+mod heads;
+mod margins;
 mod mixture;
 mod prediction;
+mod ranges;
 mod robust;
 mod search;
 mod teachers;

@@ -1,14 +1,13 @@
-//! The minimum of a function of one variable.
+//! The root and the minimum of a function of one variable.
 
 /// Root of the increasing function `slope` in [`low`, `high`] by bisection, or the bound beyond which it
-/// lies.
-pub(super) fn root(low: f64, high: f64, slope: impl Fn(f64) -> f64) -> f64 {
-    let [mut low, mut high] = [low, high];
-    if slope(low) >= 0.0 {
-        return low;
-    }
+/// lies; `high` if the function is 0 everywhere.
+pub(super) fn root(mut low: f64, mut high: f64, slope: impl Fn(f64) -> f64) -> f64 {
     if slope(high) <= 0.0 {
         return high;
+    }
+    if slope(low) >= 0.0 {
+        return low;
     }
     for _ in 0..60 {
         let middle = 0.5 * (low + high);
@@ -62,6 +61,7 @@ mod tests {
         assert!((root(-3.0, 5.0, |x| x * x * x - 2.0) - 2f64.cbrt()).abs() < 1e-14);
         assert_eq!(root(0.0, 1.0, |x| x + 1.0), 0.0);
         assert_eq!(root(0.0, 1.0, |x| x - 2.0), 1.0);
+        assert_eq!(root(0.0, 1.0, |_| 0.0), 1.0);
     }
 
     #[test]

@@ -1,13 +1,14 @@
 //! The calibration of the teachers.
 
 use serde::{Deserialize, Serialize};
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use super::{
     FusionWeights, Temperature,
-    labelled::{Labelled, failed, mean},
+    margins::{Margins, failed, mean, to_host},
+    ranges,
 };
-use crate::error::{self, Result};
+use crate::error::{self, Error, Result};
 use crate::loss::EnsembleTerm;
 use crate::metrics;
 use crate::modality::{Modality, PerModality};
@@ -22,10 +23,13 @@ pub struct TeacherCalibration {
     /// Its temperature t_m and NLL_m.
     pub temperature: Temperature,
     /// Its accuracy, in [0, 1].
+    #[serde(deserialize_with = "ranges::share")]
     pub accuracy: f64,
     /// Its mean probability of the true class at t_m, in [0, 1].
+    #[serde(deserialize_with = "ranges::share")]
     pub confidence: f64,
     /// g_m = max(0, 1 − NLL_m / log C), in [0, 1]: the information that it has on the labels.
+    #[serde(deserialize_with = "ranges::share")]
     pub information: f64,
 }
 
@@ -51,9 +55,27 @@ pub struct TeacherCalibration {
 /// # Ok::<(), g2d::Error>(())
 /// ```
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(transparent)]
+#[serde(try_from = "Vec<TeacherCalibration>", into = "Vec<TeacherCalibration>")]
 pub struct Calibration {
     teachers: Vec<TeacherCalibration>,
+}
+
+impl TryFrom<Vec<TeacherCalibration>> for Calibration {
+    type Error = Error;
+
+    fn try_from(teachers: Vec<TeacherCalibration>) -> Result<Self> {
+        if teachers.is_empty() {
+            let hint = "pass the validation logits of every teacher";
+            return Err(error::config("teachers to calibrate", "at least one", "none", hint));
+        }
+        Ok(Self { teachers })
+    }
+}
+
+impl From<Calibration> for Vec<TeacherCalibration> {
+    fn from(calibration: Calibration) -> Self {
+        calibration.teachers
+    }
 }
 
 impl Calibration {
@@ -61,18 +83,12 @@ impl Calibration {
     /// order. A teacher covers the samples that have its modality.
     ///
     /// # Errors
-    /// As [`Temperature::fit`], with the modality; [`Error::Config`](crate::Error::Config) without a
-    /// teacher.
+    /// As [`Temperature::fit`], with the modality; [`Error::Config`] without a teacher.
     pub fn fit<'a>(
         teachers: impl IntoIterator<Item = (Modality, &'a Tensor, &'a Tensor)>,
     ) -> Result<Self> {
         let teachers = teachers.into_iter().map(|(m, logits, targets)| teacher(m, logits, targets));
-        let teachers = teachers.collect::<Result<Vec<_>>>()?;
-        if teachers.is_empty() {
-            let hint = "pass the validation logits of every teacher";
-            return Err(error::config("teachers to calibrate", "at least one", "none", hint));
-        }
-        Ok(Self { teachers })
+        teachers.collect::<Result<Vec<_>>>()?.try_into()
     }
 
     /// The calibration of each teacher, in the student's order.
@@ -83,7 +99,8 @@ impl Calibration {
     /// w_m = (1 / t_m) / Σ_j 1 / t_j: the default of balanced training.
     ///
     /// # Errors
-    /// [`Error::Config`](crate::Error::Config) for a temperature of a damaged file that is not above 0.
+    /// [`Error::Config`] for temperatures so small that Σ_j 1 / t_j is not finite, which `fit` does not
+    /// return.
     pub fn fusion_weights(&self) -> Result<FusionWeights> {
         FusionWeights::new(self.each(|teacher| 1.0 / teacher.temperature.value))
     }
@@ -91,7 +108,8 @@ impl Calibration {
     /// w_m in the ratio of accuracy_m / t_m, for training with an ensemble term.
     ///
     /// # Errors
-    /// As [`fusion_weights`](Self::fusion_weights).
+    /// As [`fusion_weights`](Self::fusion_weights); [`Error::Config`] if no teacher has an accuracy above
+    /// 0.
     pub fn fusion_weights_by_accuracy(&self) -> Result<FusionWeights> {
         FusionWeights::new(self.each(|teacher| teacher.accuracy / teacher.temperature.value))
     }
@@ -119,8 +137,8 @@ impl Calibration {
     /// in the order of the teachers.
     ///
     /// # Errors
-    /// [`Error::Config`](crate::Error::Config) unless there are logits of every teacher,
-    /// [`Error::Torch`](crate::Error::Torch) for logits of different shapes.
+    /// [`Error::Config`] unless there are logits of every teacher, [`Error::Torch`] for logits of
+    /// different shapes.
     pub fn ensemble(&self, logits: &[Tensor]) -> Result<Tensor> {
         if logits.len() != self.teachers.len() {
             let modalities: Vec<_> = self.teachers.iter().map(|t| t.modality.clone()).collect();
@@ -140,14 +158,13 @@ impl Calibration {
 }
 
 fn teacher(modality: Modality, logits: &Tensor, targets: &Tensor) -> Result<TeacherCalibration> {
-    let data = Labelled::new(&format!("the teacher of {modality:?}"), logits, targets)?;
-    let temperature = Temperature::of(&data);
-    let p = (&data.logits / temperature.value).softmax(1, Kind::Double);
+    let margins = Margins::new(&format!("the teacher of {modality:?}"), logits, targets)?;
+    let temperature = Temperature::from_margins(&margins);
     Ok(TeacherCalibration {
         modality,
         temperature,
-        accuracy: metrics::accuracy(logits, targets)?,
-        confidence: mean(&data.at_labels(&p)),
-        information: (1.0 - temperature.nll / data.classes().ln()).max(0.0),
+        accuracy: metrics::accuracy(&to_host(logits)?, &targets.to_device(Device::Cpu))?,
+        confidence: mean(&margins.probability(temperature.value)),
+        information: (1.0 - temperature.nll / margins.classes().ln()).max(0.0),
     })
 }

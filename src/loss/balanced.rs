@@ -1,8 +1,14 @@
 //! The terms of balanced training.
 
 use serde::{Deserialize, Serialize};
+use tch::Tensor;
 
-use super::ranges::{check_temperature, check_weight};
+use super::{
+    Input,
+    compare::{Compare, check_match},
+    ranges::{check_temperature, check_weight},
+    torch,
+};
 use crate::error::Result;
 use crate::modality::{Modality, PerModality};
 
@@ -49,6 +55,25 @@ impl HeadTerm {
         check_weight("head.weight", &self.weight, modalities)?;
         check_temperature("head.temperature", &self.temperature, modalities)
     }
+
+    /// L_head^m; `None` without what it compares.
+    pub(super) fn term(
+        &self,
+        input: &Input<'_>,
+        m: usize,
+        loss: &dyn Compare,
+    ) -> Result<Option<Tensor>> {
+        let Some(Some(logits)) = input.unimodal.get(m) else { return Ok(None) };
+        let head = input.rows[m].select(logits)?;
+        match self.target {
+            HeadTarget::Labels => loss.task(&head, &input.rows[m].select(input.targets)?).map(Some),
+            HeadTarget::Teacher => {
+                let Some(teacher) = input.teacher(m) else { return Ok(None) };
+                check_match("unimodal logits", &input.modalities[m], &head, &teacher.logits)?;
+                loss.divergence(&teacher.logits, &head, self.temperature.get(m)).map(Some)
+            }
+        }
+    }
 }
 
 /// L_ens = T² · KL(σ(l_e / T) ‖ σ(l_s / T)), where l_e = Σ_m l_t^m / t_m is the calibrated ensemble of
@@ -77,5 +102,23 @@ impl EnsembleTerm {
         check_temperature("ensemble.temperature", &self.temperature.into(), modalities)?;
         let name = "ensemble.teacher_temperature";
         check_temperature(name, &self.teacher_temperature, modalities)
+    }
+
+    /// L_ens; `None` without teachers.
+    pub(super) fn term(&self, input: &Input<'_>, loss: &dyn Compare) -> Result<Option<Tensor>> {
+        let student = input.logits;
+        let mut ensemble: Option<Tensor> = None;
+        for m in 0..input.modalities.len() {
+            let Some(teacher) = input.teacher(m) else { continue };
+            let calibrated = &teacher.logits / self.teacher_temperature.get(m);
+            let own = input.rows[m].spread(calibrated, student.size()[0])?;
+            check_match("logits", &input.modalities[m], student, &own)?;
+            ensemble = Some(match ensemble {
+                None => own,
+                Some(sum) => sum.f_add(&own).map_err(torch)?,
+            });
+        }
+        let term = ensemble.map(|l| loss.divergence(&l, student, self.temperature));
+        term.transpose()
     }
 }

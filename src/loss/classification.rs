@@ -5,7 +5,7 @@ use tch::{Device, Kind, Reduction, Tensor};
 
 use super::{
     Confidence, Distillation, G2dLoss, Input, Labels, Terms, TrueClassProbability,
-    distillation::Compare, torch,
+    compare::Compare, torch,
 };
 use crate::error::{self, Result};
 use crate::modality::Modality;
@@ -111,8 +111,8 @@ impl G2dLoss for Classification {
         self.distillation.terms(input, self)
     }
 
-    fn needs_unimodal_logits(&self, modalities: &[Modality]) -> bool {
-        self.distillation.needs_unimodal_logits(modalities)
+    fn needs_unimodal_logits(&self) -> bool {
+        self.distillation.needs_unimodal_logits()
     }
 
     fn confidence(&self, logits: &Tensor, targets: &Tensor) -> Result<Tensor> {

@@ -4,11 +4,12 @@ use serde::{Deserialize, Serialize};
 use tch::{Reduction, Tensor};
 
 use super::{
-    EnsembleTerm, HeadTarget, HeadTerm, Input, Terms,
+    EnsembleTerm, HeadTerm, Input, Terms,
+    compare::{Compare, check_match},
     ranges::{check_temperature, check_weight},
     torch,
 };
-use crate::error::{self, Result};
+use crate::error::Result;
 use crate::modality::{Modality, PerModality};
 
 /// The reduction of squared feature differences to a scalar.
@@ -94,9 +95,8 @@ impl Distillation {
     }
 
     /// Returns whether a term needs the student's unimodal logits.
-    pub(super) fn needs_unimodal_logits(&self, modalities: &[Modality]) -> bool {
-        let weights = self.head.as_ref().map(|head| &head.weight);
-        weights.is_some_and(|weight| (0..modalities.len()).any(|m| weight.get(m) != 0.0))
+    pub(super) fn needs_unimodal_logits(&self) -> bool {
+        self.head.as_ref().is_some_and(|head| !head.weight.is_zero())
     }
 
     /// Checks all values against the modalities.
@@ -152,52 +152,6 @@ impl Distillation {
     }
 }
 
-impl HeadTerm {
-    /// L_head^m; `None` without what it compares.
-    fn term(&self, input: &Input<'_>, m: usize, loss: &dyn Compare) -> Result<Option<Tensor>> {
-        let Some(Some(logits)) = input.unimodal.get(m) else { return Ok(None) };
-        let head = input.rows[m].select(logits)?;
-        match self.target {
-            HeadTarget::Labels => loss.task(&head, &input.rows[m].select(input.targets)?).map(Some),
-            HeadTarget::Teacher => {
-                let Some(teacher) = input.teacher(m) else { return Ok(None) };
-                check_match("unimodal logits", &input.modalities[m], &head, &teacher.logits)?;
-                loss.divergence(&teacher.logits, &head, self.temperature.get(m)).map(Some)
-            }
-        }
-    }
-}
-
-impl EnsembleTerm {
-    /// L_ens; `None` without teachers.
-    fn term(&self, input: &Input<'_>, loss: &dyn Compare) -> Result<Option<Tensor>> {
-        let rows = input.logits.size()[0];
-        let mut ensemble: Option<Tensor> = None;
-        for m in 0..input.modalities.len() {
-            let Some(teacher) = input.teacher(m) else { continue };
-            let student = input.rows[m].select(input.logits)?;
-            check_match("logits", &input.modalities[m], &student, &teacher.logits)?;
-            let calibrated = &teacher.logits / self.teacher_temperature.get(m);
-            let own = input.rows[m].spread(calibrated, rows)?;
-            ensemble = Some(match ensemble {
-                None => own,
-                Some(sum) => sum.f_add(&own).map_err(torch)?,
-            });
-        }
-        let Some(ensemble) = ensemble else { return Ok(None) };
-        loss.divergence(&ensemble, input.logits, self.temperature).map(Some)
-    }
-}
-
-/// What the terms of a task are made of.
-pub(super) trait Compare {
-    /// L_S of logits [B, C] and targets.
-    fn task(&self, logits: &Tensor, targets: &Tensor) -> Result<Tensor>;
-
-    /// The divergence of a student's logits [B, C] from a teacher's at a temperature.
-    fn divergence(&self, teacher: &Tensor, student: &Tensor, temperature: f64) -> Result<Tensor>;
-}
-
 /// The weighted sum of the terms so far.
 struct Total(Tensor);
 
@@ -232,31 +186,4 @@ fn feature_distance(student: &Tensor, teacher: &Tensor, how: FeatureReduction) -
             Ok(sum / student.size()[0] as f64)
         }
     }
-}
-
-/// Refuses tensors of different shapes, devices or dtypes, which libtorch would broadcast or promote
-/// without an error.
-fn check_match(what: &str, modality: &Modality, student: &Tensor, teacher: &Tensor) -> Result<()> {
-    let what = format!("{what} of student and teacher {modality:?}");
-    if student.size() != teacher.size() {
-        let hint = if student.dim() == teacher.dim() {
-            "pass a FeatureProjection to the trainer if widths differ; class counts must be equal"
-        } else {
-            "pool or flatten the student's features in `Student::distilled_features`"
-        };
-        let expected = format!("the teacher's {:?}", teacher.size());
-        let found = format!("the student's {:?}", student.size());
-        return Err(error::shape(what, expected, found, hint));
-    }
-    let (device, kind) = (student.device(), student.kind());
-    if device != teacher.device() {
-        let hint = "move the teacher to the student's device";
-        return Err(error::wrong_device(what, device, "student", teacher.device(), hint));
-    }
-    if kind != teacher.kind() {
-        let hint = "convert the teacher's output or its parameters";
-        let expected = format!("{kind:?}, the student's");
-        return Err(error::wrong_kind(what, expected, teacher.kind(), hint));
-    }
-    Ok(())
 }

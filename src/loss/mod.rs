@@ -10,6 +10,7 @@
 
 mod balanced;
 mod classification;
+mod compare;
 mod confidence;
 mod distillation;
 mod labels;
@@ -91,8 +92,7 @@ pub trait G2dLoss {
 
     /// Returns whether `terms` needs the student's unimodal logits ([`Input::unimodal`]), which the
     /// trainer then computes with gradient in every step. By default it does not.
-    fn needs_unimodal_logits(&self, modalities: &[Modality]) -> bool {
-        let _ = modalities;
+    fn needs_unimodal_logits(&self) -> bool {
         false
     }
 
@@ -119,8 +119,8 @@ impl<T: G2dLoss + ?Sized> G2dLoss for Box<T> {
         (**self).terms(input)
     }
 
-    fn needs_unimodal_logits(&self, modalities: &[Modality]) -> bool {
-        (**self).needs_unimodal_logits(modalities)
+    fn needs_unimodal_logits(&self) -> bool {
+        (**self).needs_unimodal_logits()
     }
 
     fn confidence(&self, logits: &Tensor, targets: &Tensor) -> Result<Tensor> {
@@ -141,7 +141,7 @@ pub struct Input<'a> {
     /// teachers, `None` for a modality that the whole batch lacks.
     pub teachers: &'a [Option<TeacherOutput>],
     /// The student's unimodal logits z_m [B, C], with gradient; `None` for a modality that the whole
-    /// batch lacks, empty unless the loss needs them.
+    /// batch lacks, empty unless the loss needs them. Empty, like the teachers, where only L_S is read.
     pub unimodal: &'a [Option<Tensor>],
     /// The rows that have each modality: `rows[m].select` selects them from a tensor of B rows.
     pub rows: &'a [Rows],

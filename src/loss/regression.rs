@@ -4,8 +4,8 @@ use serde::{Deserialize, Serialize};
 use tch::{Reduction, Tensor};
 
 use super::{
-    Confidence, Distillation, ExponentialError, G2dLoss, Input, Terms, confidence::like,
-    distillation::Compare, torch,
+    Confidence, Distillation, ExponentialError, G2dLoss, Input, Terms, compare::Compare,
+    confidence::like, torch,
 };
 use crate::error::{self, Result};
 use crate::modality::Modality;
@@ -13,7 +13,8 @@ use crate::modality::Modality;
 /// Mean squared error with distillation.
 ///
 /// L_S = mean of (l_s − y)². A regression has no class distribution, so L_logit^m = mean of
-/// (l_s − l_t^m)², and L_head^m = mean of (z_m − l_t^m)². Predictions are [B, D]; targets are [B, D], or \[B\] if D is 1.
+/// (l_s − l_t^m)², and L_head^m = mean of (z_m − l_t^m)². Predictions are [B, D]; targets are [B, D], or
+/// \[B\] if D is 1.
 ///
 /// ρ^m is [`ExponentialError`], exp(−MSE^m / Var(y)); choose another, such as
 /// [`InverseError`](super::InverseError), with
@@ -35,9 +36,8 @@ impl Regression {
 impl G2dLoss for Regression {
     fn check(&self, modalities: &[Modality]) -> Result<()> {
         if self.distillation.ensemble.is_some() {
-            let hint = "leave `ensemble` out, or let `head` terms learn the teachers' predictions";
-            let expected = "none: the calibrated ensemble is defined for classes";
-            return Err(error::config("ensemble term of a regression", expected, "one", hint));
+            let hint = "leave it out: the calibrated ensemble is defined for classes";
+            return Err(error::config("ensemble term of a regression", "none", "one", hint));
         }
         self.distillation.check(modalities)
     }
@@ -66,8 +66,8 @@ impl G2dLoss for Regression {
         self.distillation.terms(input, self)
     }
 
-    fn needs_unimodal_logits(&self, modalities: &[Modality]) -> bool {
-        self.distillation.needs_unimodal_logits(modalities)
+    fn needs_unimodal_logits(&self) -> bool {
+        self.distillation.needs_unimodal_logits()
     }
 
     fn confidence(&self, logits: &Tensor, targets: &Tensor) -> Result<Tensor> {

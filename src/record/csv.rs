@@ -14,7 +14,8 @@ use crate::step::EpochReport;
 ///
 /// The columns are `epoch`, `steps`, `skipped`, `loss_total`, `loss_task`, for each modality m
 /// `loss_feature_m`, `loss_logit_m`, `confidence_m`, `kappa_m`, the measurements `probe_metric_m`, the
-/// terms `loss_head_m` and `loss_ensemble` if the loss has them, and the caller's metrics. A missing value is an empty cell; a value that is not finite is `NaN` or `inf`.
+/// terms `loss_head_m` and `loss_ensemble` if the loss has them, and the caller's metrics. A missing
+/// value is an empty cell; a value that is not finite is `NaN` or `inf`.
 /// A value without a column, such as that of a probe that measures an encoder only once it is trained,
 /// adds a column at the end: the file is then replaced atomically.
 #[derive(Debug)]

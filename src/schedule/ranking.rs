@@ -1,5 +1,7 @@
 //! The order of modalities, weakest first.
 
+use std::cmp::Ordering;
+
 use serde::{Deserialize, Serialize};
 
 use super::{Candidates, Progress};
@@ -27,7 +29,8 @@ pub enum Ranking {
     /// the modality of the *highest* confidence comes first, as if it were the weakest. ρ on training
     /// batches measures how fast a modality is fitted; a modality that is fitted slowly and generalises
     /// well is the one to train first. [`Calibration::ranking`](crate::calibration::Calibration::ranking)
-    /// makes it from validation data. Needs no teachers in the training.
+    /// makes it from validation data. Equal ones keep the student's order. Needs no teachers in the
+    /// training.
     HeldOut(Vec<(Modality, f64)>),
 }
 
@@ -98,10 +101,12 @@ impl Ranker {
                     let hint = "check the teacher's weights and its validation data for NaN";
                     return Err(error::non_finite(what, "a finite number", rho, hint));
                 }
-                let mut order = confidence.clone();
-                order.sort_by(|a, b| b.1.total_cmp(&a.1));
-                let order: Vec<_> = order.into_iter().map(|(m, _)| m).collect();
-                indices("Ranking::HeldOut", &order, modalities)?
+                let names: Vec<_> = confidence.iter().map(|(m, _)| m.clone()).collect();
+                let found = indices("Ranking::HeldOut", &names, modalities)?;
+                let mut order: Vec<_> = found.into_iter().zip(confidence).collect();
+                order.sort_by_key(|(m, _)| *m);
+                order.sort_by(|(_, (_, a)), (_, (_, b))| ascending(b, a));
+                order.into_iter().map(|(m, _)| m).collect()
             }
         };
         Ok(())
@@ -159,10 +164,9 @@ impl Ranker {
             self.check_number(candidates.len())?;
             return Ok(self.fixed.clone());
         }
-        // Not `total_cmp`, which puts −0 before 0.
         let rho = self.values(at, candidates)?;
         let mut known: Vec<usize> = (0..rho.len()).filter(|&m| rho[m].is_some()).collect();
-        known.sort_by(|&a, &b| rho[a].partial_cmp(&rho[b]).unwrap_or(std::cmp::Ordering::Equal));
+        known.sort_by(|&a, &b| ascending(rho[a], rho[b]));
         Ok(known)
     }
 
@@ -241,6 +245,11 @@ impl Ranker {
         let hint = "check the teacher's weights and its inputs for NaN";
         Err(error::non_finite(what, "a finite number", rho, hint))
     }
+}
+
+/// Not `total_cmp`, which puts −0 before 0.
+fn ascending<T: PartialOrd>(a: T, b: T) -> Ordering {
+    a.partial_cmp(&b).unwrap_or(Ordering::Equal)
 }
 
 /// The index of each modality of `order`, which has every one of `modalities` once.

@@ -36,7 +36,7 @@ impl Objective {
 
     /// Returns whether the loss needs the student's unimodal logits.
     pub(crate) fn needs_unimodal_logits(&self) -> bool {
-        self.loss.needs_unimodal_logits(&self.modalities)
+        self.loss.needs_unimodal_logits()
     }
 
     /// The terms of the loss, checked: scalars, one per modality.

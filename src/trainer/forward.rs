@@ -139,10 +139,11 @@ impl ForwardPass {
                     "implement it, or add heads with `heads::WithHeads`",
                 ));
             };
+            let what = format!("unimodal logits of modality {modality:?}");
+            check_output(&what, &logits, Some(2), parts.whole())?;
             if logits.size() == fused.size() {
                 return Ok(Some(logits));
             }
-            let what = format!("unimodal logits of modality {modality:?}");
             let expected = format!("{:?}, like the fused logits", fused.size());
             let hint = "correct `Student::unimodal_logits`";
             Err(error::wrong_shape(what, expected, &logits.size(), hint))

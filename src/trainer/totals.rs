@@ -116,7 +116,6 @@ impl EpochTotalsState {
     pub(super) fn has_modalities(&self, k: usize) -> bool {
         let Terms { feature, logit, head, .. } = &self.terms;
         let lengths = [feature.len(), logit.len(), self.confidence.len(), self.kappa.len()];
-        // A version without head terms wrote none.
         lengths == [k; 4] && (head.is_empty() || head.len() == k)
     }
 }
@@ -124,8 +123,14 @@ impl EpochTotalsState {
 impl From<EpochTotalsState> for EpochTotals {
     fn from(state: EpochTotalsState) -> Self {
         let mean = |mean: &MeanState| Mean::from(mean.clone());
+        // A version without head terms wrote none.
         let mut terms = state.terms.map(mean);
-        terms.head.resize_with(state.kappa.len(), || Some(Mean::default()));
+        terms.head.resize_with(state.kappa.len(), || None);
+        for each in [&mut terms.feature, &mut terms.logit, &mut terms.head] {
+            for term in each {
+                term.get_or_insert_default();
+            }
+        }
         terms.ensemble.get_or_insert_default();
         Self {
             terms,

@@ -12,6 +12,7 @@
 
 mod adoption;
 mod batch;
+mod calibration;
 #[cfg(all(feature = "paper", feature = "report"))]
 mod checkpoint;
 mod contracts;
@@ -19,6 +20,7 @@ mod contracts;
 mod data;
 mod diagnosis;
 mod fuzzing;
+mod heads;
 mod loss;
 mod metrics;
 mod modulation;

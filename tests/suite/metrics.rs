@@ -1,9 +1,9 @@
-//! Regression metrics against NumPy, and invalid values.
+//! Metrics against NumPy, and invalid values.
 
-use g2d::metrics::{accuracy, mae, mape, r2, rmse};
+use g2d::metrics::{accuracy, mae, mape, nll, r2, rmse, selection_score};
 use tch::{Device, Kind, Tensor};
 
-use crate::support::{assert_error, assert_mismatch};
+use crate::support::{assert_error, assert_mismatch, assert_number, labels, wave};
 
 // p = np.array([2.5, 0.0, 2.0, 8.0, -3.5]); y = np.array([3.0, -0.5, 2.0, 7.0, -4.0])
 // np.sqrt(np.mean((p-y)**2)); np.mean(np.abs(p-y))
@@ -12,6 +12,9 @@ const RMSE: f64 = 0.591_607_978_309_961_6;
 const MAE: f64 = 0.5;
 const R2: f64 = 0.973_880_597_014_925_4;
 const MAPE: f64 = 28.690_476_190_476_19;
+// l = np.sin(0.3 + np.arange(12)).reshape(4, 3); y = np.array([0, 1, 2, 0])
+// np.mean(np.log(np.exp(l).sum(1)) - l[range(4), y])
+const NLL: f64 = 1.091_956_498_421_69;
 
 fn pair() -> (Tensor, Tensor) {
     let p = Tensor::from_slice(&[2.5, 0.0, 2.0, 8.0, -3.5]);
@@ -58,4 +61,49 @@ fn the_accuracy_of_logits_that_are_not_finite_is_an_error() {
     }
     let none = Tensor::zeros([6, 0], (Kind::Float, Device::Cpu));
     assert_mismatch(accuracy(&none, &labels), &["C of at least 1", "[6, 0]"]);
+}
+
+#[test]
+fn the_nll_is_the_mean_of_minus_the_log_probability_of_the_label() {
+    let logits = wave(0.3, &[4, 3]);
+    assert_number(nll(&logits, &labels(4)).unwrap(), NLL);
+    let found = nll(&logits.to_kind(Kind::Float), &labels(4)).unwrap();
+    assert!((found - NLL).abs() < 1e-7);
+    // Where a probability underflows.
+    let certain = Tensor::from_slice2(&[[0.0_f32, 2000.0], [0.0, 2000.0]]);
+    assert_number(nll(&certain, &Tensor::from_slice(&[1_i64, 0])).unwrap(), 1000.0);
+}
+
+#[test]
+fn a_selection_score_is_higher_for_a_higher_accuracy_then_for_a_lower_nll() {
+    let y = labels(6);
+    let right = y.one_hot(3).to_kind(Kind::Double);
+    let wrong = (&y + 1).remainder(3).one_hot(3).to_kind(Kind::Double);
+    let first = |n: i64| (Tensor::arange(6, tch::kind::INT64_CPU)).lt(n).unsqueeze(1);
+    let logits = |correct: i64, scale: f64| right.where_self(&first(correct), &wrong) * scale;
+    // From the worst to the best.
+    let ordered = [(2, 50.0), (2, 1.0), (4, 1e4), (4, 9.0), (4, 0.01), (6, 0.01), (6, 20.0)];
+    let scores = ordered.map(|(correct, scale)| {
+        let logits = logits(correct, scale);
+        let score = selection_score(&logits, &y).unwrap();
+        assert_number(accuracy(&logits, &y).unwrap(), correct as f64 / 6.0);
+        assert_number(score, correct as f64 + 1.0 / (1.0 + nll(&logits, &y).unwrap()));
+        score
+    });
+    assert!(scores.is_sorted_by(|a, b| a < b), "{scores:?}");
+}
+
+#[test]
+fn invalid_labels_are_errors_of_classification_metrics() {
+    let logits = wave(0.3, &[4, 3]);
+    for metric in [nll, selection_score, accuracy] {
+        let words = ["[N, C] and [N]", "[4, 3] and [3]"];
+        assert_mismatch(metric(&logits, &labels(3)), &words);
+        assert_mismatch(metric(&logits.narrow(0, 0, 0), &labels(0)), &["N of at least 1"]);
+        assert_mismatch(metric(&logits, &labels(4).to_kind(Kind::Float)), &["Int64", "Float"]);
+    }
+    for metric in [nll, selection_score] {
+        assert_mismatch(metric(&logits, &(labels(4) + 1)), &["classes 0..3", "found 3"]);
+        assert_mismatch(metric(&logits, &(labels(4) - 1)), &["classes 0..3", "found -1"]);
+    }
 }

@@ -1,13 +1,13 @@
 //! Plans of the schedulers: expected values, and properties for any number of modalities.
 
 use g2d::{
-    Modality, SmpScheduler,
+    Error, Modality, SmpScheduler,
     schedule::{Candidates, Joint, Partial, Plan, Progress, Ranking, SchedulerConfig, Sequential},
 };
 use proptest::prelude::*;
 use serde_json::json;
 
-use crate::support::{assert_config_error, assert_number, names};
+use crate::support::{assert_config_error, assert_mismatch, assert_number, names};
 
 fn at(epoch: u64, step: u64) -> Progress {
     Progress { epoch, step, ..Progress::default() }
@@ -95,6 +95,59 @@ fn a_fixed_order_needs_no_confidence() {
     assert!(!s.needs_confidence());
     let found = kappas(&mut *s, [0, 1, 2, 3], &[0.5; 3]);
     assert_eq!(found, [[0.0, 1.0, 0.0], [0.0, 0.0, 1.0], [1.0, 0.0, 0.0], [1.0; 3]]);
+}
+
+fn held_out<const K: usize>(confidence: [(&str, f64); K]) -> Ranking {
+    Ranking::HeldOut(confidence.map(|(m, rho)| (Modality::new(m), rho)).into())
+}
+
+#[test]
+fn a_held_out_ranking_begins_with_the_highest_confidence() {
+    let ranking = held_out([("m2", 0.4), ("m0", 0.7), ("m1", 0.5)]);
+    let mut s = bound(Sequential::new([1, 1, 1]).ranking(ranking), 3);
+    assert!(!s.needs_confidence() && !s.reads_confidence(at(0, 0)));
+    let found = kappas(&mut *s, [0, 1, 2, 3], &[0.5; 3]);
+    assert_eq!(found, [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0], [1.0; 3]]);
+    let missing = Candidates::without_confidence(3).without(0);
+    assert_eq!(s.plan(at(0, 0), &missing).unwrap(), Plan::only(1, 3), "the next in the order");
+    s.end_epoch(0, &[None; 3]).unwrap();
+    assert_eq!(kappa(&mut *s, 1, &[0.5; 3]), [0.0, 1.0, 0.0], "epochs do not change it");
+    assert!(serde_json::to_string(&s.state().unwrap()).unwrap().len() < 20, "it has no state");
+}
+
+#[test]
+fn equal_held_out_confidences_keep_the_order_of_the_modalities() {
+    let ranking = held_out([("m2", 0.0), ("m1", -0.0), ("m0", 0.0)]);
+    let mut s = bound(Sequential::new([1, 1]).ranking(ranking), 3);
+    assert_eq!(kappas(&mut *s, [0, 1], &[0.5; 3]), [[1.0, 0.0, 0.0], [0.0, 1.0, 0.0]]);
+}
+
+#[test]
+fn held_out_confidences_that_are_not_one_number_per_modality_are_errors() {
+    let bind = |ranking| Sequential::new([1]).ranking(ranking).bind(&names(2));
+    let words = ["Ranking::HeldOut", "each of [\"m0\", \"m1\"] once"];
+    for wrong in [
+        held_out([("m0", 0.5)]).clone(),
+        held_out([("m0", 0.5), ("m2", 0.5)]),
+        held_out([("m0", 0.5), ("m0", 0.6)]),
+        held_out([("m0", 0.5), ("m1", 0.6), ("m1", 0.7)]),
+    ] {
+        assert_config_error(bind(wrong), &words);
+    }
+    for rho in [f64::NAN, f64::INFINITY] {
+        let words = ["held-out confidence of modality \"m1\"", &format!("found {rho}")];
+        let error = assert_mismatch(bind(held_out([("m0", 0.5), ("m1", rho)])), &words);
+        assert!(matches!(error, Error::NonFinite(_)));
+    }
+}
+
+#[test]
+fn partial_refuses_a_ranking_without_confidences_of_the_training() {
+    let held_out = held_out([("m0", 0.5), ("m1", 0.7)]);
+    for ranking in [held_out, fixed(["m0", "m1"])] {
+        let bound = Partial::new(0.5, 0..1).ranking(ranking).bind(&names(2));
+        assert_config_error(bound, &["ranking of Partial", "Batch or PreviousEpoch", "fixed"]);
+    }
 }
 
 #[test]

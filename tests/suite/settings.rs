@@ -4,8 +4,9 @@ use std::fmt::Debug;
 
 use g2d::{
     loss::{
-        Classification, Confidence, ConfidenceConfig, Distillation, ExponentialError,
-        FeatureReduction, InverseError, Labels, Regression, TrueClassProbability,
+        Classification, Confidence, ConfidenceConfig, Distillation, EnsembleTerm, ExponentialError,
+        FeatureReduction, HeadTarget, HeadTerm, InverseError, Labels, Regression,
+        TrueClassProbability,
     },
     schedule::{Joint, Partial, Progress, Ranking, SchedulerConfig, Sequential},
     trainer::{GradientScope, Suppression},
@@ -202,6 +203,51 @@ fn values_out_of_range_are_errors_of_build() {
 }
 
 #[test]
+fn settings_of_balanced_training_are_read_and_written() {
+    let text = r#"
+        suppression = "fused_loss"
+        [distillation]
+        beta = 0.0
+        head = { weight = [1.0, 0.5], temperature = 2.0, target = "labels" }
+        ensemble = { weight = 0.5, teacher_temperature = [1.5, 0.25] }
+        [schedule]
+        type = "sequential"
+        stages = [1]
+        ranking = { held_out = [["m1", 0.75], ["m0", 0.5]] }
+    "#;
+    #[derive(Serialize, Deserialize)]
+    struct Balanced {
+        suppression: Suppression,
+        distillation: Distillation,
+        schedule: SchedulerConfig,
+    }
+    let found: Balanced = read(text).unwrap();
+    let (weight, target) = ([1.0, 0.5].into(), HeadTarget::Labels);
+    let ensemble =
+        EnsembleTerm { weight: 0.5, temperature: 4.0, teacher_temperature: [1.5, 0.25].into() };
+    let expected = Distillation {
+        head: Some(HeadTerm { weight, temperature: 2.0.into(), target }),
+        ensemble: Some(ensemble),
+        ..Distillation::features_only()
+    };
+    assert_eq!(found.distillation, expected);
+    assert_eq!(found.suppression, Suppression::FusedLoss);
+    let held_out = Ranking::HeldOut(vec![("m1".into(), 0.75), ("m0".into(), 0.5)]);
+    let schedule = SchedulerConfig::Sequential(Sequential::new([1]).ranking(held_out));
+    assert_eq!(format!("{:?}", found.schedule), format!("{schedule:?}"));
+    assert_eq!(round_trip(&found).distillation, expected);
+    assert_eq!(format!("{:?}", round_trip(&found.schedule)), format!("{schedule:?}"));
+
+    let read = |text| read::<Distillation>(text).unwrap();
+    assert_eq!(read("beta = 0.0\nhead = {}"), Distillation::balanced());
+    let plain = toml::to_string(&Distillation::default()).unwrap();
+    assert!(!plain.contains("head") && !plain.contains("ensemble"), "{plain}");
+    assert_invalid::<Distillation>("head = { weigth = 1.0 }", &["weigth", "weight"]);
+    assert_invalid::<Distillation>("head = { target = 'fused' }", &["fused", "teacher", "labels"]);
+    assert_invalid::<Distillation>("ensemble = { tau = 1.0 }", &["tau", "teacher_temperature"]);
+}
+
+#[test]
 fn losses_suppressions_and_confidences_are_written_and_read() {
     let distillation = Distillation {
         task_weight: 0.1,
@@ -222,6 +268,7 @@ fn losses_suppressions_and_confidences_are_written_and_read() {
             Suppression::SkipBackward,
             Suppression::ZeroGradient(GradientScope::All),
             Suppression::ZeroGradient(GradientScope::FourDimensional),
+            Suppression::FusedLoss,
         ],
         confidence: vec![
             ConfidenceConfig::ExponentialError,

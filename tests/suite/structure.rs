@@ -20,11 +20,11 @@ const LAYERS: &[&[&str]] = &[
     &["batch", "file", "mean", "metrics"],
     &["parameters"],
     &["schedule", "student", "teacher"],
-    &["loss"],
+    &["heads", "loss"],
     &["step"],
     &["data", "diagnosis", "modulation", "optim", "probe", "weights"],
     &["trainer"],
-    &["checkpoint", "record"],
+    &["calibration", "checkpoint", "record"],
     &["paper", "report"],
 ];
 

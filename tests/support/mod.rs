@@ -1,7 +1,8 @@
 //! Support that the test binaries share.
 //!
 //! - `tiny.rs`: small students, their teachers and batches; `closure_student.rs`: a student whose
-//!   encoders are a closure. Weights and data are the same in every run.
+//!   encoders are a closure; `late_fusion.rs`: a late fusion with weights. Weights and data are the same
+//!   in every run.
 //! - `batches.rs`: batches derived from other batches.
 //! - `modified.rs`: students and teachers with changed outputs; `fixed.rs`: schedulers with given
 //!   κ, teachers with a given ρ.
@@ -20,6 +21,7 @@ mod closure_student;
 mod data_set;
 mod fixed;
 mod fuzz;
+mod late_fusion;
 mod modified;
 mod own_process;
 mod python;
@@ -37,6 +39,7 @@ pub use closure_student::ClosureStudent;
 pub use data_set::{TempDataSet, shared_file};
 pub use fixed::{FixedKappa, KappaPerStep, SharedConfidence};
 pub use fuzz::{ByteMutation, byte_mutation, fuzz_config};
+pub use late_fusion::LateFusion;
 pub use modified::{ModifiedStudent, ModifiedTeacher};
 pub use own_process::in_own_process;
 pub use python::{python, script, stdout};

@@ -3,7 +3,10 @@
 use g2d::{
     Error, G2dLoss, Modality, PerModality, TeacherOutput,
     batch::Rows,
-    loss::{self, Classification, Distillation, FeatureReduction, Regression},
+    loss::{
+        self, Classification, Distillation, EnsembleTerm, FeatureReduction, HeadTarget, HeadTerm,
+        Regression,
+    },
 };
 use tch::{Kind, Tensor};
 
@@ -12,9 +15,10 @@ use crate::support::{all_present, assert_mismatch, assert_number, names, wave};
 const ROWS: i64 = 4;
 const COLUMNS: i64 = 3;
 
-/// A constructor of a loss, valid targets, logits that predict them well, and invalid targets.
+/// A constructor of a loss, whether it has an ensemble term, valid targets, logits that predict them well, and invalid targets.
 struct Subject {
     new: fn(Distillation) -> Box<dyn G2dLoss>,
+    ensemble: bool,
     targets: Tensor,
     correct: Tensor,
     wrong_kind: Tensor,
@@ -27,6 +31,7 @@ fn subjects() -> [Subject; 3] {
     [
         Subject {
             new: |d| Box::new(Classification::new(d)),
+            ensemble: true,
             targets: classes.copy(),
             correct: &one_hot * 5.0,
             wrong_kind: classes.to_kind(Kind::Double),
@@ -34,6 +39,7 @@ fn subjects() -> [Subject; 3] {
         },
         Subject {
             new: |d| Box::new(Classification::multi_label(d)),
+            ensemble: true,
             targets: one_hot.copy(),
             correct: (&one_hot * 2.0 - 1.0) * 5.0,
             wrong_kind: classes.one_hot(COLUMNS),
@@ -41,6 +47,7 @@ fn subjects() -> [Subject; 3] {
         },
         Subject {
             new: |d| Box::new(Regression::new(d)),
+            ensemble: false,
             targets: one_hot.copy(),
             correct: &one_hot + 0.01,
             wrong_kind: classes.one_hot(COLUMNS),
@@ -54,6 +61,7 @@ struct Inputs {
     modalities: Vec<Modality>,
     logits: Tensor,
     features: Vec<Tensor>,
+    unimodal: Vec<Tensor>,
     teachers: Vec<TeacherOutput>,
 }
 
@@ -69,6 +77,7 @@ fn inputs(k: usize, kind: Kind) -> Inputs {
         modalities: names(k),
         logits: leaf(0.4, &[ROWS, COLUMNS]),
         features: (0..k).map(|m| leaf(0.9 + phase(m), &[ROWS, 2 + m as i64])).collect(),
+        unimodal: (0..k).map(|m| leaf(1.7 + phase(m), &[ROWS, COLUMNS])).collect(),
         teachers: (0..k).map(teacher).collect(),
     }
 }
@@ -80,7 +89,7 @@ impl Inputs {
             logits: &self.logits,
             features: &self.features,
             teachers: &all_present(&self.teachers),
-            unimodal: &[],
+            unimodal: &self.unimodal.iter().map(|z| Some(z.shallow_clone())).collect::<Vec<_>>(),
             rows: &Rows::all(self.modalities.len()),
             targets,
         })
@@ -95,7 +104,14 @@ fn each(values: Vec<f64>) -> PerModality<f64> {
     PerModality::Each(values)
 }
 
-fn weighted(k: usize) -> Distillation {
+/// Every term that `subject` has, with weights and temperatures.
+fn weighted(subject: &Subject, k: usize) -> Distillation {
+    let head = HeadTerm {
+        weight: each((0..k).map(|m| 1.5 - 0.2 * m as f64).collect()),
+        temperature: each((0..k).map(|m| 4.0 - m as f64 * 0.5).collect()),
+        target: HeadTarget::Teacher,
+    };
+    let ensemble = EnsembleTerm { weight: 0.6, temperature: 2.0, teacher_temperature: 3.0.into() };
     Distillation {
         task_weight: 1.3,
         alpha: 0.7,
@@ -104,7 +120,8 @@ fn weighted(k: usize) -> Distillation {
         logit_weight: each((0..k).map(|m| 2.0 - 0.4 * m as f64).collect()),
         temperature: each((0..k).map(|m| 0.5 + m as f64).collect()),
         feature_reduction: FeatureReduction::SquaredNorm,
-        ..Distillation::default()
+        head: Some(head),
+        ensemble: subject.ensemble.then_some(ensemble),
     }
 }
 
@@ -112,17 +129,24 @@ fn weighted(k: usize) -> Distillation {
 fn the_total_is_the_weighted_sum_of_the_terms() {
     for subject in subjects() {
         for k in [2, 3, 5] {
-            let d = weighted(k);
+            let d = weighted(&subject, k);
             let loss = (subject.new)(d.clone());
             loss.check(&names(k)).unwrap();
             let inputs = inputs(k, Kind::Double);
             let terms = inputs.terms(&*loss, &subject.targets).unwrap();
             let mut sum = d.task_weight * number(&terms.task);
-            assert_eq!((terms.feature.len(), terms.logit.len()), (k, k));
+            assert_eq!((terms.feature.len(), terms.logit.len(), terms.head.len()), (k, k, k));
+            assert_eq!(terms.ensemble.is_some(), subject.ensemble);
+            let (head, ensemble) = (d.head.as_ref().unwrap(), d.ensemble.as_ref());
+            let weight = ensemble.map_or(0.0, |ensemble| ensemble.weight);
+            sum += weight * terms.ensemble.as_ref().map_or(0.0, number);
             for m in 0..k {
                 let feature = number(terms.feature[m].as_ref().unwrap());
                 let logit = number(terms.logit[m].as_ref().unwrap());
-                assert!(feature > 0.0 && logit > 0.0, "student and teachers differ");
+                let unimodal = number(terms.head[m].as_ref().unwrap());
+                let positive = feature > 0.0 && logit > 0.0 && unimodal > 0.0;
+                assert!(positive, "student and teachers differ");
+                sum += head.weight.get(m) * unimodal;
                 sum += d.alpha * d.feature_weight.get(m) * feature;
                 sum += d.beta * d.logit_weight.get(m) * logit;
             }
@@ -146,14 +170,16 @@ fn the_total_is_a_scalar_connected_to_the_student_s_features_and_logits() {
                 true => subject.targets.to_kind(kind),
                 false => subject.targets.copy(),
             };
-            let loss = (subject.new)(Distillation::default());
+            let loss = (subject.new)(weighted(&subject, 2));
             let terms = inputs.terms(&*loss, &targets).unwrap();
             assert_eq!(terms.total.size(), [0_i64; 0]);
             assert_eq!(terms.total.kind(), kind, "computed in the dtype of the logits");
             terms.total.backward();
-            for leaf in inputs.features.iter().chain([&inputs.logits]) {
+            for leaf in inputs.features.iter().chain(&inputs.unimodal).chain([&inputs.logits]) {
                 assert!(leaf.grad().defined() && number(&leaf.grad().abs().sum(kind)) > 0.0);
             }
+            let terms = terms.head.iter().chain([&terms.ensemble]).flatten();
+            terms.for_each(|term| assert_eq!((term.kind(), term.dim()), (kind, 0)));
             let rho = loss.confidence(&inputs.teachers[0].logits.detach(), &targets).unwrap();
             assert_eq!((rho.kind(), rho.dim()), (kind, 0));
         }
@@ -219,10 +245,16 @@ fn distillation_terms_are_zero_for_a_student_equal_to_its_teachers() {
         for (m, teacher) in inputs.teachers.iter_mut().enumerate() {
             teacher.logits = inputs.logits.detach();
             teacher.features = inputs.features[m].detach();
+            inputs.unimodal[m] = inputs.logits.detach();
         }
-        let loss = (subject.new)(weighted(2));
+        let mut d = weighted(&subject, 2);
+        // The ensemble of two equal teachers at temperature 2.
+        let half = |ensemble: &mut EnsembleTerm| ensemble.teacher_temperature = 2.0.into();
+        d.ensemble.as_mut().map(half);
+        let loss = (subject.new)(d);
         let terms = inputs.terms(&*loss, &subject.targets).unwrap();
-        for term in terms.feature.iter().chain(&terms.logit) {
+        let all = terms.feature.iter().chain(&terms.logit).chain(&terms.head);
+        for term in all.chain(terms.ensemble.is_some().then_some(&terms.ensemble)) {
             assert!(number(term.as_ref().unwrap()).abs() < 1e-15);
         }
     }

@@ -4,6 +4,7 @@ use std::fmt::Debug;
 
 use g2d::{
     EpochReport,
+    calibration::{Calibration, FusionWeights, Prediction},
     diagnosis::Thresholds,
     loss::{Classification, ConfidenceConfig, Distillation, Regression},
     schedule::SchedulerConfig,
@@ -36,7 +37,7 @@ struct Settings {
 }
 
 /// Valid settings: TOML first, then JSON.
-const SETTINGS: [&str; 7] = [
+const SETTINGS: [&str; 10] = [
     r#"
 window = 2
 suppression = "skip_backward"
@@ -69,15 +70,43 @@ ranking = { fixed = ["m1", "m0"] }
     "non_finite = \"skip\"\nprecision = \"bf16\"\n[schedule]\ntype = \"partial\"\nalpha = 0.5\n\
      epochs = { start = 0, end = 150 }\nranking = \"previous_epoch\"\n",
     "window = 1\n[schedule]\ntype = \"joint\"\n",
+    r#"
+suppression = "fused_loss"
+[loss.distillation]
+beta = 0.0
+[loss.distillation.head]
+weight = [1.0, 0.5]
+temperature = 4.0
+target = "teacher"
+[loss.distillation.ensemble]
+weight = 0.5
+temperature = 4
+teacher_temperature = [1.5, 0.25]
+[schedule]
+type = "sequential"
+stages = [1]
+ranking = { held_out = [["m1", 0.75], ["m0", 0.5]] }
+"#,
+    r#"{"loss": {"distillation": {"head": {"target": "labels"}}}, "suppression": "fused_loss"}"#,
+    r#"{"loss": {"distillation": {"head": {}, "ensemble": {}}}}"#,
     r#"{"window": 3, "mode": "train", "schedule": {"type": "sequential", "stages": [1], "ranking": "batch"}}"#,
     r#"{"loss": {"labels": "single", "distillation": {"alpha": 1e-3, "temperature": 4}}, "scope": "all"}"#,
     r#"{"scaling": {"initial": 65536, "growth": 2, "backoff": 0.5, "interval": 2000}, "non_finite": {"stop_after": 1}}"#,
 ];
 
-const REPORTS: [&str; 3] = [
+const REPORTS: [&str; 4] = [
     r#"{"at":{"epoch":0,"step":2,"total_steps":2},"outcome":{"skipped":{"non_finite":{"gradient":{"parameter":"m1.a.bias","modality":"m1"}}}},"kappa":[1.0,0.0],"total":"NaN","task":0.5,"feature":[null,0.25],"logit":[0.1,"inf"],"confidence":[0.5,null]}"#,
     r#"{"at":{"epoch":9,"step":0,"total_steps":90},"outcome":{"skipped":{"overflow":{"scale":65536.0}}},"kappa":[0.5],"total":1.5,"task":0.5,"feature":[],"logit":[],"confidence":[]}"#,
     r#"{"epoch":1,"steps":3,"skipped":1,"unfinished":1,"modalities":["m0","m1"],"total":1.25,"task":0.75,"feature":[0.5,null],"logit":[null,"-inf"],"confidence":[0.75,0.125],"kappa":[1.0,0.0],"measurements":[{"metric":"gradient_norm","modality":"m0","value":3.5},{"metric":"fused_accuracy","modality":null,"value":"NaN"}]}"#,
+    r#"{"epoch":0,"steps":3,"skipped":0,"unfinished":0,"modalities":["m0","m1"],"total":1.25,"task":0.75,"feature":[0.5,null],"logit":[null,null],"head":["inf",0.25],"ensemble":"NaN","confidence":[0.75,0.125],"kappa":[1.0,0.0],"measurements":[]}"#,
+];
+
+/// What calibration writes.
+const CALIBRATIONS: [&str; 4] = [
+    r#"[{"modality":"m0","temperature":{"value":1.5,"nll":0.86},"accuracy":0.625,"confidence":0.48,"information":0.21},{"modality":"m1","temperature":{"value":0.001,"nll":0.0},"accuracy":1.0,"confidence":1.0,"information":1.0}]"#,
+    r#"{"mixture":{"alpha":0.5,"fused_temperature":1.5,"head_temperatures":[1.0,6.1],"nll":0.64}}"#,
+    r#"{"robust":{"heads":[{"temperature":0.14,"epsilon":0.225}],"nll":0.5}}"#,
+    r#"[0.25,0.7499999999999999]"#,
 ];
 
 /// Reads `bytes` as `T` from TOML and JSON; asserts that a value survives writing and reading.
@@ -150,6 +179,19 @@ proptest! {
         let bytes = mutated(REPORTS[which].as_bytes(), &mutations);
         read::<StepValues>(&bytes);
         read::<EpochReport>(&bytes);
+    }
+
+    #[test]
+    fn mutated_calibrations_are_read_without_panic(
+        which in 0..CALIBRATIONS.len(), mutations in mutations(),
+    ) {
+        let bytes = mutated(CALIBRATIONS[which].as_bytes(), &mutations);
+        if let Some(calibration) = read::<Calibration>(&bytes) {
+            let _ = (calibration.fusion_weights(), calibration.fusion_weights_by_accuracy());
+            let _ = (calibration.information_weights(), calibration.ranking());
+        }
+        read::<Prediction>(&bytes);
+        read::<FusionWeights>(&bytes);
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! Losses against PyTorch, in float64 to 1e-12.
 //!
-//! - `confidence.rs`: ρ.
+//! - `confidence.rs`: ρ; `balanced.rs`: the terms of balanced training.
 
+mod balanced;
 mod confidence;
 
 use g2d::{

@@ -2,11 +2,14 @@
 
 use g2d::{
     Modality, PerModality, SmpScheduler,
-    loss::{Classification, Distillation, FeatureReduction, Regression},
+    loss::{
+        Classification, Distillation, EnsembleTerm, FeatureReduction, HeadTarget, HeadTerm,
+        Regression,
+    },
     schedule::{Joint, Partial, Ranking, Sequential},
     trainer::{GradientScope, LossScaling, NonFinite, Precision, SuppressedMode, Suppression},
 };
-use proptest::{collection::vec, prelude::*};
+use proptest::{collection::vec, option, prelude::*};
 use tch::Kind;
 
 use super::faults::{Fault, fault};
@@ -109,6 +112,18 @@ impl Case {
         }
     }
 
+    /// Returns whether the loss of a batch that has modality `m` has a head term of it.
+    pub fn trains_head(&self, m: usize) -> bool {
+        let head = self.distillation.head.as_ref().filter(|head| head.weight.get(m) != 0.0);
+        head.is_some_and(|head| head.target == HeadTarget::Labels || !self.teachers.is_empty())
+    }
+
+    /// Returns whether the loss needs unimodal logits.
+    pub fn needs_heads(&self) -> bool {
+        let head = self.distillation.head.as_ref();
+        head.is_some_and(|head| (0..self.k()).any(|m| head.weight.get(m) != 0.0))
+    }
+
     /// Returns whether the policy skips steps with values that are not finite.
     pub fn skips(&self) -> bool {
         self.non_finite != NonFinite::Error
@@ -117,7 +132,10 @@ impl Case {
 
 fn schedule(k: usize, taught: bool) -> BoxedStrategy<Schedule> {
     let order = Just(names(k)).prop_shuffle();
-    let fixed = order.prop_map(|order: Vec<Modality>| Ranking::Fixed(order)).boxed();
+    let fixed = order.prop_map(|order: Vec<Modality>| Ranking::Fixed(order));
+    let rho = vec(-1.0..1.0_f64, k)
+        .prop_map(move |rho| Ranking::HeldOut(names(k).into_iter().zip(rho).collect()));
+    let fixed = prop_oneof![2 => fixed, 1 => rho].boxed();
     let read = prop_oneof![Just(Ranking::Batch), Just(Ranking::PreviousEpoch)].boxed();
     let any = if taught { prop_oneof![2 => read.clone(), 1 => fixed].boxed() } else { fixed };
     let sequential = (0..2_u64, vec(0..3_u64, 0..=k), any)
@@ -130,6 +148,28 @@ fn schedule(k: usize, taught: bool) -> BoxedStrategy<Schedule> {
     prop_oneof![1 => Just(Schedule::Joint), 5 => sequential, 2 => partial].boxed()
 }
 
+/// Head and ensemble terms.
+fn balanced(k: usize) -> impl Strategy<Value = (Option<HeadTerm>, Option<EnsembleTerm>)> {
+    let weight = || prop_oneof![1 => Just(0.0), 3 => 1e-3..10.0];
+    let temperature = move || vec(0.25..8.0, k).prop_map(PerModality::Each);
+    let weights = prop_oneof![
+        3 => Just(PerModality::All(1.0)),
+        1 => Just(PerModality::All(0.0)),
+        3 => vec(weight(), k).prop_map(PerModality::Each),
+    ];
+    let target = prop_oneof![2 => Just(HeadTarget::Teacher), 1 => Just(HeadTarget::Labels)];
+    let head = (weights, temperature(), target)
+        .prop_map(|(weight, temperature, target)| HeadTerm { weight, temperature, target });
+    let ensemble = (weight(), 0.25..8.0, temperature()).prop_map(
+        |(weight, temperature, teacher_temperature)| EnsembleTerm {
+            weight,
+            temperature,
+            teacher_temperature,
+        },
+    );
+    (option::of(head), option::of(ensemble))
+}
+
 fn distillation(k: usize) -> impl Strategy<Value = Distillation> {
     let weight = || prop_oneof![1 => Just(0.0), 3 => Just(1.0), 2 => 1e-3..10.0];
     let each = move || {
@@ -138,20 +178,22 @@ fn distillation(k: usize) -> impl Strategy<Value = Distillation> {
     let temperature =
         prop_oneof![Just(PerModality::All(1.0)), vec(0.25..4.0, k).prop_map(PerModality::Each),];
     let reduction = prop_oneof![Just(FeatureReduction::Mean), Just(FeatureReduction::SquaredNorm)];
-    (weight(), weight(), weight(), each(), each(), temperature, reduction).prop_map(
-        |(task_weight, alpha, beta, feature_weight, logit_weight, temperature, reduction)| {
-            Distillation {
-                task_weight,
-                alpha,
-                beta,
-                feature_weight,
-                logit_weight,
-                temperature,
-                feature_reduction: reduction,
-                ..Distillation::default()
-            }
-        },
-    )
+    let published = (weight(), weight(), weight(), each(), each(), temperature, reduction);
+    (published, balanced(k)).prop_map(|(published, (head, ensemble))| {
+        let (task_weight, alpha, beta, feature_weight, logit_weight, temperature, reduction) =
+            published;
+        Distillation {
+            task_weight,
+            alpha,
+            beta,
+            feature_weight,
+            logit_weight,
+            temperature,
+            feature_reduction: reduction,
+            head,
+            ensemble,
+        }
+    })
 }
 
 /// A suppression, the mode of suppressed encoders, and an accumulation that the suppression allows.
@@ -159,8 +201,11 @@ fn suppression() -> impl Strategy<Value = (Suppression, SuppressedMode, u64)> {
     let zero = |scope| Just((Suppression::ZeroGradient(scope), SuppressedMode::Train, 1));
     let mode = prop_oneof![Just(SuppressedMode::Train), Just(SuppressedMode::Evaluation)];
     let skip = (mode, prop_oneof![3 => Just(1_u64), 3 => 2..4_u64, 1 => Just(u64::MAX)]);
+    let window = prop_oneof![Just(1_u64), 2..4_u64];
+    let fused = window.prop_map(|n| (Suppression::FusedLoss, SuppressedMode::Train, n));
     prop_oneof![
         4 => skip.prop_map(|(mode, window)| (Suppression::SkipBackward, mode, window)),
+        3 => fused,
         1 => zero(GradientScope::All),
         1 => zero(GradientScope::FourDimensional),
     ]
@@ -228,7 +273,10 @@ pub fn case() -> impl Strategy<Value = Case> {
         let steps = vec(step(k), 1..7);
         (model, method, numerics, steps).prop_map(move |(model, method, numerics, steps)| {
             let (form, kind, widths, wider) = model;
-            let (task, distillation, teachers, schedule) = method;
+            let (task, mut distillation, teachers, schedule) = method;
+            if task == Task::Regression {
+                distillation.ensemble = None;
+            }
             let ((suppression, mode, window), precision, scaling, non_finite) = numerics;
             let teacher_widths = widths.iter().zip(wider).map(|(w, more)| w + more).collect();
             Case {

@@ -25,6 +25,7 @@ fault_kinds! {
     FeatureRows, FeatureFlat, FeatureKind, FeatureUndefined, FeatureNan, InfiniteSlope,
     LogitRows, LogitFlat, LogitKind, LogitDetached, DistilledCount,
     InputEmpty, FeatureEmpty, LogitEmpty, TeacherFeaturesEmpty, TeacherLogitsEmpty, HostEmpty,
+    HeadNone, HeadShape, HeadKind, HeadNan,
 }
 
 use FaultKind::*;
@@ -111,6 +112,9 @@ impl Fault {
             InfiniteSlope if present => Expected::MayBeNonFinite(vec!["gradient".into()]),
             LogitRows | LogitFlat | LogitKind | LogitEmpty => error(&["logits of the student"]),
             LogitDetached => error(&["loss", "nothing can learn"]),
+            HeadNone if present && case.needs_heads() => error_of("unimodal logits of modality"),
+            HeadShape | HeadKind if present => error_of("unimodal logits of modality"),
+            HeadNan if present && case.trains_head(m) => Expected::NonFinite(vec![named]),
             DistilledCount if !case.teachers.is_empty() => error(&["distilled features"]),
             _ => Expected::Success,
         }

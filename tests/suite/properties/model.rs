@@ -159,7 +159,14 @@ impl Student for Model {
     fn unimodal_logits(&self, m: usize, features: &[Tensor]) -> Option<Tensor> {
         let only = |(j, f): (usize, Tensor)| if j == m { f } else { f * 0.0 };
         let own: Vec<_> = self.pooled(features).into_iter().enumerate().map(only).collect();
-        Some(Tensor::cat(&own, 1).apply(&self.head))
+        let logits = Tensor::cat(&own, 1).apply(&self.head);
+        match self.fault.kind_at(m) {
+            Some(FaultKind::HeadNone) => None,
+            Some(FaultKind::HeadShape) => Some(Tensor::cat(&[&logits, &logits], 1)),
+            Some(FaultKind::HeadKind) => Some(logits.to_kind(Kind::Int64)),
+            Some(FaultKind::HeadNan) => Some(logits * f64::NAN),
+            _ => Some(logits),
+        }
     }
 }
 

@@ -26,8 +26,10 @@ impl Run<'_> {
             match self.case.suppression {
                 _ if self.window.learnt[m] => prop_assert_eq!(own.len(), all, "m{}", m),
                 Suppression::SkipBackward => prop_assert!(own.is_empty(), "m{} has a gradient", m),
-                // What is left of a suppressed encoder's gradient depends on the terms.
-                Suppression::FusedLoss => {}
+                Suppression::FusedLoss => {
+                    let all = if self.window.taught[m] { all } else { 0 };
+                    prop_assert_eq!(own.len(), all, "m{}", m);
+                }
                 Suppression::ZeroGradient(_) if report.present[m] == 0 => {
                     prop_assert!(own.is_empty(), "m{} has a gradient", m);
                 }
@@ -86,7 +88,15 @@ impl Run<'_> {
             prop_assert_eq!(report.confidence[m].is_some(), taught);
             prop_assert_eq!(report.terms.feature[m].is_some(), taught && alpha != 0.0);
             prop_assert_eq!(report.terms.logit[m].is_some(), taught && beta != 0.0);
+            if case.distillation.head.is_some() {
+                let trained = present[m] > 0 && case.trains_head(m);
+                prop_assert_eq!(report.terms.head[m].is_some(), trained);
+            }
         }
+        let ensemble = case.distillation.ensemble.as_ref().filter(|term| term.weight != 0.0);
+        let ensemble = ensemble.is_some() && !case.teachers.is_empty();
+        prop_assert_eq!(report.terms.ensemble.is_some(), ensemble);
+        prop_assert_eq!(report.terms.head.is_empty(), case.distillation.head.is_none());
         if report.outcome.skipped().is_none() {
             self.check_plan(report, kappa, &present)?;
             self.check_total(report)?;
@@ -123,7 +133,12 @@ impl Run<'_> {
             let beta = distillation.beta * distillation.logit_weight.get(m);
             sum += alpha * values.terms.feature[m].unwrap_or(0.0)
                 + beta * values.terms.logit[m].unwrap_or(0.0);
+            if let Some(head) = &distillation.head {
+                sum += head.weight.get(m) * values.terms.head[m].unwrap_or(0.0);
+            }
         }
+        let weight = distillation.ensemble.as_ref().map_or(0.0, |term| term.weight);
+        sum += weight * values.terms.ensemble.unwrap_or(0.0);
         let tolerance = if self.case.kind == Kind::Double { 1e-9 } else { 1e-3 };
         let error = (values.terms.total - sum).abs();
         prop_assert!(

@@ -76,6 +76,8 @@ pub(super) struct Window {
     pub index: u64,
     /// Whether each modality has learnt in it so far.
     pub learnt: Vec<bool>,
+    /// Whether each encoder has had a feature or head term in it so far.
+    pub taught: Vec<bool>,
     /// All variables at its beginning.
     pub before: Snapshot,
     /// Whether it may have a gradient that is not finite.
@@ -84,7 +86,8 @@ pub(super) struct Window {
 
 impl Window {
     fn new(case: &Case, vs: &nn::VarStore) -> Self {
-        Self { index: 0, learnt: vec![false; case.k()], before: values(vs), infinite_slope: false }
+        let none = || vec![false; case.k()];
+        Self { index: 0, learnt: none(), taught: none(), before: values(vs), infinite_slope: false }
     }
 }
 
@@ -119,10 +122,13 @@ impl Run<'_> {
         step.fault.filter(|fault| match fault.kind {
             // Without a check of the gradients they would corrupt the weights.
             FaultKind::InfiniteSlope => self.case.skips() || self.case.precision == Precision::Fp16,
-            // The feature terms would still connect the loss to the encoders.
+            // Feature and head terms would still connect the loss to the encoders.
             FaultKind::LogitDetached => {
-                self.case.teachers.is_empty() || self.case.distillation.alpha == 0.0
+                let features = !self.case.teachers.is_empty() && self.case.distillation.alpha > 0.0;
+                !features && (0..self.case.k()).all(|m| !self.case.trains_head(m))
             }
+            // A probe would refuse such logits after backward.
+            FaultKind::HeadShape | FaultKind::HeadKind => self.case.needs_heads(),
             _ => true,
         })
     }
@@ -229,6 +235,10 @@ impl Run<'_> {
                 self.window.infinite_slope |= infinite_slope;
                 for (learnt, &kappa) in self.window.learnt.iter_mut().zip(report.plan.kappa()) {
                     *learnt |= kappa > 0.0;
+                }
+                for (m, taught) in self.window.taught.iter_mut().enumerate() {
+                    let head = report.terms.head.get(m).is_some_and(Option::is_some);
+                    *taught |= head || report.terms.feature[m].is_some();
                 }
                 if outcome.is_ready() {
                     self.check_gradients(report)

@@ -58,6 +58,27 @@ fn a_csv_has_a_header_and_a_row_per_epoch() {
 }
 
 #[test]
+fn head_and_ensemble_terms_are_columns_of_a_loss_that_has_them() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("run.csv");
+    let mut csv = Csv::create(&path).unwrap();
+    let mut with = report(0);
+    with.terms.head = vec![Some(0.125), None];
+    with.terms.ensemble = Some(2.5);
+    csv.epoch(&with, &[metric("accuracy", 61.0)]).unwrap();
+    with.epoch = 1;
+    with.terms.head = vec![None, Some(f64::NAN)];
+    csv.epoch(&with, &[]).unwrap();
+    drop(csv);
+    let lines = std::fs::read_to_string(&path).unwrap();
+    let ends = ["loss_head_a,loss_head_b,loss_ensemble,accuracy", "0.125,,2.5,61", ",NaN,2.5,"];
+    assert_eq!(lines.lines().count(), 3);
+    for (line, end) in lines.lines().zip(ends) {
+        assert!(line.ends_with(end), "{line}");
+    }
+}
+
+#[test]
 fn a_new_metric_adds_a_column_to_the_csv() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("run.csv");

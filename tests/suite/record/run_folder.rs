@@ -27,6 +27,25 @@ fn a_recorded_run_is_read_back() {
 }
 
 #[test]
+fn head_and_ensemble_terms_are_read_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut run = RunFolder::create(folder.path()).unwrap();
+    run.begin(&info("balanced")).unwrap();
+    let mut report = epoch(0);
+    report.terms.head = vec![Some(0.125), None];
+    report.terms.ensemble = Some(f64::INFINITY);
+    run.epoch(&report, &[]).unwrap();
+    assert_eq!(Run::read(folder.path()).unwrap().epochs[0].report, report);
+    let path = folder.path().join("epochs.jsonl");
+    let text = fs::read_to_string(&path).unwrap();
+    let wrong = text.replacen("\"head\":[0.125,null]", "\"head\":[0.125]", 1);
+    assert_ne!(text, wrong);
+    fs::write(&path, wrong).unwrap();
+    let words = ["values in line 1", "2, one per modality", "found 1"];
+    assert_mismatch(Run::read(folder.path()), &words);
+}
+
+#[test]
 fn numbers_that_are_not_finite_are_read_back() {
     let folder = tempfile::tempdir().unwrap();
     let mut run = RunFolder::create(folder.path()).unwrap();

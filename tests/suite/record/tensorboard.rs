@@ -67,7 +67,10 @@ fn tensorboard_reads_the_recorded_scalars_histograms_texts_and_hyper_parameters(
     }
     board.encoders(0, &params).unwrap();
     board.epoch(&epoch(0), &metrics(0)).unwrap();
-    board.epoch(&epoch(1), &metrics(1)).unwrap();
+    let mut second = epoch(1);
+    second.terms.head = vec![Some(0.375), None];
+    second.terms.ensemble = Some(1.75);
+    board.epoch(&second, &metrics(1)).unwrap();
     board.finish(&outcome()).unwrap();
     let found = read(python, folder.path());
 
@@ -87,7 +90,12 @@ fn tensorboard_reads_the_recorded_scalars_histograms_texts_and_hyper_parameters(
         let points: Vec<_> = values.into_iter().enumerate().map(point).collect();
         assert_eq!(found["scalars"][tag], Value::Array(points), "{tag}");
     }
-    assert!(found["scalars"]["loss/feature/video"].is_null(), "a term that was not computed");
+    for (tag, value) in [("loss/head/audio", 0.375), ("loss/ensemble", 1.75)] {
+        assert_eq!(found["scalars"][tag], serde_json::json!([[1, value]]), "{tag}");
+    }
+    for absent in ["loss/feature/video", "loss/head/video"] {
+        assert!(found["scalars"][absent].is_null(), "a term that was not computed");
+    }
     assert_eq!(found["scalars"]["result/test_accuracy"], serde_json::json!([[1, 53.375]]));
 
     let kappa = &found["histograms"]["kappa_of_steps/audio"];

@@ -5,7 +5,8 @@
 //! - `buffers.rs`: buffers and models that are not finite.
 //! - `step.rs`, `evaluate.rs`: the results of steps and evaluations.
 //! - `scheduling.rs`: the encoders that learn under a scheduler, bit by bit.
-//! - `suppression/`: the effect of κ on gradients.
+//! - `suppression/`: the effect of κ on gradients; `balanced.rs`: head and ensemble terms, κ on the fused
+//!   loss.
 //! - `accumulation.rs`, `precision.rs`, `non_finite.rs`: accumulation windows, autocast, skipped
 //!   steps.
 //! - `missing_modalities/`: samples without a modality.
@@ -14,6 +15,7 @@
 //! - `unimodal.rs`: the training of teachers.
 
 mod accumulation;
+mod balanced;
 mod buffers;
 mod builder;
 mod evaluate;

@@ -4,9 +4,9 @@
 use std::{cell::Cell, rc::Rc};
 
 use g2d::{
-    loss::{Classification, Confidence, TrueClassProbability},
+    loss::{Classification, Confidence, Distillation, EnsembleTerm, TrueClassProbability},
     schedule::{Ranking, Sequential},
-    trainer::{Builder, NonFinite, Precision},
+    trainer::{Builder, NonFinite, Precision, Suppression},
 };
 use tch::Tensor;
 
@@ -38,6 +38,25 @@ fn a_step_synchronises_at_most_once_and_only_for_a_ranking_by_live_teachers() {
     let previous = stages().ranking(Ranking::PreviousEpoch);
     assert_eq!(synchronisations(&student, live().scheduler(previous)), [0, 0, 0]);
     assert_eq!(synchronisations(&student, live()), [0, 0, 0], "joint");
+}
+
+#[test]
+fn a_balanced_step_synchronises_no_more_than_another() {
+    let student = Tiny::linear(2);
+    let distillation =
+        Distillation { ensemble: Some(EnsembleTerm::default()), ..Distillation::balanced() };
+    let loss = Classification::new(distillation);
+    let live = || {
+        let builder = student.builder_with_teachers(loss.clone());
+        builder.suppression(Suppression::FusedLoss)
+    };
+    assert_eq!(synchronisations(&student, live()), [0, 0, 0], "joint");
+    let stages = || Sequential::new([9]);
+    assert_eq!(synchronisations(&student, live().scheduler(stages())), [1, 1, 1]);
+    let held_out = names(2).into_iter().zip([0.25, 0.75]).collect();
+    let ranked = stages().ranking(Ranking::HeldOut(held_out));
+    assert_eq!(synchronisations(&student, live().scheduler(ranked)), [0, 0, 0]);
+    assert_eq!(synchronisations(&student, live().precision(Precision::Bf16)), [0, 0, 0]);
 }
 
 #[test]
