@@ -130,7 +130,7 @@ fn every_format_of_uncompressed_samples_is_read() {
         assert_samples(what, &file(&[fmt, chunk(b"data", &data)]), &EXPECTED);
     }
     // Some encoders align 24 bits right in their 32, with zeros or the sign above them.
-    let narrow = [0x00_4000_01_i32, 0x00c0_0001, -0x40_0000];
+    let narrow = [0x0040_0001_i32, 0x00c0_0001, -0x40_0000];
     let right = chunk(b"data", &le(&narrow, |x| x.to_le_bytes()));
     let values = [4_194_305.0, -4_194_303.0, -4_194_304.0].map(|x: f32| x / 8_388_608.0);
     for fmt in [format(1, 4, 24, &[]), format(0xfffe, 4, 32, &extensible(24, 1))] {
