@@ -81,7 +81,7 @@ impl Optimizer {
         if let Some(group) = self.groups.iter().find(|g| !(g.algorithm().lr() * factor).is_finite())
         {
             let what = format!("learning rate of group {:?}", group.path());
-            let found = format!("{} · {factor}", group.algorithm().lr());
+            let found = format!("{:e} · {factor:e}", group.algorithm().lr());
             return Err(error::out_of_range(what, "finite and ≥ 0", found));
         }
         self.lr_factor = factor;

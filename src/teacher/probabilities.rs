@@ -101,7 +101,8 @@ impl ProbabilityCheck {
     }
 }
 
-/// Whether every row of [B, C] is ≥ 0 and sums to 1.
+/// Whether every row of [B, C] is ≥ 0 and sums to 1, and not all are one-hot, which a softmax hardly ever
+/// returns.
 fn is_distribution(logits: &Tensor) -> std::result::Result<Tensor, TchError> {
     let tolerance = match logits.kind() {
         Kind::Half | Kind::BFloat16 => 1e-2,
@@ -110,7 +111,8 @@ fn is_distribution(logits: &Tensor) -> std::result::Result<Tensor, TchError> {
     let values = logits.f_detach()?.f_to_kind(transfer::wide_kind(logits.device()))?;
     let sums = values.f_sum_dim_intlist([1_i64].as_slice(), false, None::<Kind>)?;
     let sums_to_one = (sums - 1.0).abs().le(tolerance).f_all()?;
-    values.ge(0.0).f_all()?.f_logical_and(&sums_to_one)
+    let between = values.gt(0.0).f_logical_and(&values.lt(1.0))?.f_any()?;
+    values.ge(0.0).f_all()?.f_logical_and(&sums_to_one)?.f_logical_and(&between)
 }
 
 /// Whether all values are in [0, 1], for targets that are 0 or 1.
