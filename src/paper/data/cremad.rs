@@ -67,9 +67,9 @@ impl Cremad {
     ///
     /// # Errors
     /// [`Error::Io`](crate::Error::Io) for a listing that cannot be read;
-    /// [`Error::Data`](crate::Error::Data) for a corrupted listing, a label that is not in
-    /// [`LABELS`](Self::LABELS), a split without clips, and, under [`OnMissing::Error`], a clip whose
-    /// files are missing.
+    /// [`Error::Data`](crate::Error::Data) for a corrupted listing, a clip that is listed
+    /// twice, a label that is not in [`LABELS`](Self::LABELS), a split without clips, and, under
+    /// [`OnMissing::Error`], a clip whose files are missing or unreadable.
     pub fn authors_split(&self) -> Result<ClipSplits> {
         let [train, test] = ListingFormat::read_train_and_test(self.0.root())?;
         Ok(ClipSplits { train: self.find(&train)?, val: None, test: self.find(&test)? })

@@ -73,8 +73,9 @@ impl VggSound {
     /// The split of the listing, without validation clips.
     ///
     /// # Errors
-    /// [`Error::Io`] for a listing that cannot be read, [`Error::Data`] for a corrupted listing, a split
-    /// without clips, and, under [`OnMissing::Error`], a clip whose files are missing.
+    /// [`Error::Io`](crate::Error::Io) for a listing that cannot be read;
+    /// [`Error::Data`](crate::Error::Data) for a corrupted listing, a clip that is listed twice, a split
+    /// without clips, and, under [`OnMissing::Error`], a clip whose files are missing or unreadable.
     pub fn split(&self) -> Result<ClipSplits> {
         let [train, test] = match self.0.root().join("vggsound.csv").exists() {
             true => self.own_listing()?,
