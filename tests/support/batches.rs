@@ -1,6 +1,6 @@
 //! Batches derived from other batches.
 
-use g2d::Batch;
+use g2d::{Batch, batch::Rows};
 use tch::Tensor;
 
 /// The inputs of `batch` with other targets; without ids and presence flags.
@@ -23,4 +23,14 @@ pub fn select_rows(batch: &Batch, rows: &[i64]) -> Batch {
     let inputs: Vec<_> = batch.inputs().iter().map(select).collect();
     let ids: Vec<i64> = rows.iter().map(|&row| batch.ids().unwrap()[row as usize]).collect();
     Batch::new(inputs, select(batch.targets())).with_ids(ids)
+}
+
+/// The rows whose flag is set.
+pub fn rows_having(present: &[bool]) -> Rows {
+    let set: Vec<i64> = (0..).zip(present).filter(|(_, flag)| **flag).map(|(row, _)| row).collect();
+    match set.len() {
+        0 => Rows::Missing,
+        n if n == present.len() => Rows::All,
+        _ => Rows::Part(Tensor::from_slice(&set)),
+    }
 }

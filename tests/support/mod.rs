@@ -34,7 +34,7 @@ pub use asserts::{
     assert_near, assert_number, assert_same, assert_same_batch, elements, gradients, is_same,
     values, with_prefix,
 };
-pub use batches::{select_rows, with_nan_input, with_targets};
+pub use batches::{rows_having, select_rows, with_nan_input, with_targets};
 pub use closure_student::ClosureStudent;
 pub use data_set::{TempDataSet, shared_file};
 pub use fixed::{FixedKappa, KappaPerStep, SharedConfidence};

@@ -1,7 +1,7 @@
 //! Fusion weights and late fusion.
 
 use g2d::{
-    batch::{Batch, Rows},
+    batch::Rows,
     calibration::{FusionWeights, late_fusion},
 };
 use proptest::prelude::*;
@@ -9,7 +9,7 @@ use tch::{Device, Kind, Tensor, nn};
 
 use crate::support::{
     assert_close, assert_config_error, assert_mismatch, assert_number, count_synchronisations,
-    elements, labels, wave,
+    elements, rows_having, wave,
 };
 
 const WEIGHTS: [f64; 3] = [0.5, 0.3, 0.2];
@@ -20,12 +20,7 @@ fn logits() -> Vec<Tensor> {
 
 /// The rows of each modality, by flags `present[m][row]`.
 fn rows(present: [[bool; 4]; 3]) -> Vec<Rows> {
-    let inputs: Vec<_> = (0..3).map(|_| wave(0.0, &[4, 1])).collect();
-    let batch = present
-        .iter()
-        .enumerate()
-        .fold(Batch::new(inputs, labels(4)), |batch, (m, flags)| batch.with_present(m, *flags));
-    (0..3).map(|m| batch.rows(m).unwrap()).collect()
+    present.iter().map(|flags| rows_having(flags)).collect()
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! The terms of balanced training against formulas written in elementary operations, in float64 to 1e-12.
 
 use g2d::{
-    Batch, G2dLoss, Modality, PerModality, TeacherOutput,
+    G2dLoss, Modality, PerModality, TeacherOutput,
     batch::Rows,
     loss::{
         self, Classification, Distillation, EnsembleTerm, HeadTarget, HeadTerm, Input, Regression,
@@ -10,7 +10,7 @@ use g2d::{
 use tch::{Kind, Tensor};
 
 use crate::support::{
-    assert_close, assert_config_error, assert_mismatch, assert_number, names, wave,
+    assert_close, assert_config_error, assert_mismatch, assert_number, names, rows_having, wave,
 };
 
 const B: i64 = 5;
@@ -54,7 +54,10 @@ impl Task {
             Self::Single => {
                 -sum((softmax(z) * y.one_hot(C)).sum_dim_intlist(1, false, None).log()) / n
             }
-            Self::Multi => -(y * sigmoid(z).log() + (1.0 - y) * sigmoid(&-z).log()).mean(None),
+            Self::Multi => {
+                let log_p: Tensor = y * sigmoid(z).log() + (1.0 - y) * sigmoid(&-z).log();
+                -log_p.mean(None)
+            }
             Self::Regression => (z - y).square().mean(None),
         }
     }
@@ -95,12 +98,7 @@ struct Case {
 
 impl Case {
     fn new(present: [Vec<bool>; 3]) -> Self {
-        let inputs: Vec<_> = (0..3).map(|_| wave(0.0, &[B, 1])).collect();
-        let targets = Tensor::zeros([B], tch::kind::INT64_CPU);
-        let flags = present.iter().cloned().enumerate();
-        let batch = flags
-            .fold(Batch::new(inputs, targets), |batch, (m, flags)| batch.with_present(m, flags));
-        let rows: Vec<_> = (0..3).map(|m| batch.rows(m).unwrap()).collect();
+        let rows: Vec<_> = present.iter().map(|flags| rows_having(flags)).collect();
         let leaf = |phase: f64, width| wave(phase, &[B, width]).set_requires_grad(true);
         let teachers =
             (0..3).map(|m| rows[m].select(&(wave(0.6 + m as f64, &[B, C]) * 3.0)).unwrap());
