@@ -21,7 +21,7 @@ use crate::support::{CLASSES, labels, names, wave};
 
 /// Logits [n, 3] of the labels 0, 1, 2, 0, …, some of them wrong; `scale` makes them overconfident.
 fn logits(n: i64, phase: f64, scale: f64) -> Tensor {
-    (wave(phase, &[n, CLASSES]) + labels(n).one_hot(CLASSES) * 0.6) * scale
+    (wave(phase, &[n, CLASSES]) + labels(n).one_hot(CLASSES).to_kind(Kind::Double) * 0.6) * scale
 }
 
 /// Validation predictions of 40 samples: fused logits and two heads, of which the second is overconfident.
