@@ -46,8 +46,8 @@ impl SmpScheduler for Partial {
         }
         if self.ranker.is_fixed() {
             let hint = "κ is computed from ρ of the training, which a fixed order does not have";
-            let expected = "Batch or PreviousEpoch";
-            return Err(error::config("ranking of Partial", expected, "a fixed order", hint));
+            let (expected, found) = ("Batch or PreviousEpoch", "a fixed order (Fixed or HeldOut)");
+            return Err(error::config("ranking of Partial", expected, found, hint));
         }
         self.ranker.bind(modalities)
     }
