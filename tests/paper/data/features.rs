@@ -186,7 +186,7 @@ fn a_mask_of_other_values_than_zero_and_one_is_an_error() {
         fs::remove_file(root.join("train/video_lengths.npy")).unwrap();
         write(&root.join("train"), "video_mask", &array![[1.0_f32, 0.6], [1.0, 0.0], [0.0, 0.0]]);
     });
-    assert_error(features, &["video_mask.npy", "0 and 1", "0.6"]);
+    assert_error(features, &["video_mask.npy", "zeros and ones", "0.6"]);
 }
 
 #[test]
