@@ -25,7 +25,7 @@ fn invalid() -> Vec<(Tensor, Tensor, Vec<&'static str>, IsRight)> {
         (l(), labels(5), vec!["[6, 3] and [5]", "one class label of every sample"], shape),
         (l(), y().unsqueeze(1), vec!["[6, 1]", "one class label of every sample"], shape),
         (l().flatten(0, -1), labels(18), vec!["[18] and [18]"], shape),
-        (l().narrow(1, 0, 1), &labels(6) * 0, vec!["[6, 1]", "C of at least 2"], shape),
+        (l().narrow(1, 0, 1), labels(6).zeros_like(), vec!["[6, 1]", "C of at least 2"], shape),
         (l(), y().to_kind(Kind::Float), vec!["Int64", "Float"], |e| matches!(e, Error::Kind(_))),
         (l(), y() + 1, vec!["classes 0..3", "found 3", "last layer"], target),
         (l(), y() - 1, vec!["classes 0..3", "found -1"], target),

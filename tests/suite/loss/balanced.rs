@@ -200,7 +200,7 @@ fn head_terms_compare_each_head_with_its_teacher_or_the_labels() {
                     HeadTarget::Labels => task.task(&own, &case.rows[m].select(&y).unwrap()),
                 };
                 assert_number(number(found), number(&expected));
-                total = total + expected * head.weight.get(m);
+                total += expected * head.weight.get(m);
             }
             assert_number(number(&terms.total), number(&total));
             let leaves: Vec<_> = (0..3).filter(|&m| terms.head[m].is_some()).collect();
@@ -229,11 +229,11 @@ fn the_ensemble_term_compares_the_fused_logits_with_the_calibrated_sum_of_the_te
             let rows: Vec<Tensor> = (0..B as usize)
                 .map(|row| {
                     let mut sum = Tensor::zeros([C], tch::kind::DOUBLE_CPU);
-                    for m in 0..3 {
+                    for (m, taken) in taken.iter_mut().enumerate() {
                         if case.present[m][row] {
                             let t = ensemble().teacher_temperature.get(m);
-                            sum += case.teachers[m].get(taken[m]) / t;
-                            taken[m] += 1;
+                            sum += case.teachers[m].get(*taken) / t;
+                            *taken += 1;
                         }
                     }
                     sum
