@@ -7,12 +7,17 @@
 use tch::{Device, Kind, TchError, Tensor};
 
 use crate::error::{self, Error, Result};
+use crate::transfer;
+
+/// The hint for predictions that are not finite.
+const HINT: &str = "check the network's weights and inputs for NaN";
 
 /// Fraction of the rows of `logits` [N, C] whose largest entry is at the label in `targets` \[N\],
 /// from 0 to 1.
 ///
 /// # Errors
-/// [`Error::Shape`] for other shapes, [`Error::Kind`] if the targets are not of dtype `Int64`.
+/// [`Error::Shape`] for other shapes, [`Error::Kind`] if the targets are not of dtype `Int64`,
+/// [`Error::NonFinite`] for a logit that is NaN or infinite.
 pub fn accuracy(logits: &Tensor, targets: &Tensor) -> Result<f64> {
     check_labels(logits, targets)?;
     let accuracy =
@@ -57,10 +62,10 @@ pub fn selection_score(logits: &Tensor, targets: &Tensor) -> Result<f64> {
 /// Refuses logits and targets other than [N, C] and `Int64` \[N\] with N of at least 1.
 fn check_labels(logits: &Tensor, targets: &Tensor) -> Result<()> {
     let (size, labels) = (logits.size(), targets.size());
-    if size.len() != 2 || labels != size[..1] || size[0] == 0 {
+    if size.len() != 2 || labels != size[..1] || size.contains(&0) {
         return Err(error::shape(
             "logits and targets",
-            "[N, C] and [N] with N of at least 1",
+            "[N, C] and [N] with N and C of at least 1",
             format!("{size:?} and {labels:?}"),
             "pass one label per sample: the metric is for single-label classification",
         ));
@@ -68,6 +73,10 @@ fn check_labels(logits: &Tensor, targets: &Tensor) -> Result<()> {
     if targets.kind() != Kind::Int64 {
         let hint = "convert with `to_kind(Kind::Int64)`";
         return Err(error::wrong_kind("targets", "Int64 class labels", targets.kind(), hint));
+    }
+    if let Some(row) = transfer::first_non_finite_row(logits)? {
+        let found = format!("NaN or infinity in row {row}");
+        return Err(error::non_finite("logits", "finite values", found, HINT));
     }
     Ok(())
 }
@@ -139,8 +148,7 @@ fn values(predictions: &Tensor, targets: &Tensor) -> Result<(Tensor, Tensor)> {
             || tensor.f_detach()?.f_to_device(Device::Cpu)?.f_to_kind(Kind::Double)?.f_view(-1);
         let flat = copy().map_err(failed)?;
         if flat.isfinite().all().int64_value(&[]) == 0 {
-            let hint = "check the network's weights and inputs for NaN";
-            return Err(error::non_finite(what, "finite values", "NaN or infinity", hint));
+            return Err(error::non_finite(what, "finite values", "NaN or infinity", HINT));
         }
         Ok(flat)
     };

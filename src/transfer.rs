@@ -41,6 +41,19 @@ pub(crate) fn first_non_finite(tensors: &[Tensor]) -> Result<Option<usize>> {
     Ok(read_scalars(&finite)?.iter().position(|&finite| finite == 0.0))
 }
 
+/// The first row of `tensor` [N, …] that holds NaN or an infinity. Synchronises with the device.
+pub(crate) fn first_non_finite_row(tensor: &Tensor) -> Result<Option<i64>> {
+    let rows = || {
+        let finite = tensor.f_detach()?.f_isfinite()?;
+        let finite =
+            if tensor.dim() > 1 { finite.f_flatten(1, -1)?.f_all_dim(1, false)? } else { finite };
+        let rows = finite.f_logical_not()?.f_nonzero()?.f_flatten(0, -1)?;
+        Vec::<i64>::try_from(rows.f_to_device(Device::Cpu)?)
+    };
+    let rows = rows().map_err(|e| Error::torch("look for a value that is not finite", e))?;
+    Ok(rows.first().copied())
+}
+
 /// The floating-point dtype of highest precision that `device` supports.
 pub(crate) fn wide_kind(device: Device) -> Kind {
     if device == Device::Mps { Kind::Float } else { Kind::Double }

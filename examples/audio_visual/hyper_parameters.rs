@@ -8,7 +8,7 @@ use g2d::{
     optim::{LrSchedule, SgdConfig},
     paper::networks::{Backbone, ClassifierConfig, FusionKind, Initialisation},
     schedule::Ranking,
-    trainer::KeepWeights,
+    trainer::{GradientScope, KeepWeights},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -296,6 +296,7 @@ impl HyperParameters {
                 ranking: Ranking::Batch,
                 partial_alpha,
                 ogm_alpha,
+                ogm_scope: GradientScope::FourDimensional,
                 suppression: style,
                 balanced: self.balanced,
             },

@@ -1,5 +1,5 @@
-//! The paper's experiment on audio-visual data. Compares teachers, joint training, joint training with
-//! SMP, G²D and other methods.
+//! The paper's experiment on audio-visual data. Compares teachers and their ensembles, joint training, G²D
+//! with SMP, balanced training and other methods.
 //!
 //! Without `--data` it trains on the embedded spoken digits; with `--data DIR` on a folder in the
 //! layout of AV-MNIST, or in another layout with `--dataset`. Hyper-parameters are the same for all
@@ -48,7 +48,7 @@ struct Arguments {
 }
 
 fn main() -> Result<()> {
-    let defaults = [("out", "target/audio_visual"), ("methods", "joint,joint_smp,g2d_smp")];
+    let defaults = [("out", "target/audio_visual"), ("methods", "joint,g2d_smp,balanced")];
     let arguments: Arguments = command_line::parse(&defaults);
     let parameters = arguments.hyper_parameters()?;
     compare(&arguments.run, &parameters.config()?, |seed, _folder| {

@@ -1,4 +1,6 @@
-//! Generated features of eight classes, a pure function of the seed. A class is three bits.
+//! Generated features, a pure function of the seed.
+//!
+//! [`GeneratedSet::Bits`] has eight classes. A class is three bits:
 //!
 //! | modality | shape | content |
 //! |---|---|---|
@@ -7,6 +9,11 @@
 //! | video | a sequence of 4 to 12 steps of 6 | the third bit: which of two features peaks first |
 //!
 //! Video is the weakest teacher; without it no model can classify more than half of the samples.
+//!
+//! [`GeneratedSet::Parity`] has two classes and two modalities, vectors of 20. Each hides one random bit,
+//! and the class is their exclusive or, so that one modality alone tells nothing.
+
+use std::fmt;
 
 use anyhow::Result;
 use g2d::{
@@ -23,16 +30,76 @@ const VECTOR: usize = 24;
 const STEPS: usize = 12;
 const STEP: usize = 6;
 
-/// 600 training, 200 validation and 400 test samples.
-pub fn features(seed: u64) -> Result<Features> {
-    let mut rng = StdRng::seed_from_u64(seed);
-    let (train, val, test) = (split(600, &mut rng)?, split(200, &mut rng)?, split(400, &mut rng)?);
-    let vector = FeatureShape::Vector(VECTOR as i64);
-    let shapes = vec![vector, vector, FeatureShape::Sequence(STEP as i64)];
-    Ok(Features { train, val: Some(val), test, shapes })
+/// Width of a vector of the parity set, and of its informative part.
+const PARITY: usize = 20;
+const INFORMATIVE: usize = 4;
+
+/// A generated data set.
+#[derive(Debug, Clone, Copy, Default, clap::ValueEnum)]
+pub enum GeneratedSet {
+    /// Three modalities, of which the weakest contains what the others lack
+    #[default]
+    Bits,
+    /// Two modalities, of which each alone tells nothing
+    Parity,
 }
 
-fn split(n: usize, rng: &mut StdRng) -> Result<InMemory> {
+impl GeneratedSet {
+    /// Training, validation and test samples: 600, 200 and 400 of bits, 1500, 500 and 1000 of parity.
+    pub fn features(self, seed: u64) -> Result<Features> {
+        let mut rng = StdRng::seed_from_u64(seed);
+        let (sizes, split, shapes): (_, fn(usize, &mut StdRng) -> Result<InMemory>, _) = match self
+        {
+            Self::Bits => {
+                let vector = FeatureShape::Vector(VECTOR as i64);
+                let shapes = vec![vector, vector, FeatureShape::Sequence(STEP as i64)];
+                ([600, 200, 400], bits, shapes)
+            }
+            Self::Parity => {
+                ([1500, 500, 1000], parity, vec![FeatureShape::Vector(PARITY as i64); 2])
+            }
+        };
+        let [train, val, test] = sizes.map(|n| split(n, &mut rng));
+        Ok(Features { train: train?, val: Some(val?), test: test?, shapes })
+    }
+}
+
+/// The name of the data.
+impl fmt::Display for GeneratedSet {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Bits => "a generated set of three modalities",
+            Self::Parity => "a generated set of parities",
+        })
+    }
+}
+
+/// Samples whose class is the exclusive or of one hidden bit per modality. The bit shifts the first
+/// features, in noise.
+fn parity(n: usize, rng: &mut StdRng) -> Result<InMemory> {
+    let (mut inputs, mut labels) = ([Vec::new(), Vec::new()], Vec::new());
+    for _ in 0..n {
+        let bits = [rng.random::<bool>(), rng.random::<bool>()];
+        for (bit, values) in bits.into_iter().zip(&mut inputs) {
+            for i in 0..PARITY {
+                let shift = if i >= INFORMATIVE {
+                    0.0
+                } else if bit {
+                    1.5
+                } else {
+                    -1.5
+                };
+                values.push((shift + standard_normal(rng)) as f32);
+            }
+        }
+        labels.push(i64::from(bits[0] != bits[1]));
+    }
+    let inputs = inputs.map(|values| Tensor::from_slice(&values).view([n as i64, PARITY as i64]));
+    let modalities = Modality::list(["left", "right"]);
+    Ok(InMemory::new(modalities, inputs.into(), Tensor::from_slice(&labels))?)
+}
+
+fn bits(n: usize, rng: &mut StdRng) -> Result<InMemory> {
     let (mut text, mut audio, mut video) = (Vec::new(), Vec::new(), Vec::new());
     let (mut lengths, mut labels) = (Vec::new(), Vec::new());
     for _ in 0..n {

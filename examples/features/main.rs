@@ -1,8 +1,9 @@
 //! Trains on extracted features of two or more modalities: teachers, joint training, joint training
 //! with SMP, L_G2D, and G²D.
 //!
-//! Without `--data` it trains on a generated data set whose weakest modality contains what the others
-//! lack; with `--data DIR` on a folder of features (docs/data.md). SMP has two stages: the columns
+//! Without `--data` it trains on a generated data set (`--generated`): one whose weakest modality contains
+//! what the others lack, or one whose label only all modalities together determine. With `--data DIR` it
+//! trains on a folder of features (docs/data.md). SMP has two stages by default: the columns
 //! `kappa_*` of `g2d_smp/epochs.csv` show that the weakest encoder is trained alone, then the next,
 //! then all.
 
@@ -24,6 +25,7 @@ use g2d::{
 };
 use tch::Kind;
 
+use crate::generated::GeneratedSet;
 use crate::support::{
     command_line,
     comparison::{
@@ -39,12 +41,21 @@ struct Arguments {
     /// Folder of features [default: a generated data set]
     #[arg(long, value_name = "DIR")]
     data: Option<PathBuf>,
+    /// The generated data set
+    #[arg(long, value_enum, default_value_t, conflicts_with = "data")]
+    generated: GeneratedSet,
     /// Modalities, in this order [default: all in the folder]
     #[arg(long, value_delimiter = ',', requires = "data")]
     modalities: Option<Vec<String>>,
     /// Feature width of every encoder
     #[arg(long, default_value_t = 32)]
     width: i64,
+    /// Treat sequences as vectors: all steps in one, zeros after the end
+    #[arg(long)]
+    flatten: bool,
+    /// late, concat, mlp or attention; film or gated for two modalities
+    #[arg(long, value_parser = command_line::choice::<MixedFusion>, default_value = "late")]
+    fusion: MixedFusion,
     #[command(flatten)]
     run: RunArguments,
     #[command(flatten)]
@@ -63,7 +74,7 @@ impl Arguments {
     fn problem(&self, seed: u64, folder: &Path) -> Result<Problem> {
         let (name, features) = match &self.data {
             Some(data) => (data_name(data), self.read(data)?),
-            None => ("a generated set of three modalities".to_owned(), generated::features(0)?),
+            None => (self.generated.to_string(), self.generated.features(0)?),
         };
         let (features, scales) = features.standardised()?;
         let path = folder.join("standardisation.json");
@@ -71,6 +82,11 @@ impl Arguments {
             .with_context(|| format!("write {}", path.display()))?;
         let Features { train, val, test, shapes } = features;
         let (train, val) = with_validation(train, val, seed)?;
+        let (splits, shapes) = match self.flatten {
+            true => flattened([train, val, test], &shapes)?,
+            false => ([train, val, test], shapes),
+        };
+        let [train, val, test] = splits;
         let (splits, task) = match train.targets().kind() {
             Kind::Int64 => classification([train, val, test]),
             _ => regression([train, val, test])?,
@@ -102,8 +118,28 @@ impl Arguments {
             }
         };
         let encoders = names.iter().cloned().zip(shapes.iter().map(encoder)).collect();
-        MixedConfig { encoders, fusion: MixedFusion::Late, outputs }
+        MixedConfig { encoders, fusion: self.fusion, outputs }
     }
+}
+
+/// The splits with sequences as vectors, zeros after the end, and the shapes of all modalities.
+fn flattened(
+    splits: [InMemory; 3],
+    shapes: &[FeatureShape],
+) -> Result<([InMemory; 3], Vec<FeatureShape>)> {
+    let mut widths = Vec::new();
+    let mut flat = |set: InMemory| {
+        let flat = |(m, shape): (usize, &FeatureShape)| match *shape {
+            FeatureShape::Vector(_) => set.input(m).shallow_clone(),
+            // The last column is the mask; values of the padding are 0.
+            FeatureShape::Sequence(d) => set.input(m).narrow(2, 0, d).flatten(1, 2),
+        };
+        let inputs: Vec<_> = shapes.iter().enumerate().map(flat).collect();
+        widths = inputs.iter().map(|input| FeatureShape::Vector(input.size()[1])).collect();
+        InMemory::new(set.modalities().to_vec(), inputs, set.targets().shallow_clone())
+    };
+    let [train, val, test] = splits;
+    Ok(([flat(train)?, flat(val)?, flat(test)?], widths))
 }
 
 /// Classification, with as many classes as the largest label requires.

@@ -119,6 +119,8 @@ pub struct MethodConfig {
     pub partial_alpha: f64,
     /// α of OGM and OGM-GE.
     pub ogm_alpha: f64,
+    /// The parameters whose gradients OGM scales: in the authors' code those of 2-D convolutions.
+    pub ogm_scope: GradientScope,
     /// The implementation of suppression.
     pub suppression: SuppressionStyle,
     /// Balanced training.
@@ -380,7 +382,7 @@ impl Method {
     /// The modulation of gradients after backward, if the method has one.
     pub fn modulation(self, config: &MethodConfig, seed: u64) -> Option<Box<dyn Modulate>> {
         let last = config.stages.iter().sum::<u64>().checked_sub(1)?;
-        let ogm = || Ogm::new(config.ogm_alpha, 0..=last);
+        let ogm = || Ogm::new(config.ogm_alpha, 0..=last).scope(config.ogm_scope);
         match self.recipe().smp {
             Smp::Ogm => Some(Box::new(ogm())),
             Smp::OgmGe => Some(Box::new(ogm().with_noise(seed))),

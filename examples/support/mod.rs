@@ -7,7 +7,8 @@
 //! - `metric`: metrics of results; `statistics`: means over seeds and their intervals.
 //! - `methods`: the training methods that are compared; `baselines`: what needs no student.
 //! - `summary`: the results of one seed; `aggregate`: those of several seeds.
-//! - `claims`, `table`, `figure`: what is made of aggregated results; `output`: their files.
+//! - `explanation`: two sentences about the results of one seed; `claims`, `table`, `figure`: what is
+//!   made of aggregated results; `output`: their files.
 //! - `comparison/`: the comparison of all methods on one data set.
 #![allow(dead_code, unused_imports, reason = "each example uses a part")]
 
@@ -16,6 +17,7 @@ pub mod baselines;
 pub mod claims;
 pub mod command_line;
 pub mod comparison;
+pub mod explanation;
 pub mod figure;
 pub mod methods;
 pub mod metric;

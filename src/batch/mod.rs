@@ -150,11 +150,14 @@ impl Batch {
         })
     }
 
-    /// Returns the samples that have modality `m`, or `None` if none has it. Checks the index and
-    /// the number of flags.
+    /// Returns the samples that have modality `m`, or `None` if none has it. Checks the index, the
+    /// number of rows and the number of flags.
     pub(crate) fn having(self, m: usize) -> Result<Option<Self>> {
-        self.checked_input(m)?;
-        self.check_flags(m, format!("of index {m}"))?;
+        let input = self.checked_input(m)?;
+        let name = format!("of index {m}");
+        self.check_size()?;
+        self.check_flags(m, name.clone())?;
+        self.check_input(m, &name, input)?;
         match self.rows(m)? {
             Rows::All => Ok(Some(self)),
             Rows::Missing => Ok(None),
@@ -194,19 +197,10 @@ impl Batch {
             let hint = "pass the inputs in the student's order";
             return Err(error::shape("batch", expected, self.inputs.len(), hint));
         }
-        let (rows, size) = (self.size(), self.targets.size());
-        if rows == 0 {
-            let expected = "[B] or [B, D] with B of at least 1";
-            return Err(error::wrong_shape("targets", expected, &size, "leave out empty batches"));
-        }
+        self.check_size()?;
         let named = modalities.iter().zip(&self.inputs).map(|(m, input)| (m.name(), input));
-        for (name, input) in named.clone() {
-            if input.size().first() != Some(&rows) {
-                let what = format!("input of modality {name:?}");
-                let expected = format!("[{rows}, …] like the targets {size:?}");
-                let hint = "pass one row per sample of every modality";
-                return Err(error::wrong_shape(what, expected, &input.size(), hint));
-            }
+        for (m, (name, input)) in named.clone().enumerate() {
+            self.check_input(m, &format!("{name:?}"), input)?;
         }
         for (name, tensor) in named.chain([("targets", &self.targets)]) {
             if tensor.device() != device {
@@ -219,6 +213,33 @@ impl Batch {
             self.check_count("sample ids", ids.len())?;
         }
         self.check_present(modalities)
+    }
+
+    /// Checks that there is a sample.
+    fn check_size(&self) -> Result<()> {
+        if self.size() > 0 {
+            return Ok(());
+        }
+        let (size, hint) = (self.targets.size(), "leave out empty batches");
+        Err(error::wrong_shape("targets", "[B] or [B, D] with B of at least 1", &size, hint))
+    }
+
+    /// Checks that the input of modality `m` has B rows, which are not empty if a sample has it.
+    fn check_input(&self, m: usize, name: &str, input: &Tensor) -> Result<()> {
+        let (rows, size) = (self.size(), input.size());
+        let what = format!("input of modality {name}");
+        if size.first() != Some(&rows) {
+            let expected = format!("[{rows}, …] like the targets {:?}", self.targets.size());
+            let hint = "pass one row per sample of every modality";
+            return Err(error::wrong_shape(what, expected, &size, hint));
+        }
+        let is_read = self.present(m).is_none_or(|present| present.contains(&true));
+        if is_read && size.contains(&0) {
+            let expected = format!("[{rows}, …] without a dimension of 0");
+            let hint = "mark samples without the modality by `Batch::with_present`";
+            return Err(error::wrong_shape(what, expected, &size, hint));
+        }
+        Ok(())
     }
 
     /// Checks that the flags of every modality fit, and that every sample has a modality.

@@ -59,7 +59,7 @@ impl Metric {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Evidence {
-    /// The metric of `fused`, `teachers`, `heads`, `probes` and `untrained`.
+    /// The metric of `fused`, `teachers`, `alternatives`, `heads`, `probes` and `untrained`.
     pub metric: Metric,
     /// The modalities.
     pub modalities: Vec<Modality>,
@@ -68,6 +68,11 @@ pub struct Evidence {
     pub fused: Option<f64>,
     /// The teachers, from [`evaluate_teacher`](crate::trainer::evaluate_teacher).
     pub teachers: Vec<Option<f64>>,
+    /// What there is without this run, by name, such as the calibrated ensemble of the teachers
+    /// ([`Calibration::ensemble`](crate::calibration::Calibration::ensemble)) or a model that was trained
+    /// jointly.
+    #[serde(default)]
+    pub alternatives: Vec<(String, f64)>,
     /// The unimodal heads, for example
     /// [`Predictions::head_accuracy`](crate::trainer::Predictions::head_accuracy).
     pub heads: Vec<Option<f64>>,
@@ -96,6 +101,7 @@ impl Evidence {
             modalities: modalities.to_vec(),
             fused: None,
             teachers: Vec::new(),
+            alternatives: Vec::new(),
             heads: Vec::new(),
             probes: Vec::new(),
             untrained: Vec::new(),
@@ -164,7 +170,10 @@ impl Evidence {
         }
         let each = all.iter().flat_map(|(name, own)| own.iter().flatten().map(|v| (*name, *v)));
         let fused = self.fused.map(|value| ("fused", value));
-        let mut values = each.chain(fused).chain([("chance", self.metric.chance)]);
+        let kappa = self.kappa.iter().flatten().map(|kappa| ("kappa", *kappa));
+        let alternatives = self.alternatives.iter().map(|(name, value)| (name.as_str(), *value));
+        let chance = [("chance", self.metric.chance)];
+        let mut values = each.chain(kappa).chain(fused).chain(alternatives).chain(chance);
         match values.find(|(_, value)| !value.is_finite()) {
             None => Ok(()),
             Some((name, value)) => {

@@ -13,6 +13,15 @@ use crate::modality::Modality;
 pub enum FindingKind {
     /// The fused model is worse than the best teacher.
     BelowTeacher,
+    /// The fused model is worse than something that there is without it: an ensemble of the teachers, or
+    /// another model.
+    BelowAlternative,
+    /// The jointly trained model is better than the best teacher: SMP as published is likely to cost more
+    /// than it gains.
+    AboveTeachers,
+    /// ρ on training batches makes SMP train a modality first that is worse on validation data than
+    /// another.
+    OrderContradicted,
     /// The unimodal head of a modality is far below its teacher, and further than other heads.
     Suppressed,
     /// As `Suppressed`, but a linear probe shows that the encoder has learned: the fusion does not use
@@ -48,6 +57,20 @@ pub enum Advice {
     KeepSchedule,
     /// Distil from the teachers.
     Distil,
+    /// Balanced training: every teacher teaches the student's head of its modality.
+    Balance,
+    /// Use what is better on validation data, or balanced training if classes are predicted.
+    Prefer {
+        /// The name of the alternative.
+        alternative: String,
+        /// Whether classes are predicted.
+        classes: bool,
+    },
+    /// Rank by confidence on held-out data.
+    RankByHeldOut {
+        /// The modality that is trained first then.
+        first: Modality,
+    },
     /// Change the fusion instead of the schedule.
     ReviseFusion,
     /// Train a unimodal teacher to learn whether the modality is suppressed or uninformative.
@@ -60,9 +83,12 @@ pub enum Advice {
 pub struct Finding {
     /// The kind.
     pub kind: FindingKind,
-    /// The modality; for [`FindingKind::BelowTeacher`] that of the best teacher.
+    /// The modality. That of the best teacher for [`FindingKind::BelowTeacher`],
+    /// [`FindingKind::BelowAlternative`] and [`FindingKind::AboveTeachers`]; the one that ρ ranks first for
+    /// [`FindingKind::OrderContradicted`].
     pub modality: Modality,
-    /// The numbers that support the finding, as far as they are known: `head`, `teacher`, `fused`,
+    /// The numbers that support the finding, as far as they are known: `head`, `teacher`, `best_teacher`,
+    /// `alternative`, `fused`,
     /// `linear_probe`, `untrained` (the linear probe before training), `kept` (gain of the head over
     /// chance divided by the teacher's), `best_kept` (largest `kept` of any modality), `shapley`,
     /// `shapley_total`, `confidence`, `gradient_norm`.
@@ -82,6 +108,8 @@ impl Finding {
         let labelled = |(name, value): &(String, f64)| {
             let (label, value) = match name.as_str() {
                 "head" | "teacher" => (name.as_str(), formatted(*value, metric)),
+                "best_teacher" => ("best teacher", formatted(*value, metric)),
+                "alternative" => ("what there is without it", formatted(*value, metric)),
                 "fused" => ("fused model", formatted(*value, metric)),
                 "linear_probe" => ("linear probe of the encoder", formatted(*value, metric)),
                 "untrained" => ("linear probe before training", formatted(*value, metric)),
@@ -109,6 +137,30 @@ impl Finding {
                  that of the teacher {}.",
                 value("fused"),
                 value("teacher")
+            ),
+            FindingKind::BelowAlternative => {
+                let alternative = match &self.advice {
+                    Advice::Prefer { alternative, .. } => alternative,
+                    _ => "what there is without it",
+                };
+                format!(
+                    "The fused model is worse than {alternative}: its {measure} is {}, that of \
+                     {alternative} {}.",
+                    value("fused"),
+                    value("alternative")
+                )
+            }
+            FindingKind::AboveTeachers => format!(
+                "The jointly trained model is better than the best teacher, {modality}: its {measure} \
+                 is {}, that of the teacher {}.",
+                value("fused"),
+                value("teacher")
+            ),
+            FindingKind::OrderContradicted => format!(
+                "By ρ on training batches SMP trains {modality} first, whose teacher has the {measure} \
+                 {} on validation data; the best teacher has {}.",
+                value("teacher"),
+                value("best_teacher")
             ),
             FindingKind::Suppressed => format!(
                 "The {modality} encoder is suppressed: the {measure} of its head is {}, that of its \
@@ -172,6 +224,18 @@ impl fmt::Display for Advice {
             Self::Distil => f.write_str(
                 "Train with L_G2D: pass the teachers to the trainer, and set α and β above 0.",
             ),
+            Self::Balance => f.write_str(
+                "Use balanced training: Distillation::balanced() and the fusion weights of a Calibration.",
+            ),
+            Self::Prefer { alternative, classes } => {
+                write!(f, "Use {alternative}")?;
+                let balanced = ", or balanced training: Distillation::balanced() and the fusion weights \
+                                of a Calibration.";
+                f.write_str(if *classes { balanced } else { ", which validation data prefer." })
+            }
+            Self::RankByHeldOut { first } => {
+                write!(f, "Rank with Ranking::HeldOut, by which {first} is trained first.")
+            }
             Self::ReviseFusion => f.write_str(
                 "Change the fusion, or raise β so that the fused logits follow its teacher; a schedule \
                  does not help an encoder that has learned.",

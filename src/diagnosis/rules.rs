@@ -1,11 +1,16 @@
 //! Rules that derive findings from evidence.
 
-use super::{Advice, Evidence, Finding, FindingKind, Thresholds};
+use super::{Advice, Better, Evidence, Finding, FindingKind, Thresholds};
 
 /// All findings, the most severe first.
 pub(super) fn findings(evidence: &Evidence, limits: &Thresholds) -> Vec<Finding> {
     let mut found = suppressed(evidence, limits);
     found.extend(below_teacher(evidence, limits));
+    found.extend(below_alternative(evidence, limits));
+    if !found.iter().any(|finding| finding.advice == Advice::KeepJoint) {
+        found.extend(above_teachers_jointly(evidence, limits));
+    }
+    found.extend(order_contradicted(evidence, limits));
     found.extend(marginal(evidence, limits));
     found
 }
@@ -129,7 +134,71 @@ fn below_teacher(evidence: &Evidence, limits: &Thresholds) -> Option<Finding> {
         kind: FindingKind::BelowTeacher,
         modality: evidence.modalities[m].clone(),
         numbers: vec![("fused".to_owned(), fused), ("teacher".to_owned(), evidence.teachers[m]?)],
-        advice: Advice::Distil,
+        advice: if predicts_classes(evidence) { Advice::Balance } else { Advice::Distil },
+    })
+}
+
+/// Returns whether the metric is an accuracy. For a regression balanced training does not help.
+fn predicts_classes(evidence: &Evidence) -> bool {
+    evidence.metric.better == Better::HighShare
+}
+
+/// The best alternative, if the fused model is worse.
+fn below_alternative(evidence: &Evidence, limits: &Thresholds) -> Option<Finding> {
+    let gains = evidence.alternatives.iter();
+    let gains = gains.map(|(name, value)| (name, *value, evidence.metric.gain(*value)));
+    let (name, value, gain) = gains.max_by(|a, b| a.2.total_cmp(&b.2))?;
+    let fused = evidence.fused?;
+    let margin = limits.margin * gain.abs();
+    if evidence.metric.gain(fused) >= gain - margin {
+        return None;
+    }
+    let (m, _) = best_teacher(evidence).unwrap_or_default();
+    Some(Finding {
+        kind: FindingKind::BelowAlternative,
+        modality: evidence.modalities.get(m)?.clone(),
+        numbers: vec![("fused".to_owned(), fused), ("alternative".to_owned(), value)],
+        advice: Advice::Prefer { alternative: name.clone(), classes: predicts_classes(evidence) },
+    })
+}
+
+/// The warning that SMP would cost accuracy, for a run without suppression.
+fn above_teachers_jointly(evidence: &Evidence, limits: &Thresholds) -> Option<Finding> {
+    let joint = evidence.kappa.iter().flatten().all(|&kappa| kappa == 1.0);
+    if !joint || evidence.kappa.is_empty() || !above_teachers(evidence, limits) {
+        return None;
+    }
+    let (m, _) = best_teacher(evidence)?;
+    let numbers = [("fused", evidence.fused?), ("teacher", evidence.teachers[m]?)];
+    Some(Finding {
+        kind: FindingKind::AboveTeachers,
+        modality: evidence.modalities[m].clone(),
+        numbers: numbers.map(|(name, value)| (name.to_owned(), value)).into(),
+        advice: Advice::KeepJoint,
+    })
+}
+
+/// The modality that ρ on training batches ranks first, if its teacher is not the best on validation data.
+fn order_contradicted(evidence: &Evidence, limits: &Thresholds) -> Option<Finding> {
+    let k = evidence.modalities.len();
+    let rho: Vec<f64> = (0..k).map(|m| known(&evidence.confidence, m)).collect::<Option<_>>()?;
+    let gains: Vec<f64> =
+        (0..k).map(|m| gain(evidence, &evidence.teachers, m)).collect::<Option<_>>()?;
+    let first = (0..k).min_by(|&a, &b| rho[a].total_cmp(&rho[b]))?;
+    let (best, gain) = best_teacher(evidence)?;
+    if gains[first] >= gain * (1.0 - limits.margin) {
+        return None;
+    }
+    let numbers = [
+        ("teacher", evidence.teachers[first]?),
+        ("best_teacher", evidence.teachers[best]?),
+        ("confidence", rho[first]),
+    ];
+    Some(Finding {
+        kind: FindingKind::OrderContradicted,
+        modality: evidence.modalities[first].clone(),
+        numbers: numbers.map(|(name, value)| (name.to_owned(), value)).into(),
+        advice: Advice::RankByHeldOut { first: evidence.modalities[best].clone() },
     })
 }
 

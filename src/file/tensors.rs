@@ -11,7 +11,11 @@ use safetensors::{Dtype, SafeTensorError, SafeTensors, View};
 use serde::de::DeserializeOwned;
 use tch::Tensor;
 
-use super::atomic;
+use super::{
+    atomic,
+    dtype::{dtype_of, to_tensor},
+    fault::Fault,
+};
 use crate::error::{Error, Result};
 use crate::transfer;
 
@@ -26,14 +30,14 @@ pub(crate) fn write<'t>(
     let header = (!header.is_empty()).then_some(header);
     let entry = |(name, tensor): (String, &Tensor)| {
         let host = transfer::to_host(tensor)?;
-        let dtype = host.f_kind().and_then(Dtype::try_from);
+        let dtype = host.f_kind().and_then(dtype_of);
         let dtype = dtype.map_err(|e| Error::torch(format!("write {name:?}"), e))?;
         let shape = host.size().iter().map(|&n| n as usize).collect();
         Ok((name, Entry { dtype, shape, host }))
     };
     let entries = tensors.into_iter().map(entry).collect::<Result<Vec<_>>>()?;
     atomic::write(path, |temporary| {
-        safetensors::serialize_to_file(entries, &header, temporary).map_err(|reason| {
+        safetensors::serialize_to_file(entries, header, temporary).map_err(|reason| {
             let source = match reason {
                 SafeTensorError::IoError(source) => source,
                 other => std::io::Error::other(other),
@@ -67,7 +71,7 @@ impl View for Entry {
     }
 
     fn data_len(&self) -> usize {
-        self.host.numel() * self.dtype.size()
+        self.host.numel() * self.dtype.bitsize() / 8
     }
 }
 
@@ -93,32 +97,44 @@ impl TensorFile {
         SafeTensors::deserialize(&self.bytes).map_err(|e| self.invalid(e))
     }
 
+    /// The texts of the header, by key.
+    pub(crate) fn texts(&self) -> Result<HashMap<String, String>> {
+        let (_, header) = SafeTensors::read_metadata(&self.bytes).map_err(|e| self.invalid(e))?;
+        Ok(header.metadata().clone().unwrap_or_default())
+    }
+
     /// Parses the JSON text under `key` of the header.
     pub(crate) fn header<T: DeserializeOwned>(&self, key: &str) -> Result<T> {
-        let (_, header) = SafeTensors::read_metadata(&self.bytes).map_err(|e| self.invalid(e))?;
-        let text =
-            header.metadata().as_ref().and_then(|texts| texts.get(key)).ok_or_else(|| {
-                let expected = format!("the key {key:?}");
-                Error::data(&self.path, "header", expected, "no such key", "check the path")
-            })?;
+        let texts = self.texts()?;
+        let text = texts.get(key).ok_or_else(|| {
+            let expected = format!("the key {key:?}");
+            let hint = "another program wrote the file, or g2d for another purpose: check the path";
+            Error::data(&self.path, "header", expected, "no such key", hint)
+        })?;
         serde_json::from_str(text).map_err(|e| {
             let expected = "the JSON that g2d writes";
-            Error::data(&self.path, key, expected, e, "use a complete copy of the file")
+            Error::data(&self.path, key, expected, e, "the header was changed: use another copy")
         })
     }
 
     /// Copies all tensors to host memory.
+    ///
+    /// # Errors
+    /// [`Error::Data`] for an invalid file, or a tensor of a dtype that tch does not have.
     pub(crate) fn tensors(&self) -> Result<BTreeMap<String, Tensor>> {
-        let file = self.parse()?;
-        let copy = |(name, view)| Tensor::try_from(view).map(|tensor| (name, tensor));
-        let tensors = file.tensors().into_iter().map(copy).collect::<std::result::Result<_, _>>();
-        tensors.map_err(|e| Error::torch(format!("read {}", self.path.display()), e))
+        let copy = |(name, view)| match to_tensor(&view) {
+            Ok(tensor) => Ok((name, tensor)),
+            Err(e) => {
+                let (what, found) = (format!("tensor {name:?}"), format!("{} ({e})", view.dtype()));
+                let hint = "convert the tensor in Python, for example with `tensor.float()`";
+                Err(Error::data(&self.path, what, "a dtype of tch", found, hint))
+            }
+        };
+        self.parse()?.tensors().into_iter().map(copy).collect()
     }
 
     fn invalid(&self, reason: SafeTensorError) -> Error {
-        let expected = "a complete safetensors file";
-        let hint = "check the path and the copy; convert a .pth file with \
-                    `safetensors.torch.save_file`";
-        Error::data(&self.path, "header", expected, reason, hint)
+        let Fault { found, hint } = Fault::of(&self.bytes, &reason);
+        Error::data(&self.path, "file", "a valid safetensors file", found, hint)
     }
 }

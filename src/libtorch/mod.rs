@@ -4,6 +4,7 @@
 //! unless the feature `doc-only` is on.
 //!
 //! - `autocast`: mixed precision in a given dtype, also on the CPU.
+//! - `buffer`: copies tensors and checks that they are finite.
 //! - `generator`: the state of the random number generators.
 //! - `gradient`: clears gradients, scales them and checks that they are finite.
 //! - `optimizer`: fused optimizer steps, and gradient clipping without synchronisation.
@@ -12,6 +13,7 @@
 #![allow(unsafe_code)]
 
 mod autocast;
+mod buffer;
 mod generator;
 mod gradient;
 mod optimizer;
@@ -23,6 +25,7 @@ use std::ffi::{CStr, c_char};
 use tch::TchError;
 
 pub(crate) use autocast::Autocast;
+pub(crate) use buffer::{any_not_finite, copy};
 pub(crate) use generator::{generator_state, restore_generator};
 pub(crate) use gradient::{clear_grads, scale_grads};
 pub(crate) use optimizer::{AdamArgs, AdamMoments, SgdArgs, adam, clip_grad_norm, sgd};

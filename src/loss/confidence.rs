@@ -72,7 +72,8 @@ impl Confidence for TrueClassProbability {
             Labels::Multi => {
                 // σ(l) where y = 1, 1 − σ(l) = σ(−l) where y = 0.
                 let signs = targets.f_to_kind(logits.kind()).map_err(torch)? * 2.0 - 1.0;
-                logits.f_mul(&signs).map_err(torch)?.sigmoid()
+                // σ is 0 or 1 for infinite logits.
+                nan_unless_finite(&logits.f_mul(&signs).map_err(torch)?.sigmoid(), logits)?
             }
         };
         probability.f_mean(None).map_err(torch)
@@ -137,7 +138,12 @@ fn relative_error(predictions: &Tensor, targets: &Tensor) -> Result<Tensor> {
     let mse = predictions.f_mse_loss(&targets, Reduction::Mean).map_err(torch)?;
     let smallest = f64::from(f32::MIN_POSITIVE);
     let variance = targets.f_var(false).map_err(torch)?.clamp_min(smallest);
-    mse.f_div(&variance).map_err(torch)
+    nan_unless_finite(&mse.f_div(&variance).map_err(torch)?, predictions)
+}
+
+/// `value`, which is computed from `of`, or NaN if an element of `of` is not finite.
+fn nan_unless_finite(value: &Tensor, of: &Tensor) -> Result<Tensor> {
+    (of * 0.0).f_sum(None).and_then(|zero| value.f_add(&zero)).map_err(torch)
 }
 
 /// `targets` in the shape and dtype of `predictions`: \[B\] becomes [B, 1].

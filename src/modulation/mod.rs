@@ -64,7 +64,7 @@ pub trait Modulate {
     /// changed nothing.
     ///
     /// # Errors
-    /// Any error of the method; `step` returns it.
+    /// Any error of the method; `step` returns it. A factor that is not finite is an error, too.
     fn modulate(&mut self, step: &Observation<'_>) -> Result<Option<Vec<f64>>>;
 
     /// What [`restore`](Self::restore) needs to go on after a stop; nothing by default.

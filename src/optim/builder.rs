@@ -1,5 +1,7 @@
 //! Building of an optimizer.
 
+use std::collections::HashSet;
+
 use tch::nn::VarStore;
 
 use super::{Algorithm, Optimizer, group::Group};
@@ -48,12 +50,18 @@ impl Builder {
     ///
     /// # Errors
     /// [`Error::Config`](crate::Error::Config) for a hyper-parameter out of range, a group without
-    /// parameters, a parameter in two groups, or without any parameter.
+    /// parameters, a parameter in two groups, two parameters of one name, or without any parameter.
     pub fn build(self) -> Result<Optimizer> {
         let Self { variables, mut rest, mut groups } = self;
         let mut all = std::iter::once(&rest).chain(&groups);
         all.try_for_each(|group| group.algorithm().check(group.path()))?;
+        let mut names = HashSet::new();
         for (name, tensor) in variables.parameters() {
+            if !names.insert(name) {
+                let what = format!("parameter {name:?} of the optimizer");
+                let hint = "give every store of `with_store` a name of its own";
+                return Err(error::config(what, "one parameter of this name", "two", hint));
+            }
             let mut owners = groups.iter_mut().filter(|group| within(name, group.path()));
             let group = owners.next().unwrap_or(&mut rest);
             if let Some(other) = owners.next() {

@@ -4,6 +4,8 @@ use std::f64::consts::PI;
 
 use serde::{Deserialize, Serialize};
 
+use crate::error::{self, Result};
+
 /// A learning rate schedule: the factor of the learning rate at each step. It has no state, so that
 /// a resumed run needs only its step.
 ///
@@ -74,7 +76,27 @@ impl LrSchedule {
         Self { warmup: steps, ..self }
     }
 
-    /// The factor at step `step`.
+    /// Checks that the factor of no step is NaN, infinite or negative: `gamma` and `floor`
+    /// must be finite and ≥ 0. A warm-up or an interval of 0 is accepted.
+    ///
+    /// # Errors
+    /// [`Error::Config`](crate::Error::Config), which names the setting.
+    pub fn check(&self) -> Result<()> {
+        match self.decay {
+            Decay::Step { gamma: value, .. } | Decay::Cosine { floor: value, .. }
+                if !is_factor(value) =>
+            {
+                let what = match self.decay {
+                    Decay::Step { .. } => "gamma of the learning rate schedule",
+                    _ => "floor of the learning rate schedule",
+                };
+                Err(error::out_of_range(what, "finite and ≥ 0", value))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The factor at step `step`. [`check`](Self::check) tells whether it is a valid one.
     pub fn factor(&self, step: u64) -> f64 {
         match step.checked_sub(self.warmup) {
             None => (step + 1) as f64 / self.warmup as f64,
@@ -94,4 +116,17 @@ impl Decay {
             }
         }
     }
+}
+
+fn is_factor(value: f64) -> bool {
+    value.is_finite() && value >= 0.0
+}
+
+/// Refuses a learning rate factor that is NaN, infinite or negative.
+pub(super) fn check_factor(factor: f64) -> Result<()> {
+    if is_factor(factor) {
+        return Ok(());
+    }
+    let hint = "`LrSchedule::check` checks all factors of a schedule";
+    Err(error::config("learning rate factor", "a finite number ≥ 0", factor, hint))
 }

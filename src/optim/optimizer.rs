@@ -6,6 +6,7 @@ use tch::Tensor;
 
 use super::{
     group::Group,
+    lr_schedule::check_factor,
     saved::{self, SavedState},
 };
 use crate::error::{self, Result};
@@ -34,7 +35,7 @@ use crate::libtorch;
 ///     .build()?;
 /// let schedule = LrSchedule::step(200, 0.1).warmup(5);
 /// for epoch in 0..3 {
-///     optimizer.set_lr_factor(schedule.factor(epoch));
+///     optimizer.set_lr_factor(schedule.factor(epoch))?;
 ///     optimizer.zero_grad()?;
 ///     // trainer.step(&student, &batch)?;
 ///     optimizer.step()?;
@@ -71,8 +72,20 @@ impl Optimizer {
 
     /// Sets the factor by which the learning rates of all groups are multiplied, for example that
     /// of an [`LrSchedule`](super::LrSchedule). It is 1 at first, and replaces the previous factor.
-    pub fn set_lr_factor(&mut self, factor: f64) {
+    ///
+    /// # Errors
+    /// [`Error::Config`](crate::Error::Config) for a factor that is NaN, infinite or negative, or with
+    /// which a learning rate is not finite. The previous factor is kept then.
+    pub fn set_lr_factor(&mut self, factor: f64) -> Result<()> {
+        check_factor(factor)?;
+        if let Some(group) = self.groups.iter().find(|g| !(g.algorithm().lr() * factor).is_finite())
+        {
+            let what = format!("learning rate of group {:?}", group.path());
+            let found = format!("{:e} · {factor:e}", group.algorithm().lr());
+            return Err(error::out_of_range(what, "finite and ≥ 0", found));
+        }
         self.lr_factor = factor;
+        Ok(())
     }
 
     /// The path of each group, "" for the rest of the parameters, and its current learning rate.

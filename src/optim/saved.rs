@@ -5,7 +5,10 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use super::group::{Group, foreign};
+use super::{
+    group::{Group, foreign},
+    lr_schedule::check_factor,
+};
 use crate::error::{Error, Mismatch, Result};
 use crate::file::tensors::{self, TensorFile};
 
@@ -74,9 +77,9 @@ pub(super) fn read(path: &Path, groups: &[Group]) -> Result<SavedState> {
     }
     let mut tensors = file.tensors()?;
     let lr_factor = tensors.remove(LR_FACTOR).and_then(|tensor| f64::try_from(tensor).ok());
-    let Some(lr_factor) = lr_factor.filter(|factor| factor.is_finite()) else {
+    let Some(lr_factor) = lr_factor.filter(|&factor| check_factor(factor).is_ok()) else {
         let found = format!("{lr_factor:?}");
-        return Err(foreign(path, "learning rate factor", "a finite number".into(), found));
+        return Err(foreign(path, "learning rate factor", "a finite number ≥ 0".into(), found));
     };
     let read = |group: &Group| group.read_state(path, &mut tensors);
     let groups = groups.iter().map(read).collect::<Result<_>>()?;

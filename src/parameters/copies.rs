@@ -1,37 +1,37 @@
 //! Copies of tensors.
 
-use tch::{TchError, Tensor};
+use tch::Tensor;
 
 use crate::error::{Error, Result};
+use crate::libtorch;
 
 /// Copies of tensors, with which their contents can be restored.
 #[derive(Debug, Default)]
-pub(crate) struct TensorCopies(Vec<Saved>);
-
-#[derive(Debug)]
-struct Saved {
-    tensor: Tensor,
-    /// A copy of the contents of `tensor`.
-    content: Tensor,
+pub(crate) struct TensorCopies {
+    tensors: Vec<Tensor>,
+    /// A copy of the contents of each tensor.
+    contents: Vec<Tensor>,
 }
 
 impl TensorCopies {
     /// Copies the contents of `tensors`.
     pub(crate) fn new(tensors: impl IntoIterator<Item = Tensor>) -> Result<Self> {
-        let _no_grad = tch::no_grad_guard();
-        let copy = |tensor: Tensor| {
-            let mut content = tensor.f_detach()?.f_empty_like()?;
-            content.f_copy_(&tensor)?;
-            Ok(Saved { tensor, content })
-        };
-        let copies = tensors.into_iter().map(copy).collect::<std::result::Result<_, TchError>>();
-        copies.map(Self).map_err(|e| Error::torch("copy variables", e))
+        let tensors: Vec<Tensor> = tensors.into_iter().collect();
+        let contents = tensors.iter().map(|_| Tensor::new()).collect();
+        let mut copies = Self { tensors, contents };
+        copies.refresh()?;
+        Ok(copies)
     }
 
-    /// Restores the contents at the time of the copy.
+    /// Copies the contents of the same tensors again, into the same memory.
+    pub(crate) fn refresh(&mut self) -> Result<()> {
+        libtorch::copy(&mut self.contents, &self.tensors)
+    }
+
+    /// Restores the contents at the time of the last copy.
     pub(crate) fn restore(&self) -> Result<()> {
         let _no_grad = tch::no_grad_guard();
-        self.0.iter().try_for_each(|Saved { tensor, content }| {
+        self.tensors.iter().zip(&self.contents).try_for_each(|(tensor, content)| {
             let restored = tensor.shallow_clone().f_copy_(content);
             restored.map_err(|e| Error::torch("restore variables", e))
         })

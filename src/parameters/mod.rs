@@ -1,6 +1,7 @@
 //! Parameter groups by modality.
 
 mod copies;
+mod finite;
 mod variables;
 
 use std::collections::HashMap;
@@ -39,6 +40,8 @@ pub struct ModalityParams {
 struct Encoder {
     modality: Modality,
     parameters: Vec<(String, Tensor)>,
+    /// The names of the buffers for which the modality would own a parameter.
+    buffers: Vec<String>,
 }
 
 impl ModalityParams {
@@ -135,13 +138,14 @@ impl ModalityParams {
         modalities: impl Iterator<Item = Modality>,
         owner: impl Fn(&str) -> Result<Option<usize>>,
     ) -> Result<Self> {
-        let encoder = |modality| Encoder { modality, parameters: Vec::new() };
+        let encoder = |modality| Encoder { modality, parameters: Vec::new(), buffers: Vec::new() };
         let mut encoders: Vec<Encoder> = modalities.map(encoder).collect();
         let variables = variables::sorted(vs);
         let mut owners = HashMap::new();
         for Variable { name, tensor, is_parameter } in &variables {
             let m = owner(name)?;
             if !is_parameter {
+                m.into_iter().for_each(|m| encoders[m].buffers.push(name.clone()));
                 continue;
             }
             let (first, first_m) = *owners.entry(variables::storage(tensor)).or_insert((name, m));
@@ -237,9 +241,12 @@ impl ModalityParams {
         &mut self.variables
     }
 
-    /// The modality whose encoder has a parameter called `name`.
+    /// The modality whose encoder has a parameter or buffer called `name`.
     pub(crate) fn owner(&self, name: &str) -> Option<&Modality> {
-        let owns = |encoder: &&Encoder| encoder.parameters.iter().any(|(own, _)| own == name);
+        let owns = |Encoder { parameters, buffers, .. }: &&Encoder| {
+            let mut all = parameters.iter().map(|(own, _)| own).chain(buffers);
+            all.any(|own| own == name)
+        };
         self.encoders.iter().find(owns).map(|encoder| &encoder.modality)
     }
 }

@@ -16,7 +16,7 @@ use crate::{libtorch, transfer};
 pub(crate) struct Variables {
     parameters: Vec<(String, Tensor)>,
     /// Running statistics.
-    buffers: Vec<Tensor>,
+    buffers: Vec<(String, Tensor)>,
     storages: HashSet<usize>,
 }
 
@@ -33,7 +33,7 @@ impl Variables {
             if is_parameter {
                 self.add_parameter(name, &tensor);
             } else if self.storages.insert(storage(&tensor)) {
-                self.buffers.push(tensor);
+                self.buffers.push((name, tensor));
             }
         }
     }
@@ -48,6 +48,16 @@ impl Variables {
     /// The names and tensors of all parameters.
     pub(crate) fn parameters(&self) -> impl Iterator<Item = (&String, &Tensor)> {
         self.parameters.iter().map(|(name, tensor)| (name, tensor))
+    }
+
+    /// The names and tensors of all buffers.
+    pub(crate) fn buffers(&self) -> impl Iterator<Item = (&String, &Tensor)> {
+        self.buffers.iter().map(|(name, tensor)| (name, tensor))
+    }
+
+    /// Returns whether a parameter has a gradient.
+    pub(crate) fn has_gradient(&self) -> bool {
+        self.parameters.iter().any(|(_, tensor)| tensor.grad().defined())
     }
 
     /// Makes all gradients undefined.
@@ -69,9 +79,14 @@ impl Variables {
         Ok(transfer::first_non_finite(&gradients)?.map(|i| names[i]))
     }
 
-    /// Copies all buffers.
-    pub(crate) fn copy_buffers(&self) -> Result<TensorCopies> {
-        TensorCopies::new(self.buffers.iter().map(Tensor::shallow_clone))
+    /// Copies all buffers to `copies`, whose memory is reused if it holds an earlier copy of them.
+    pub(crate) fn copy_buffers(&self, copies: &mut Option<TensorCopies>) -> Result<()> {
+        if let Some(copies) = copies {
+            return copies.refresh();
+        }
+        let buffers = self.buffers.iter().map(|(_, tensor)| tensor.shallow_clone());
+        *copies = Some(TensorCopies::new(buffers)?);
+        Ok(())
     }
 }
 

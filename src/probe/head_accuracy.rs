@@ -2,12 +2,12 @@
 
 use tch::{Kind, Tensor};
 
-use super::{ImbalanceProbe, means::Means};
+use super::{ImbalanceProbe, means::Means, vectors};
 use crate::error::{Error, Result};
 use crate::step::{Measurement, Observation};
 use crate::transfer;
 
-/// Accuracy in [0, 1] on the training samples of the epoch.
+/// Accuracy in [0, 1] on the training samples of the epoch; NaN if a logit was not finite.
 ///
 /// - `head_accuracy`: of the student's [unimodal logits](crate::Student::unimodal_logits) of each modality.
 /// - `teacher_accuracy`: of each teacher.
@@ -65,6 +65,9 @@ impl ImbalanceProbe for HeadAccuracy {
 /// The accuracy of `logits` [B, C] as a scalar on their device.
 fn accuracy(logits: &Tensor, labels: &Tensor) -> Result<Tensor> {
     let kind = transfer::wide_kind(labels.device());
-    let mean = || logits.f_argmax(1, false)?.f_eq_tensor(labels)?.f_to_kind(kind)?.f_mean(None);
+    let mean = || {
+        let correct = logits.f_argmax(1, false)?.f_eq_tensor(labels)?.f_to_kind(kind)?;
+        vectors::nan_unless_finite(&correct.f_mean(None)?, logits)
+    };
     mean().map_err(|source| Error::torch("compute an accuracy", source))
 }

@@ -55,7 +55,8 @@ use crate::step::{Measurement, Observation};
 ///   them in [`end_epoch`](Self::end_epoch).
 /// - A measurement of one modality excludes samples and steps that lack the modality.
 /// - Each call of `end_epoch` covers the steps since the last one. Names are stable, each pair of name
-///   and modality occurs once, and values are finite.
+///   and modality occurs once, and values are finite. A measurement of tensors that are not finite is
+///   NaN or infinite, never a plausible number.
 ///
 /// # Example
 /// ```

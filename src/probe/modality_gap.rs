@@ -14,7 +14,8 @@ use crate::transfer;
 /// The centroid c^m is the mean of x / ‖x‖ over the samples of the epoch that have m, where x are the
 /// student's features.
 ///
-/// Modalities whose width no other modality has are omitted. Cost: one pass over the features per step.
+/// Modalities whose width no other modality has are omitted; the gap of features that are not finite is
+/// NaN. Cost: one pass over the features per step.
 ///
 /// Source: Liang et al., "Mind the Gap", NeurIPS 2022, section 2.
 #[derive(Debug, Default)]
@@ -69,7 +70,7 @@ impl ImbalanceProbe for ModalityGap {
                 centroids.iter().filter(|(j, other)| j != modality && other.len() == own.len());
             let gaps: Vec<f64> = comparable.map(|(_, other)| distance(own, other)).collect();
             let gap = gaps.iter().sum::<f64>() / gaps.len() as f64;
-            if gap.is_finite() {
+            if !gaps.is_empty() {
                 found.push(Measurement::new("modality_gap", modality, gap));
             }
         }

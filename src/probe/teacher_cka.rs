@@ -18,7 +18,7 @@ use crate::transfer;
 /// product of the means of HSIC₁(K, K) and HSIC₁(L, L).
 ///
 /// Batches with n < 4 are ignored. CKA is omitted where one of the means under the root is not positive,
-/// and without teachers. Cost: O(B²(d + d')) per observed step.
+/// and without teachers; it is NaN if a feature was not finite. Cost: O(B²(d + d')) per observed step.
 ///
 /// Sources: Kornblith et al., "Similarity of Neural Network Representations Revisited", ICML 2019;
 /// HSIC₁ of Song et al., JMLR 2012, over mini-batches as in Nguyen, Raghu & Kornblith, ICLR 2021.
@@ -71,8 +71,8 @@ impl ImbalanceProbe for TeacherCka {
         let each = cross.into_iter().zip(student).zip(teacher);
         let cka = each.filter_map(|((cross, student), teacher)| {
             let value = cross.value / (student.value * teacher.value).sqrt();
-            let defined = student.value > 0.0 && teacher.value > 0.0 && value.is_finite();
-            defined.then_some(Measurement { value, ..cross })
+            let undefined = student.value <= 0.0 || teacher.value <= 0.0;
+            (!undefined).then_some(Measurement { value, ..cross })
         });
         Ok(cka.collect())
     }

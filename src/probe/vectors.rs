@@ -1,4 +1,4 @@
-//! Norm, dot product and quotient of parameter vectors, on their device.
+//! Norm, dot product and quotient of parameter vectors, and NaN made visible, on their device.
 
 use tch::{TchError, Tensor};
 
@@ -30,8 +30,13 @@ pub(super) fn dot<'a>(
     Ok(sum)
 }
 
-/// a / b, and 0 where b is 0.
+/// a / b for b ≥ 0, and 0 where b is 0; NaN where b is NaN.
 pub(super) fn quotient(a: &Tensor, b: &Tensor) -> TchResult<Tensor> {
     let zero = b.f_zeros_like()?;
-    a.f_div(b)?.f_where_self(&b.f_gt_tensor(&zero)?, &zero)
+    a.f_div(b)?.f_where_self(&b.f_ne_tensor(&zero)?, &zero)
+}
+
+/// The scalar `value`, or NaN if an element of `of` is not finite, from which it was computed.
+pub(super) fn nan_unless_finite(value: &Tensor, of: &Tensor) -> TchResult<Tensor> {
+    value.f_add(&(of.f_detach()?.f_to_kind(value.kind())? * 0.0).f_sum(value.kind())?)
 }

@@ -27,9 +27,22 @@ pub struct RunInfo {
     /// The metrics of the unimodal teachers.
     #[serde(default)]
     pub teachers: Vec<TeacherScores>,
+    /// What the run is compared with beside the teachers, such as their ensemble.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub references: Vec<ReferenceScores>,
     /// Labels of metrics in plots and tables.
     #[serde(default)]
     pub labels: Vec<MetricLabel>,
+}
+
+/// The metrics of a prediction that a run is compared with, such as the ensemble of the teachers.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ReferenceScores {
+    /// Display name.
+    pub name: String,
+    /// Metrics by the names of the student's, such as `val_accuracy`.
+    #[serde(with = "number::named")]
+    pub scores: Vec<(String, f64)>,
 }
 
 /// The metrics of the teacher of a modality.
@@ -63,6 +76,7 @@ impl RunInfo {
             config: Json::Object(serde_json::Map::new()),
             environment: Environment::here(device),
             teachers: Vec::new(),
+            references: Vec::new(),
             labels: Vec::new(),
         }
     }
@@ -89,6 +103,19 @@ impl RunInfo {
     ) -> Self {
         let scores = scores.into_iter().map(|(name, value)| (name.into(), value)).collect();
         self.teachers.push(TeacherScores { modality: modality.into(), scores });
+        self
+    }
+
+    /// Adds the metrics of a prediction that the run is compared with, by the names of the student's
+    /// metrics.
+    #[must_use]
+    pub fn reference<S: Into<String>>(
+        mut self,
+        name: impl Into<String>,
+        scores: impl IntoIterator<Item = (S, f64)>,
+    ) -> Self {
+        let scores = scores.into_iter().map(|(name, value)| (name.into(), value)).collect();
+        self.references.push(ReferenceScores { name: name.into(), scores });
         self
     }
 

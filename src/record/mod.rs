@@ -27,7 +27,7 @@ pub use self::csv::Csv;
 #[cfg(feature = "progress")]
 pub use console::ConsoleProgress;
 pub use environment::Environment;
-pub use info::{MetricLabel, RunInfo, TeacherScores};
+pub use info::{MetricLabel, ReferenceScores, RunInfo, TeacherScores};
 pub use jsonl::{EpochRow, JsonLines};
 pub use outcome::Outcome;
 pub use recorder::Recorder;

@@ -10,7 +10,7 @@ use super::{
     theme::{Colour, Stroke},
 };
 use crate::modality::Modality;
-use crate::record::{EpochRow, Run};
+use crate::record::{EpochRow, ReferenceScores, Run};
 
 /// The plots of one run: its metrics with the teachers as levels (the paper's Figure 1), κ, ρ, losses and
 /// measurements, as far as they were recorded.
@@ -77,9 +77,14 @@ fn learning(run: &Run, metric: &str) -> Plot {
         let (name, colour) = (format!("{modality} teacher"), Colour::Hue(m));
         Some(Level { name, value: teacher_score(run, modality, metric)?, colour })
     };
-    let levels = run.info.modalities.iter().enumerate().filter_map(level).collect();
+    let teachers = run.info.modalities.iter().enumerate().filter_map(level);
+    let reference = |own: &ReferenceScores| {
+        let (name, colour) = (own.name.clone(), Colour::Faint);
+        Some(Level { name, value: value(&own.scores, metric)?, colour })
+    };
+    let levels = teachers.chain(run.info.references.iter().filter_map(reference)).collect();
     let caption = "Solid: the fused model and its unimodal heads after each epoch. Dashed: the \
-                   unimodal teachers. A head far below its teacher indicates a suppressed modality.";
+                   unimodal teachers and their ensemble. A head far below its teacher indicates a suppressed modality.";
     let words = [metric.to_owned(), title(run, metric), caption.to_owned(), axis(run, metric)];
     lines_plot(words, fused.into_iter().chain(heads).collect(), levels)
 }

@@ -21,6 +21,7 @@ use crate::record::Run;
 #[derive(Debug, Clone)]
 pub struct Report {
     runs: Vec<Run>,
+    introduction: String,
 }
 
 impl Report {
@@ -33,7 +34,14 @@ impl Report {
             let hint = "read a run with `Run::read`";
             return Err(error::config("runs of a report", "at least one", "none", hint));
         }
-        Ok(Self { runs })
+        Ok(Self { runs, introduction: String::new() })
+    }
+
+    /// Sets a text that the page shows below its title.
+    #[must_use]
+    pub fn with_introduction(mut self, text: impl Into<String>) -> Self {
+        self.introduction = text.into();
+        self
     }
 
     /// Returns the plots of the report: all that one run recorded, or those that compare several runs.
@@ -57,6 +65,7 @@ impl Report {
         let names: Vec<&str> = self.runs.iter().map(|run| run.info.name.as_str()).collect();
         let page = context! {
             title => names.join(" · "),
+            introduction => &self.introduction,
             dark_css => Value::from_safe_string(dark_css()),
             version => env!("CARGO_PKG_VERSION"),
             runs => self.runs.iter().map(run_context).collect::<Vec<_>>(),
@@ -136,11 +145,20 @@ fn diagnosis(run: &Run) -> Option<Value> {
     Some(context! { metric => &metric.name, findings })
 }
 
-/// The final scores, or the metrics of the last epoch without them.
+/// The final scores, or the metrics of the last epoch without them; then those of the teachers and of what
+/// the run is compared with.
 fn scores(run: &Run) -> Vec<Pair> {
     let of_end = run.outcome.as_ref().map(|outcome| &outcome.scores).filter(|all| !all.is_empty());
     let of_last = run.epochs.last().map(|row| &row.metrics);
-    of_end.or(of_last).map_or_else(Vec::new, |numbers| labelled(run, numbers))
+    let mut pairs = of_end.or(of_last).map_or_else(Vec::new, |numbers| labelled(run, numbers));
+    let teachers = run.info.teachers.iter();
+    let teachers = teachers.map(|own| (format!("{} teacher", own.modality), &own.scores));
+    let references = run.info.references.iter().map(|own| (own.name.clone(), &own.scores));
+    for (name, scores) in teachers.chain(references) {
+        let named = |(metric, value): Pair| (format!("{metric}, {name}"), value);
+        pairs.extend(labelled(run, scores).into_iter().map(named));
+    }
+    pairs
 }
 
 fn labelled(run: &Run, numbers: &[(String, f64)]) -> Vec<Pair> {

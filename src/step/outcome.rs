@@ -76,6 +76,14 @@ pub enum NonFiniteSource {
     HeadTerm(Modality),
     /// L_ens.
     EnsembleTerm,
+    /// A buffer of the student after its forward pass, such as the running variance of batch norm: the
+    /// first by name.
+    Buffer {
+        /// The buffer's name in its `VarStore`.
+        name: String,
+        /// The modality whose encoder the buffer belongs to, if any.
+        modality: Option<Modality>,
+    },
     /// The weighted sum of finite terms, or a loss whose terms are not available.
     Total,
     /// The gradient of a parameter: the first by name.
@@ -105,8 +113,16 @@ impl fmt::Display for NonFiniteSource {
             Self::Total => f.write_str("weighted sum"),
             Self::Gradient { parameter, modality } => {
                 write!(f, "gradient of {parameter:?}")?;
-                modality.as_ref().map_or(Ok(()), |m| write!(f, " in the encoder of modality {m:?}"))
+                write_owner(f, modality.as_ref())
+            }
+            Self::Buffer { name, modality } => {
+                write!(f, "buffer {name:?}")?;
+                write_owner(f, modality.as_ref())
             }
         }
     }
+}
+
+fn write_owner(f: &mut fmt::Formatter<'_>, modality: Option<&Modality>) -> fmt::Result {
+    modality.map_or(Ok(()), |m| write!(f, " in the encoder of modality {m:?}"))
 }

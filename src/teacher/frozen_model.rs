@@ -8,6 +8,10 @@ use super::{Teacher, TeacherOutput, UnimodalModel};
 use crate::batch::Batch;
 use crate::error::Result;
 use crate::modality::Modality;
+use crate::parameters::Variables;
+
+/// The model in an error.
+const WHAT: &str = "frozen model";
 
 /// A model of tch modules as a teacher: frozen, in evaluation mode, without gradient.
 ///
@@ -29,6 +33,8 @@ use crate::modality::Modality;
 pub struct FrozenModel {
     modality: Modality,
     model: Box<dyn UnimodalModel + Send>,
+    /// The variables of a model that was not finite when it was frozen.
+    suspect: Option<Variables>,
 }
 
 impl FrozenModel {
@@ -36,6 +42,9 @@ impl FrozenModel {
     /// `forward(input [B, …], train) -> (features [B, d], logits [B, C])`.
     ///
     /// The teacher always passes `train = false`; pass it on to every `forward_t`.
+    ///
+    /// Load the weights before: if a parameter or running statistics are not finite, [`Teacher::output`]
+    /// is an error that names the tensor, as long as they are not. Synchronises with the device.
     pub fn new(
         modality: impl Into<Modality>,
         vs: &mut VarStore,
@@ -44,14 +53,16 @@ impl FrozenModel {
         Self::from_model(modality, vs, forward)
     }
 
-    /// Freezes `vs`, which holds the parameters of `model`.
+    /// Freezes `vs`, which holds the parameters of `model`, as [`new`](Self::new).
     pub fn from_model(
         modality: impl Into<Modality>,
         vs: &mut VarStore,
         model: impl UnimodalModel + Send + 'static,
     ) -> Self {
         vs.freeze();
-        Self { modality: modality.into(), model: Box::new(model) }
+        let variables = Variables::new(vs);
+        let suspect = variables.check_finite(WHAT).is_err().then_some(variables);
+        Self { modality: modality.into(), model: Box::new(model), suspect }
     }
 }
 
@@ -62,6 +73,7 @@ impl Teacher for FrozenModel {
 
     fn output(&self, m: usize, batch: &Batch) -> Result<TeacherOutput> {
         let _no_grad = tch::no_grad_guard();
+        self.suspect.as_ref().map_or(Ok(()), |variables| variables.check_finite(WHAT))?;
         let (features, logits) = self.model.forward(batch.checked_input(m)?, false)?;
         Ok(TeacherOutput { features, logits, host: None })
     }

@@ -7,6 +7,7 @@
 
 pub mod cache;
 mod frozen_model;
+mod probabilities;
 mod torchscript;
 mod unimodal;
 
@@ -14,6 +15,7 @@ use tch::Tensor;
 
 pub use cache::Cached;
 pub use frozen_model::FrozenModel;
+pub(crate) use probabilities::ProbabilityCheck;
 pub use torchscript::{ScriptOutput, TorchScript};
 pub use unimodal::UnimodalModel;
 
@@ -27,6 +29,10 @@ use crate::modality::Modality;
 /// - `output` uses only the input of modality `m`, or the sample ids.
 /// - The model runs in evaluation mode: the same batch gives the same output.
 /// - The output is finite and has no gradient; its rows are in the order of the batch.
+/// - For classes the logits are the input of softmax, not its output. Logits of class labels whose rows
+///   are all ≥ 0 and sum to 1 are refused where it costs no synchronisation with a device:
+///   [`evaluate_teacher`](crate::trainer::evaluate_teacher), the recording of a cache, and the first step
+///   of a trainer if they are in host memory.
 /// - The trainer calls `output` once per step, before the student runs, with the samples that have the
 ///   modality; not at all if there are none.
 ///

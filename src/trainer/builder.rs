@@ -2,8 +2,8 @@
 
 use super::{
     FeatureProjection, G2dTrainer, LossScaling, NonFinite, Precision, SuppressedMode, Suppression,
-    finite::FiniteGuard, forward::ForwardPass, observers::Observers, planner::Planner,
-    window::AccumulationWindow,
+    buffers::WatchedBuffers, finite::FiniteGuard, forward::ForwardPass, observers::Observers,
+    planner::Planner, window::AccumulationWindow,
 };
 use crate::error::{self, Result};
 use crate::loss::{Confidence, G2dLoss};
@@ -191,7 +191,7 @@ impl Builder {
         for (name, tensor) in forward.projection().parameters() {
             params.variables_mut().add_parameter(name, tensor);
         }
-        let guard = FiniteGuard::new(self.non_finite)?;
+        let guard = FiniteGuard::new(self.non_finite, WatchedBuffers::of_student(&params)?)?;
         let window = AccumulationWindow::new(
             self.accumulate,
             self.suppression,

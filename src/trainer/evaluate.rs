@@ -2,13 +2,14 @@
 
 use tch::{Device, Tensor};
 
-use super::{G2dTrainer, Precision, missing::features};
+use super::{G2dTrainer, Precision, forward::check_output, missing::features};
 use crate::batch::{Batch, Rows, SplitBatch};
 use crate::error::{self, Error, Result};
 use crate::metrics;
 use crate::modality::Modality;
 use crate::student::Student;
-use crate::teacher::Teacher;
+use crate::teacher::{ProbabilityCheck, Teacher};
+use crate::transfer;
 
 /// The outputs of a model for a data set of N samples, in host memory.
 #[derive(Debug)]
@@ -27,7 +28,8 @@ impl Predictions {
     /// Share of samples whose largest logit is that of the target class, in [0, 1].
     ///
     /// # Errors
-    /// [`Error::Shape`] or [`Error::Kind`] if the targets are not class labels.
+    /// [`Error::Shape`] or [`Error::Kind`] if the targets are not class labels; [`Error::NonFinite`] for
+    /// logits that are not finite.
     pub fn accuracy(&self) -> Result<f64> {
         metrics::accuracy(&self.logits, &self.targets)
     }
@@ -56,7 +58,9 @@ impl Predictions {
 /// modalities.
 ///
 /// # Errors
-/// Any error of a batch or of the student; [`Error::Config`] without a batch.
+/// Any error of a batch or of the student; [`Error::Config`] without a batch; [`Error::Shape`] for
+/// features, logits or unimodal logits that do not have one row per sample; [`Error::NonFinite`] for
+/// logits or unimodal logits that are NaN or infinite.
 pub fn evaluate(
     student: &dyn Student,
     batches: impl IntoIterator<Item = Result<Batch>>,
@@ -68,12 +72,15 @@ impl G2dTrainer {
     /// Runs [`evaluate`] in the trainer's [`Precision`]; logits are returned in `Float`.
     ///
     /// # Errors
-    /// As `evaluate`.
+    /// As `evaluate`; [`Error::NonFinite`], which names the tensor, for a parameter or running
+    /// statistics of the trainer's [`ModalityParams`](crate::ModalityParams) that are NaN or infinite,
+    /// and for another buffer with NaN.
     pub fn evaluate(
         &self,
         student: &dyn Student,
         batches: impl IntoIterator<Item = Result<Batch>>,
     ) -> Result<Predictions> {
+        self.params.variables().check_finite("model to evaluate")?;
         evaluate_in(self.precision(), student, batches)
     }
 }
@@ -81,7 +88,9 @@ impl G2dTrainer {
 /// Runs a teacher, whose modality has index `m`, over the samples of `batches` that have it.
 ///
 /// # Errors
-/// Any error of a batch or of the teacher; [`Error::Config`] without such a sample.
+/// Any error of a batch or of the teacher; [`Error::Config`] without such a sample, and for class labels
+/// if the logits are probabilities (every row ≥ 0 with the sum 1); [`Error::Shape`] for logits that are
+/// not [B, C]; [`Error::NonFinite`] for logits that are NaN or infinite.
 pub fn evaluate_teacher(
     teacher: &dyn Teacher,
     m: usize,
@@ -89,11 +98,16 @@ pub fn evaluate_teacher(
 ) -> Result<Predictions> {
     let _no_grad = tch::no_grad_guard();
     let mut outputs = Outputs::default();
+    let what = format!("logits of teacher {:?}", teacher.modality());
     for batch in batches {
         let Some(batch) = batch?.having(m)? else { continue };
-        outputs.add(&teacher.output(m, &batch)?.logits, batch.targets())?;
+        outputs.add(&what, &teacher.output(m, &batch)?.logits, &batch)?;
     }
-    outputs.join()
+    let predictions = outputs.join()?;
+    let mut check = ProbabilityCheck::default();
+    check.add(&predictions.logits, &predictions.targets)?;
+    check.finish_on_host(&what)?;
+    Ok(predictions)
 }
 
 fn evaluate_in(
@@ -110,13 +124,23 @@ fn evaluate_in(
         batch.check(&modalities, batch.device())?;
         let _region = precision.region(batch.device())?;
         let parts = SplitBatch::new(&batch, modalities.len())?;
-        let features = features(student, &parts, |m, part| student.encode(m, part, false))?;
+        let features = features(student, &parts, |m, part| {
+            let features = student.encode(m, part, false)?;
+            check_output(
+                &format!("features of modality {:?}", modalities[m]),
+                &features,
+                None,
+                part,
+            )?;
+            Ok(features)
+        })?;
         for (m, head) in heads.iter_mut().enumerate() {
             let logits = student.unimodal_logits(m, &features);
-            head.add(logits.map(|logits| precision.widen(logits)).transpose()?, m, &batch)?;
+            let what = format!("unimodal logits of modality {:?}", modalities[m]);
+            head.add(&what, logits.map(|logits| precision.widen(logits)).transpose()?, m, &batch)?;
         }
         let logits = student.fuse_present(&features, parts.rows(), false)?;
-        outputs.add(&precision.widen(logits)?, batch.targets())?;
+        outputs.add("logits of the student", &precision.widen(logits)?, &batch)?;
     }
     let mut predictions = outputs.join()?;
     for (modality, Head { logits, without_logits, present }) in modalities.into_iter().zip(heads) {
@@ -138,9 +162,9 @@ struct Outputs {
 }
 
 impl Outputs {
-    fn add(&mut self, logits: &Tensor, targets: &Tensor) -> Result<()> {
-        self.logits.push(to_host(logits)?);
-        self.targets.push(to_host(targets)?);
+    fn add(&mut self, what: &str, logits: &Tensor, batch: &Batch) -> Result<()> {
+        self.logits.push(checked(what, logits, &self.logits, batch)?);
+        self.targets.push(to_host(batch.targets())?);
         Ok(())
     }
 
@@ -164,17 +188,28 @@ struct Head {
 }
 
 impl Head {
-    fn add(&mut self, logits: Option<Tensor>, m: usize, batch: &Batch) -> Result<()> {
+    fn add(&mut self, what: &str, logits: Option<Tensor>, m: usize, batch: &Batch) -> Result<()> {
         match batch.present(m) {
             Some(flags) => self.present.extend(flags),
             None => self.present.resize(self.present.len() + batch.size() as usize, true),
         }
         match logits {
-            Some(logits) => self.logits.push(to_host(&logits)?),
+            Some(logits) => self.logits.push(checked(what, &logits, &self.logits, batch)?),
             None => self.without_logits = true,
         }
         Ok(())
     }
+}
+
+/// Logits [B, C] in host memory, which must be finite; those of earlier batches are `before`.
+fn checked(what: &str, logits: &Tensor, before: &[Tensor], batch: &Batch) -> Result<Tensor> {
+    check_output(what, logits, Some(2), batch)?;
+    let logits = to_host(logits)?;
+    let Some(row) = transfer::first_non_finite_row(&logits)? else { return Ok(logits) };
+    let sample = row + before.iter().map(|logits| logits.size()[0]).sum::<i64>();
+    let found = format!("NaN or infinity for sample {sample}, counted from 0");
+    let hint = "check the weights, the running statistics and the inputs for NaN";
+    Err(error::non_finite(what, "finite numbers", found, hint))
 }
 
 fn to_host(tensor: &Tensor) -> Result<Tensor> {

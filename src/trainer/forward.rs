@@ -209,6 +209,7 @@ pub(super) fn check_output(
 ) -> Result<()> {
     let size = tensor.size();
     let right = size.len() >= 2 && dimensions.is_none_or(|d| size.len() == d);
+    let right = right && !size[1..].contains(&0);
     if !right || size[0] != batch.size() {
         let rest = if dimensions.is_some() { "C" } else { "d, …" };
         let expected = format!("[{}, {rest}], one row per sample", batch.size());

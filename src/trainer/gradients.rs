@@ -7,7 +7,7 @@ use super::{
     observers::Observers,
     window::AccumulationWindow,
 };
-use crate::error::Result;
+use crate::error::{self, Result};
 use crate::parameters::ModalityParams;
 use crate::schedule::Progress;
 use crate::step::{Observation, SkipCause, StepOutcome};
@@ -25,7 +25,36 @@ pub(super) fn compute(
     }
     observers.before_backward(step)?;
     let flag = window.backward(step)?;
+    if let Err(error) = check_reached(step) {
+        window.undo(step.params.variables())?;
+        return Err(error);
+    }
     conclude(Some(step), flag, step.at, step.params, window, guard)
+}
+
+/// Refuses a backward pass that has reached no parameter of the trainer, though an encoder should learn.
+fn check_reached(step: &Observation<'_>) -> Result<()> {
+    let learns = |m: &usize| {
+        let encoder = step.params.encoder(*m);
+        step.plan.kappa()[*m] > 0.0
+            && !step.rows[*m].is_missing()
+            && encoder.iter().any(|(_, tensor)| tensor.requires_grad())
+    };
+    let mut learning = (0..step.modalities().len()).filter(learns).peekable();
+    let has_gradient = |m| step.params.gradients(m).next().is_some();
+    if learning.peek().is_none()
+        || learning.any(has_gradient)
+        || step.params.variables().has_gradient()
+    {
+        return Ok(());
+    }
+    Err(error::config(
+        "student given to `step`",
+        "a student whose parameters were given to `Builder::encoders`",
+        "a loss that depends on none of them",
+        "pass the student whose `VarStore` the trainer's `ModalityParams` were made from; add the \
+         stores of its other layers by `ModalityParams::with_store`",
+    ))
 }
 
 /// Accepts the micro-batch whose backward has run, or undoes its window where the guard finds a value

@@ -41,12 +41,19 @@ pub(super) fn features(
 
 /// The shape of one sample's features of a modality that the whole batch lacks.
 fn shape(student: &dyn Student, modality: &Modality, m: usize) -> Result<Vec<i64>> {
-    student.feature_shape(m).ok_or_else(|| {
-        error::config(
-            format!("batch without modality {modality:?}"),
+    let what = format!("batch without modality {modality:?}");
+    match student.feature_shape(m) {
+        Some(shape) if !shape.is_empty() && shape.iter().all(|&length| length > 0) => Ok(shape),
+        Some(shape) => {
+            let found = format!("`Student::feature_shape` returns {shape:?}");
+            let expected = "a student with a feature shape [d, …] without a dimension of 0";
+            Err(error::config(what, expected, found, "return the shape of one sample's features"))
+        }
+        None => Err(error::config(
+            what,
             "a student with a feature shape",
             "`Student::feature_shape` returns None",
             "implement it, or put a sample that has the modality into every batch",
-        )
-    })
+        )),
+    }
 }

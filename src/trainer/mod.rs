@@ -10,7 +10,7 @@
 //! | `forward.rs` | `ForwardPass`: the student's forward pass under a plan; `missing.rs` fills in absent features |
 //! | `suppression.rs` | [`Suppression`]: κ applied to features and gradients |
 //! | `window.rs` | `AccumulationWindow`: micro-batches, loss scale, buffer copies; the only backward |
-//! | `finite.rs` | `FiniteGuard`: the [`NonFinite`] policy, deferred checks, skipped steps; `sources.rs` names the first value that is not finite |
+//! | `finite.rs` | `FiniteGuard`: the [`NonFinite`] policy, deferred checks, skipped steps; `sources.rs` names the first value that is not finite, `buffers.rs` checks the buffers |
 //! | `gradients.rs` | from a loss to the gradients of a window, or to a skipped step |
 //! | `observers.rs` | `Observers`: probes and epoch means (`totals.rs`) |
 //! | `modulation.rs` | the check of a [`Modulate`](crate::modulation::Modulate) and its turn in a step |
@@ -20,6 +20,7 @@
 //! | `evaluate.rs` | [`evaluate`] and [`Predictions`] |
 //! | `unimodal/` | [`UnimodalTrainer`]: training of a teacher |
 
+mod buffers;
 mod builder;
 mod evaluate;
 mod finite;

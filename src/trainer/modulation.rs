@@ -31,9 +31,17 @@ pub(super) fn apply(
     let _no_grad = tch::no_grad_guard();
     let factors = modulation.modulate(step)?;
     let (found, modalities) = (factors.as_ref().map(Vec::len), step.modalities());
-    if found.is_none_or(|found| found == modalities.len()) {
-        return Ok(factors);
+    if found.is_some_and(|found| found != modalities.len()) {
+        let (what, hint) = ("factors of the gradient modulation", "correct the modulation");
+        return Err(error::one_per_modality(what, modalities, found.unwrap_or_default(), hint));
     }
-    let (what, hint) = ("factors of the gradient modulation", "correct the modulation");
-    Err(error::one_per_modality(what, modalities, found.unwrap_or_default(), hint))
+    let mut each = modalities.iter().zip(factors.iter().flatten());
+    match each.find(|(_, factor)| !factor.is_finite()) {
+        None => Ok(factors),
+        Some((modality, factor)) => {
+            let what = format!("factor of the gradient modulation for modality {modality:?}");
+            let hint = "correct the modulation, and check the student's unimodal logits";
+            Err(error::non_finite(what, "a finite number", factor, hint))
+        }
+    }
 }

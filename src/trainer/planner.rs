@@ -1,6 +1,6 @@
 //! From teacher outputs to ρ to a plan.
 
-use tch::Tensor;
+use tch::{Device, Tensor};
 
 use super::{Precision, finite::FiniteGuard, forward::check_output, sources};
 use crate::batch::{Batch, SplitBatch};
@@ -8,7 +8,7 @@ use crate::error::{self, Result};
 use crate::schedule::{Candidates, Plan, Progress, SmpScheduler};
 use crate::state::State;
 use crate::step::Objective;
-use crate::teacher::{HostCopy, Teacher, TeacherOutput};
+use crate::teacher::{HostCopy, ProbabilityCheck, Teacher, TeacherOutput};
 use crate::transfer;
 
 /// Decides how much every encoder learns in a step, before the student runs.
@@ -16,6 +16,8 @@ pub(super) struct Planner {
     teachers: Vec<Box<dyn Teacher>>,
     scheduler: Box<dyn SmpScheduler>,
     precision: Precision,
+    /// For each teacher, whether its logits are still to be checked for probabilities.
+    unchecked: Vec<bool>,
 }
 
 /// A plan and what it was made from.
@@ -44,7 +46,8 @@ impl Planner {
                 "add a teacher for each modality, or fix the order with `Ranking::Fixed`",
             ));
         }
-        Ok(Self { teachers, scheduler, precision })
+        let unchecked = vec![true; teachers.len()];
+        Ok(Self { teachers, scheduler, precision, unchecked })
     }
 
     /// Runs the teachers, computes ρ and obtains a plan from the scheduler. Synchronises with the device
@@ -58,6 +61,7 @@ impl Planner {
     ) -> Result<Planned> {
         let _no_grad = tch::no_grad_guard();
         let teachers = self.outputs(parts, objective)?;
+        self.check_probabilities(&teachers, parts, objective)?;
         let confidence = confidences(&teachers, parts, objective)?;
         let plan = self.schedule(at, &teachers, &confidence, parts, objective, guard)?;
         let device = parts.whole().device();
@@ -102,6 +106,33 @@ impl Planner {
             Ok(Some(TeacherOutput { features, logits, host: host.transpose()? }))
         };
         self.teachers.iter().map(Box::as_ref).enumerate().map(output).collect()
+    }
+
+    /// Refuses logits that are probabilities, in the first outputs of each teacher that are in host
+    /// memory and have enough rows.
+    fn check_probabilities(
+        &mut self,
+        teachers: &[Option<TeacherOutput>],
+        parts: &SplitBatch<'_>,
+        objective: &Objective,
+    ) -> Result<()> {
+        for (m, (teacher, unchecked)) in teachers.iter().zip(&mut self.unchecked).enumerate() {
+            let (Some(teacher), Some(batch), true) = (teacher, parts.get(m), *unchecked) else {
+                continue;
+            };
+            let (logits, targets) = match &teacher.host {
+                Some(HostCopy { logits, targets }) => (logits, targets),
+                None => (&teacher.logits, batch.targets()),
+            };
+            if logits.device() != Device::Cpu {
+                continue;
+            }
+            let mut check = ProbabilityCheck::default();
+            check.add(logits, targets)?;
+            let what = format!("logits of teacher {:?}", objective.modalities()[m]);
+            *unchecked = !check.finish_on_host(&what)?;
+        }
+        Ok(())
     }
 
     fn schedule(

@@ -94,6 +94,40 @@ pub(super) fn loss_error(at: Progress, term: &Source, value: f64, first: &Source
     not_finite(what, format!("{value}, first in the {first}"))
 }
 
+/// The error of a buffer that is not finite after the forward pass of `step`.
+pub(super) fn buffer_error(step: &Observation<'_>, source: &Source) -> Error {
+    let Source::Buffer { modality, .. } = source else {
+        return deferred_buffer_error(step.at, source);
+    };
+    let m = step.modalities().iter().position(|m| Some(m) == modality.as_ref());
+    let samples = m.map_or_else(|| step.batch.size(), |m| step.samples(m));
+    not_finite_buffer(step.at, source, samples)
+}
+
+/// The error of a buffer that a later read has found, of a batch of unknown size.
+pub(super) fn deferred_buffer_error(at: Progress, source: &Source) -> Error {
+    not_finite_buffer(at, source, 0)
+}
+
+fn not_finite_buffer(at: Progress, source: &Source, samples: i64) -> Error {
+    let what = format!("{source} in epoch {}, step {}", at.epoch, at.step);
+    let (found, hint) = buffer_hint(samples);
+    error::non_finite(what, "finite numbers", found, hint)
+}
+
+/// What is found in a buffer after a batch of `samples` samples, and a hint.
+pub(super) fn buffer_hint(samples: i64) -> (&'static str, &'static str) {
+    if samples == 1 {
+        let found = "NaN or infinity after a batch of one sample";
+        (
+            found,
+            "leave out batches of one sample: batch norm cannot estimate a variance from one value",
+        )
+    } else {
+        ("NaN or infinity", "check the inputs for NaN, and lower the learning rate")
+    }
+}
+
 /// The error of the loss `what` that is not finite.
 pub(super) fn not_finite(what: impl Display, found: impl Display) -> Error {
     let hint = "check inputs and targets for NaN, and lower the learning rate";

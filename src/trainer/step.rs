@@ -20,7 +20,7 @@ use crate::modality::Modality;
 use crate::modulation::Modulate;
 use crate::parameters::ModalityParams;
 use crate::schedule::Progress;
-use crate::step::{EpochReport, Objective, Observation, StepOutcome, StepReport};
+use crate::step::{EpochReport, MicroBatch, Objective, Observation, StepOutcome, StepReport};
 use crate::student::Student;
 
 /// Runs G²D steps inside the caller's loop.
@@ -64,25 +64,37 @@ impl G2dTrainer {
     /// An error for a wrong shape, dtype or device in the batch, in a teacher's output or in the
     /// student's output; for a batch without a modality for which
     /// [`Student::feature_shape`] returns `None`; for a target that the loss refuses; for a sample that
-    /// a cached teacher does not have; and for a loss that is not finite. All of these come before
-    /// backward: no gradient has changed, and the step does not count. Buffers may have changed where an
-    /// encoder had run; [`NonFinite::Skip`](super::NonFinite::Skip) restores those of a skipped step.
+    /// a cached teacher does not have; and for a loss or a buffer that is not finite. All of these come
+    /// before backward: no gradient and no buffer has changed, and the step does not count.
     ///
     /// An error of a [`Modulate`] or of a probe comes after backward: zero the gradients before the next
-    /// step.
+    /// step. So does the error for a student none of whose parameters the trainer was built with.
     ///
-    /// On a device other than the CPU a loss that is not finite is found by the next step that reads ρ,
+    /// On a device other than the CPU a loss or a buffer that is not finite is found by the next step that reads ρ,
     /// after 1024 steps at most, or by [`end_epoch`](Self::end_epoch); the message names the step that
     /// computed it.
     pub fn step(&mut self, student: &dyn Student, batch: &Batch) -> Result<StepReport> {
         self.check(student, batch)?;
-        let at = self.progress;
         let parts = SplitBatch::new(batch, self.modalities().len())?;
         let micro_batch = self.window.begin(self.params.variables())?;
+        self.run(student, &parts, micro_batch).or_else(|error| {
+            self.window.revert()?;
+            Err(error)
+        })
+    }
+
+    /// Runs the step of a micro-batch that has begun.
+    fn run(
+        &mut self,
+        student: &dyn Student,
+        parts: &SplitBatch<'_>,
+        micro_batch: MicroBatch,
+    ) -> Result<StepReport> {
+        let (at, batch) = (self.progress, parts.whole());
         let Planned { teachers, confidence, plan } =
-            self.planner.plan(at, &parts, &self.objective, &mut self.guard)?;
+            self.planner.plan(at, parts, &self.objective, &mut self.guard)?;
         let StudentOutput { features, logits, unimodal, distilled } =
-            self.forward.run(student, &parts, &teachers, &plan, &self.objective)?;
+            self.forward.run(student, parts, &teachers, &plan, &self.objective)?;
         let terms = self.objective.terms(&loss::Input {
             modalities: self.objective.modalities(),
             logits: &logits,

@@ -8,7 +8,7 @@ use crate::parameters::{TensorCopies, Variables};
 use crate::step::{MicroBatch, Observation, StepOutcome};
 
 /// The open accumulation window. It owns the only backward pass, the loss scale, and the copies of
-/// buffers that undo a skipped window.
+/// buffers that undo a micro-batch that fails before backward, and a skipped window.
 #[derive(Debug)]
 pub(super) struct AccumulationWindow {
     /// Micro-batches in a full window.
@@ -18,10 +18,14 @@ pub(super) struct AccumulationWindow {
     suppression: Suppression,
     /// Some in fp16.
     scaler: Option<LossScaler>,
-    /// Whether a step may be skipped, so that gradients are checked and buffers copied.
+    /// Whether a step may be skipped, so that gradients are checked.
     undoable: bool,
-    /// The buffers at the beginning of the window.
+    /// The buffers at the beginning of the micro-batch.
     buffers: Option<TensorCopies>,
+    /// The buffers at the beginning of a window of several micro-batches that may be undone.
+    window_buffers: Option<TensorCopies>,
+    /// Whether a micro-batch has begun whose backward has not.
+    in_forward: bool,
 }
 
 impl AccumulationWindow {
@@ -65,7 +69,16 @@ impl AccumulationWindow {
         let scaler = LossScaler::new(scaling)?;
         let scaler = (precision == Precision::Fp16).then_some(scaler);
         let undoable = skips || scaler.is_some();
-        Ok(Self { count, done: 0, suppression, scaler, undoable, buffers: None })
+        Ok(Self {
+            count,
+            done: 0,
+            suppression,
+            scaler,
+            undoable,
+            buffers: None,
+            window_buffers: None,
+            in_forward: false,
+        })
     }
 
     /// The position of the next micro-batch.
@@ -73,18 +86,30 @@ impl AccumulationWindow {
         MicroBatch { index: self.done, count: self.count }
     }
 
-    /// Begins a micro-batch; the first one of a window that may be undone copies the buffers.
+    /// Begins a micro-batch and copies the buffers.
     pub(super) fn begin(&mut self, variables: &Variables) -> Result<MicroBatch> {
-        if self.done == 0 && self.undoable {
-            self.buffers = Some(variables.copy_buffers()?);
+        if self.done == 0 && self.undoable && self.count > 1 {
+            variables.copy_buffers(&mut self.window_buffers)?;
         }
+        variables.copy_buffers(&mut self.buffers)?;
+        self.in_forward = true;
         Ok(self.position())
+    }
+
+    /// Restores the buffers of the beginning of a micro-batch that failed before its backward; else does
+    /// nothing.
+    pub(super) fn revert(&mut self) -> Result<()> {
+        let buffers = self.buffers.as_ref().filter(|_| self.in_forward);
+        buffers.map_or(Ok(()), TensorCopies::restore)?;
+        self.in_forward = false;
+        Ok(())
     }
 
     /// Runs backward and applies κ to the gradients; after the last micro-batch also makes the
     /// gradients final. Returns a device scalar that is not 0 where a final gradient is not finite;
     /// `None` where gradients are not checked or not final. Closes the window on an error.
     pub(super) fn backward(&mut self, step: &Observation<'_>) -> Result<Option<Tensor>> {
+        self.in_forward = false;
         let flag = self.differentiate(step);
         if flag.is_err() {
             self.close();
@@ -126,9 +151,10 @@ impl AccumulationWindow {
 
     /// Undoes the window: all gradients undefined, buffers as at its beginning.
     pub(super) fn undo(&mut self, variables: &Variables) -> Result<()> {
-        let buffers = self.close();
+        self.close();
         variables.clear_gradients()?;
-        buffers.map_or(Ok(()), |buffers| buffers.restore())
+        let buffers = self.window_buffers.as_ref().or(self.buffers.as_ref());
+        buffers.map_or(Ok(()), TensorCopies::restore)
     }
 
     /// Discards an open window and its gradients and returns its number of micro-batches.
@@ -206,8 +232,7 @@ impl AccumulationWindow {
         self.scaler.as_ref().map_or(1.0, LossScaler::scale)
     }
 
-    fn close(&mut self) -> Option<TensorCopies> {
-        self.done = 0;
-        self.buffers.take()
+    fn close(&mut self) {
+        (self.done, self.in_forward) = (0, false);
     }
 }

@@ -3,7 +3,7 @@
 use tch::nn::VarStore;
 
 use crate::error::{self, Result};
-use crate::parameters::TensorCopies;
+use crate::parameters::{TensorCopies, Variables};
 
 /// A copy of the parameters and buffers of the epoch with the highest score, the first of equals.
 ///
@@ -33,12 +33,22 @@ impl BestEpoch {
     /// is. Negate a score of which lower is better.
     ///
     /// # Errors
-    /// [`Error::NonFinite`](crate::Error::NonFinite) if the score is NaN,
+    /// [`Error::NonFinite`](crate::Error::NonFinite) if the score is NaN, or if it is higher and a
+    /// parameter or running statistics are not finite, or another buffer holds NaN;
     /// [`Error::Torch`](crate::Error::Torch) without memory for the copy.
     pub fn keep(&mut self, score: f64, vs: &VarStore) -> Result<bool> {
+        let is_better = !score.is_nan() && self.score.is_none_or(|best| score > best);
+        if is_better {
+            Variables::new(vs).check_finite("model of the best epoch")?;
+        }
+        self.keep_finite(score, vs)
+    }
+
+    /// [`keep`](Self::keep) of variables that are known to be finite.
+    pub(crate) fn keep_finite(&mut self, score: f64, vs: &VarStore) -> Result<bool> {
         if score.is_nan() {
-            let hint =
-                "check the validation data: the score of an empty or constant set is undefined";
+            let hint = "a score is undefined where the validation set is empty or constant, or the \
+                        model's outputs are NaN: check both";
             return Err(error::non_finite("score of an epoch", "a number", "NaN", hint));
         }
         if self.score.is_some_and(|best| score <= best) {

@@ -7,8 +7,10 @@
 
 mod best_epoch;
 mod channels_last;
+mod fit;
 mod load;
 mod save;
+mod wrappers;
 
 pub use best_epoch::BestEpoch;
 pub use channels_last::channels_last;

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Dict, List, Tuple
 
+import numpy as np
 import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -94,6 +95,77 @@ class Flat(Net):
         return features, self.classifier(features).sum(1)
 
 
+class Mixed(Net):
+    """Linear layers in half precision around a batch norm in single precision."""
+
+    def forward(self, x: Tensor) -> Tuple[Tensor, Tensor]:
+        features = torch.relu(self.bn(self.net(x).float())).half()
+        return features, self.classifier(features)
+
+
+class TwoInputs(Net):
+    def forward(self, x: Tensor, y: Tensor) -> Tuple[Tensor, Tensor]:
+        return x, y
+
+
+class NoForward(Net):
+    @torch.jit.export
+    def features(self, x: Tensor) -> Tensor:
+        return self.encode(x)
+
+
+class Nothing(Net):
+    def forward(self, x: Tensor) -> None:
+        return None
+
+
+class Empty(Net):
+    def forward(self, x: Tensor) -> List[Tensor]:
+        return []
+
+
+class One(Net):
+    def forward(self, x: Tensor) -> Tuple[Tensor]:
+        return (x,)
+
+
+class NoColumns(Net):
+    def forward(self, x: Tensor) -> Tuple[Tensor, Tensor]:
+        return x[:, :0], x
+
+
+class Labels(Net):
+    def forward(self, x: Tensor) -> Tuple[Tensor, Tensor]:
+        return x, x.argmax(1, keepdim=True)
+
+
+class Unsigned(Net):
+    def forward(self, x: Tensor) -> Tuple[Tensor, Tensor]:
+        return x.to(torch.uint16), x
+
+
+class Complex(Net):
+    def forward(self, x: Tensor) -> Tuple[Tensor, complex]:
+        return x, 1j
+
+
+class Words(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.embedding = nn.Embedding(5, 4)
+
+    def forward(self, x: Tensor) -> Tuple[Tensor, Tensor]:
+        features = self.embedding(x).mean(1)
+        return features, features
+
+
+class Raises(Net):
+    def forward(self, x: Tensor) -> Tuple[Tensor, Tensor]:
+        if x.size(1) != 7:
+            raise ValueError("seven columns are needed")
+        return x, x
+
+
 def made(network, kind=torch.float64, train=False):
     net = network().to(kind)
     with torch.no_grad():
@@ -121,6 +193,22 @@ for name, network in {
 }.items():
     net = made(network)
     save(name, net, torch.jit.script(net), x)
+
+for name, network in {
+    "two_inputs": TwoInputs, "no_forward": NoForward, "nothing": Nothing, "empty": Empty, "one": One,
+    "no_columns": NoColumns, "labels": Labels, "unsigned": Unsigned, "complex": Complex, "raises": Raises,
+}.items():
+    torch.jit.script(made(network)).save(str(FOLDER / f"{name}.pt"))
+torch.jit.script(Words()).save(str(FOLDER / "words.pt"))
+
+net = made(Mixed, torch.float16)
+net.bn.float()
+torch.jit.script(net).save(str(FOLDER / "mixed.pt"))
+for name in ["weight", "buffer"]:
+    net = made(Pair)
+    with torch.no_grad():
+        (net.net.weight if name == "weight" else net.bn.running_var)[0] = float("nan")
+    torch.jit.script(net).save(str(FOLDER / f"nan_{name}.pt"))
 
 # In training mode: loading switches a script to evaluation, but not a trace.
 net = made(Pair, train=True)
@@ -154,6 +242,11 @@ kept.save(str(FOLDER / "frozen_half.pt"))
 with torch.no_grad():
     outputs["frozen_half.features"], outputs["frozen_half.logits"] = kept(half)
 
-torch.save(made(Pair).state_dict(), FOLDER / "weights.pt")
+state = made(Pair).state_dict()
+torch.save(state, FOLDER / "weights.pt")
+torch.save(state, FOLDER / "legacy.pt", _use_new_zipfile_serialization=False)
+torch.save(made(Pair), FOLDER / "module.pt")
+torch.export.save(torch.export.export(made(Pair), (x[:2],)), FOLDER / "exported.pt2")
+np.savez(FOLDER / "arrays.npz", weight=np.zeros(3))
 save_file(inputs, FOLDER / "inputs.safetensors")
 save_file(outputs, FOLDER / "outputs.safetensors")

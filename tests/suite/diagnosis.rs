@@ -36,7 +36,8 @@ fn the_papers_numbers_give_two_findings_as_text_and_as_json() {
         "The video encoder is suppressed: the accuracy of its head is 27.4 %, that of its teacher \
          76.5 %. Train video first: use Sequential::new([150]).\n\
          The fused model is worse than the video teacher alone: its accuracy is 67.5 %, that of the \
-         teacher 76.5 %. Train with L_G2D: pass the teachers to the trainer, and set α and β above 0."
+         teacher 76.5 %. Use balanced training: Distillation::balanced() and the fusion weights of a \
+         Calibration."
     );
     let first = &found.findings[0];
     assert_eq!(first.number("head"), Some(0.2742));
@@ -81,6 +82,71 @@ fn smp_is_advised_against_where_joint_training_suffices() {
     assert!(diagnose(&seen).to_string().ends_with("is better than the best teacher."));
     seen.fused = Some(0.77);
     assert!(matches!(diagnose(&seen).findings[0].advice, Advice::Prioritise { .. }));
+}
+
+#[test]
+fn a_joint_run_above_its_teachers_gives_a_warning_about_smp() {
+    let mut seen = cremad();
+    (seen.fused, seen.heads) = (Some(0.80), vec![Some(0.55), Some(0.70)]);
+    seen.kappa = vec![vec![1.0, 1.0]];
+    let found = diagnose(&seen);
+    assert_eq!(kinds_of(&found), [FindingKind::AboveTeachers]);
+    assert_eq!(found.findings[0].advice, Advice::KeepJoint);
+    assert_eq!(found.findings[0].modality.name(), "video");
+    // A suppressed modality gives the same advice once.
+    seen.heads = cremad().heads;
+    assert_eq!(kinds_of(&diagnose(&seen)), [FindingKind::Suppressed]);
+    // A run with a schedule is no joint run.
+    (seen.heads, seen.kappa) = (vec![Some(0.55), Some(0.70)], vec![vec![1.0, 0.0]]);
+    assert_eq!(diagnose(&seen).findings, []);
+}
+
+#[test]
+fn what_there_is_without_the_run_is_preferred_where_it_is_better() {
+    let mut seen = cremad();
+    (seen.fused, seen.heads) = (Some(0.79), vec![Some(0.55), Some(0.70)]);
+    seen.alternatives = vec![("the ensemble".into(), 0.85), ("joint training".into(), 0.67)];
+    let found = diagnose(&seen);
+    assert_eq!(kinds_of(&found), [FindingKind::BelowAlternative]);
+    assert_eq!(
+        found.to_string(),
+        "The fused model is worse than the ensemble: its accuracy is 79.0 %, that of the ensemble \
+         85.0 %. Use the ensemble, or balanced training: Distillation::balanced() and the fusion \
+         weights of a Calibration."
+    );
+    // Within the margin.
+    seen.fused = Some(0.845);
+    assert_eq!(diagnose(&seen).findings, []);
+    // For a regression balanced training is not advised.
+    let mut seen = Evidence::new(Metric::error("MAE", 4.0), &Modality::list(["image", "weather"]));
+    (seen.fused, seen.alternatives) = (Some(2.0), vec![("joint training".into(), 1.5)]);
+    let text = diagnose(&seen).to_string();
+    assert!(text.ends_with("Use joint training, which validation data prefer."), "{text}");
+    seen.alternatives = vec![("joint training".into(), f64::NAN)];
+    let broken = Diagnosis::from_evidence(&seen, &Thresholds::default());
+    assert_mismatch(broken, &["joint training", "NaN"]);
+}
+
+#[test]
+fn an_order_that_validation_data_contradict_gives_a_warning() {
+    let mut seen = cremad();
+    (seen.fused, seen.heads) = (Some(0.77), vec![Some(0.55), Some(0.70)]);
+    // ρ ranks audio first, but the video teacher is better on validation data.
+    seen.confidence = vec![Some(0.7), Some(0.9)];
+    let found = diagnose(&seen);
+    assert_eq!(kinds_of(&found), [FindingKind::OrderContradicted]);
+    assert_eq!(found.findings[0].modality.name(), "audio");
+    assert_eq!(
+        found.to_string(),
+        "By ρ on training batches SMP trains audio first, whose teacher has the accuracy 61.7 % on \
+         validation data; the best teacher has 76.5 %. Rank with Ranking::HeldOut, by which video is \
+         trained first."
+    );
+    seen.confidence = vec![Some(0.9), Some(0.7)];
+    assert_eq!(diagnose(&seen).findings, []);
+    // Teachers within the margin contradict nothing.
+    (seen.confidence, seen.teachers) = (vec![Some(0.7), Some(0.9)], vec![Some(0.76), Some(0.7648)]);
+    assert_eq!(diagnose(&seen).findings, []);
 }
 
 #[test]
@@ -288,8 +354,8 @@ fn a_run_with_imbalance_gives_findings_about_the_suppressed_modality() {
 }
 
 #[test]
-fn a_run_without_imbalance_gives_no_finding() {
+fn a_run_without_imbalance_is_kept() {
     let (seen, found) = diagnosed([0.25, 0.25], [1.0, 1.0]);
-    assert_eq!(found.findings, [], "{seen:?}");
+    assert_eq!(kinds_of(&found), [FindingKind::AboveTeachers], "{seen:?}");
     assert_eq!(seen.metric.better, Better::HighShare);
 }

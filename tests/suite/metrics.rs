@@ -1,7 +1,7 @@
-//! Metrics against NumPy.
+//! Metrics against NumPy, and invalid values.
 
 use g2d::metrics::{accuracy, mae, mape, nll, r2, rmse, selection_score};
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use crate::support::{assert_error, assert_mismatch, assert_number, labels, wave};
 
@@ -48,6 +48,19 @@ fn metrics_of_invalid_values_are_errors() {
     assert_error(mape(&p, &y.zeros_like()), &["no target of 0"]);
     let none = Tensor::from_slice::<f64>(&[]);
     assert_error(rmse(&none, &none), &["at least 1"]);
+}
+
+#[test]
+fn the_accuracy_of_logits_that_are_not_finite_is_an_error() {
+    let labels = Tensor::from_slice(&[0_i64, 0, 0, 0, 1, 2]);
+    for value in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+        let logits = Tensor::zeros([6, 3], (Kind::Float, Device::Cpu));
+        assert_eq!(accuracy(&logits, &labels).unwrap(), 4.0 / 6.0);
+        let _ = logits.get(4).fill_(value);
+        assert_mismatch(accuracy(&logits, &labels), &["logits", "row 4"]);
+    }
+    let none = Tensor::zeros([6, 0], (Kind::Float, Device::Cpu));
+    assert_mismatch(accuracy(&none, &labels), &["C of at least 1", "[6, 0]"]);
 }
 
 #[test]

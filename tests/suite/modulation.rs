@@ -96,3 +96,12 @@ fn missing_unimodal_logits_are_an_error_before_backward() {
     assert!(gradients(&student.vs).is_empty());
     assert_eq!(trainer.progress().total_steps, 0);
 }
+
+#[test]
+fn a_factor_that_is_not_finite_is_an_error() {
+    let student = Tiny::linear(2);
+    let scale = Scale { factor: 1.0, factors: vec![1.0, f64::NAN], needs_logits: false };
+    let mut trainer = trainer(&student, &[1.0, 1.0], Some(scale));
+    let words = ["factor of the gradient modulation", "\"m1\"", "NaN"];
+    assert_mismatch(trainer.step(&student, &student.batch(4, 0.0)), &words);
+}

@@ -3,12 +3,14 @@
 //! It is a Python virtual environment with torch, shared by all clones. It is complete only if it
 //! contains the marker file, which is written last: an interrupted installation is never used. A
 //! lock keeps two processes from installing at the same time.
+//!
+//! An environment cannot be renamed, since its scripts contain its path. Version 0.1.0 did so;
+//! [`Cache::repair`] corrects the scripts of its installations.
 
 use std::{
     fs::{self, File, TryLockError},
     io::{self, ErrorKind},
     path::{Path, PathBuf},
-    process,
 };
 
 use anyhow::{Context as _, Result, anyhow};
@@ -16,11 +18,15 @@ use anyhow::{Context as _, Result, anyhow};
 use crate::{
     libtorch::{Libtorch, VERSION},
     python::Python,
+    scripts,
     terminal::message,
 };
 
-/// The marker file: its first line is the version, its second line the relative path of torch.
+/// The marker file: its first line is the version, its second line the relative path of torch, its
+/// third line [`IN_PLACE`].
 const MARKER: &str = "complete";
+/// The line of an environment whose scripts contain its own path; missing in those of version 0.1.0.
+const IN_PLACE: &str = "in place";
 
 /// `<the user's cache folder>/g2d`, which contains `libtorch-<version>/`.
 #[derive(Debug)]
@@ -50,15 +56,10 @@ impl Cache {
         self.folder.join(&self.name)
     }
 
-    /// The folder in which this process builds an installation.
-    pub fn partial(&self) -> PathBuf {
-        self.folder.join(format!("{}.partial-{}", self.name, process::id()))
-    }
-
     /// The installed libtorch, if its installation has completed.
     pub fn complete(&self) -> Option<Libtorch> {
         let place = self.place();
-        let marker = fs::read_to_string(place.join(MARKER)).ok()?;
+        let marker = self.marker()?;
         let mut lines = marker.lines();
         if lines.next()? != VERSION {
             return None;
@@ -67,7 +68,39 @@ impl Cache {
         Libtorch::new(&torch, Python::in_environment(&place), "the cache").ok()
     }
 
-    /// Tests the environment in its final place, then writes the marker.
+    /// The text of the marker file, if there is one.
+    fn marker(&self) -> Option<String> {
+        fs::read_to_string(self.place().join(MARKER)).ok()
+    }
+
+    /// Corrects the scripts of a complete installation that was renamed. A failure is reported and
+    /// otherwise ignored, since libtorch itself works.
+    pub fn repair(&self) {
+        if let Err(error) = self.try_repair() {
+            message(&format!("cannot repair the scripts in {}: {error:#}", self.place().display()));
+        }
+    }
+
+    fn try_repair(&self) -> Result<()> {
+        let renamed = || self.marker().filter(|marker| marker.lines().nth(2) != Some(IN_PLACE));
+        if renamed().is_none() {
+            return Ok(());
+        }
+        let _lock = self.lock()?;
+        // Another process may have repaired it before this one acquired the lock.
+        let Some(marker) = renamed() else { return Ok(()) };
+        let place = self.place();
+        scripts::replace_path(&place, &self.partial(), &self.name)?;
+        let lines: Vec<&str> = marker.lines().take(2).chain([IN_PLACE]).collect();
+        scripts::write(&place.join(MARKER), &(lines.join("\n") + "\n"))
+    }
+
+    /// What the temporary names of version 0.1.0 begin with; a process id follows.
+    fn partial(&self) -> String {
+        format!("{}.partial-", self.name)
+    }
+
+    /// Tests the environment, then writes the marker.
     pub fn mark(&self) -> Result<()> {
         let place = self.place();
         let python = Python::in_environment(&place)
@@ -89,9 +122,7 @@ impl Cache {
             })?
             .to_str()
             .context("expected torch in a folder whose name is UTF-8")?;
-        let marker = place.join(MARKER);
-        fs::write(&marker, format!("{VERSION}\n{below}\n"))
-            .with_context(|| format!("cannot write {}", marker.display()))
+        scripts::write(&place.join(MARKER), &format!("{VERSION}\n{below}\n{IN_PLACE}\n"))
     }
 
     /// Creates the cache folder and acquires its lock, which is held until the file is dropped.
@@ -119,7 +150,7 @@ impl Cache {
     pub fn remove_interrupted(&self) -> Result<()> {
         let entries = fs::read_dir(&self.folder)
             .with_context(|| format!("cannot list {}", self.folder.display()))?;
-        let partial = format!("{}.partial-", self.name);
+        let partial = self.partial();
         for entry in entries {
             let entry = entry.with_context(|| format!("cannot list {}", self.folder.display()))?;
             let name = entry.file_name();
@@ -149,7 +180,7 @@ pub fn fake(cache: &Cache) -> Result<()> {
     let below = "lib/python3.11/site-packages/torch";
     let torch = cache.place().join(below);
     crate::libtorch::fake(&torch, "version.py", crate::libtorch::VERSION_PY)?;
-    fs::write(cache.place().join(MARKER), format!("{VERSION}\n{below}\n"))?;
+    fs::write(cache.place().join(MARKER), format!("{VERSION}\n{below}\n{IN_PLACE}\n"))?;
     Ok(())
 }
 

@@ -1,10 +1,10 @@
 //! Installing libtorch into the cache.
 //!
-//! The environment is built under a temporary name, renamed into place, tested there and then marked
-//! as complete.
+//! The environment is built in its place, since its scripts contain its path, tested there and then
+//! marked as complete.
 
 use std::{
-    fs::{self, File},
+    fs::File,
     io,
     path::{Path, PathBuf},
     process::{Command, Stdio},
@@ -37,17 +37,11 @@ pub fn install(cache: &Cache, pythons: &[PathBuf]) -> Result<Libtorch> {
     let place = cache.place();
     announce(&place, &python);
     let start = Instant::now();
-    let partial = cache.partial();
-    let placed = build(&partial, &python, &lock).and_then(|()| {
-        fs::rename(&partial, &place)
-            .with_context(|| format!("cannot rename {} to {}", partial.display(), place.display()))
-    });
-    if placed.is_err() {
-        cache::remove(&partial);
+    let built = build(&place, &python, &lock).and_then(|()| cache.mark());
+    if built.is_err() {
+        cache::remove(&place);
     }
-    placed
-        .and_then(|()| cache.mark())
-        .with_context(|| format!("libtorch {VERSION} was not installed"))?;
+    built.with_context(|| format!("libtorch {VERSION} was not installed"))?;
     message(&format!("installed libtorch in {}", format_duration(start.elapsed())));
     cache
         .complete()
@@ -100,16 +94,16 @@ fn announce(place: &Path, python: &Python) {
     ));
 }
 
-/// Creates a virtual environment with torch in `partial`.
-fn build(partial: &Path, python: &Python, lock: &File) -> Result<()> {
+/// Creates a virtual environment with torch in `place`.
+fn build(place: &Path, python: &Python, lock: &File) -> Result<()> {
     let mut venv = Command::new(&python.program);
-    venv.args(["-I", "-m", "venv"]).arg(partial);
+    venv.args(["-I", "-m", "venv"]).arg(place);
     run(&mut venv, lock).context(
         "cannot create a virtual environment; is venv complete? (`apt install python3-venv`)",
     )?;
 
-    let own = Python::in_environment(partial)
-        .with_context(|| format!("expected a Python in {}, found none", partial.display()))?;
+    let own = Python::in_environment(place)
+        .with_context(|| format!("expected a Python in {}, found none", place.display()))?;
     let mut pip = Command::new(own);
     pip.args(["-I", "-m", "pip", "install", "--disable-pip-version-check"])
         .arg(format!("torch=={VERSION}"))
@@ -146,6 +140,8 @@ fn run(command: &mut Command, lock: &File) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use tempfile::tempdir;
 
     use super::*;
@@ -178,6 +174,8 @@ case "$*" in
     mkdir -p "$last/bin" && cp "$0" "$last/bin/python" ;;
 *"-m pip install"*)
     mkdir -p "$torch/lib" "$torch/include"
+    printf '#!/bin/sh\nexec "%s/bin/python"\n' "$root" >"$root/bin/torchrun"
+    chmod +x "$root/bin/torchrun"
     {pip} ;;
 *) printf '%s\n' "$0" 3.11 True "$(test -d "$torch" && echo "$torch")" ;;
 esac
@@ -189,7 +187,7 @@ esac
 
     #[cfg(unix)]
     #[test]
-    fn a_successful_installation_is_renamed_and_marked() -> Result<()> {
+    fn a_successful_installation_is_marked_and_its_scripts_work() -> Result<()> {
         let home = tempdir()?;
         let folder = home.path().join("a cache");
         let cache = Cache::new(&folder);
@@ -202,6 +200,10 @@ esac
             .map(|entry| entry.map(|entry| entry.file_name()))
             .collect::<io::Result<_>>()?;
         assert_eq!(left.len(), 2, "the installation and its lock: {left:?}");
+        let torchrun = folder.join("g2d/libtorch-2.13.0/bin/torchrun");
+        let output = Command::new(&torchrun).output()?;
+        assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+        assert!(output.stdout.starts_with(folder.as_os_str().as_encoded_bytes()), "{output:?}");
         Ok(())
     }
 
@@ -220,6 +222,7 @@ esac
             let text = format!("{error:#}");
             assert!(text.contains(reason), "{text}");
             assert_eq!(cache.complete(), None);
+            assert!(!cache.place().exists(), "an unusable installation is left");
         }
         Ok(())
     }

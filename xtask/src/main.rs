@@ -5,6 +5,7 @@
 //!
 //! - `terminal`: messages; `command`: child processes.
 //! - `python`: interpreters that may have torch; `libtorch`: a libtorch of the right version.
+//! - `scripts`: those of a virtual environment.
 //! - `cache`: the installation in the user's cache folder; `install`: its creation.
 //! - `search`: the places to find libtorch, in order.
 //! - `cargo`: cargo with libtorch; `shell`: the environment for shells and editors.
@@ -20,6 +21,7 @@ mod install;
 mod libtorch;
 mod python;
 mod reproduce;
+mod scripts;
 mod search;
 mod shell;
 mod tasks;
@@ -61,6 +63,9 @@ enum Task {
         /// Number of seeds, counted from 1
         #[arg(long, default_value_t = 5)]
         seeds: u64,
+        /// Compare the parts of balanced training, alone and together, instead of all methods
+        #[arg(long)]
+        ablation: bool,
         /// Arguments of the example
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
@@ -127,7 +132,9 @@ fn main() -> ExitCode {
 fn run(task: Task) -> Result<()> {
     match task {
         Task::Demo { seed, args } => tasks::demo(seed, &args),
-        Task::Reproduce { name, data, seeds, args } => tasks::reproduce(name, data, seeds, &args),
+        Task::Reproduce { name, data, seeds, ablation, args } => {
+            tasks::reproduce(name, data, seeds, ablation, &args)
+        }
         Task::Test { args } => tasks::test(&tasks::cargo_with_libtorch()?, &args),
         Task::Check => tasks::check(&Cargo::without_libtorch()?),
         Task::Examples => tasks::examples(&tasks::cargo_with_libtorch()?),

@@ -13,6 +13,16 @@ pub enum Reproduction {
     SpokenDigits,
     /// AV-Digits, a folder in the layout of AV-MNIST
     AvDigits,
+    /// Activities from the accelerometers and gyroscopes of a phone and a watch
+    Spsw,
+    /// Activities from the phone's two sensors
+    SpswPhone,
+    /// Digits from six sets of features
+    Mfeat,
+    /// Soil moisture from a spectrum and the weather
+    Karly,
+    /// The severity of Parkinson's disease from voice measures and personal data
+    ParkinsonsTime,
     /// House prices from photographs and a table
     Houses,
 }
@@ -23,6 +33,11 @@ impl Reproduction {
         match self {
             Self::SpokenDigits => "spoken-digits",
             Self::AvDigits => "av-digits",
+            Self::Spsw => "spsw",
+            Self::SpswPhone => "spsw-phone",
+            Self::Mfeat => "mfeat",
+            Self::Karly => "karly",
+            Self::ParkinsonsTime => "parkinsons-time",
             Self::Houses => "houses",
         }
     }
@@ -30,16 +45,37 @@ impl Reproduction {
     /// The example that trains on it, and the example's arguments.
     pub fn example(self) -> (&'static str, &'static [&'static str]) {
         match self {
-            Self::SpokenDigits => ("audio_visual", &["--all-methods"]),
+            Self::SpokenDigits => ("audio_visual", &[]),
             // Among 0.1, 0.3 and 1, this α of partial suppression was best on validation data at
             // seed 100.
-            Self::AvDigits => (
-                "audio_visual",
-                &["--all-methods", "--epochs", "60", "--stage", "30", "--partial-alpha", "0.1"],
-            ),
-            Self::Houses => {
-                ("regression", &["--methods", "joint,joint_smp,umt,g2d_loss,g2d_smp,g2d_partial"])
+            Self::AvDigits => {
+                ("audio_visual", &["--epochs", "60", "--stage", "30", "--partial-alpha", "0.1"])
             }
+            Self::Spsw => ("features", &["--flatten", "--epochs", "40", "--stages", "10,5,5"]),
+            Self::SpswPhone => (
+                "features",
+                &[
+                    "--flatten",
+                    "--modalities",
+                    "phone_accel,phone_gyro",
+                    "--epochs",
+                    "40",
+                    "--stages",
+                    "20",
+                ],
+            ),
+            Self::Mfeat => ("features", &["--epochs", "40", "--stages", "10,5,5"]),
+            Self::Karly => ("features", &["--epochs", "60", "--stages", "30"]),
+            Self::ParkinsonsTime => ("features", &["--epochs", "40", "--stages", "20"]),
+            Self::Houses => ("regression", &[]),
+        }
+    }
+
+    /// The folder of its data.
+    fn folder(self) -> &'static str {
+        match self {
+            Self::SpswPhone => "spsw",
+            other => other.name(),
         }
     }
 
@@ -52,8 +88,9 @@ impl Reproduction {
             }
             Self::AvDigits => "a folder in the layout of AV-MNIST",
             Self::Houses => "a folder with train.csv, val.csv, test.csv and images/",
+            _ => "a folder of features",
         };
-        let data = given.unwrap_or_else(|| cargo.root().join("../shared/data").join(self.name()));
+        let data = given.unwrap_or_else(|| cargo.root().join("../shared/data").join(self.folder()));
         let shown = data.display();
         ensure!(data.is_dir(), "expected {layout}, found none at {shown}; pass --data DIR");
         Ok(Some(std::path::absolute(data)?))

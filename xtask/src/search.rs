@@ -59,6 +59,7 @@ impl Search {
             return from_variable(Path::new(folder)).map(Some);
         }
         if let Some(cached) = self.cache.complete() {
+            self.cache.repair();
             return Ok(Some(cached));
         }
         Ok(self.pythons.iter().find_map(|python| from_python(python)))
@@ -195,6 +196,62 @@ mod tests {
         // A wrong LIBTORCH is an error, not skipped.
         search.explicit = Some(old.into());
         assert!(error(&search).contains("2.12.0"));
+        Ok(())
+    }
+
+    /// The environment of version 0.1.0: built under a temporary name, then renamed.
+    #[cfg(unix)]
+    fn renamed(cache: &Cache) -> Result<()> {
+        crate::cache::fake(cache)?;
+        let place = cache.place();
+        let old = place.with_file_name("libtorch-2.13.0.partial-2593");
+        let (old, bin) = (old.display(), place.join("bin"));
+        fs::create_dir(&bin)?;
+        fs::write(place.join("complete"), "2.13.0\nlib/python3.11/site-packages/torch\n")?;
+        fs::write(place.join("pyvenv.cfg"), format!("command = python3 -m venv {old}\n"))?;
+        fs::write(bin.join("activate"), format!("VIRTUAL_ENV=\"{old}\"\n"))?;
+        fs::write(bin.join("launcher"), [0xff, 0xfe])?;
+        std::os::unix::fs::symlink("/bin/sh", bin.join("python"))?;
+        // As pip writes them for a path with a space.
+        let script = format!("#!/bin/sh\n'exec' \"{old}/bin/python\" -c 'echo started'\n");
+        crate::python::fake_program(&bin.join("torchrun"), &script)
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn the_scripts_of_a_renamed_installation_are_repaired_once() -> Result<()> {
+        let home = tempdir()?;
+        let place = Cache::new(&home.path().join("a cache")).place();
+        let torchrun = place.join("bin/torchrun");
+        let output = || -> Result<String> {
+            // Not started itself, since this process has written it; see `python::fake_program`.
+            let output = std::process::Command::new("sh").arg(&torchrun).output()?;
+            Ok(String::from_utf8(output.stdout)?)
+        };
+        let mut search = search(&home);
+        search.cache = Cache::new(&home.path().join("a cache"));
+        renamed(&search.cache)?;
+        assert_eq!(output()?, "", "its interpreter is gone");
+
+        // By several processes at once.
+        std::thread::scope(|scope| {
+            let find = || assert!(matches!(search.find(), Ok(Some(_))));
+            (0..4).for_each(|_| drop(scope.spawn(find)));
+        });
+        assert_eq!(output()?, "started\n");
+        for name in ["pyvenv.cfg", "bin/activate"] {
+            let text = fs::read_to_string(place.join(name))?;
+            assert!(text.contains(&place.display().to_string()), "{text}");
+            assert!(!text.contains("partial"), "{text}");
+        }
+        assert_eq!(fs::read(place.join("bin/launcher"))?, [0xff, 0xfe]);
+        assert_eq!(fs::read_dir(place.join("bin"))?.count(), 4, "a temporary file is left");
+        assert!(fs::read_to_string(place.join("complete"))?.ends_with("torch\nin place\n"));
+
+        let text = "libtorch-2.13.0.partial-1";
+        fs::write(&torchrun, text)?;
+        search.find()?;
+        assert_eq!(fs::read_to_string(&torchrun)?, text, "a repaired installation is left alone");
         Ok(())
     }
 

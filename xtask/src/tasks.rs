@@ -62,21 +62,24 @@ pub fn demo(seed: Option<u64>, args: &[String]) -> Result<()> {
     finish(command.args(args))
 }
 
-/// Runs every method on a data set over `seeds` seeds.
+/// Runs every method, or the ablation of balanced training, on a data set over `seeds` seeds.
 pub fn reproduce(
     data_set: Reproduction,
     data: Option<PathBuf>,
     seeds: u64,
+    ablation: bool,
     args: &[String],
 ) -> Result<()> {
     let cargo = cargo_with_libtorch()?;
     let (example, own) = data_set.example();
     let mut command = run_example(&cargo, example);
+    command.arg(if ablation { "--ablation" } else { "--all-methods" });
     command.args(own).args(["--seed", "1", "--seeds", &seeds.to_string()]);
     if let Some(data) = data_set.data(&cargo, data)? {
         command.arg("--data").arg(data);
     }
-    let out = cargo.root().join("target").join("reproduce").join(data_set.name());
+    let name = format!("{}{}", data_set.name(), if ablation { "-ablation" } else { "" });
+    let out = cargo.root().join("target").join("reproduce").join(name);
     finish(command.arg("--out").arg(out).args(args))
 }
 

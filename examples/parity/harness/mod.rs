@@ -30,7 +30,11 @@ pub fn golden_cases() -> Result<Vec<PathBuf>> {
     for entry in entries {
         let path = entry?.path();
         let is_json = path.extension().is_some_and(|extension| extension == "json");
-        if is_json && path.file_stem().is_some_and(|stem| stem != "preprocess") {
+        // macOS adds `._name.json` to other file systems.
+        let is_case = |stem: &std::ffi::OsStr| {
+            stem != "preprocess" && !stem.to_string_lossy().starts_with('.')
+        };
+        if is_json && path.file_stem().is_some_and(is_case) {
             cases.push(path);
         }
     }

@@ -7,7 +7,7 @@ use g2d::{
     loss::Distillation,
     optim::{LrSchedule, SgdConfig},
     schedule::Ranking,
-    trainer::KeepWeights,
+    trainer::{GradientScope, KeepWeights},
 };
 use serde::Serialize;
 use tch::Device;
@@ -164,6 +164,8 @@ impl TrainingArguments {
                 ranking: own.ranking,
                 partial_alpha: own.partial_alpha,
                 ogm_alpha: own.partial_alpha,
+                // These networks have layers other than convolutions.
+                ogm_scope: GradientScope::All,
                 suppression: SuppressionStyle::SkipBackward,
                 balanced: own.balanced,
             },

@@ -152,6 +152,12 @@ impl TrainedStudent<'_> {
         evidence.heads = modalities.iter().map(head).collect();
         evidence.teachers =
             self.teachers.iter().map(|t| Some(t.scores.get(&key)? / factor)).collect();
+        let alternatives = self.baselines.iter().filter(|(b, _)| **b != Baseline::TargetMean);
+        evidence.alternatives = alternatives
+            .filter_map(|(baseline, scores)| {
+                Some((format!("the {baseline}"), scores.get(&key)? / factor))
+            })
+            .collect();
         // Known also for methods without teachers, whose reports have no ρ.
         evidence.confidence = self.teachers.iter().map(|t| Some(t.train_confidence)).collect();
         Ok(Diagnosis::from_evidence(&evidence, &Thresholds::default())?)

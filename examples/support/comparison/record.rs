@@ -1,12 +1,17 @@
 //! The recorders of a student's training.
 
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
 use anyhow::Result;
 use g2d::record::{Csv, Recorders, RunFolder, RunInfo, TensorBoard};
 
 use super::{problem::Problem, setup::TrainingSetup, task::PredictionTask};
-use crate::support::{methods::Method, metric::ResultMetric, summary::TeacherSummary};
+use crate::support::{
+    baselines::Baseline,
+    methods::Method,
+    metric::{ResultMetric, Scores},
+    summary::TeacherSummary,
+};
 
 /// Starts the recorders of a run folder, after removing what was recorded from `epoch` on.
 pub fn begin(folder: &Path, epoch: u64, info: &RunInfo) -> Result<Recorders> {
@@ -18,12 +23,13 @@ pub fn begin(folder: &Path, epoch: u64, info: &RunInfo) -> Result<Recorders> {
     Ok(recorders)
 }
 
-/// The description of a run: configuration, teachers, and titles of metrics.
+/// The description of a run: configuration, teachers, baselines, and titles of metrics.
 pub fn info(
     method: Method,
     setup: &TrainingSetup,
     problem: &Problem,
     teachers: &[TeacherSummary],
+    baselines: &BTreeMap<Baseline, Scores>,
 ) -> Result<RunInfo> {
     let mut config = setup.json.clone();
     config["method"] = method.key().into();
@@ -32,6 +38,9 @@ pub fn info(
         RunInfo::new(method.to_string(), &problem.modalities, setup.device).config(&config)?;
     for (modality, teacher) in problem.modalities.iter().zip(teachers) {
         info = info.teacher(modality.clone(), teacher.scores.clone());
+    }
+    for (baseline, scores) in baselines {
+        info = info.reference(baseline.to_string(), scores.clone());
     }
     let metrics = problem.task.metrics();
     for metric in metrics {

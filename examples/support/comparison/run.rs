@@ -16,8 +16,8 @@ use super::{
     teacher::UntrainedTeacher,
 };
 use crate::support::{
-    aggregate::AggregateResults, methods::Method, output, parallel::in_parallel,
-    progress::ProgressBars, summary::SeedSummary,
+    aggregate::AggregateResults, explanation::explain, methods::Method, output,
+    parallel::in_parallel, progress::ProgressBars, summary::SeedSummary,
 };
 
 /// The number of samples of each split in a smoke test.
@@ -72,8 +72,9 @@ pub fn compare(
         };
         let summary = comparison.run()?;
         comparison.files.save_summary(&summary)?;
-        let report = reports::write(&comparison.files, &methods)?;
-        println!("{summary}\nreport: {}", report.display());
+        let explanation = explain(&summary).unwrap_or_default();
+        let report = reports::write(&comparison.files, &methods, &explanation)?;
+        println!("{summary}\n{explanation}\nreport: {}", report.display());
         summaries.push(summary);
     }
     if summaries.len() > 1 {

@@ -8,6 +8,7 @@ use g2d::{
     optim::Optimizer,
     probe::{ConfidenceRatio, GradientNorm, LossRatio, TeacherCka, UpdateRatio},
     trainer::Builder,
+    weights,
 };
 use tch::nn::VarStore;
 
@@ -63,6 +64,7 @@ impl StudentRun {
         let vs = VarStore::new(setup.device);
         let design = method.design(knowledge, problem.networks.is_late())?;
         let (student, encoders) = problem.networks.student(&vs, &design)?;
+        weights::channels_last(&vs)?;
         let teachers = teachers.iter().filter(|_| method.uses_teachers());
         let teachers = teachers.map(SharedTeacher::for_student).collect::<Result<_>>()?;
         Ok(Self { method, vs, student, encoders, teachers })
@@ -89,10 +91,10 @@ impl StudentTraining<'_> {
 
         let first = parts.trainer.progress().epoch;
         let mut bar = self.bars.add(method.key(), config.epochs, first);
-        let info = record::info(method, setup, problem, self.teachers)?;
+        let info = record::info(method, setup, problem, self.teachers, self.baselines)?;
         let mut recorders = record::begin(&files.student(method.key()), first, &info)?;
         for epoch in first..config.epochs {
-            parts.optimizer.set_lr_factor(config.lr_schedule.factor(epoch));
+            parts.optimizer.set_lr_factor(config.lr_schedule.factor(epoch))?;
             let batches = setup.shuffled(&problem.splits.train, epoch);
             for batch in batches.skip(parts.trainer.progress().step as usize) {
                 parts.optimizer.zero_grad()?;

@@ -7,6 +7,7 @@ use g2d::{
     Modality, Teacher,
     teacher::{Cached, FrozenModel, UnimodalModel},
     trainer::{Predictions, evaluate_teacher},
+    weights,
 };
 use tch::nn::VarStore;
 
@@ -48,6 +49,7 @@ impl UntrainedTeacher {
         tch::manual_seed(setup.seed as i64 + 1000 * (m as i64 + 1));
         let vs = VarStore::new(setup.device);
         let model = problem.networks.teacher(m, &vs)?;
+        weights::channels_last(&vs)?;
         Ok(Self { m, vs, model })
     }
 
@@ -98,6 +100,7 @@ impl SharedTeacher {
         }
         let mut vs = VarStore::new(self.vs.device());
         let model = self.networks.teacher(self.m, &vs)?;
+        weights::channels_last(&vs)?;
         vs.copy(&self.vs)?;
         Ok(Box::new(FrozenModel::from_model(self.modality.clone(), &mut vs, model)))
     }

@@ -135,24 +135,37 @@ fn read_split(
 fn read_modality(arrays: &mut Arrays<'_>, name: &str, rows: i64) -> Result<(Tensor, FeatureShape)> {
     let path = arrays.path(name);
     let values = arrays.samples(name)?.to_kind(Kind::Float);
-    let lengths = read_lengths(arrays, name, &values)?;
-    match (values.size().as_slice(), lengths) {
-        (&[n, d], None) if n == rows && d > 0 => Ok((values, FeatureShape::Vector(d))),
-        (&[n, t, d], lengths) if n == rows && t > 0 && d > 0 => {
+    let size = values.size();
+    let invalid = |hint: &str| {
+        let expected = format!("[{rows}, d] or [{rows}, T, d], with T and d of at least 1");
+        Err(Error::data(&path, "features", expected, format!("{size:?}"), hint))
+    };
+    match size[..] {
+        [n, ..] if n != rows => {
+            let (labels, found) = (arrays.path("labels"), format!("{n} rows of shape {size:?}"));
+            let expected = format!("{rows} rows, one for each label of {}", labels.display());
+            let hint = "extract features and labels from the same samples";
+            Err(Error::data(&path, "features", expected, found, hint))
+        }
+        _ if size.contains(&0) => invalid("extract the features again: the array has no values"),
+        [_, d] => match read_lengths(arrays, name, &values)? {
+            None => Ok((values, FeatureShape::Vector(d))),
+            Some(_) => {
+                let (what, found) = ("features with lengths or a mask", format!("{size:?}"));
+                let hint = "remove the lengths and the mask of vectors";
+                Err(Error::data(&path, what, format!("[{rows}, T, d]"), found, hint))
+            }
+        },
+        [n, t, d] => {
             let all = || Tensor::full([n], t, (Kind::Int64, values.device()));
-            let packed = Sequences::pack(&values, &lengths.unwrap_or_else(all)).map_err(|e| {
+            let lengths = read_lengths(arrays, name, &values)?.unwrap_or_else(all);
+            let packed = Sequences::pack(&values, &lengths).map_err(|e| {
                 let hint = "save the lengths of these sequences";
                 Error::data(&path, "sequences", "lengths that fit", e, hint)
             })?;
             Ok((packed, FeatureShape::Sequence(d)))
         }
-        (size, lengths) => Err(Error::data(
-            &path,
-            "features",
-            format_args!("[{rows}, d] without lengths, or [{rows}, T, d], one row per label"),
-            format_args!("{size:?}{}", if lengths.is_some() { " with lengths" } else { "" }),
-            "check that features and labels belong together",
-        )),
+        _ => invalid("save a vector, or a sequence of vectors, for each sample"),
     }
 }
 

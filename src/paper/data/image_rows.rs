@@ -19,11 +19,13 @@ pub struct ImageTableRows {
 }
 
 impl ImageTableRows {
-    /// Samples of `images` [N, 3, H, W] (bytes, or floats in [0, 1]), `table` [N, columns] with NaN for
-    /// missing values, and `targets` \[N\].
+    /// Samples of `images` [N, 3, H, W] (`Uint8` of 0 to 255, or floats of 0 to 1), `table`
+    /// [N, columns] with NaN for missing values, and `targets` \[N\].
     ///
     /// # Errors
-    /// [`Error::Shape`](crate::Error::Shape) if the tensors do not have these shapes.
+    /// [`Error::Shape`](crate::Error::Shape) if the tensors do not have these shapes,
+    /// [`Error::Kind`](crate::Error::Kind) or [`Error::Config`](crate::Error::Config) for images of
+    /// another dtype or of values outside its range.
     pub fn from_tensors(
         images: Vec<(Modality, Tensor)>,
         table: (Modality, Vec<String>, Tensor),
@@ -33,19 +35,26 @@ impl ImageTableRows {
         let (mut modalities, images): (Vec<_>, Vec<_>) = images.into_iter().unzip();
         modalities.push(table_name);
         let rows = targets.size();
-        let fits = |image: &Tensor| image.dim() == 4 && image.size()[..1] == rows;
+        let fits = |image: &Tensor| {
+            let size = image.size();
+            matches!(size[..], [_, 3, h, w] if h > 0 && w > 0) && size[..1] == rows
+        };
         if rows.len() != 1
+            || rows[0] == 0
+            || columns.is_empty()
             || table.size() != [rows[0], columns.len() as i64]
             || !images.iter().all(fits)
         {
             let sizes: Vec<_> = images.iter().map(Tensor::size).collect();
             return Err(error::shape(
                 "images, table and targets",
-                format_args!("[N, 3, H, W], [N, {}] and [N]", columns.len()),
+                format_args!("[N, 3, H, W], [N, {}] and [N], none of them empty", columns.len()),
                 format_args!("{sizes:?}, {:?} and {rows:?}", table.size()),
-                "pass one row of each per sample",
+                "pass one row of each per sample, and RGB images",
             ));
         }
+        let scaled = |(image, m): (Tensor, &Modality)| as_pixels(image, m);
+        let images = images.into_iter().zip(&modalities).map(scaled).collect::<Result<_>>()?;
         let (table, targets) = (table.to_kind(Kind::Double), targets.to_kind(Kind::Double));
         Ok(Self { modalities, columns, images, table, targets })
     }
@@ -114,6 +123,29 @@ impl ImageTableRows {
             targets: select(&self.targets),
         }
     }
+}
+
+/// Images of a modality as `Uint8` of 0 to 255, or as `Float` of 0 to 1.
+fn as_pixels(images: Tensor, modality: &Modality) -> Result<Tensor> {
+    let what = format!("images of {modality:?}");
+    let kind = images.kind();
+    if !matches!(kind, Kind::Uint8 | Kind::Half | Kind::BFloat16 | Kind::Float | Kind::Double) {
+        let hint = "convert them with `to_kind(Kind::Uint8)` if they are of 0 to 255";
+        return Err(error::wrong_kind(what, "Uint8, or floats", kind, hint));
+    }
+    if kind == Kind::Uint8 || images.numel() == 0 {
+        return Ok(images);
+    }
+    let [low, high] = [images.min(), images.max()].map(|x| x.double_value(&[]));
+    if !(0.0..=1.0).contains(&low) || !(0.0..=1.0).contains(&high) {
+        let hint = match low >= 0.0 && high <= 255.0 {
+            true => "divide floats of 0 to 255 by 255",
+            false => "pass pixels before standardisation",
+        };
+        let (expected, found) = ("floats of 0 to 1", format!("{low} to {high}"));
+        return Err(error::config(what, expected, found, hint));
+    }
+    Ok(images.to_kind(Kind::Float))
 }
 
 /// The three splits before standardisation.

@@ -1,12 +1,15 @@
 //! Images beside a table, as in MIS-ME: one row per sample, with the images' file names in columns.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+};
 
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, Tensor};
 
-use super::{ImageTableRows, ImageTableSplits, RgbPicture, Table};
-use crate::error::{self, Error, Result};
+use super::{ImageTableRows, ImageTableSplits, RgbPicture, Table, image_files::ImageFiles};
+use crate::error::{self, Result};
 use crate::modality::Modality;
 
 /// An image modality of an [`ImageTable`].
@@ -111,47 +114,96 @@ impl ImageTable {
 
     /// Reads a table and its images.
     ///
+    /// The images of a row identify its sample, so that no other row may have the same ones.
+    ///
     /// # Errors
-    /// [`Error::Io`] for a table or image that is missing or cannot be read, [`Error::Data`] for one
-    /// that is corrupted or does not fit the layout, [`Error::Config`] for an invalid layout.
+    /// [`Error::Io`](crate::Error::Io) for a table or image that cannot be read, [`Error::Data`](crate::Error::Data) for one that is corrupted
+    /// or does not fit the layout, a missing image, and two rows with the same images;
+    /// [`Error::Config`](crate::Error::Config) for an invalid layout.
     pub fn read(&self, table: impl AsRef<Path>) -> Result<ImageTableRows> {
+        let table = self.open(table.as_ref())?;
+        self.check_distinct(&[&table])?;
+        self.rows(&table)
+    }
+
+    fn open(&self, table: &Path) -> Result<Table> {
         self.check()?;
-        let table = Table::read(table)?;
+        Table::read(table)
+    }
+
+    fn targets(&self, table: &Table) -> Result<Vec<f64>> {
         let targets = table.numbers(&self.target)?;
         if let Some(row) = targets.iter().position(|target| target.is_nan()) {
-            let what = format!("column {:?}, line {}", self.target, row + 2);
             let hint = "omit samples without a target";
-            return Err(Error::data(table.path(), what, "a target", "an empty cell", hint));
+            return Err(table.invalid(&self.target, row, "a target", "a missing value", hint));
         }
+        Ok(targets)
+    }
+
+    fn rows(&self, table: &Table) -> Result<ImageTableRows> {
         let column = |column: &String| Ok(Tensor::from_slice(&table.numbers(column)?));
         let columns = self.columns.iter().map(column).collect::<Result<Vec<_>>>()?;
         let cells = Tensor::stack(&columns, 1);
         let image = |images: &ImageColumns| {
-            Ok((images.modality.clone(), self.images(&table, &images.columns)?))
+            Ok((images.modality.clone(), self.images(table, &images.columns)?))
         };
         let images = self.images.iter().map(image).collect::<Result<_>>()?;
-        let table = (self.table.clone(), self.columns.clone(), cells);
-        ImageTableRows::from_tensors(images, table, Tensor::from_slice(&targets))
+        let cells = (self.table.clone(), self.columns.clone(), cells);
+        ImageTableRows::from_tensors(images, cells, Tensor::from_slice(&self.targets(table)?))
+    }
+
+    /// Checks that no two rows of `tables` have the same images.
+    fn check_distinct(&self, tables: &[&Table]) -> Result<()> {
+        let targets = tables.iter().map(|table| self.targets(table)).collect::<Result<Vec<_>>>()?;
+        let mut seen = HashMap::new();
+        let columns = || self.images.iter().flat_map(|images| &images.columns);
+        for (table, targets) in tables.iter().zip(targets) {
+            let names = columns().map(|column| table.texts(column)).collect::<Result<Vec<_>>>()?;
+            for row in 0..table.len() {
+                let sample: Vec<&str> = names.iter().map(|names| names[row]).collect();
+                let here = (*table, row, targets[row]);
+                let Some(first) = seen.insert(sample.clone(), here) else { continue };
+                let place = |(table, row, target): (&Table, usize, f64)| {
+                    let file = table.path().file_name().unwrap_or_default().to_string_lossy();
+                    format!("{file} line {} ({} {target})", table.line(row), self.target)
+                };
+                let found = format!("{sample:?} in {} and {}", place(first), place(here));
+                let hint = match () {
+                    () if first.2 != here.2 => "remove the row with the wrong target",
+                    () if first.0.path() != table.path() => {
+                        "remove one row: a sample in two splits makes their comparison worthless"
+                    }
+                    () => "remove one row",
+                };
+                let column = columns().next().map_or("", String::as_str);
+                return Err(table.invalid(column, row, "one row for a sample", &found, hint));
+            }
+        }
+        Ok(())
     }
 
     /// Reads the tables `train`, `val` and `test` (`.csv` or `.xlsx`) in `folder`; without `train`,
     /// reads the table `samples` and splits it 60 : 20 : 20 at random.
     ///
     /// # Errors
-    /// The errors of [`read`](Self::read).
+    /// The errors of [`read`](Self::read), and [`Error::Data`](crate::Error::Data) for a sample in two tables.
     pub fn splits(&self, folder: impl AsRef<Path>, seed: u64) -> Result<ImageTableSplits> {
         let folder = folder.as_ref();
         let table = |name: &str| {
-            let paths = ["csv", "xlsx"].map(|extension| folder.join(format!("{name}.{extension}")));
-            paths.into_iter().find(|path| path.exists())
+            let extensions = ["csv", "xlsx", "CSV", "XLSX"];
+            let mut paths = extensions.map(|end| folder.join(format!("{name}.{end}"))).into_iter();
+            paths.find(|path| path.exists())
         };
         if let (None, Some(samples)) = (table("train"), table("samples")) {
             return self.read(samples)?.split(seed);
         }
-        let read = |name: &str| {
-            self.read(table(name).unwrap_or_else(|| folder.join(format!("{name}.csv"))))
+        let open = |name: &str| {
+            self.open(&table(name).unwrap_or_else(|| folder.join(format!("{name}.csv"))))
         };
-        Ok(ImageTableSplits { train: read("train")?, val: read("val")?, test: read("test")? })
+        let (train, val, test) = (open("train")?, open("val")?, open("test")?);
+        self.check_distinct(&[&train, &val, &test])?;
+        let (train, val, test) = (self.rows(&train)?, self.rows(&val)?, self.rows(&test)?);
+        Ok(ImageTableSplits { train, val, test })
     }
 
     fn check(&self) -> Result<()> {
@@ -172,6 +224,7 @@ impl ImageTable {
     /// Reads the images that `columns` name, tiled: [N, 3, side, side], bytes.
     fn images(&self, table: &Table, columns: &[String]) -> Result<Tensor> {
         let folder = table.path().parent().unwrap_or(Path::new("")).join(&self.image_folder);
+        let mut files = ImageFiles::new(folder);
         let (side, across) = (self.side as i64, columns.len().isqrt());
         let size = [table.len() as i64, 3, side, side];
         let images = Tensor::zeros(size, (Kind::Uint8, Device::Cpu));
@@ -181,11 +234,14 @@ impl ImageTable {
             let (row, col) = (tile / across, tile % across);
             let (height, width) = (edge(row + 1) - edge(row), edge(col + 1) - edge(col));
             let tiles = images.narrow(2, edge(row), height).narrow(3, edge(col), width);
-            for (sample, name) in (0..).zip(table.texts(column)?) {
-                let image = RgbPicture::read(folder.join(name))?;
+            for (sample, name) in table.texts(column)?.into_iter().enumerate() {
+                let file = files.find(name).map_err(|(found, hint)| {
+                    table.invalid(column, sample, "an image file", &found, &hint)
+                })?;
+                let image = RgbPicture::read(file)?;
                 let image = image.resized(width as usize, height as usize);
                 let pixels = Tensor::from_slice(image.pixels()).view([height, width, 3]);
-                tiles.get(sample).copy_(&pixels.permute([2, 0, 1]));
+                tiles.get(sample as i64).copy_(&pixels.permute([2, 0, 1]));
             }
         }
         Ok(images)

@@ -18,15 +18,25 @@ impl Sequences {
     /// Packs values [N, T, d] and lengths \[N\]. The values of the padding are ignored.
     ///
     /// # Errors
-    /// [`Error::Shape`](crate::Error::Shape) for other shapes,
-    /// [`Error::Target`](crate::Error::Target) for a length outside 0..=T.
+    /// [`Error::Shape`](crate::Error::Shape) for other shapes, [`Error::Kind`](crate::Error::Kind) for
+    /// lengths that are not integers, [`Error::Target`](crate::Error::Target) for a length outside 0..=T.
     pub fn pack(values: &Tensor, lengths: &Tensor) -> Result<Tensor> {
         let (size, counts) = (values.size(), lengths.size());
         if size.len() != 3 || counts != size[..1] || size.contains(&0) {
             let what = "sequences and their lengths";
             let found = format!("{size:?} and {counts:?}");
-            let hint = "pass one length per sequence";
+            let hint = match size.contains(&0) {
+                true => "omit a modality without values",
+                false => "pass one length per sequence",
+            };
             return Err(error::shape(what, "[N, T, d] and [N], none of them empty", found, hint));
+        }
+        if !matches!(
+            lengths.kind(),
+            Kind::Int64 | Kind::Int | Kind::Int16 | Kind::Int8 | Kind::Uint8
+        ) {
+            let (what, hint) = ("lengths of sequences", "count steps in integers");
+            return Err(error::wrong_kind(what, "an integer dtype", lengths.kind(), hint));
         }
         let lengths = lengths.to_kind(Kind::Int64);
         let (low, high) = (lengths.min().int64_value(&[]), lengths.max().int64_value(&[]));

@@ -31,7 +31,7 @@ impl Standardiser {
     /// Computes mean and standard deviation of training `rows` [N, columns].
     ///
     /// # Errors
-    /// [`Error::Shape`] if `rows` is not [N, columns] with N ≥ 1 and one name per column,
+    /// [`Error::Shape`] if `rows` is not [N, columns] with N ≥ 1 and one name per column, at least one,
     /// [`Error::NonFinite`] for a column without finite values.
     pub fn fit<S: AsRef<str>>(columns: &[S], rows: &Tensor) -> Result<Self> {
         check_rows(rows, columns.len())?;
@@ -72,11 +72,14 @@ impl Standardiser {
 }
 
 fn check_rows(rows: &Tensor, columns: usize) -> Result<()> {
-    if matches!(rows.size()[..], [n, c] if n > 0 && c == columns as i64) {
+    if columns > 0 && matches!(rows.size()[..], [n, c] if n > 0 && c == columns as i64) {
         return Ok(());
     }
-    let expected = format!("[N, {columns}] with N of at least 1");
-    let hint = "pass the columns that the standardiser was fitted to, in their order";
+    let expected = format!("[N, {columns}] with at least 1 row and 1 column");
+    let hint = match rows.size()[..] {
+        [0, _] | [_, 0] => "omit an empty table",
+        _ => "pass one name per column, or the columns that the standardiser was fitted to",
+    };
     Err(error::wrong_shape("rows to standardise", expected, &rows.size(), hint))
 }
 

@@ -91,6 +91,9 @@ pub enum MixedFusion {
     /// fc_out([f^1, …, f^k]). The unimodal prediction is k W_m f^m + b, where W_m are the columns of
     /// the modality's features: k times its share of the fused prediction, on the same scale.
     Concat,
+    /// fc_out(relu(fc_hidden([f^1, …, f^k]))), with as many hidden units as the widest features. No
+    /// unimodal prediction.
+    Mlp,
     /// FiLM as in [`FusionKind::Film`], for exactly two modalities of one width.
     Film,
     /// Gated fusion as in [`FusionKind::Gated`], for exactly two modalities of one width.
@@ -128,6 +131,13 @@ impl MixedFusion {
             Self::Late => Fusion::Late(heads().collect()),
             Self::Concat => {
                 Fusion::Concat { head: linear("fc_out", widths.iter().sum(), outputs), widths }
+            }
+            Self::Mlp => {
+                let widest = widths.iter().copied().max().unwrap_or(0);
+                Fusion::Mlp {
+                    hidden: linear("fc_hidden", widths.iter().sum(), widest),
+                    head: linear("fc_out", widest, outputs),
+                }
             }
             Self::Film | Self::Gated => {
                 one_width()?;
@@ -168,6 +178,10 @@ pub(super) enum Fusion {
         head: nn::Linear,
     },
     Attention(Attention),
+    Mlp {
+        hidden: nn::Linear,
+        head: nn::Linear,
+    },
     /// A late fusion with the weights \[k\], a buffer.
     Weighted {
         heads: Vec<nn::Linear>,
@@ -217,6 +231,9 @@ impl Fusion {
                 head.forward(&(gate * fc_y.forward(&features[1])))
             }
             Self::Attention(attention) => attention.forward(features),
+            Self::Mlp { hidden, head } => {
+                head.forward(&hidden.forward(&Tensor::cat(features, 1)).relu())
+            }
             Self::Weighted { heads, weights } => {
                 let heads = heads.iter().zip(features).enumerate();
                 heads.map(|(m, (head, own))| head.forward(own) * weights.get(m as i64)).sum()
@@ -224,8 +241,7 @@ impl Fusion {
         }
     }
 
-    /// Logits [B, C] of modality `m` by the authors' formula; `None` for attention, which they do not
-    /// have.
+    /// Logits [B, C] of modality `m` by the authors' formula; `None` for a fusion that they do not have.
     pub(super) fn authors_logits(&self, m: usize, features: &[Tensor]) -> Option<Tensor> {
         let own = &features[m];
         Some(match self {
@@ -238,7 +254,7 @@ impl Fusion {
             Self::Gated { projections, head } => {
                 share(&head.ws, head, 2, &projections[m].forward(own))
             }
-            Self::Attention(_) => return None,
+            Self::Attention(_) | Self::Mlp { .. } => return None,
         })
     }
 

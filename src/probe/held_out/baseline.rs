@@ -73,12 +73,13 @@ impl Baseline {
 fn mean_input(batches: &[Batch], m: usize) -> Result<Tensor> {
     let (mut sum, mut samples): (Option<Tensor>, i64) = (None, 0);
     for batch in batches {
+        let input = batch.checked_input(m)?;
         let rows = batch.rows(m)?;
         if rows.is_missing() {
             continue;
         }
         samples += rows.count(batch.size());
-        let input = rows.select(batch.input(m))?;
+        let input = rows.select(input)?;
         let own = input.f_sum_dim_intlist([0_i64].as_slice(), false, None::<Kind>);
         let own = own.map_err(failed)?;
         sum = Some(match sum {
@@ -87,6 +88,7 @@ fn mean_input(batches: &[Batch], m: usize) -> Result<Tensor> {
         });
     }
     let kind = batches[0].input(m).kind();
+    let sum = sum.filter(|_| samples > 0);
     let mean = sum.map(|sum| (sum / samples as f64).to_kind(kind));
     mean.ok_or_else(|| no_sample(format_args!("modality {m}")))
 }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use tch::{Kind, Tensor};
 
-use super::{ValueFunction, accuracy, cat, failed, flat, to_host};
+use super::{ValueFunction, accuracy, cat, check_features, check_finite, failed, flat, to_host};
 use crate::batch::{Batch, SplitBatch};
 use crate::error::{self, Result};
 use crate::probe::vectors::TchResult;
@@ -59,7 +59,8 @@ impl LinearProbe {
     /// # Errors
     /// Any error of a batch, of the student or of the value function;
     /// [`Error::Target`](crate::Error::Target) for a label below 0;
-    /// [`Error::NonFinite`](crate::Error::NonFinite) for features that are not finite.
+    /// [`Error::NonFinite`](crate::Error::NonFinite) for features, targets or a value that are not
+    /// finite; [`Error::Shape`](crate::Error::Shape) for features that do not have one row per sample.
     pub fn measure(
         &self,
         student: &dyn Student,
@@ -72,6 +73,11 @@ impl LinearProbe {
             let Some(fit) = encode(student, m, fit)? else { continue };
             let Some((features, targets)) = encode(student, m, test)? else { continue };
             let value = (self.value)(&self.predict(&fit, &features)?, &targets)?;
+            if !value.is_finite() {
+                let what = format!("value of the linear probe of modality {modality:?}");
+                let hint = "check the value function";
+                return Err(error::non_finite(what, "a finite number", value, hint));
+            }
             found.push(Measurement::new("linear_probe", modality, value));
         }
         Ok(found)
@@ -126,20 +132,21 @@ fn encode(student: &dyn Student, m: usize, batches: &[Batch]) -> Result<Option<(
         batch.check(student.modalities(), batch.device())?;
         let parts = SplitBatch::new(batch, student.modalities().len())?;
         if let Some(part) = parts.get(m) {
-            features.push(flat(&student.encode(m, part, false)?)?);
+            let own = student.encode(m, part, false)?;
+            check_features(&own, &student.modalities()[m], part)?;
+            features.push(flat(&own)?);
             targets.push(to_host(part.targets())?);
         }
     }
     if features.is_empty() {
         return Ok(None);
     }
-    let features = cat(&features)?;
-    if features.isfinite().all().int64_value(&[]) == 0 {
-        let what = format!("features of modality {:?}", student.modalities()[m]);
-        let hint = "check the encoder's weights and inputs for NaN";
-        return Err(error::non_finite(what, "finite values", "NaN or infinity", hint));
+    let (features, targets) = (cat(&features)?, cat(&targets)?);
+    check_finite(format_args!("features of modality {:?}", student.modalities()[m]), &features)?;
+    if targets.is_floating_point() {
+        check_finite("targets of the linear probe", &targets)?;
     }
-    Ok(Some((features, cat(&targets)?)))
+    Ok(Some((features, targets)))
 }
 
 /// The targets of the ridge regression as `Double` [n, C]: one-hot for class labels.

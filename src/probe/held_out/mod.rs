@@ -20,8 +20,11 @@ pub use baseline::Baseline;
 pub use linear_probe::LinearProbe;
 pub use shapley::Shapley;
 
+use crate::batch::Batch;
 use crate::error::{self, Error, Result};
 use crate::metrics;
+use crate::modality::Modality;
+use crate::transfer;
 
 /// The value of a model's predictions: a function of logits or predictions [N, C] and targets, both in
 /// host memory. A higher value is better, so negate an error.
@@ -40,6 +43,25 @@ fn to_host(tensor: &Tensor) -> Result<Tensor> {
 fn flat(features: &Tensor) -> Result<Tensor> {
     let flat = || features.f_flatten(1, -1)?.f_to_device(Device::Cpu)?.f_to_kind(Kind::Double);
     flat().map_err(failed)
+}
+
+/// Refuses features [n, …] of modality `m` that do not have one row per sample, or have no element.
+fn check_features(features: &Tensor, modality: &Modality, batch: &Batch) -> Result<()> {
+    let (size, rows) = (features.size(), batch.size());
+    if size.len() >= 2 && size[0] == rows && !size.contains(&0) {
+        return Ok(());
+    }
+    let what = format!("features of modality {modality:?}");
+    let expected = format!("[{rows}, d, …], one row per sample");
+    Err(error::wrong_shape(what, expected, &size, "check the output of the model"))
+}
+
+/// Refuses values [n, …], described by `what`, that are not finite.
+fn check_finite(what: impl Display, values: &Tensor) -> Result<()> {
+    let Some(row) = transfer::first_non_finite_row(values)? else { return Ok(()) };
+    let found = format!("NaN or infinity in row {row}");
+    let hint = "check the student's weights and inputs for NaN";
+    Err(error::non_finite(what, "finite values", found, hint))
 }
 
 fn cat(parts: &[Tensor]) -> Result<Tensor> {

@@ -4,7 +4,9 @@ use std::fmt;
 
 use tch::Tensor;
 
-use super::{Baseline, ValueFunction, accuracy, cat, no_sample, to_host};
+use super::{
+    Baseline, ValueFunction, accuracy, cat, check_features, check_finite, no_sample, to_host,
+};
 use crate::batch::{Batch, Rows};
 use crate::error::{self, Result};
 use crate::modality::Modality;
@@ -57,7 +59,8 @@ impl Shapley {
     /// Any error of a batch, of the student or of the value function;
     /// [`Error::Config`](crate::Error::Config) without a sample that has every modality, for more than 8
     /// modalities, or unless the baseline has one input per modality;
-    /// [`Error::NonFinite`](crate::Error::NonFinite) if a value is not finite.
+    /// [`Error::NonFinite`](crate::Error::NonFinite) if predictions or a value are not finite;
+    /// [`Error::Shape`](crate::Error::Shape) for features that do not have one row per sample.
     pub fn measure(&self, student: &dyn Student, batches: &[Batch]) -> Result<Vec<Measurement>> {
         let _no_grad = tch::no_grad_guard();
         let modalities = student.modalities();
@@ -102,8 +105,12 @@ impl Shapley {
         for batch in batches {
             batch.check(student.modalities(), batch.device())?;
             let Some(batch) = complete(batch)? else { continue };
-            let features =
-                (0..k).map(|m| student.encode(m, &batch, false)).collect::<Result<Vec<_>>>()?;
+            let encode = |m| {
+                let features = student.encode(m, &batch, false)?;
+                check_features(&features, &student.modalities()[m], &batch)?;
+                Ok(features)
+            };
+            let features = (0..k).map(encode).collect::<Result<Vec<_>>>()?;
             let shapes: Vec<_> = batch.inputs().iter().map(Tensor::size).collect();
             if absent.as_ref().is_none_or(|(of, _)| *of != shapes) {
                 absent = Some((shapes, self.baseline.features(student, &batch, &features)?));
@@ -120,7 +127,12 @@ impl Shapley {
             return Err(no_sample("every modality"));
         }
         let targets = cat(&targets)?;
-        predictions.iter().map(|parts| (self.value)(&cat(parts)?, &targets)).collect()
+        let value = |parts: &Vec<Tensor>| {
+            let predictions = cat(parts)?;
+            check_finite("predictions of a coalition", &predictions)?;
+            (self.value)(&predictions, &targets)
+        };
+        predictions.iter().map(value).collect()
     }
 }
 

@@ -11,10 +11,12 @@ const BINS: i64 = 64;
 /// Number of bins of a histogram of fractions.
 const FRACTION_BINS: usize = 20;
 
-/// The histogram of numbers in [0, 1]; others count in the outer bins. `None` without numbers.
+/// The histogram of the finite numbers, which are in [0, 1]; others count in the outer bins. `None`
+/// without any.
 pub(super) fn from_fractions(values: &[f64]) -> Option<Histogram> {
+    let values: Vec<f64> = values.iter().copied().filter(|value| value.is_finite()).collect();
     let mut counts = vec![0.0; FRACTION_BINS];
-    for value in values {
+    for value in &values {
         let bin = (value * FRACTION_BINS as f64) as usize;
         counts[bin.min(FRACTION_BINS - 1)] += 1.0;
     }

@@ -44,7 +44,9 @@ impl Cached {
     /// # Errors
     /// [`Error::Cache`] if a batch has no ids, an id repeats, or there is no batch; [`Error::Config`] if
     /// a batch has no modality `m`; [`Error::Shape`] or [`Error::Kind`] if features are not [B, d, …],
-    /// logits not [B, C], or either changes from batch to batch; any error of a batch or of the teacher.
+    /// logits not [B, C], or either changes from batch to batch; [`Error::NonFinite`] if features or
+    /// logits are not finite; [`Error::Config`] if the logits of class labels are probabilities; any error
+    /// of a batch or of the teacher.
     pub fn record(
         teacher: &dyn Teacher,
         m: usize,

@@ -1,6 +1,11 @@
 //! The checked header of a file of teacher outputs.
 
-use std::{fmt::Display, fs::File, io::Read, path::Path};
+use std::{
+    fmt::Display,
+    fs::File,
+    io::{ErrorKind, Read},
+    path::Path,
+};
 
 use serde::Deserialize;
 
@@ -170,9 +175,13 @@ fn zero_checksum(mut raw: Vec<u8>, checksum: Digest) -> Option<Vec<u8>> {
 fn read_exact(reader: &mut impl Read, into: &mut [u8]) -> Result<()> {
     let missing = into.len();
     reader.read_exact(into).map_err(|reason| {
-        let (expected, found) =
-            (format!("{missing} more bytes"), format!("the end of the file ({reason})"));
-        error::cache("teacher cache", expected, found, "record it again")
+        let expected = format!("{missing} more bytes");
+        let (found, hint) = if reason.kind() == ErrorKind::UnexpectedEof {
+            ("the end of the file".to_owned(), "the file is cut off: record it again")
+        } else {
+            (reason.to_string(), "the system cannot read the file: check the disk or the network")
+        };
+        error::cache("teacher cache", expected, found, hint)
     })
 }
 

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Storage;
 use crate::error::{self, Error, Result};
-use crate::file::{Digest, Hasher};
+use crate::file::{Digest, Hasher, dtype::kind_of};
 use crate::modality::Modality;
 
 pub(super) const FORMAT: &str = "g2d teacher cache";
@@ -76,7 +76,7 @@ impl Part {
 
     /// Number of bytes; `None` if it overflows or a dimension is negative.
     fn bytes(&self) -> Option<u64> {
-        let size = self.dtype.size() as u64;
+        let size = self.dtype.bitsize() as u64 / 8;
         let multiply = |bytes: u64, &n: &i64| bytes.checked_mul(u64::try_from(n).ok()?);
         self.shape.iter().try_fold(size, multiply)
     }
@@ -166,7 +166,7 @@ impl Json {
             && stored
             && matches!(self.logits.dtype, Dtype::F32 | Dtype::F64)
             && self.ids.dtype == Dtype::I64
-            && tch::Kind::try_from(self.targets.dtype).is_ok();
+            && kind_of(self.targets.dtype).is_some();
         if !valid {
             return Err(altered("parts that do not match each other"));
         }
@@ -174,7 +174,11 @@ impl Json {
             return Ok(());
         }
         let expected = format!("{at} bytes after the header");
-        let hint = "bytes are missing or were added: record it again";
+        let hint = if payload < at {
+            "the file is cut off: record it again"
+        } else {
+            "bytes were added to the file: record it again"
+        };
         Err(error::cache("teacher cache", expected, payload, hint))
     }
 }

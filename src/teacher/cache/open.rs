@@ -16,6 +16,7 @@ use super::{
     storage::returned_kind,
 };
 use crate::error::{Error, Result};
+use crate::file::dtype::kind_of;
 
 /// Opens `path` if `check` accepts its header and no byte has changed.
 ///
@@ -55,7 +56,8 @@ pub(super) fn open(
 
 /// The bytes of `part` as its tensor.
 fn view(bytes: &Tensor, part: &Part) -> std::result::Result<Tensor, TchError> {
-    bytes.f_view_dtype(part.dtype.try_into()?)?.f_view(part.shape.as_slice())
+    let unknown = || TchError::Convert(format!("tch has no dtype for {}", part.dtype));
+    bytes.f_view_dtype(kind_of(part.dtype).ok_or_else(unknown)?)?.f_view(part.shape.as_slice())
 }
 
 fn map_error(path: &Path, source: TchError) -> Error {
@@ -72,18 +74,15 @@ impl Mapped {
     fn open(path: &Path) -> Result<Self> {
         let metadata = fs::File::open(path).and_then(|file| file.metadata());
         let metadata = metadata.map_err(|source| Error::io("open", path, source))?;
-        let Some(text) = path.to_str().filter(|_| metadata.is_file() && metadata.len() > 0) else {
-            let expected = "a teacher cache, at a path in UTF-8";
-            let found =
-                if metadata.is_file() { "an empty file or another path" } else { "no file" };
-            return Err(Error::data(
-                path,
-                "file",
-                expected,
-                found,
-                "check the path, or record it again",
-            ));
+        let text = match path.to_str() {
+            _ if !metadata.is_file() => Err(("something that is no file", "check the path")),
+            _ if metadata.len() == 0 => Err(("an empty file", "remove it, and record it again")),
+            None => Err(("a path that is not UTF-8", "rename the file or its folder")),
+            Some(text) => Ok(text),
         };
+        let text = text.map_err(|(found, hint)| {
+            Error::data(path, "file", "a teacher cache, at a path in UTF-8", found, hint)
+        })?;
         let bytes = (Kind::Uint8, Device::Cpu);
         let bytes = Tensor::f_from_file(text, false, metadata.len() as i64, bytes);
         Ok(Self { bytes: bytes.map_err(|e| map_error(path, e))?, at: 0 })

@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 
-use tch::{Kind, Tensor};
+use tch::{Kind, TchError, Tensor};
 
 use crate::batch::Batch;
 use crate::error::{self, Error, Result};
-use crate::teacher::Teacher;
+use crate::teacher::{ProbabilityCheck, Teacher};
+use crate::transfer;
 
 /// A teacher's outputs for a batch, and its targets; one row per sample.
 pub(super) struct Outputs {
@@ -31,6 +32,7 @@ pub(super) fn for_each(
     let what = format!("teacher {:?}", teacher.modality());
     let mut rows = HashMap::new();
     let mut first: Option<Forms> = None;
+    let (mut finite, mut probabilities) = (Vec::new(), ProbabilityCheck::default());
     for batch in batches {
         let Some(batch) = batch?.having(m)? else { continue };
         let ids = sample_ids(&batch, &what)?.to_vec();
@@ -43,6 +45,8 @@ pub(super) fn for_each(
         };
         outputs.check(&what)?;
         let forms = outputs.forms();
+        finite.extend(outputs.finite().map_err(|e| Error::torch("check teacher outputs", e))?);
+        probabilities.add(&outputs.logits, &outputs.targets)?;
         check_same(first.get_or_insert_with(|| forms.clone()), &forms, &what)?;
         for &id in &outputs.ids {
             if rows.insert(id, rows.len() as i64).is_some() {
@@ -57,6 +61,13 @@ pub(super) fn for_each(
         let expected = "at least one batch with samples that have its modality";
         return Err(error::cache(what, expected, "none", "pass the training set"));
     }
+    if let Some(i) = transfer::read_scalars(&finite)?.iter().position(|&finite| finite == 0.0) {
+        let part = ["features", "logits"][i % 2];
+        let found = format!("NaN or infinity in batch {}, counted from 0", i / 2);
+        let hint = "check the teacher's weights, its running statistics and the inputs";
+        return Err(error::non_finite(cached(part, &what), "finite numbers", found, hint));
+    }
+    probabilities.finish(&cached("logits", &what))?;
     Ok(rows)
 }
 
@@ -75,6 +86,11 @@ impl Outputs {
         self.parts().map(|(_, part)| (part.size()[1..].to_vec(), part.kind()))
     }
 
+    /// Whether features and logits are finite, as scalars on their device.
+    fn finite(&self) -> std::result::Result<[Tensor; 2], TchError> {
+        Ok([self.features.f_isfinite()?.f_all()?, self.logits.f_isfinite()?.f_all()?])
+    }
+
     /// Refuses parts that do not have one row per id, features that are not [B, d, …] and logits that
     /// are not [B, C].
     fn check(&self, teacher: &str) -> Result<()> {
@@ -89,11 +105,11 @@ impl Outputs {
             }
         }
         let hint = "correct the teacher";
-        if self.features.dim() < 2 {
-            return Err(shape("features", "[B, d, …]", &self.features, hint));
+        if self.features.dim() < 2 || self.features.size().contains(&0) {
+            return Err(shape("features", "[B, d, …] without a 0", &self.features, hint));
         }
-        if self.logits.dim() != 2 {
-            return Err(shape("logits", "[B, C]", &self.logits, hint));
+        if self.logits.dim() != 2 || self.logits.size()[1] == 0 {
+            return Err(shape("logits", "[B, C] with C of at least 1", &self.logits, hint));
         }
         for (part, tensor) in [("features", &self.features), ("logits", &self.logits)] {
             if !tensor.is_floating_point() {

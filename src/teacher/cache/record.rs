@@ -17,7 +17,7 @@ use super::{
 };
 use crate::batch::Batch;
 use crate::error::{self, Error, Result};
-use crate::file::{Hasher, atomic};
+use crate::file::{Hasher, atomic, dtype::dtype_of};
 use crate::teacher::Teacher;
 use crate::transfer;
 
@@ -67,7 +67,7 @@ impl<'a> Recording<'a> {
         identity.check_shapes(&first.features.size()[1..], first.logits.size()[1])?;
         let kinds = [storage.kind(first.features.kind()), returned_kind(first.logits.kind())];
         let part = |tensor: &Tensor, kind: Kind| {
-            let dtype = Dtype::try_from(kind);
+            let dtype = dtype_of(kind);
             let dtype = dtype.map_err(|e| Error::torch("convert a dtype to safetensors", e))?;
             Ok::<_, Error>(Part::new(dtype, tensor.size()))
         };

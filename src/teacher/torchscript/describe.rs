@@ -2,14 +2,19 @@
 
 use tch::{IValue, TchError};
 
-/// The cause of a TorchScript error: the line after the interpreter's trace, or the first line.
+/// The cause of a TorchScript error: the exception after the interpreter's trace, or the first line.
 pub(super) fn error_cause(error: &TchError) -> String {
     let text = match error {
         TchError::Torch(text) => text.clone(),
         other => other.to_string(),
     };
-    let last = text.lines().rev().find_map(|line| line.strip_prefix("RuntimeError: "));
-    last.or_else(|| text.lines().next()).unwrap_or_default().to_owned()
+    let exception = text.lines().rev().find_map(|line| {
+        let (name, message) = line.split_once(": ")?;
+        let is_name = name.chars().all(|c| c.is_alphanumeric() || "._".contains(c));
+        let is_exception = is_name && (name.ends_with("Error") || name.ends_with("Exception"));
+        is_exception.then_some(if name == "RuntimeError" { message } else { line })
+    });
+    exception.or_else(|| text.lines().next()).unwrap_or_default().to_owned()
 }
 
 /// A value in Python's terms.
@@ -18,7 +23,11 @@ pub(super) fn describe(value: &IValue) -> String {
         format!("a {name} of {}: {}", parts.len(), parts.join(", "))
     };
     match value {
-        IValue::Tensor(t) => format!("a tensor {:?} {:?}", t.size(), t.kind()),
+        IValue::Tensor(t) if !t.defined() => "an undefined tensor".into(),
+        IValue::Tensor(t) => match t.f_kind() {
+            Ok(kind) => format!("a tensor {:?} {kind:?}", t.size()),
+            Err(_) => format!("a tensor {:?} of a dtype that tch does not have", t.size()),
+        },
         IValue::Tuple(parts) => several("tuple", parts.iter().map(describe).collect()),
         IValue::GenericList(parts) => several("list", parts.iter().map(describe).collect()),
         IValue::TensorList(parts) => format!("a list of {} tensors", parts.len()),

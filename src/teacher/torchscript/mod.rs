@@ -1,13 +1,15 @@
 //! A teacher scripted or traced in Python.
 
+mod archive;
 mod describe;
+mod failure;
 mod output;
+mod trial;
 
-use std::{fs::File, io::Read, path::Path};
+use std::path::Path;
 
 use tch::{CModule, Cuda, Device, IValue, Kind, TchError, Tensor};
 
-use describe::{describe, error_cause};
 pub use output::ScriptOutput;
 
 use super::{Teacher, TeacherOutput};
@@ -61,7 +63,7 @@ impl TorchScript {
             let (what, found) = (format!("teacher {modality:?}"), format!("{device:?}"));
             return Err(error::device(what, expected, found, "check that libtorch finds the GPU"));
         }
-        let mut module = read_archive(path.as_ref(), device)?;
+        let mut module = archive::read(path.as_ref(), device)?;
         let kind = freeze(&mut module);
         let kind = kind.map_err(|e| Error::torch("freeze a TorchScript module", e))?;
         Ok(Self { modality, module, output: ScriptOutput::default(), device, kind })
@@ -80,41 +82,17 @@ impl TorchScript {
         self
     }
 
-    /// Runs the module on `input` [B, …] with B ≥ 2, to find a wrong form of output, wrong shapes or a
-    /// trace in training mode before training starts.
+    /// Runs the module on `input` [B, …] with B ≥ 2, to find a wrong form of output, wrong shapes, values
+    /// that are not finite, or a trace in training mode before training starts.
     ///
     /// # Errors
     /// As [`output`](Teacher::output); [`Error::Shape`] if features are not [B, d, …] or logits not
-    /// [B, C]; [`Error::Config`] if the output for the first half of the rows differs from their output
-    /// in the whole input by more than 1 % of the largest value (dropout or batch norm in training
-    /// mode).
+    /// [B, C]; [`Error::Kind`] if they are no floating-point numbers; [`Error::NonFinite`] if they are
+    /// not finite; [`Error::Config`] if two outputs for the first half of the rows differ, or one
+    /// differs from their output in the whole input, by more than 1 % of the largest value (dropout or
+    /// batch norm in training mode).
     pub fn tried_on(self, input: &Tensor) -> Result<Self> {
-        let rows = input.size().first().copied().unwrap_or(0);
-        let (features, logits) = self.run(input)?;
-        for (name, tensor) in [("features", &features), ("logits", &logits)] {
-            let size = tensor.size();
-            let valid = size.first() == Some(&rows) && rows >= 2 && size.len() >= 2;
-            if !valid || (name == "logits" && size.len() != 2) {
-                let expected = format!("[{rows}, …], one row per sample, at least two rows");
-                let hint = "correct the module, and pass two samples or more";
-                return Err(error::wrong_shape(self.part(name), expected, &size, hint));
-            }
-        }
-        let first = |t: &Tensor| t.f_narrow(0, 0, rows / 2);
-        let alone = self.run(&first(input)?)?;
-        for (name, all, alone) in [("features", features, alone.0), ("logits", logits, alone.1)] {
-            let difference = first(&all)?.f_sub(&alone)?.f_abs()?.f_max()?;
-            let one_percent = Tensor::from(0.01_f32).to_device(self.device);
-            let bound = all.f_abs()?.f_max()?.f_mul(&one_percent)?;
-            if !bool::try_from(difference.f_le_tensor(&bound)?)? {
-                return Err(error::config(
-                    self.part(name),
-                    "the same values for half of the samples as for all",
-                    "different values",
-                    "call `.eval()` before tracing: `torch.jit.trace` records the mode",
-                ));
-            }
-        }
+        trial::check(input, |part| self.part(part), |input| self.run(input), || self.parameters())?;
         Ok(self)
     }
 
@@ -130,30 +108,23 @@ impl TorchScript {
             Some(kind) if input.is_floating_point() => input.f_to_kind(kind),
             _ => Ok(input.shallow_clone()),
         };
-        let input = IValue::Tensor(input.map_err(|e| self.failed("convert the input", &e))?);
+        let input = input.map_err(|source| {
+            Error::torch(format!("convert the {}", self.part("input")), source)
+        })?;
         self.output.read(&self.part("output"), |method| {
-            let value = self.module.method_is(method, std::slice::from_ref(&input));
-            value.map_err(|e| self.method_failed(method, &input, &e))
+            let call = |input: &Tensor| self.call(method, input);
+            call(&input).map_err(|source| {
+                failure::cause(&self.modality, method, &input, source, call, || self.parameters())
+            })
         })
     }
 
-    fn method_failed(&self, method: &str, input: &IValue, source: &TchError) -> Error {
-        if error_cause(source).contains(&format!("Method '{method}' is not defined")) {
-            return error::config(
-                self.part("module"),
-                format!("a method {method:?}"),
-                "none of this name",
-                "mark it with `@torch.jit.export`, pass it to `torch.jit.trace_module`, or keep it \
-                 with `torch.jit.freeze(…, preserved_attrs=[…])`",
-            );
-        }
-        self.failed(&format!("run {method:?} on {}", describe(input)), source)
+    fn call(&self, method: &str, input: &Tensor) -> std::result::Result<IValue, TchError> {
+        self.module.method_is(method, &[IValue::Tensor(input.shallow_clone())])
     }
 
-    /// An error of libtorch that begins with its cause, which TorchScript puts last.
-    fn failed(&self, doing: &str, source: &TchError) -> Error {
-        let source = TchError::Torch(format!("{}\n{source}", error_cause(source)));
-        Error::torch(format!("{doing} in TorchScript teacher {:?}", self.modality), source)
+    fn parameters(&self) -> Vec<(String, Tensor)> {
+        self.module.named_parameters().unwrap_or_default()
     }
 
     fn part(&self, part: &str) -> String {
@@ -172,29 +143,14 @@ impl Teacher for TorchScript {
     }
 }
 
-fn read_archive(path: &Path, device: Device) -> Result<CModule> {
-    let mut magic = [0; 4];
-    let read = File::open(path).and_then(|file| file.take(4).read(&mut magic));
-    read.map_err(|source| Error::io("read", path, source))?;
-    let module = if &magic == b"PK\x03\x04" {
-        CModule::load_on_device(path, device).map_err(|e| error_cause(&e))
-    } else {
-        Err("no archive".into())
-    };
-    module.map_err(|found| {
-        let hint = "write it with `torch.jit.trace(…)` or `torch.jit.script(…)` and `.save(…)`; \
-                    `torch.save` and `torch.export` write other formats";
-        Error::data(path, "file", "a TorchScript archive", found, hint)
-    })
-}
-
 /// Freezes the module; returns the dtype of its floating-point parameters if they have one in common.
 fn freeze(module: &mut CModule) -> std::result::Result<Option<Kind>, TchError> {
     module.f_set_eval()?;
     let parameters = module.named_parameters()?;
     parameters.iter().try_for_each(|(_, t)| t.f_set_requires_grad(false).map(drop))?;
     let floats = parameters.iter().filter(|(_, t)| t.is_floating_point());
-    let mut kinds: Vec<Kind> = floats.map(|(_, t)| t.kind()).collect();
+    // `None` for a dtype that tch does not have.
+    let mut kinds: Vec<Option<Kind>> = floats.map(|(_, t)| t.f_kind().ok()).collect();
     kinds.dedup();
-    Ok((kinds.len() == 1).then(|| kinds[0]))
+    Ok(kinds.first().copied().flatten().filter(|_| kinds.len() == 1))
 }

@@ -5,6 +5,10 @@ use tch::{IValue, Kind, Tensor};
 use super::describe::describe;
 use crate::error::{self, Error, Result};
 
+/// The hint where no form of output fits.
+const OTHER_FORMS: &str =
+    "return a pair (features, logits) from the module; `ScriptOutput` lists the other forms";
+
 /// The form in which a TorchScript module returns features and logits.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum ScriptOutput {
@@ -50,6 +54,14 @@ impl ScriptOutput {
 
 fn pair(what: &str, value: IValue) -> Result<(IValue, IValue)> {
     let found = describe(&value);
+    let hint = match &value {
+        IValue::Tensor(_) => {
+            "return the features too, or name a method that returns them with \
+                              `ScriptOutput::Method`"
+        }
+        IValue::GenericDict(_) => "name the keys of the dict with `ScriptOutput::Dict`",
+        _ => OTHER_FORMS,
+    };
     let mut parts = match value {
         IValue::Tuple(parts) | IValue::GenericList(parts) => parts,
         IValue::TensorList(parts) => parts.into_iter().map(IValue::Tensor).collect(),
@@ -57,12 +69,20 @@ fn pair(what: &str, value: IValue) -> Result<(IValue, IValue)> {
     };
     match (parts.len(), parts.pop(), parts.pop()) {
         (2, Some(logits), Some(features)) => Ok((features, logits)),
-        _ => Err(wrong_form(what, "a pair (features, logits)", &found)),
+        _ => Err(error::config(what, "a pair (features, logits)", found, hint)),
     }
 }
 
 fn dict(what: &str, value: IValue, features: &str, logits: &str) -> Result<(IValue, IValue)> {
     let found = describe(&value);
+    let hint = match &value {
+        IValue::GenericDict(_) => "name the keys of the dict with `ScriptOutput::Dict`",
+        IValue::Tuple(parts) | IValue::GenericList(parts) if parts.len() == 2 => {
+            "choose `ScriptOutput::Pair`"
+        }
+        IValue::TensorList(parts) if parts.len() == 2 => "choose `ScriptOutput::Pair`",
+        _ => OTHER_FORMS,
+    };
     let entries = if let IValue::GenericDict(entries) = value { entries } else { Vec::new() };
     let (mut found_features, mut found_logits) = (None, None);
     for (key, value) in entries {
@@ -74,24 +94,24 @@ fn dict(what: &str, value: IValue, features: &str, logits: &str) -> Result<(IVal
     }
     found_features.zip(found_logits).ok_or_else(|| {
         let expected = format!("a dict with the keys {features:?} and {logits:?}");
-        wrong_form(what, &expected, &found)
+        error::config(what, expected, found, hint)
     })
 }
 
 /// The tensor in `value`, detached; 16 bits become `Float`.
 fn tensor(what: &str, name: &str, value: IValue) -> Result<Tensor> {
+    let found = describe(&value);
     let IValue::Tensor(tensor) = value else {
-        return Err(wrong_form(what, &format!("a tensor of {name}"), &describe(&value)));
+        return Err(error::config(what, format!("a tensor of {name}"), found, OTHER_FORMS));
     };
-    let wide = match tensor.kind() {
+    let Some(kind) = tensor.defined().then(|| tensor.f_kind().ok()).flatten() else {
+        let hint = "convert it to a floating-point dtype in the module";
+        return Err(error::kind(what, format!("a tensor of {name}"), found, hint));
+    };
+    let wide = match kind {
         Kind::Half | Kind::BFloat16 => tensor.f_to_kind(Kind::Float),
         _ => Ok(tensor),
     };
     let detached = wide.and_then(|tensor| tensor.f_detach());
     detached.map_err(|source| Error::torch(format!("convert the {what}"), source))
-}
-
-fn wrong_form(what: &str, expected: &str, found: &str) -> Error {
-    let hint = "choose another `ScriptOutput`, or return a pair (features, logits) from the module";
-    error::config(what, expected, found, hint)
 }

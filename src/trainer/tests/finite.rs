@@ -4,10 +4,11 @@ use tch::{Device, Kind, Tensor};
 
 use super::{Pair, WHOLE, batch};
 use crate::batch::Batch;
-use crate::error::Error;
+use crate::error::{Error, Result};
 use crate::schedule::Progress;
 use crate::step::{NonFiniteSource, Observation, SkipCause};
 use crate::trainer::NonFinite;
+use crate::trainer::buffers::WatchedBuffers;
 use crate::trainer::finite::{Checked, FiniteGuard};
 
 /// A batch whose input of modality `b` holds NaN.
@@ -21,10 +22,14 @@ fn source() -> NonFiniteSource {
     NonFiniteSource::Input("b".into())
 }
 
+fn new_guard(policy: NonFinite) -> Result<FiniteGuard> {
+    FiniteGuard::new(policy, WatchedBuffers::default())
+}
+
 #[test]
 fn a_finite_loss_passes_under_every_policy() {
     for policy in [NonFinite::Error, NonFinite::Skip, NonFinite::StopAfter(1)] {
-        let mut guard = FiniteGuard::new(policy).unwrap();
+        let mut guard = new_guard(policy).unwrap();
         let checked = |step: &Observation<'_>| guard.check_loss(step).unwrap();
         assert_eq!(Pair::new().observe(&batch(0.0), [1.0, 1.0], WHOLE, checked), None);
     }
@@ -33,20 +38,20 @@ fn a_finite_loss_passes_under_every_policy() {
 #[test]
 fn a_loss_that_is_not_finite_is_an_error_or_the_cause_of_a_skipped_step() {
     let student = Pair::new();
-    let mut guard = FiniteGuard::new(NonFinite::Error).unwrap();
+    let mut guard = new_guard(NonFinite::Error).unwrap();
     let checked = |step: &Observation<'_>| guard.check_loss(step);
     let error = student.observe(&nan_batch(), [1.0, 1.0], WHOLE, checked).unwrap_err();
     assert!(
         matches!(&error, Error::NonFinite(_)) && error.to_string().contains("input of modality")
     );
-    let mut guard = FiniteGuard::new(NonFinite::Skip).unwrap();
+    let mut guard = new_guard(NonFinite::Skip).unwrap();
     let checked = |step: &Observation<'_>| guard.check_loss(step).unwrap();
     assert_eq!(student.observe(&nan_batch(), [1.0, 1.0], WHOLE, checked), Some(source()));
 }
 
 #[test]
 fn gradients_are_judged_by_their_flag() {
-    let mut guard = FiniteGuard::new(NonFinite::Skip).unwrap();
+    let mut guard = new_guard(NonFinite::Skip).unwrap();
     let mut check =
         |flag: Option<f64>| guard.check_gradients(None, flag.map(Tensor::from)).unwrap();
     assert!(matches!(check(None), Checked::Finite));
@@ -58,9 +63,8 @@ fn gradients_are_judged_by_their_flag() {
 fn the_cause_names_the_parameter_and_its_modality() {
     let student = Pair::new();
     (&student.encoders[1].ws * f64::NAN).sum(Kind::Float).backward();
-    let cause = |policy| {
-        FiniteGuard::new(policy).unwrap().gradient_cause(Progress::default(), &student.params())
-    };
+    let cause =
+        |policy| new_guard(policy).unwrap().gradient_cause(Progress::default(), &student.params());
     assert!(matches!(cause(NonFinite::Error), Err(Error::NonFinite(_))));
     let parameter = "b.weight".to_owned();
     let source = NonFiniteSource::Gradient { parameter, modality: Some("b".into()) };
@@ -69,7 +73,7 @@ fn the_cause_names_the_parameter_and_its_modality() {
 
 #[test]
 fn too_many_skipped_steps_in_a_row_are_an_error() {
-    let mut guard = FiniteGuard::new(NonFinite::StopAfter(2)).unwrap();
+    let mut guard = new_guard(NonFinite::StopAfter(2)).unwrap();
     let mut skip = |cause| guard.count_skipped(Progress::default(), &cause);
     skip(SkipCause::NonFinite(source())).unwrap();
     skip(SkipCause::Overflow { scale: 2.0 }).unwrap();
@@ -77,5 +81,5 @@ fn too_many_skipped_steps_in_a_row_are_an_error() {
     guard.count_completed();
     guard.count_skipped(Progress::default(), &SkipCause::NonFinite(source())).unwrap();
     assert_eq!(guard.skipped_in_a_row(), 1);
-    assert!(FiniteGuard::new(NonFinite::StopAfter(0)).is_err());
+    assert!(new_guard(NonFinite::StopAfter(0)).is_err());
 }

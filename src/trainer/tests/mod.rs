@@ -5,6 +5,7 @@ mod forward;
 mod observers;
 mod planner;
 mod window;
+mod zz_cost;
 
 use std::cell::{Cell, OnceCell};
 

@@ -8,6 +8,7 @@ use crate::error::Result;
 use crate::modality::Modality;
 use crate::schedule::{Candidates, Joint, Plan, Progress, Sequential, SmpScheduler};
 use crate::teacher::{FrozenModel, Teacher};
+use crate::trainer::buffers::WatchedBuffers;
 use crate::trainer::finite::FiniteGuard;
 use crate::trainer::planner::{Planned, Planner};
 use crate::trainer::{NonFinite, Precision};
@@ -50,7 +51,12 @@ fn plan_with_presence(
     )
     .with_present(1, present);
     let parts = SplitBatch::new(&batch, 2)?;
-    planner.plan(Progress::default(), &parts, &objective, &mut FiniteGuard::new(policy)?)
+    planner.plan(
+        Progress::default(),
+        &parts,
+        &objective,
+        &mut FiniteGuard::new(policy, WatchedBuffers::default())?,
+    )
 }
 
 #[test]

@@ -8,6 +8,7 @@ use crate::batch::{Batch, Rows};
 use crate::error::{self, Error, Result};
 use crate::loss::{G2dLoss, Input};
 use crate::modality::Modality;
+use crate::step::NonFiniteSource;
 use crate::teacher::UnimodalModel;
 use crate::trainer::sources;
 
@@ -51,12 +52,14 @@ impl<'a> Task<'a> {
     ) -> Result<Forward> {
         let (features, logits) = model.forward(batch.input(0), train)?;
         let rows = batch.size();
-        if logits.dim() != 2 || logits.size()[0] != rows || features.size().first() != Some(&rows) {
+        let [features_size, size] = [features.size(), logits.size()];
+        let empty = features_size.contains(&0) || size.contains(&0);
+        if size.len() != 2 || size[0] != rows || features_size.first() != Some(&rows) || empty {
             return Err(error::shape(
                 format!("features and logits of the model of {:?}", self.modality),
                 format!("[{rows}, …] and [{rows}, C]"),
                 format!("{:?} and {:?}", features.size(), logits.size()),
-                "return (features, logits), in this order, with one row per sample",
+                "return (features, logits), in this order, with one row per sample, none of them empty",
             ));
         }
         self.loss.check_targets(&logits.size(), batch.targets())?;
@@ -72,14 +75,29 @@ impl<'a> Task<'a> {
         Ok(Forward { logits, loss: terms.task })
     }
 
-    /// Refuses a loss that is not finite.
-    pub(super) fn check_finite(&self, epoch: u64, step: usize, loss: f64) -> Result<()> {
+    /// Refuses a loss that is not finite; `of` is "training" or "validation".
+    pub(super) fn check_finite(&self, of: &str, epoch: u64, step: usize, loss: f64) -> Result<()> {
         if loss.is_finite() {
             return Ok(());
         }
         let modality = &self.modality;
-        let what = format!("loss of the teacher of {modality:?} in epoch {epoch}, step {step}");
+        let what =
+            format!("{of} loss of the teacher of {modality:?} in epoch {epoch}, step {step}");
         Err(sources::not_finite(what, loss))
+    }
+
+    /// The error of a `buffer` that is not finite after a step with `samples` samples.
+    pub(super) fn buffer_error(
+        &self,
+        buffer: &NonFiniteSource,
+        epoch: u64,
+        step: usize,
+        samples: f64,
+    ) -> Error {
+        let modality = &self.modality;
+        let what = format!("{buffer} of the teacher of {modality:?} in epoch {epoch}, step {step}");
+        let (found, hint) = sources::buffer_hint(samples as i64);
+        error::non_finite(what, "finite numbers", found, hint)
     }
 
     /// The error of an epoch without a batch that has the modality.

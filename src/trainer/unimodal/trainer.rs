@@ -19,7 +19,8 @@ use crate::weights::BestEpoch;
 
 /// Trains a teacher from an encoder and a head, by the task term L_S of a loss.
 ///
-/// Samples without the modality are left out. The trainer synchronises with the device once per epoch.
+/// Samples without the modality are left out. The trainer synchronises with the device once per epoch,
+/// and once before the first if the model has buffers.
 /// It draws no random numbers: for a reproducible teacher, seed torch before the model is made (and for
 /// dropout), and let the loader order its samples by a seed and the epoch.
 ///
@@ -144,8 +145,13 @@ impl<'a> UnimodalTrainer<'a> {
     /// for a modality that the batches do not have, and for a hyper-parameter out of range;
     /// [`Error::Shape`](crate::Error::Shape), [`Error::Kind`](crate::Error::Kind),
     /// [`Error::Device`](crate::Error::Device) or [`Error::Target`](crate::Error::Target) for batches
-    /// and outputs that do not match; [`Error::NonFinite`](crate::Error::NonFinite) for a loss that is
-    /// not finite and for a score that is NaN; any error of a batch, of the model or of the score.
+    /// and outputs that do not match; [`Error::NonFinite`](crate::Error::NonFinite) for a loss, a
+    /// parameter or a buffer that is not finite, for example after a batch of one sample in batch norm,
+    /// and for a score that is NaN; any error of a batch, of the model or of the score. Logits of class
+    /// labels that are probabilities (every row ≥ 0 with the sum 1) are an `Error::Config`.
+    ///
+    /// On the CPU a step whose loss or buffers are not finite is found before its backward, and the
+    /// buffers are restored; on another device at the end of the epoch.
     pub fn train<T, V>(
         mut self,
         model: &dyn UnimodalModel,
@@ -162,20 +168,21 @@ impl<'a> UnimodalTrainer<'a> {
             let found = format!("{} and {:?}", self.epochs, self.patience);
             return Err(error::out_of_range(what, "at least 1", found));
         }
+        self.schedule.check()?;
         let mut optimizer = Optimizer::builder(vs, self.algorithm).build()?;
-        let run = Run { task: &self.task, model, device: vs.device() };
+        let run = Run::new(&self.task, model, vs)?;
         let mut weights = BestEpoch::default();
         let (mut best, mut best_epoch) = (f64::NEG_INFINITY, 0);
         let mut epochs: Vec<TeacherEpoch> = Vec::new();
         for epoch in 0..self.epochs {
-            optimizer.set_lr_factor(self.schedule.factor(epoch));
+            optimizer.set_lr_factor(self.schedule.factor(epoch))?;
             let losses = run.train(epoch, &mut optimizer, train(epoch))?;
             let report = run.validate(epoch, &losses, self.score.as_deref(), val())?;
             if report.score > best {
                 (best, best_epoch) = (report.score, epoch);
             }
             if self.keep == KeepWeights::Best {
-                weights.keep(report.score, vs)?;
+                weights.keep_finite(report.score, vs)?;
             }
             if let Some(on_epoch) = &mut self.on_epoch {
                 on_epoch(&report);

@@ -20,7 +20,7 @@ fn labels(clips: &Clips) -> Vec<i64> {
     clips.clips().iter().map(|clip| clip.label).collect()
 }
 
-fn actors(clips: &Clips) -> BTreeSet<String> {
+pub fn actors(clips: &Clips) -> BTreeSet<String> {
     clips.clips().iter().map(|c| Cremad::actor(&c.name).unwrap().to_owned()).collect()
 }
 
@@ -153,18 +153,21 @@ fn invalid_listings_are_errors_with_file_and_line() {
     assert_error(split(), &["test.csv", "1001_T01_HAP_XX", "JOY", "NEU"]);
     set.write("test.csv", "1001_T01_HAP_XX\n");
     assert_error(split(), &["test.csv", "line 1", "clip,label"]);
-    set.write("test.csv", "clip,Label\n1001_T01_HAP_XX,HAP\n");
-    assert_error(split(), &["test.csv", "line 1", "without a header"]);
+    set.write("test.csv", "# a comment\n\n1001_T01_HAP_XX,\n");
+    assert_error(split(), &["test.csv", "line 3", "clip,label"]);
+    set.write("test.csv", "clip,actor,when\n1001_T01_HAP_XX,HAP,3\n");
+    assert_error(split(), &["test.csv", "line 1", "clip,label"]);
     set.write("test.csv", "\n");
     assert_error(split(), &["test.csv", "rows", "none"]);
     set.write("test.csv", "1001_T00_NEU_XX,NEU\n");
-    assert_error(split(), &["test.csv", "1001_T00_NEU_XX", "train.csv too"]);
+    let words = ["1001_T00_NEU_XX", "train.csv line 1 (train", "test.csv line 1 (test", "measures"];
+    assert_error(split(), &words);
     fs::remove_file(set.path().join("test.csv")).unwrap();
     assert_error(split(), &["test.csv", "open the file"]);
     set.write("test.csv", "noactor,NEU\n");
     let shares = GroupShares::default();
     let split = Cremad::new(set.path(), OnMissing::Skip).speaker_split(shares, 1);
-    assert_error(split, &["test.csv", "noactor", "speaker"]);
+    assert_error(split, &["test.csv", "line 1", "noactor", "speaker"]);
 }
 
 #[test]

@@ -154,3 +154,63 @@ fn packing_with_invalid_lengths_is_an_error() {
     assert_error(Sequences::pack(&steps, &Tensor::from_slice(&[3_i64])), &["[N]"]);
     assert_error(Sequences::unpack(&steps.select(2, 0)), &["pack"]);
 }
+
+#[test]
+fn a_dimension_of_length_zero_is_an_error_with_the_array() {
+    let empty = |shape: (usize, usize, usize)| {
+        read(move |root| {
+            for split in ["train", "test"] {
+                let split = root.join(split);
+                write(&split, "empty", &Array3::<f32>::zeros(shape));
+                write(&split, "empty_mask", &Array2::<f64>::zeros((shape.0, shape.1)));
+            }
+        })
+    };
+    assert_error(empty((3, 0, 2)), &["empty.npy", "[3, 0, 2]", "no values"]);
+    assert_error(empty((3, 2, 0)), &["empty.npy", "[3, 2, 0]", "no values"]);
+    assert_error(empty((0, 2, 2)), &["empty.npy", "3 rows", "0 rows", "same samples"]);
+    let vectors = read(|root| write(&root.join("train"), "text", &Array2::<f32>::zeros((3, 0))));
+    assert_error(vectors, &["text.npy", "[3, 0]"]);
+    let pack = |shape: &[i64]| {
+        let values = Tensor::zeros(shape, (Kind::Float, tch::Device::Cpu));
+        Sequences::pack(&values, &Tensor::zeros(&shape[..1], (Kind::Int64, tch::Device::Cpu)))
+    };
+    for shape in [[0, 2, 3], [2, 0, 3], [2, 3, 0]] {
+        assert_error(pack(&shape), &["none of them empty", "without values"]);
+    }
+}
+
+#[test]
+fn a_mask_of_other_values_than_zero_and_one_is_an_error() {
+    let features = read(|root| {
+        fs::remove_file(root.join("train/video_lengths.npy")).unwrap();
+        write(&root.join("train"), "video_mask", &array![[1.0_f32, 0.6], [1.0, 0.0], [0.0, 0.0]]);
+    });
+    assert_error(features, &["video_mask.npy", "zeros and ones", "0.6"]);
+}
+
+#[test]
+fn lengths_that_are_not_integers_are_an_error() {
+    let steps = Tensor::zeros([2, 3, 4], (Kind::Float, tch::Device::Cpu));
+    assert_error(Sequences::pack(&steps, &Tensor::from_slice(&[1.5_f32, 3.0])), &["integer"]);
+}
+
+#[test]
+fn hidden_files_are_no_modalities() {
+    let features = read(|root| {
+        for split in ["train", "test"] {
+            for name in ["._text.npy", ".DS_Store", "Thumbs.db"] {
+                fs::write(root.join(split).join(name), "x").unwrap();
+            }
+        }
+    });
+    assert_eq!(features.unwrap().train.modalities(), Modality::list(["text", "video"]));
+    // An archive made by macOS.
+    let folder = tempfile::tempdir().unwrap();
+    let file = fs::File::create(folder.path().join("train.npz")).unwrap();
+    let mut archive = NpzWriter::new(file);
+    archive.add_array("text", &array![[1.0_f32]]).unwrap();
+    archive.add_array("__MACOSX/._text", &array![[1.0_f32]]).unwrap();
+    archive.finish().unwrap();
+    assert_eq!(Features::modalities(folder.path()).unwrap(), Modality::list(["text"]));
+}

@@ -1,6 +1,9 @@
 //! Decoding, resizing and random crops of images.
 
-use g2d::paper::data::{CropBox, RandomResizedCrop, RgbPicture};
+use g2d::paper::data::{
+    ClipLoader, Cremad, CropBox, GroupShares, LoaderOptions, Mode, OnMissing, RandomResizedCrop,
+    RgbPicture,
+};
 use image::{Rgb, RgbImage};
 use rand::{SeedableRng, rngs::StdRng};
 
@@ -96,4 +99,24 @@ fn an_image_too_long_for_any_crop_is_cropped_to_its_middle() {
     assert_eq!(wide, CropBox { left: 430, top: 0, width: 40, height: 30 });
     let tall = crop.draw(30, 900, &mut rng);
     assert_eq!(tall, CropBox { left: 0, top: 430, width: 30, height: 40 });
+}
+
+#[test]
+fn means_and_standard_deviations_are_those_of_pixels_from_0_to_1() {
+    let options = LoaderOptions::default();
+    let load = |mean, std| {
+        let set = TempDataSet::cremad(3, 2);
+        let cremad = Cremad::new(set.path(), OnMissing::Error);
+        let clips = cremad.speaker_split(GroupShares::default(), 1).unwrap().train;
+        let mut transform = cremad.transform();
+        (transform.visual.mean, transform.visual.std) = (mean, std);
+        ClipLoader::new(clips, &transform, Mode::Evaluate, options).map(|_| ())
+    };
+    assert!(load([0.485; 3], [0.229; 3]).is_ok());
+    assert!(load([0.0; 3], [1.0; 3]).is_ok());
+    let expected = ["means in 0..=1", "divided by 255"];
+    assert_error(load([123.7, 116.3, 103.5], [58.4; 3]), &expected);
+    assert_error(load([0.5; 3], [58.4; 3]), &expected);
+    assert_error(load([0.5; 3], [0.0; 3]), &expected);
+    assert_error(load([f32::NAN; 3], [0.5; 3]), &expected);
 }

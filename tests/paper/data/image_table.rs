@@ -22,8 +22,20 @@ fn folder(layout: &ImageTable, ending: &str) -> tempfile::TempDir {
     {
         RgbImage::from_pixel(6, 10, Rgb(colour)).save(images.join(format!("{name}.png"))).unwrap();
     }
-    for split in ["train", "val", "test"] {
-        fs::write(folder.path().join(format!("{split}.{ending}")), TABLE).unwrap();
+    // The splits differ in the image of column `two`, and in that of column `one`.
+    for (split, one, two) in
+        [("train", "red", "green"), ("val", "green", "red"), ("test", "white", "blue")]
+    {
+        let table = TABLE.replace("red.png,green.png,blue", &format!("{one}.png,{two}.png,blue"));
+        let table = match split {
+            "train" => table,
+            "val" => table.replace("blue.png,white.png,red", "SECOND.png,THIRD.png,red"),
+            _ => table.replace("blue.png,white.png,red", "THIRD.png,SECOND.png,red"),
+        };
+        fs::write(folder.path().join(format!("{split}.{ending}")), table).unwrap();
+    }
+    for name in ["SECOND", "THIRD"] {
+        fs::copy(images.join("red.png"), images.join(format!("{name}.png"))).unwrap();
     }
     folder
 }
@@ -81,7 +93,11 @@ fn a_single_table_is_split_at_random_by_its_seed() {
     for split in ["train", "val", "test"] {
         fs::remove_file(folder.path().join(format!("{split}.csv"))).unwrap();
     }
-    let row = |i: usize| format!("red.png,red.png,red.png,red.png,{i},{i},{i}.5\n");
+    for i in 0..10 {
+        let images = folder.path().join("pictures");
+        fs::copy(images.join("red.png"), images.join(format!("{i}.png"))).unwrap();
+    }
+    let row = |i: usize| format!("{i}.png,red.png,red.png,red.png,{i},{i},{i}.5\n");
     let header = TABLE.lines().next().unwrap().to_owned() + "\n";
     fs::write(folder.path().join("samples.csv"), header + &(0..10).map(row).collect::<String>())
         .unwrap();
@@ -121,6 +137,53 @@ fn a_missing_target_is_an_error_with_file_and_line() {
     assert_error(layout.splits(folder.path(), 0), &["test.csv", "line 3"]);
     fs::remove_file(path).unwrap();
     assert_error(layout.splits(folder.path(), 0), &["test.csv"]);
+}
+
+#[test]
+fn a_sample_is_in_one_row_of_one_table() {
+    let layout = layout(vec![ImageColumns::new("image", "one")]);
+    let folder = folder(&layout, "csv");
+    let write = |name: &str, rows: &str| {
+        let header = TABLE.lines().next().unwrap();
+        fs::write(folder.path().join(name), format!("{header}\n{rows}")).unwrap();
+    };
+    write("train.csv", "red.png,,,,1,2,0.2\nblue.png,,,,1,2,0.3\nred.png,,,,3,4,0.2\n");
+    let words =
+        ["train.csv line 2 (moisture 0.2)", "train.csv line 4", "\"red.png\"", "remove one row"];
+    assert_error(layout.splits(folder.path(), 0), &words);
+    assert_error(layout.read(folder.path().join("train.csv")), &words);
+    write("train.csv", "red.png,,,,1,2,0.2\nred.png,,,,1,2,0.3\n");
+    let words = ["line 2 (moisture 0.2)", "line 3 (moisture 0.3)", "wrong target"];
+    assert_error(layout.splits(folder.path(), 0), &words);
+    write("train.csv", "red.png,,,,1,2,0.2\nblue.png,,,,1,2,0.3\n");
+    write("test.csv", "\nred.png,,,,1,2,0.2\n");
+    let words = ["train.csv line 2", "test.csv line 3", "two splits"];
+    assert_error(layout.splits(folder.path(), 0), &words);
+}
+
+#[test]
+fn names_of_images_are_found_in_other_spellings_and_else_an_error_with_line_and_cause() {
+    let layout = layout(vec![ImageColumns::new("image", "one")]);
+    let folder = folder(&layout, "csv");
+    let pictures = folder.path().join("pictures");
+    fs::create_dir(pictures.join("sub")).unwrap();
+    for name in ["0001.png", "IMG 2.PNG", "cafe\u{301}.png", "sub/a.png", "x.PNG", "x.png"] {
+        fs::copy(pictures.join("red.png"), pictures.join(name)).unwrap();
+    }
+    let read = |names: [&str; 2]| {
+        let header = TABLE.lines().next().unwrap();
+        let [a, b] = names.map(|name| format!("{name},,,,1,2,0.2\n"));
+        let path = folder.path().join("some.csv");
+        fs::write(&path, format!("{header}\n{a}{b}")).unwrap();
+        layout.read(path)
+    };
+    read(["IMG 2.png", "caf\u{e9}.png"]).unwrap();
+    read(["sub\\a.png", "x.png"]).unwrap();
+    let words = ["some.csv", "\"one\", line 3", "\"1.png\"", "\"0001.png\""];
+    assert_error(read(["red.png", "1.png"]), &words);
+    assert_error(read(["red.png", "x.Png"]), &["line 3", "x.PNG", "x.png"]);
+    assert_error(read(["none.png", "red.png"]), &["line 2", "which is not in", "add the image"]);
+    assert_error(read(["red.png", "no/a.png"]), &["no folder"]);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use g2d::paper::data::{
 };
 use tch::{Kind, Tensor};
 
-use crate::support::{assert_elements, assert_error, elements};
+use crate::support::{assert_elements, assert_error, assert_mismatch, elements};
 
 const NAN: f64 = f64::NAN;
 
@@ -104,4 +104,45 @@ fn a_standardisation_is_saved_and_loaded_and_an_invalid_file_is_an_error() {
     std::fs::write(&path, "{\"table\": []}").unwrap();
     assert_error(Standardisation::load(&path), &["standardisation.json"]);
     assert_error(Standardisation::load(folder.path().join("none.json")), &["none.json"]);
+}
+
+#[test]
+fn an_empty_table_is_an_error() {
+    let empty = |shape: [i64; 2]| Tensor::zeros(shape, (Kind::Double, tch::Device::Cpu));
+    assert_error(Standardiser::fit(&["a"], &empty([0, 1])), &["[0, 1]", "at least 1 row"]);
+    assert_error(Standardiser::fit::<&str>(&[], &empty([3, 0])), &["[3, 0]", "1 column"]);
+    let image = Tensor::zeros([2, 3, 0, 4], (Kind::Uint8, tch::Device::Cpu));
+    let table = ("table".into(), vec!["x".to_owned()], empty([2, 1]));
+    let targets = Tensor::from_slice(&[1.0, 2.0]);
+    let rows = ImageTableRows::from_tensors(vec![("image".into(), image)], table, targets);
+    assert_error(rows, &["none of them empty", "[2, 3, 0, 4]"]);
+}
+
+/// Four images of these values.
+fn with_images(images: Tensor) -> g2d::Result<ImageTableRows> {
+    let count = Tensor::arange(4, (Kind::Double, tch::Device::Cpu));
+    let table = ("table".into(), vec!["x".to_owned()], count.view([4, 1]));
+    ImageTableRows::from_tensors(vec![("photo".into(), images)], table, count)
+}
+
+#[test]
+fn images_are_bytes_or_floats_of_0_to_1() {
+    let images = |value: f64, kind| Tensor::full([4, 3, 2, 2], value, (kind, tch::Device::Cpu));
+    for kind in [Kind::Half, Kind::Float, Kind::Double] {
+        let rows = with_images(images(0.5, kind)).unwrap();
+        let by = rows.standardisation(TargetScale::Standard).unwrap();
+        let set = rows.standardised(&by).unwrap();
+        assert_eq!(
+            (set.input(0).kind(), set.input(0).double_value(&[0, 0, 0, 0])),
+            (Kind::Float, 0.5)
+        );
+    }
+    assert!(with_images(images(200.0, Kind::Uint8)).is_ok());
+    let bytes_as_floats = with_images(images(200.0, Kind::Float));
+    assert_mismatch(bytes_as_floats, &["photo", "0 to 1", "200", "divide floats of 0 to 255"]);
+    let standardised = with_images(images(-1.5, Kind::Float));
+    assert_mismatch(standardised, &["photo", "0 to 1", "-1.5", "before standardisation"]);
+    assert_mismatch(with_images(images(f64::NAN, Kind::Float)), &["photo", "0 to 1", "NaN"]);
+    let integers = with_images(images(200.0, Kind::Int64));
+    assert_mismatch(integers, &["photo", "Uint8", "Int64", "to_kind"]);
 }

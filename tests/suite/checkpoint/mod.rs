@@ -111,7 +111,7 @@ impl Run {
         let mut steps = Vec::new();
         let schedule = LrSchedule::step(1, 0.5);
         for epoch in self.trainer.progress().epoch..EPOCHS {
-            self.optimizer.set_lr_factor(schedule.factor(epoch));
+            self.optimizer.set_lr_factor(schedule.factor(epoch)).unwrap();
             for step in self.trainer.progress().step..STEPS {
                 if Some(self.trainer.progress().total_steps) == stop {
                     return steps;

@@ -6,6 +6,7 @@
 //! - `run_folder.rs`: run folders and tables.
 //! - `cache_file.rs`: cache files of teacher outputs.
 //! - `manifest.rs`: manifests of snapshots.
+//! - `weights_file.rs`: files of weights.
 //!
 //! `G2D_FUZZ_CASES=1000000 cargo test --test suite fuzzing` runs a million cases of each property.
 
@@ -16,3 +17,4 @@ mod mutation;
 #[cfg(feature = "report")]
 mod run_folder;
 mod settings;
+mod weights_file;

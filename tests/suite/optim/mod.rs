@@ -46,7 +46,7 @@ impl Small {
     pub fn run(&self, optimizer: &mut Optimizer, steps: std::ops::Range<u64>) {
         let schedule = LrSchedule::step(30, 0.5).warmup(5);
         for step in steps {
-            optimizer.set_lr_factor(schedule.factor(step));
+            optimizer.set_lr_factor(schedule.factor(step)).unwrap();
             optimizer.zero_grad().unwrap();
             self.backward(step);
             optimizer.step().unwrap();
@@ -72,7 +72,7 @@ fn every_group_has_its_own_algorithm_and_an_invalid_one_is_an_error() {
         .build()
         .unwrap();
     let before = small.numbers();
-    optimizer.set_lr_factor(0.5);
+    optimizer.set_lr_factor(0.5).unwrap();
     assert_eq!(optimizer.lr().collect::<Vec<_>>(), [("", 0.25), ("other", 0.0)]);
     small.backward(1);
     let gradient = Vec::<f64>::try_from(small.w.grad().flatten(0, -1)).unwrap();
@@ -219,4 +219,36 @@ fn parameters_with_gaps_and_sparse_gradients_are_errors() {
     let rows = Tensor::from_slice(&[1_i64, 3]);
     rows.apply(&table).sum(Kind::Float).backward();
     assert_error(optimizer.step(), &["step Adam", "sparse"]);
+}
+
+#[test]
+fn a_learning_rate_factor_or_schedule_that_is_not_a_number_from_0_is_an_error() {
+    let small = Small::new(Kind::Double);
+    let config = SgdConfig { lr: 1e200, ..Default::default() };
+    let mut optimizer = Optimizer::builder(&small.vs, config).build().unwrap();
+    for factor in [f64::NAN, f64::INFINITY, -0.5] {
+        assert_mismatch(optimizer.set_lr_factor(factor), &["learning rate factor"]);
+    }
+    assert_mismatch(optimizer.set_lr_factor(1e200), &["learning rate of group \"\"", "1e200"]);
+    assert_eq!(optimizer.lr().next(), Some(("", 1e200)));
+    for schedule in [
+        LrSchedule::step(3, f64::NAN),
+        LrSchedule::step(3, -0.1),
+        LrSchedule::cosine(3, f64::INFINITY),
+    ] {
+        assert_mismatch(schedule.check(), &["learning rate schedule", "≥ 0"]);
+    }
+    LrSchedule::step(3, 1.5).warmup(2).check().unwrap();
+    LrSchedule::constant().check().unwrap();
+}
+
+/// They would have one name in a file.
+#[test]
+fn two_parameters_of_one_name_are_an_error() {
+    let vs = nn::VarStore::new(Device::Cpu);
+    let other = nn::VarStore::new(Device::Cpu);
+    let _ = (vs.root() / "a").zeros("w", &[1]);
+    let _ = other.root().zeros("w", &[1]);
+    let builder = Optimizer::builder(&vs, SgdConfig::default()).with_store("a", &other);
+    assert_mismatch(builder.build(), &["\"a.w\"", "one parameter of this name"]);
 }

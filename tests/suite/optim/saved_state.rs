@@ -75,7 +75,7 @@ fn a_file_of_another_optimizer_or_a_damaged_one_is_an_error_and_changes_nothing(
     };
     assert_invalid(&whole[..whole.len() - 1], &["sgd.safetensors", "safetensors"]);
     assert_invalid(&whole[..20], &["header"]);
-    assert_invalid(b"", &["header"]);
+    assert_invalid(b"", &["safetensors", "an empty file"]);
     let text = String::from_utf8_lossy(&whole).into_owned();
     let at = text.find("version").unwrap();
     let mut newer = whole.clone();

@@ -7,7 +7,9 @@ use g2d::{
 use tch::{Device, Kind, Reduction, Tensor};
 
 use super::{identity_student::IdentityStudent, model_value, value};
-use crate::support::{Tiny, assert_mismatch, assert_number, assert_same, values, wave};
+use crate::support::{
+    ModifiedStudent, Tiny, assert_mismatch, assert_number, assert_same, values, wave,
+};
 
 /// The negative cross-entropy.
 fn likelihood(logits: &Tensor, labels: &Tensor) -> g2d::Result<f64> {
@@ -158,4 +160,25 @@ fn linear_probes_fit_values_and_ignore_constant_columns() {
     for m in ["m0", "m1"] {
         assert!((value(&found, "linear_probe", m) - 1.0).abs() < 1e-6);
     }
+}
+
+#[test]
+fn predictions_and_features_that_are_not_finite_or_have_no_element_are_errors() {
+    let student = Tiny::linear(2);
+    let batches = [student.batch(6, 0.0)];
+    let nan = ModifiedStudent::with_logits(&student, |logits| logits * f64::NAN);
+    let any = |_: &Tensor, _: &Tensor| Ok(0.5);
+    let shapley = Shapley::default().value_function(any);
+    assert_mismatch(shapley.measure(&nan, &batches), &["predictions of a coalition", "row 0"]);
+    let empty = ModifiedStudent::with_features(&student, |_, x| x.narrow(1, 0, 0));
+    let words = ["features of modality \"m0\"", "[6, d, …]", "[6, 0]"];
+    assert_mismatch(Shapley::default().measure(&empty, &batches), &words);
+    assert_mismatch(LinearProbe::default().measure(&empty, &batches, &batches), &words);
+    let nan = LinearProbe::default().value_function(|_, _| Ok(f64::NAN));
+    assert_mismatch(nan.measure(&student, &batches, &batches), &["linear probe", "NaN"]);
+    // Batches with another number of inputs than the first.
+    let short = Batch::new([wave(0.0, &[6, 5])], batches[0].targets().shallow_clone());
+    assert_mismatch(Baseline::from_mean(&[student.batch(6, 0.0), short]), &["index of a modality"]);
+    let none = Batch::new([wave(0.0, &[0, 5])], Tensor::from_slice::<i64>(&[]));
+    assert_mismatch(Baseline::from_mean(&[none]), &["at least one sample"]);
 }

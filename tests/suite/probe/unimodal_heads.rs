@@ -5,7 +5,7 @@ use g2d::{
     loss::Classification,
     probe::{HeadAccuracy, LossRatio, StudentConfidence},
 };
-use tch::Kind;
+use tch::{Kind, Tensor};
 
 use super::{identity_student::IdentityStudent, model_value, value};
 use crate::support::{ModifiedStudent, Tiny, assert_mismatch, assert_number, wave};
@@ -106,4 +106,17 @@ fn without_unimodal_logits_nothing_is_measured_and_those_of_a_wrong_shape_are_an
     let mut trainer = identity.trainer(HeadAccuracy::default());
     let words = ["unimodal logits", "\"m0\""];
     assert_mismatch(trainer.step(&flat, &identity.batch(6, 0.0)), &words);
+}
+
+/// NaN has no largest logit: `argmax` would count it as a class.
+#[test]
+fn the_accuracy_of_a_head_that_is_not_finite_is_nan() {
+    let student = IdentityStudent::new(2);
+    let logits: fn(&[Tensor]) -> Tensor = |features| features[0].narrow(1, 0, 3) * f64::NAN;
+    let nan = ModifiedStudent::with_unimodal_logits(&student, logits);
+    let mut trainer = student.trainer(HeadAccuracy::default());
+    trainer.step(&nan, &student.batch(6, 0.0)).unwrap();
+    let found = trainer.end_epoch().unwrap().measurements;
+    assert!(value(&found, "head_accuracy", "m0").is_nan());
+    assert!(model_value(&found, "fused_accuracy").is_finite());
 }

@@ -24,6 +24,7 @@ fault_kinds! {
     TeacherNanLogits, TeacherNanFeatures, HostFlat, HostRows, HostTargets,
     FeatureRows, FeatureFlat, FeatureKind, FeatureUndefined, FeatureNan, InfiniteSlope,
     LogitRows, LogitFlat, LogitKind, LogitDetached, DistilledCount,
+    InputEmpty, FeatureEmpty, LogitEmpty, TeacherFeaturesEmpty, TeacherLogitsEmpty, HostEmpty,
     HeadNone, HeadShape, HeadKind, HeadNan,
 }
 
@@ -74,6 +75,9 @@ impl Fault {
         match self.kind {
             InputNan | FeatureNan if present => Expected::NonFinite(vec![named]),
             InputRows => error_of("input of modality"),
+            InputEmpty if present => error_of("input of modality"),
+            TeacherFeaturesEmpty if taught => error_of("features of teacher"),
+            TeacherLogitsEmpty if taught => error_of("logits of teacher"),
             InputMissing => error(&["batch", "inputs"]),
             Empty => error(&["targets", "at least 1"]),
             FlagCount => error_of("flags of modality"),
@@ -97,14 +101,16 @@ impl Fault {
             }
             TeacherNanLogits if taught => Expected::MayBeNonFinite(vec![named]),
             TeacherNanFeatures if taught && compares_features => Expected::NonFinite(vec![named]),
-            HostFlat | HostRows | HostTargets if taught => {
+            HostFlat | HostRows | HostTargets | HostEmpty if taught => {
                 Expected::MayBeError(vec![format!("teacher {named}")])
             }
-            FeatureRows | FeatureFlat | FeatureKind | FeatureUndefined if present => {
+            FeatureRows | FeatureFlat | FeatureKind | FeatureUndefined | FeatureEmpty
+                if present =>
+            {
                 error_of("features of modality")
             }
             InfiniteSlope if present => Expected::MayBeNonFinite(vec!["gradient".into()]),
-            LogitRows | LogitFlat | LogitKind => error(&["logits of the student"]),
+            LogitRows | LogitFlat | LogitKind | LogitEmpty => error(&["logits of the student"]),
             LogitDetached => error(&["loss", "nothing can learn"]),
             HeadNone if present && case.needs_heads() => error_of("unimodal logits of modality"),
             HeadShape | HeadKind if present => error_of("unimodal logits of modality"),
@@ -124,6 +130,7 @@ impl Fault {
         match self.kind {
             InputNan => inputs[m] = &inputs[m] * f64::NAN,
             InputRows => inputs[m] = Tensor::cat(&[&inputs[m], &inputs[m]], 0),
+            InputEmpty => inputs[m] = inputs[m].narrow(-1, 0, 0),
             InputMissing => drop(inputs.pop()),
             Empty => targets = targets.narrow(0, 0, 0),
             Label if case.task == Task::Single => targets += case.columns,

@@ -118,6 +118,7 @@ impl Student for Model {
         let x = self.encoders[m].forward_t(batch.input(m), train);
         Ok(match self.fault.kind_at(m) {
             Some(FaultKind::FeatureRows) => Tensor::cat(&[&x, &x], 0),
+            Some(FaultKind::FeatureEmpty) => x.narrow(-1, 0, 0),
             Some(FaultKind::FeatureFlat) => x.flatten(0, -1),
             Some(FaultKind::FeatureKind) => x.to_kind(Kind::Int64),
             Some(FaultKind::FeatureUndefined) => Tensor::new(),
@@ -131,6 +132,7 @@ impl Student for Model {
         let logits = Tensor::f_cat(&self.pooled(features), 1)?.apply(&self.head);
         Ok(match self.fault.kind() {
             Some(FaultKind::LogitRows) => Tensor::cat(&[&logits, &logits], 0),
+            Some(FaultKind::LogitEmpty) => logits.narrow(1, 0, 0),
             Some(FaultKind::LogitFlat) => logits.flatten(0, -1),
             Some(FaultKind::LogitKind) => logits.to_kind(Kind::Int64),
             Some(FaultKind::LogitDetached) => logits.detach(),
@@ -226,6 +228,11 @@ impl Teacher for FaultyTeacher {
             Some(FaultKind::TeacherKindHalf) => logits = logits.to_kind(Kind::Half),
             Some(FaultKind::TeacherNanLogits) => logits *= f64::NAN,
             Some(FaultKind::TeacherNanFeatures) => features *= f64::NAN,
+            Some(FaultKind::TeacherFeaturesEmpty) => features = features.narrow(1, 0, 0),
+            Some(FaultKind::TeacherLogitsEmpty) => logits = logits.narrow(1, 0, 0),
+            Some(FaultKind::HostEmpty) => {
+                on_host(|host| host.logits = host.logits.narrow(1, 0, 0));
+            }
             Some(FaultKind::HostFlat) => {
                 on_host(|host| host.logits = host.logits.flatten(0, -1));
             }

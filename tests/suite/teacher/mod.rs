@@ -2,4 +2,5 @@
 
 pub mod cache;
 mod frozen_model;
+mod probabilities;
 pub mod torchscript;

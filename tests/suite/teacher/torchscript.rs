@@ -108,8 +108,52 @@ fn modules_in_sixteen_bits_have_float_inputs_and_outputs() {
         assert_eq!((output.features.kind(), output.logits.kind()), (Kind::Float, Kind::Float));
         assert!(difference(&teacher, name, "float") <= 1e-6, "{name}");
     }
-    let words = ["run \"forward\"", "[6, 5] Float", "dtype", "m0"];
-    assert_error(load("frozen_half").output(0, &batch("float")), &words);
+}
+
+#[test]
+fn an_input_of_a_wrong_dtype_is_an_error_that_names_one_that_works() {
+    if files().is_none() {
+        return;
+    }
+    let words = ["input of TorchScript teacher \"m0\"", "dtype", "`input_kind(Kind::Half)`"];
+    let found = ["expected Half, on which \"forward\" runs", "found Float"];
+    for name in ["frozen_half", "mixed"] {
+        let words = [&words[..], &found].concat();
+        let error = assert_mismatch(load(name).output(0, &batch("float")), &words);
+        assert!(matches!(error, Error::Kind(_)), "{error}");
+        assert_mismatch(load(name).tried_on(batch("float").input(0)), &words);
+    }
+    load("mixed").input_kind(Kind::Half).tried_on(batch("float").input(0)).unwrap();
+
+    let words = ["found Float", "convert the inputs of the batches to Int64"];
+    assert_mismatch(load("words").output(0, &batch("float")), &words);
+    let integers = Batch::new(
+        [Tensor::ones([6, 5], (Kind::Int64, Device::Cpu))],
+        Tensor::arange(6, (Kind::Int64, Device::Cpu)),
+    );
+    load("words").output(0, &integers).unwrap();
+    let words = ["found Int64", "convert the inputs of the batches to Double"];
+    assert_mismatch(load("pair").output(0, &integers), &words);
+    // An error about something else has no hint about dtypes.
+    let error = assert_error(load("raises").output(0, &batch("double")), &["seven columns"]);
+    assert!(matches!(error, Error::Torch { .. }), "{error}");
+}
+
+#[test]
+fn an_output_that_is_not_finite_is_an_error_with_its_cause() {
+    if files().is_none() {
+        return;
+    }
+    let input = batch("double").input(0).shallow_clone();
+    let assert_cause = |name: &str, input: &Tensor, cause: &str| {
+        let error = assert_mismatch(load(name).tried_on(input), &["NaN or infinity", cause]);
+        assert!(matches!(error, Error::NonFinite(_)), "{error}");
+        assert!(!error.to_string().contains("eval"), "{error}");
+    };
+    assert_cause("nan_weight", &input, "parameter \"net.weight\" is not finite");
+    assert_cause("nan_buffer", &input, "a buffer (such as `running_var`) is not");
+    let wrong = &input + Tensor::from(f64::INFINITY);
+    assert_cause("pair", &wrong, "the trial input is not finite");
 }
 
 #[test]
@@ -120,10 +164,20 @@ fn another_form_of_output_is_an_error_that_describes_it() {
     let assert_invalid = |name: &str, form: ScriptOutput, words: &[&str]| {
         let found = load(name).output_form(form).output(0, &batch("double"));
         let error = assert_mismatch(found, &[&["m0", "ScriptOutput"], words].concat());
+        assert_eq!(error.to_string().lines().count(), 1, "{error}");
         assert!(matches!(error, Error::Config(_)), "{error}");
     };
     let pair = "a pair (features, logits)";
-    assert_invalid("method", ScriptOutput::Automatic, &[pair, "a tensor [6, 3] Double"]);
+    assert_invalid(
+        "method",
+        ScriptOutput::Automatic,
+        &[pair, "a tensor [6, 3] Double", "::Method"],
+    );
+    assert_invalid("nothing", ScriptOutput::Automatic, &[pair, "None"]);
+    assert_invalid("empty", ScriptOutput::Automatic, &[pair, "a list of 0"]);
+    assert_invalid("one", ScriptOutput::Pair, &[pair, "a tuple of 1: a tensor [6, 5] Double"]);
+    assert_invalid("nothing", renamed(), &["a dict", "None"]);
+    assert_invalid("complex", ScriptOutput::Automatic, &["a type that tch does not read"]);
     assert_invalid(
         "three",
         ScriptOutput::Automatic,
@@ -138,7 +192,8 @@ fn another_form_of_output_is_an_error_that_describes_it() {
     );
     let keys = "a dict with the keys \"features\" and \"logits\"";
     assert_invalid("renamed", ScriptOutput::Automatic, &[keys, "a dict of 2", "\"embedding\" →"]);
-    assert_invalid("pair", renamed(), &["\"embedding\" and \"scores\"", "a tuple of 2"]);
+    assert_invalid("pair", renamed(), &["\"embedding\" and \"scores\"", "a tuple of 2", "::Pair"]);
+    assert_invalid("renamed", ScriptOutput::Pair, &[pair, "a dict of 2", "::Dict"]);
     // `forward` is a method too, but its output is no features.
     let forward = ScriptOutput::Method("forward".into());
     assert_invalid("three", forward, &["a tensor of features", "a tuple of 3"]);
@@ -152,6 +207,18 @@ fn a_missing_method_or_an_input_of_a_wrong_shape_is_an_error() {
     let absent = ScriptOutput::Method("penultimate".into());
     let words = ["a method \"penultimate\"", "torch.jit.export", "preserved_attrs"];
     assert_mismatch(load("method").output_form(absent).output(0, &batch("double")), &words);
+
+    let words = ["a method \"forward\"", "define `forward`"];
+    assert_mismatch(load("no_forward").output(0, &batch("double")), &words);
+    let words = ["a method \"forward\" of one input", "argument 'y'", "wrap the module"];
+    assert_mismatch(load("two_inputs").output(0, &batch("double")), &words);
+    let nul = ScriptOutput::Method("a\0b".into());
+    assert_error(load("method").output_form(nul).output(0, &batch("double")), &["m0"]);
+    let words = ["a tensor of features", "[6, 5]", "a dtype that tch does not have"];
+    assert_mismatch(load("unsigned").output(0, &batch("double")), &words);
+    let words = ["a tensor of features", "a tuple of 2: a tensor [6, 5] of a dtype that"];
+    let forward = ScriptOutput::Method("forward".into());
+    assert_mismatch(load("unsigned").output_form(forward).output(0, &batch("double")), &words);
 
     let wide = Batch::new(
         [Tensor::zeros([2, 6], (Kind::Double, Device::Cpu))],
@@ -171,10 +238,13 @@ fn tried_on_finds_modules_in_training_mode_and_flat_logits() {
     }
     let input = batch("double").input(0).shallow_clone();
     assert_error(load("traced_in_training").tried_on(&input), &[]);
-    let words = ["features", "the same values for half of the samples", ".eval()"];
+    let words = ["features", "different values in two calls", "dropout", ".eval()"];
     assert_mismatch(load("dropout_in_training").tried_on(&input.repeat([50, 1])), &words);
-    assert_mismatch(load("flat").tried_on(&input), &["logits", "[6, …]", "[6]"]);
-    assert_mismatch(load("pair").tried_on(&input.narrow(0, 0, 1)), &["at least two", "[1, 4]"]);
+    assert_mismatch(load("flat").tried_on(&input), &["logits", "[6, C]", "[6]"]);
+    assert_mismatch(load("pair").tried_on(&input.narrow(0, 0, 1)), &["at least two", "[1, 5]"]);
+    assert_mismatch(load("pair").tried_on(&Tensor::from(1.0)), &["at least two", "[]"]);
+    assert_mismatch(load("no_columns").tried_on(&input), &["features", "at least one", "[6, 0]"]);
+    assert_mismatch(load("labels").tried_on(&input), &["logits", "Int64", "not labels"]);
 }
 
 #[test]
@@ -184,10 +254,16 @@ fn a_file_that_is_no_torchscript_archive_is_an_error() {
     let error =
         assert_error(load(folder.path().join("absent.pt"), Device::Cpu), &["absent.pt", "read"]);
     assert!(matches!(error, Error::Io { .. }));
-    let words = ["a TorchScript archive", "torch.jit.trace"];
-    for (name, content) in [("empty", &b""[..]), ("text", b"weights"), ("zip", b"PK\x03\x04cut")] {
+    for (name, content, found) in [
+        ("empty", &b""[..], ["an empty file", "a complete copy"]),
+        ("text", b"weights", ["bytes of another format", "torch.jit.trace"]),
+        ("zip", b"PK\x03\x04cut", ["a zip archive without its end", "a complete copy"]),
+        ("pointer", b"version https://git-lfs.github.com/spec/v1", ["LFS pointer", "git lfs pull"]),
+        ("page", b"\n<!DOCTYPE html>", ["an HTML page", "download"]),
+    ] {
         let path = folder.path().join(name);
         fs::write(&path, content).unwrap();
+        let words = ["a TorchScript archive", found[0], found[1]];
         let error = assert_mismatch(load(path, Device::Cpu), &words);
         assert_eq!(error.to_string().lines().count(), 1, "{error}");
     }
@@ -198,11 +274,23 @@ fn a_file_that_is_no_torchscript_archive_is_an_error() {
         assert!(matches!(error, Error::Device(_)));
     }
     let Some(files) = files() else { return };
-    assert_mismatch(load(files.join("weights.pt"), Device::Cpu), &["torch.save"]);
+    for (name, words) in [
+        ("weights.pt", ["found a file of `torch.save`", "torch.jit.trace"]),
+        ("module.pt", ["found a file of `torch.save`", "torch.jit.trace"]),
+        ("legacy.pt", ["`torch.save` in its legacy format", "torch.jit.trace"]),
+        ("exported.pt2", ["an archive of `torch.export`", "torch.jit.trace"]),
+        ("arrays.npz", ["a NumPy archive", "torch.jit.trace"]),
+        ("inputs.safetensors", ["a safetensors file", "`weights::load`"]),
+    ] {
+        assert_mismatch(load(files.join(name), Device::Cpu), &words);
+    }
     let whole = fs::read(files.join("pair.pt")).unwrap();
     let truncated = folder.path().join("truncated.pt");
     fs::write(&truncated, &whole[..whole.len() / 2]).unwrap();
-    assert_mismatch(load(truncated, Device::Cpu), &words);
+    assert_mismatch(
+        load(truncated, Device::Cpu),
+        &["a zip archive without its end", "a complete copy"],
+    );
     assert_ne!(
         Digest::from_file(files.join("pair.pt")).unwrap(),
         Digest::from_file(files.join("traced.pt")).unwrap()

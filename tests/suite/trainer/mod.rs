@@ -2,6 +2,7 @@
 //!
 //! - `builder.rs`: invalid configurations; `invalid_input/`: batches, models and caches that are
 //!   errors of a step.
+//! - `buffers.rs`: buffers and models that are not finite.
 //! - `step.rs`, `evaluate.rs`: the results of steps and evaluations.
 //! - `scheduling.rs`: the encoders that learn under a scheduler, bit by bit.
 //! - `suppression/`: the effect of κ on gradients; `balanced.rs`: head and ensemble terms, κ on the fused
@@ -15,6 +16,7 @@
 
 mod accumulation;
 mod balanced;
+mod buffers;
 mod builder;
 mod evaluate;
 mod invalid_input;

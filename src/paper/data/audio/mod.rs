@@ -1,9 +1,12 @@
 //! Audio: from a file to a log-spectrogram.
 
+mod codec;
 mod mp3;
+mod mpeg;
 mod resample;
 mod spectrogram;
 mod transform;
+mod wav;
 mod waveform;
 
 pub use spectrogram::LogSpectrogram;

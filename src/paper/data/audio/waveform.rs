@@ -1,16 +1,18 @@
 //! The samples of an audio file.
 
-use std::{io::BufReader, ops::RangeInclusive, path::Path};
+use std::{ops::RangeInclusive, path::Path};
 
-use hound::{SampleFormat, WavReader};
-
-use super::{mp3, resample::Kernel};
+use super::{codec::Interleaved, mp3, resample::Kernel, wav};
 use crate::error::{self, Error, Result};
-use crate::paper::data::file::{corrupted, extension, open};
+use crate::paper::data::file::{Refusal, bytes, corrupted, extension};
 
 /// Plausible sampling rates; a file with another rate has a corrupted header.
 const RATES: RangeInclusive<u32> = 1_000..=384_000;
 const RATES_TEXT: &str = "1,000 to 384,000 Hz";
+
+/// The largest sample of full scale ±1: floats may exceed full scale, by 24 dB here, but not by the
+/// factor 32,768 of integers that were saved as floats.
+const PEAK: f32 = 16.0;
 
 /// Mono samples, full scale ±1, at a sampling rate.
 ///
@@ -23,18 +25,26 @@ pub struct Waveform {
 }
 
 impl Waveform {
-    /// Reads a `.wav` (8 to 32 bits, or float) or an `.mp3`.
+    /// Reads a `.wav` or an `.mp3`.
     ///
-    /// The encoder delay and padding of an MP3 are removed if its header states them.
+    /// - WAV: integers of 8, 16, 24 and 32 bits (and fewer bits in these), floats of 32 and 64 bits,
+    ///   µ-law, A-law; as RIFF, RF64 or BW64, plain or extensible. A file whose header has no sizes,
+    ///   as encoders write it to a pipe, is read to its end; otherwise all bytes that the header states
+    ///   must be there.
+    /// - MP3: layer III of a constant number of channels. Tags and cover art are skipped. The encoder
+    ///   delay and padding are removed if the header of LAME or FFmpeg states them. Every frame must
+    ///   decode, and there must be as many as the Xing, Info or VBRI header states; a file without
+    ///   this header that was cut between two frames cannot be recognised.
     ///
     /// # Errors
-    /// [`Error::Io`] if the file cannot be opened, [`Error::Data`] if it is corrupted, empty or of
-    /// another format.
+    /// [`Error::Io`] if the file cannot be opened; [`Error::Data`] if it is damaged, empty, of another
+    /// format, or in a form that is not supported, or if its samples exceed full scale by more than
+    /// 24 dB.
     pub fn read(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let (interleaved, channels, rate) = match &*extension(path) {
-            "wav" => read_wav(path)?,
-            "mp3" => mp3::read(path)?,
+        let (read, format) = match &*extension(path) {
+            "wav" | "wave" => (read(&bytes(path)?), "WAV file"),
+            "mp3" => (read(&bytes(path)?), "MP3 file"),
             other => {
                 let found = format!("{other:?}");
                 return Err(Error::data(
@@ -46,6 +56,8 @@ impl Waveform {
                 ));
             }
         };
+        let Interleaved { samples: interleaved, channels, rate } =
+            read.map_err(|refusal| refusal.error(path, "audio", format))?;
         if !RATES.contains(&rate) {
             return Err(corrupted(path, "sampling rate", RATES_TEXT, rate));
         }
@@ -56,6 +68,7 @@ impl Waveform {
             let found = format!("{} at {i}", interleaved[i]);
             return Err(corrupted(path, "audio", "finite samples", found));
         }
+        check_scale(path, &interleaved)?;
         let share = 1.0 / channels as f32;
         let samples =
             interleaved.chunks_exact(channels).map(|c| c.iter().sum::<f32>() * share).collect();
@@ -99,17 +112,26 @@ pub(super) fn check_rate(rate: u32) -> Result<()> {
     }
 }
 
-/// Reads interleaved samples, the number of channels and the sampling rate.
-fn read_wav(path: &Path) -> Result<(Vec<f32>, usize, u32)> {
-    let invalid = |e: hound::Error| corrupted(path, "audio", "a complete WAV file", e);
-    let mut reader = WavReader::new(BufReader::new(open(path)?)).map_err(invalid)?;
-    let spec = reader.spec();
-    let samples: std::result::Result<Vec<f32>, _> = match spec.sample_format {
-        SampleFormat::Float => reader.samples::<f32>().collect(),
-        SampleFormat::Int => {
-            let scale = 1.0 / (1_u64 << (spec.bits_per_sample.max(1) - 1)) as f64;
-            reader.samples::<i32>().map(|s| s.map(|s| (f64::from(s) * scale) as f32)).collect()
-        }
+/// Reads a file by its content: a WAV file, or else an MP3.
+fn read(file: &[u8]) -> std::result::Result<Interleaved, Refusal> {
+    let is_wav = file.get(8..12) == Some(b"WAVE");
+    match file.get(..4) {
+        Some(b"RIFF" | b"RF64" | b"BW64") if is_wav => wav::read(file),
+        _ => mp3::read(file),
+    }
+}
+
+/// Checks that finite samples have the full scale ±1.
+fn check_scale(path: &Path, samples: &[f32]) -> Result<()> {
+    let peak = samples.iter().fold(0.0_f32, |peak, x| peak.max(x.abs()));
+    let are_integers = || samples.iter().all(|x| x.fract() == 0.0);
+    if peak <= 1.0 || (peak <= PEAK && !are_integers()) {
+        return Ok(());
+    }
+    let (expected, found) = ("floats of full scale ±1", format!("samples up to {peak}"));
+    let hint = match are_integers() {
+        true => "divide the integers by their full scale, 32768 for 16 bits, before saving floats",
+        false => "divide the samples by their full scale",
     };
-    Ok((samples.map_err(invalid)?, usize::from(spec.channels).max(1), spec.sample_rate))
+    Err(Error::data(path, "audio", expected, found, hint))
 }

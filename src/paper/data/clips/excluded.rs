@@ -7,11 +7,11 @@ use serde::{Deserialize, Serialize};
 /// The number of example paths kept for each reason.
 const EXAMPLES: usize = 3;
 
-/// What to do about a listed clip whose files are missing.
+/// What to do about a listed clip whose files are missing or unreadable.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OnMissing {
-    /// Return an error that names the first missing file.
+    /// Return an error that names the first such file.
     #[default]
     Error,
     /// Exclude the clip, count it in [`ExcludedClips`] and log one warning.
@@ -26,8 +26,28 @@ pub enum ExclusionReason {
     MissingAudio,
     /// There is no folder of frames, or it has fewer frames than a sample needs.
     MissingFrames,
-    /// A file or folder cannot be opened or is empty.
+    /// A file or folder cannot be opened, or a file is empty.
     Unreadable,
+    /// A file is a pointer of Git Large File Storage: the file itself was not downloaded.
+    LfsPointer,
+    /// The audio file has a header and no sound.
+    Blank,
+    /// A file is truncated, or is neither WAV nor MP3, or neither JPEG nor PNG.
+    Damaged,
+}
+
+impl ExclusionReason {
+    /// What to do about such a clip.
+    pub(super) fn hint(self) -> &'static str {
+        match self {
+            Self::MissingAudio => "check the folder and the layout of its audio files",
+            Self::MissingFrames => "extract the frames of the videos",
+            Self::Unreadable => "check the file and its permissions",
+            Self::LfsPointer => "fetch the files with `git lfs pull`",
+            Self::Blank => "replace the file, or remove the clip from the listing",
+            Self::Damaged => "download or convert the file again",
+        }
+    }
 }
 
 /// The clips that were excluded for one reason.
@@ -54,6 +74,12 @@ impl ExcludedClips {
         &self.0
     }
 
+    /// The most frequent reason.
+    pub(super) fn main_reason(&self) -> Option<ExclusionReason> {
+        let most = self.0.iter().max_by_key(|(_, excluded)| excluded.count);
+        most.map(|(reason, _)| *reason)
+    }
+
     pub(super) fn add(&mut self, reason: ExclusionReason, path: PathBuf) {
         let excluded = self.0.entry(reason).or_default();
         excluded.count += 1;
@@ -69,6 +95,9 @@ impl fmt::Display for ExclusionReason {
             Self::MissingAudio => "no audio file",
             Self::MissingFrames => "no or too few frames",
             Self::Unreadable => "unreadable or empty",
+            Self::LfsPointer => "Git LFS pointer instead of the file",
+            Self::Blank => "audio without sound",
+            Self::Damaged => "truncated or of another format",
         })
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Clip, ClipLayout, Clips, ExcludedClips, OnMissing, Row};
+use super::{Clip, ClipLayout, Clips, ExcludedClips, ExclusionReason, OnMissing, Row};
 use crate::error::{Error, Result};
 
 /// A data set's folder, and how the files of its clips are found.
@@ -42,20 +42,22 @@ impl ClipFolder {
         let (mut clips, mut excluded) = (Vec::with_capacity(rows.len()), ExcludedClips::default());
         for row in rows {
             let label = label(row, classes)?;
-            let clip = &row.clip;
+            let clip = row.clip();
             let files = self
                 .layout
                 .audio(&self.root, clip)
                 .and_then(|audio| Ok((audio, self.layout.frames(&self.root, clip, self.frames)?)));
             match (files, self.on_missing) {
                 (Ok((audio, frames)), _) => {
-                    clips.push(Clip { id: row.id, name: clip.clone(), label, audio, frames });
+                    clips.push(Clip { id: row.id, name: clip.to_owned(), label, audio, frames });
                 }
                 (Err((reason, path)), OnMissing::Skip) => excluded.add(reason, path),
                 (Err((reason, path)), OnMissing::Error) => {
                     let what = format!("clip {clip:?}");
-                    let expected = format!("an audio file and {} frames", self.frames);
-                    let hint = "complete the data set, or exclude such clips by `OnMissing::Skip`";
+                    let plural = if self.frames == 1 { "" } else { "s" };
+                    let expected = format!("an audio file and {} frame{plural}", self.frames);
+                    let hint =
+                        format!("{}, or exclude such clips by `OnMissing::Skip`", reason.hint());
                     return Err(Error::data(&path, what, expected, reason, hint));
                 }
             }
@@ -66,7 +68,7 @@ impl ClipFolder {
         if clips.is_empty() {
             let expected = "at least one with its files";
             let found = format!("none of {} ({excluded})", rows.len());
-            let hint = "check the folder and its layout";
+            let hint = excluded.main_reason().map_or("list the clips", ExclusionReason::hint);
             return Err(Error::data(&self.root, "clips", expected, found, hint));
         }
         Ok(Clips::new(clips, classes.len() as i64, excluded))
@@ -75,11 +77,9 @@ impl ClipFolder {
 
 /// The index of the row's label in `classes`.
 fn label(row: &Row, classes: &[&str]) -> Result<i64> {
-    let label = classes.iter().position(|class| *class == row.label);
+    let label = classes.iter().position(|class| *class == row.label());
     label.map(|label| label as i64).ok_or_else(|| {
-        let what = format!("label of clip {:?}", row.clip);
-        let expected = format!("one of {:?}", &classes[..classes.len().min(12)]);
-        let found = format!("{:?}", row.label);
-        Error::data(&row.listing, what, expected, found, "correct the listing")
+        let expected = format!("one of the labels {:?}", &classes[..classes.len().min(12)]);
+        row.invalid(expected, format!("{:?}", row.label()), "correct the label")
     })
 }

@@ -25,8 +25,9 @@ pub struct Clip {
 
 /// The clips of one split, and those excluded from it.
 ///
-/// The index is built by opening every audio file and listing every folder of frames, without
-/// decoding: a corrupted file is an error of the loader.
+/// The index is built from a few kilobytes at both ends of every audio file and every frame: it finds
+/// empty, truncated and blank files, other formats, and Git LFS pointers, but decodes nothing. A file
+/// that is corrupted in its middle is an error of the loader, which names the file.
 #[derive(Debug, Clone)]
 pub struct Clips {
     clips: Vec<Clip>,

@@ -6,7 +6,7 @@ use rand::{SeedableRng, rngs::StdRng, seq::SliceRandom};
 use serde::{Deserialize, Serialize};
 
 use super::{Clips, Row};
-use crate::error::{self, Error, Result};
+use crate::error::{self, Result};
 
 /// The splits of a data set.
 #[derive(Debug, Clone)]
@@ -47,7 +47,7 @@ pub(crate) fn split_by_group(
     let row_groups = rows.iter().map(|row| {
         group(row).ok_or_else(|| {
             let expected = "a name that starts with the speaker, such as 1001_DFA_ANG_XX";
-            Error::data(&row.listing, "clip", expected, &row.clip, "correct the listing")
+            row.invalid(expected, format!("{:?}", row.clip()), "correct the name")
         })
     });
     let row_groups: Vec<String> = row_groups.collect::<Result<_>>()?;

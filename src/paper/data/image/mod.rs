@@ -1,6 +1,7 @@
 //! Images: from files to normalised channels.
 
 mod crop;
+mod jpeg;
 mod resize;
 mod rgb;
 mod transform;

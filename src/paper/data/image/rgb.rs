@@ -1,12 +1,12 @@
 //! The pixels of an image file.
 
-use std::{io::ErrorKind, path::Path};
+use std::path::Path;
 
-use image::{ImageError, ImageReader};
+use image::ImageFormat;
 
-use super::{CropBox, resize};
-use crate::error::{Error, Result};
-use crate::paper::data::file::corrupted;
+use super::{CropBox, jpeg, resize};
+use crate::error::Result;
+use crate::paper::data::file::{Refusal, bytes, corrupted};
 
 /// An RGB image: bytes [height, width, 3].
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,30 +17,38 @@ pub struct RgbPicture {
 }
 
 impl RgbPicture {
-    /// Reads a JPEG or PNG; the three channels of a grey image are equal.
+    /// Reads a JPEG or PNG, which its content tells, not its extension.
+    ///
+    /// The three channels of a grey image are equal; 16 bits are rounded to 8; CMYK is converted to
+    /// RGB; an alpha channel is dropped, as by Pillow's `convert("RGB")`. An EXIF orientation is not
+    /// applied, as by Pillow and the authors: rotate such photographs before training
+    /// (`exiftran -a`, `magick mogrify -auto-orient`).
+    ///
+    /// The image must be whole: a JPEG up to its end-of-image marker, a PNG up to its last row, with
+    /// correct checksums. Bytes after a whole image are ignored.
     ///
     /// JPEG decoders round differently: single values differ from Pillow's by up to 4 of 255 levels,
     /// by 0.3 on average.
     ///
     /// # Errors
-    /// [`Error::Io`] if the file cannot be read, [`Error::Data`] if it is corrupted or of another
-    /// format.
+    /// [`Error::Io`](crate::Error::Io) if the file cannot be read,
+    /// [`Error::Data`](crate::Error::Data) if it is damaged, of another format, or in a form that is
+    /// not supported (a JPEG with arithmetic or lossless coding, or of 12 bits).
     pub fn read(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref();
-        let unreadable = |e| Error::io("read the file", path, e);
-        let reader = ImageReader::open(path).map_err(|e| Error::io("open the file", path, e))?;
-        let decoded = reader.with_guessed_format().map_err(unreadable)?.decode();
-        let rgb = decoded.map_err(|error| match error {
-            ImageError::IoError(e) if e.kind() != ErrorKind::UnexpectedEof => unreadable(e),
-            error => corrupted(path, "image", "a complete JPEG or PNG", error),
-        })?;
-        let rgb = rgb.into_rgb8();
-        let (width, height) = (rgb.width() as usize, rgb.height() as usize);
-        if width == 0 || height == 0 {
+        let file = bytes(path)?;
+        let read = match &file[..] {
+            [0xff, 0xd8, 0xff, ..] => jpeg::read(file),
+            [0x89, b'P', b'N', b'G', ..] => read_png(&file),
+            other => Err(Refusal::of_start(other)),
+        };
+        let (pixels, [width, height]) =
+            read.map_err(|refusal| refusal.error(path, "image", "JPEG or PNG"))?;
+        if pixels.is_empty() || pixels.len() != width * height * 3 {
             let found = format!("{width}×{height}");
             return Err(corrupted(path, "image", "at least one pixel", found));
         }
-        Ok(Self { pixels: rgb.into_raw(), width, height })
+        Ok(Self { pixels, width, height })
     }
 
     /// Returns the width in pixels.
@@ -78,4 +86,12 @@ impl RgbPicture {
             row.as_chunks_mut::<3>().0.reverse();
         }
     }
+}
+
+/// Reads RGB bytes [height, width, 3], the width and the height.
+fn read_png(file: &[u8]) -> std::result::Result<(Vec<u8>, [usize; 2]), Refusal> {
+    let decoded = image::load_from_memory_with_format(file, ImageFormat::Png);
+    let rgb = decoded.map_err(|e| Refusal::Damaged(e.to_string()))?.into_rgb8();
+    let size = [rgb.width() as usize, rgb.height() as usize];
+    Ok((rgb.into_raw(), size))
 }

@@ -26,9 +26,9 @@ pub struct FrameTransform {
     pub crop: RandomResizedCrop,
     /// Probability of a horizontal flip in training.
     pub flip: f64,
-    /// Mean of red, green and blue.
+    /// Mean of red, green and blue, each of 0 to 1.
     pub mean: [f32; 3],
-    /// Standard deviation of red, green and blue.
+    /// Standard deviation of red, green and blue, each above 0 and up to 1.
     pub std: [f32; 3],
 }
 
@@ -57,13 +57,14 @@ impl FrameTransform {
 
     pub(crate) fn check(&self) -> Result<()> {
         self.crop.check()?;
-        let valid = self.mean.iter().all(|x| x.is_finite())
-            && self.std.iter().all(|x| x.is_finite() && *x > 0.0)
+        let valid = self.mean.iter().all(|x| (0.0..=1.0).contains(x))
+            && self.std.iter().all(|x| *x > 0.0 && *x <= 1.0)
             && (0.0..=1.0).contains(&self.flip);
         if self.frames > 0 && self.side > 0 && valid {
             return Ok(());
         }
-        let expected = "at least 1 frame and 1 pixel, flip in 0..=1, finite means, stds above 0";
+        let expected = "at least 1 frame and 1 pixel, flip in 0..=1, and means in 0..=1 and stds in \
+                        0..=1, above 0, of pixels that were divided by 255";
         Err(error::out_of_range("frame transform", expected, format_args!("{self:?}")))
     }
 

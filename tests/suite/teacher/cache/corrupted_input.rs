@@ -76,7 +76,7 @@ fn a_changed_or_truncated_file_is_an_error() {
     changed[middle] ^= 1;
     let cases: [(&[u8], &str); 5] = [
         (&changed, "as it was written"),
-        (&whole[..middle], "bytes are missing"),
+        (&whole[..middle], "cut off"),
         (&whole[..100], "a whole g2d teacher cache"),
         (&whole[..4], "more bytes"),
         (b"", "empty"),
