@@ -151,6 +151,9 @@ fn scores(run: &Run) -> Vec<Pair> {
     let of_end = run.outcome.as_ref().map(|outcome| &outcome.scores).filter(|all| !all.is_empty());
     let of_last = run.epochs.last().map(|row| &row.metrics);
     let mut pairs = of_end.or(of_last).map_or_else(Vec::new, |numbers| labelled(run, numbers));
+    if pairs.is_empty() {
+        return pairs;
+    }
     let teachers = run.info.teachers.iter();
     let teachers = teachers.map(|own| (format!("{} teacher", own.modality), &own.scores));
     let references = run.info.references.iter().map(|own| (own.name.clone(), &own.scores));

@@ -99,7 +99,7 @@ fn invalid_labels_are_errors_of_classification_metrics() {
     for metric in [nll, selection_score, accuracy] {
         let words = ["[N, C] and [N]", "[4, 3] and [3]"];
         assert_mismatch(metric(&logits, &labels(3)), &words);
-        assert_mismatch(metric(&logits.narrow(0, 0, 0), &labels(0)), &["N of at least 1"]);
+        assert_mismatch(metric(&logits.narrow(0, 0, 0), &labels(0)), &["N and C of at least 1"]);
         assert_mismatch(metric(&logits, &labels(4).to_kind(Kind::Float)), &["Int64", "Float"]);
     }
     for metric in [nll, selection_score] {

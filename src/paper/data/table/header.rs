@@ -2,7 +2,10 @@
 
 use std::path::Path;
 
-use super::{Grid, Row, cell::CellKind};
+use super::{
+    cell::CellKind,
+    grid::{Grid, Row},
+};
 use crate::error::{Error, Result};
 
 /// A column of a table.

@@ -1,6 +1,7 @@
 //! Tables in CSV or XLSX files.
 
 mod cell;
+mod grid;
 mod header;
 mod xlsx;
 
@@ -9,6 +10,7 @@ use std::path::{Path, PathBuf};
 use super::{delimited::Delimited, file::extension};
 use crate::error::{Error, Result};
 use cell::{Cell, CellKind};
+use grid::{Grid, Row};
 use header::Column;
 
 /// A table with named columns.
@@ -18,25 +20,6 @@ pub struct Table {
     names: Vec<String>,
     columns: Vec<Column>,
     grid: Grid,
-}
-
-/// The cells of a file.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Grid {
-    /// The name of the sheet, in a spreadsheet.
-    sheet: Option<String>,
-    /// The number of columns before the first cell of a row.
-    first_column: usize,
-    /// The separator of the cells, in a text.
-    separator: Option<u8>,
-    rows: Vec<Row>,
-}
-
-/// A row and the line on which it starts, as an editor or spreadsheet program numbers lines.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Row {
-    line: usize,
-    cells: Vec<Cell>,
 }
 
 impl Table {
@@ -183,22 +166,6 @@ impl Table {
             what += &format!(" (sheet {sheet:?}, row {line}, column {column})");
         }
         Error::data(&self.path, what, expected, found, hint)
-    }
-}
-
-impl Grid {
-    /// The column of a cell, for error messages: letters in a spreadsheet, else its number from 1.
-    fn column(&self, index: usize) -> String {
-        let mut rest = self.first_column + index + 1;
-        if self.sheet.is_none() {
-            return rest.to_string();
-        }
-        let mut letters = Vec::new();
-        while rest > 0 {
-            letters.push(char::from(b'A' + ((rest - 1) % 26) as u8));
-            rest = (rest - 1) / 26;
-        }
-        letters.into_iter().rev().collect()
     }
 }
 

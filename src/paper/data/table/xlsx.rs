@@ -9,8 +9,8 @@ use std::{
 use calamine::{Data, Reader, SheetType, SheetVisible, Xlsx, XlsxError};
 
 use super::{
-    Grid, Row,
     cell::{Cell, CellKind},
+    grid::{Grid, Row},
 };
 use crate::error::{Error, Result};
 use crate::paper::data::{
