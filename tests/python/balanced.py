@@ -102,7 +102,7 @@ def mixture():
 def robust():
     """A head that is confidently wrong on every seventh sample."""
     y = torch.arange(40) % 3
-    l = 2.0 * F.one_hot(y, 3) + 2 * logits(40, 0.2, 2.0)
+    l = 2.2 * F.one_hot(y, 3) + 2 * wave(0.2, 40, 3)
     wrong = torch.arange(40) % 7 == 3
     l[wrong] = 20.0 * F.one_hot((y + 1) % 3, 3)[wrong].double()
 

@@ -44,12 +44,26 @@ pub fn nll<'a>(rows: impl IntoIterator<Item = (&'a Vec<f64>, &'a usize)>) -> f64
 
 /// The minimum of `value` in [`low`, `high`], and where it is: the best of a grid, then of finer grids
 /// around it.
-pub fn minimum(mut low: f64, mut high: f64, value: impl Fn(f64) -> f64) -> (f64, f64) {
-    const POINTS: usize = 100;
+pub fn minimum(low: f64, high: f64, value: impl Fn(f64) -> f64) -> (f64, f64) {
+    grids(low, high, 100, 8, value)
+}
+
+/// As [`minimum`], with fewer points.
+pub fn rough_minimum(low: f64, high: f64, value: impl Fn(f64) -> f64) -> (f64, f64) {
+    grids(low, high, 40, 4, value)
+}
+
+fn grids(
+    mut low: f64,
+    mut high: f64,
+    points: u32,
+    grids: u32,
+    value: impl Fn(f64) -> f64,
+) -> (f64, f64) {
     let mut best = (f64::NAN, f64::INFINITY);
-    while high - low > 1e-12 * (1.0 + low.abs()) {
-        let step = (high - low) / POINTS as f64;
-        for x in (0..=POINTS).map(|i| low + step * i as f64) {
+    for _ in 0..grids {
+        let step = (high - low) / f64::from(points);
+        for x in (0..=points).map(|i| low + step * f64::from(i)) {
             let found = value(x);
             if found < best.1 {
                 best = (x, found);

@@ -1,6 +1,6 @@
 //! Losses against PyTorch, in float64 to 1e-12.
 //!
-//! - `confidence.rs`: ρ; `balanced.rs`: the terms of balanced training.
+//! - `confidence.rs`: ρ; `balanced/`: the terms of balanced training.
 
 mod balanced;
 mod confidence;

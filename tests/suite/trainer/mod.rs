@@ -5,7 +5,7 @@
 //! - `buffers.rs`: buffers and models that are not finite.
 //! - `step.rs`, `evaluate.rs`: the results of steps and evaluations.
 //! - `scheduling.rs`: the encoders that learn under a scheduler, bit by bit.
-//! - `suppression/`: the effect of κ on gradients; `balanced.rs`: head and ensemble terms, κ on the fused
+//! - `suppression/`: the effect of κ on gradients; `balanced/`: head and ensemble terms, κ on the fused
 //!   loss.
 //! - `accumulation.rs`, `precision.rs`, `non_finite.rs`: accumulation windows, autocast, skipped
 //!   steps.
