@@ -157,7 +157,7 @@ impl Student for Model {
     }
 
     fn unimodal_logits(&self, m: usize, features: &[Tensor]) -> Option<Tensor> {
-        let only = |(j, f): (usize, Tensor)| if j == m { f } else { f * 0.0 };
+        let only = |(j, f): (usize, Tensor)| if j == m { f } else { f.zeros_like() };
         let own: Vec<_> = self.pooled(features).into_iter().enumerate().map(only).collect();
         let logits = Tensor::cat(&own, 1).apply(&self.head);
         match self.fault.kind_at(m) {
