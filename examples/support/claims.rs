@@ -152,7 +152,8 @@ impl Comparison<'_> {
     fn above_published(&self) -> Option<Vec<(String, Estimate)>> {
         let full = Row::Method(Method::G2dSmp);
         self.test(full)?;
-        let others = Method::PUBLISHED.into_iter().filter(|m| *m != Method::G2dSmp);
+        let published = Method::ALL.into_iter().filter(|method| !method.trains_heads());
+        let others = published.filter(|method| *method != Method::G2dSmp);
         let others = others.map(Row::Method).chain([Row::Baseline(Baseline::BetterTeacher)]);
         Some(others.filter_map(|other| self.gain(full, other)).collect())
     }

@@ -190,18 +190,6 @@ impl Method {
         Self::BalancedSmp,
     ];
 
-    /// The published methods.
-    pub const PUBLISHED: [Self; 8] = [
-        Self::Joint,
-        Self::JointSmp,
-        Self::Umt,
-        Self::G2dLoss,
-        Self::G2dSmp,
-        Self::G2dPartial,
-        Self::Ogm,
-        Self::OgmGe,
-    ];
-
     /// The paper's ablation and balanced training.
     pub const DEFAULT: [Self; 5] =
         [Self::Joint, Self::JointSmp, Self::G2dLoss, Self::G2dSmp, Self::Balanced];

@@ -28,8 +28,8 @@ impl Fault {
     }
 
     /// The fault of `bytes`, which the safetensors library refuses for `reason`.
-    pub(super) fn of(bytes: &[u8], reason: &SafeTensorError) -> Self {
-        let other = Format::of_bytes(bytes).filter(|format| *format != Format::Safetensors);
+    pub(super) fn from_bytes(bytes: &[u8], reason: &SafeTensorError) -> Self {
+        let other = Format::from_bytes(bytes).filter(|format| *format != Format::Safetensors);
         if let Some(format) = other {
             return Self::new(format.to_string(), conversion(format));
         }

@@ -34,7 +34,7 @@ pub(crate) enum Format {
 
 impl Format {
     /// The format of the file at `path`; `None` if it is none of these.
-    pub(crate) fn of_file(path: &Path) -> io::Result<Option<Self>> {
+    pub(crate) fn from_file(path: &Path) -> io::Result<Option<Self>> {
         let mut file = File::open(path)?;
         let mut ends = Vec::new();
         file.by_ref().take(SEARCHED as u64).read_to_end(&mut ends)?;
@@ -43,17 +43,17 @@ impl Format {
         let tail = length.saturating_sub(head as u64).min(SEARCHED as u64);
         file.seek(SeekFrom::Start(length - tail.min(length)))?;
         file.take(tail).read_to_end(&mut ends)?;
-        Ok(Self::of(&ends[..head], &ends[head..]))
+        Ok(Self::from_ends(&ends[..head], &ends[head..]))
     }
 
     /// The format of a file with these bytes.
-    pub(crate) fn of_bytes(bytes: &[u8]) -> Option<Self> {
+    pub(crate) fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let head = bytes.len().min(SEARCHED);
         let tail = bytes.len().saturating_sub(SEARCHED).max(head);
-        Self::of(&bytes[..head], &bytes[tail..])
+        Self::from_ends(&bytes[..head], &bytes[tail..])
     }
 
-    fn of(head: &[u8], tail: &[u8]) -> Option<Self> {
+    fn from_ends(head: &[u8], tail: &[u8]) -> Option<Self> {
         let has = |text: &str| [head, tail].iter().any(|part| contains(part, text.as_bytes()));
         let text = head.trim_ascii_start();
         let begins = |word: &str| {

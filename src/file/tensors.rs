@@ -134,7 +134,7 @@ impl TensorFile {
     }
 
     fn invalid(&self, reason: SafeTensorError) -> Error {
-        let Fault { found, hint } = Fault::of(&self.bytes, &reason);
+        let Fault { found, hint } = Fault::from_bytes(&self.bytes, &reason);
         Error::data(&self.path, "file", "a valid safetensors file", found, hint)
     }
 }

@@ -60,7 +60,7 @@ impl ProbabilityCheck {
         if self.rows < ROWS {
             return Ok(());
         }
-        self.judge(what, &transfer::read_scalars(&self.flags)?)
+        self.check_flags(what, &transfer::read_scalars(&self.flags)?)
     }
 
     /// As [`finish`](Self::finish), for logits in host memory; returns whether there were enough rows.
@@ -69,7 +69,7 @@ impl ProbabilityCheck {
             return Ok(false);
         }
         let flags = transfer::read_on_host(&self.flags)?;
-        self.judge(what, &flags).map(|()| true)
+        self.check_flags(what, &flags).map(|()| true)
     }
 
     /// The flags that have not been read, to read them together with other scalars.
@@ -78,7 +78,7 @@ impl ProbabilityCheck {
     }
 
     /// Refuses probabilities of classes, by the values of [`flags`](Self::flags).
-    pub(crate) fn judge(&self, what: &str, flags: &[f64]) -> Result<()> {
+    pub(crate) fn check_flags(&self, what: &str, flags: &[f64]) -> Result<()> {
         if self.rows < ROWS || flags.contains(&0.0) {
             return Ok(());
         }

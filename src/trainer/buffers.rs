@@ -16,7 +16,7 @@ pub(super) struct WatchedBuffers(Named);
 
 impl WatchedBuffers {
     /// The buffers of a model whose encoders are known. Synchronises with the device.
-    pub(super) fn of_student(params: &ModalityParams) -> Result<Self> {
+    pub(super) fn from_params(params: &ModalityParams) -> Result<Self> {
         let source = |name: &str| Source::Buffer {
             name: name.to_owned(),
             modality: params.owner(name).cloned(),

@@ -191,7 +191,7 @@ impl Builder {
         for (name, tensor) in forward.projection().parameters() {
             params.variables_mut().add_parameter(name, tensor);
         }
-        let guard = FiniteGuard::new(self.non_finite, WatchedBuffers::of_student(&params)?)?;
+        let guard = FiniteGuard::new(self.non_finite, WatchedBuffers::from_params(&params)?)?;
         let window = AccumulationWindow::new(
             self.accumulate,
             self.suppression,

@@ -70,9 +70,9 @@ impl G2dTrainer {
     /// An error of a [`Modulate`] or of a probe comes after backward: zero the gradients before the next
     /// step. So does the error for a student none of whose parameters the trainer was built with.
     ///
-    /// On a device other than the CPU a loss or a buffer that is not finite is found by the next step that reads ρ,
-    /// after 1024 steps at most, or by [`end_epoch`](Self::end_epoch); the message names the step that
-    /// computed it.
+    /// On a device other than the CPU a loss or a buffer that is not finite is found by the next step that
+    /// reads ρ, after 1024 steps at most, or by [`end_epoch`](Self::end_epoch); the message names the step
+    /// that computed it.
     pub fn step(&mut self, student: &dyn Student, batch: &Batch) -> Result<StepReport> {
         self.check(student, batch)?;
         let parts = SplitBatch::new(batch, self.modalities().len())?;

@@ -40,7 +40,7 @@ impl<'r> Arrays<'r> {
         let rewound = read.and_then(|_| reader.seek(SeekFrom::Start(0)));
         rewound.map_err(|e| Error::io("read the file", path, e))?;
         if !start.starts_with(b"PK") {
-            return Err(Refusal::of_start(&start).error(path, "arrays", "NumPy archive (.npz)"));
+            return Err(Refusal::from_start(&start).error(path, "arrays", "NumPy archive (.npz)"));
         }
         let reader: Box<dyn ReadSeek + 'r> = Box::new(reader);
         let reader = NpzReader::new(reader).map_err(|e| not_numpy(path, e))?;
@@ -269,7 +269,7 @@ impl<'r> Arrays<'r> {
         let _ = open(path).map(|file| file.take(64).read_to_end(&mut start));
         match start.starts_with(b"\x93NUMPY") {
             true => not_numpy(path, error),
-            false => Refusal::of_start(&start).error(path, "array", "NumPy file"),
+            false => Refusal::from_start(&start).error(path, "array", "NumPy file"),
         }
     }
 

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, io::Read, path::Path};
 
 use super::{
-    content::other_than_text,
+    content::other_than_table,
     file::{corrupted, open},
 };
 use crate::error::{Error, Result};
@@ -75,7 +75,7 @@ fn text(path: &Path) -> Result<String> {
     let mut bytes = Vec::new();
     open(path)?.read_to_end(&mut bytes).map_err(|e| Error::io("read the file", path, e))?;
     let refused = |found: &str, hint: &str| Error::data(path, "table", "text", found, hint);
-    if let Some((found, hint)) = other_than_text(&bytes) {
+    if let Some((found, hint)) = other_than_table(&bytes) {
         return Err(refused(found, hint));
     }
     if bytes.starts_with(b"PK\x03\x04") {

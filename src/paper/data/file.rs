@@ -9,7 +9,10 @@ use std::{
 
 use tch::{Tensor, kind::Element};
 
-use super::hidden::is_hidden;
+use super::{
+    content::{PAGE, POINTER, known_format},
+    hidden::is_hidden,
+};
 use crate::error::{Error, Result};
 
 /// Opens a file for reading.
@@ -71,7 +74,7 @@ impl Refusal {
     }
 
     /// The refusal of a file that does not begin as one of the formats that are read.
-    pub fn of_start(bytes: &[u8]) -> Self {
+    pub fn from_start(bytes: &[u8]) -> Self {
         let zeros = bytes.iter().all(|&byte| byte == 0);
         match known_format(bytes) {
             Some(POINTER) => Self::Damaged(format!("{POINTER} (run `git lfs pull`)")),
@@ -82,49 +85,6 @@ impl Refusal {
             None => Self::Damaged("bytes of no known format".to_owned()),
         }
     }
-}
-
-/// What Git checks out in place of a file that was not downloaded.
-const POINTER: &str = "a Git LFS pointer";
-const PAGE: &str = "an HTML page";
-
-/// The name of the format that `bytes` begin as, among those that are found in place of media files
-/// and arrays.
-pub(super) fn known_format(bytes: &[u8]) -> Option<&'static str> {
-    let at = |start: usize, magic: &[u8]| bytes.get(start..).is_some_and(|b| b.starts_with(magic));
-    let text = bytes.trim_ascii_start();
-    let is_html = [&b"<!doctype html"[..], b"<html"]
-        .iter()
-        .any(|tag| text.get(..tag.len()).is_some_and(|start| start.eq_ignore_ascii_case(tag)));
-    Some(match () {
-        () if at(0, b"version https://git-lfs") => POINTER,
-        () if is_html => PAGE,
-        () if at(0, b"\x93NUMPY") => "a .npy array",
-        () if at(0, b"PK\x03\x04") => "a ZIP archive",
-        () if at(0, b"\x1f\x8b") => "a gzip file",
-        () if at(0, b"\x89HDF") => "an HDF5 file",
-        () if at(0, b"\x80\x02") || at(0, b"\x80\x03") || at(0, b"\x80\x04") => "a Python pickle",
-        () if at(0, b"\x89PNG\r\n\x1a\n") => "a PNG image",
-        () if at(0, b"\xff\xd8\xff") => "a JPEG image",
-        () if at(0, b"GIF8") => "a GIF image",
-        () if at(0, b"BM") && at(6, &[0; 4]) => "a BMP image",
-        () if at(0, b"II*\0") || at(0, b"MM\0*") => "a TIFF image",
-        () if at(0, b"RIFF") && at(8, b"WEBP") => "a WebP image",
-        () if at(0, b"RIFF") && at(8, b"AVI ") => "an AVI video",
-        () if at(0, b"RIFF") && at(8, b"WAVE") => "a WAV file",
-        () if at(4, b"ftypheic") || at(4, b"ftypmif1") => "a HEIC image",
-        () if at(4, b"ftypavif") => "an AVIF image",
-        () if at(4, b"ftyp") => "an MP4 file",
-        () if at(0, b"fLaC") => "a FLAC file",
-        () if at(0, b"OggS") => "an Ogg file",
-        () if at(0, b"FORM") => "an AIFF file",
-        () if at(0, b".snd") => "an AU file",
-        () if at(0, b"RIFX") => "a big-endian (RIFX) WAV file",
-        () if at(0, b"riff\x2e\x91\xcf\x11") => "a Wave64 file",
-        () if at(0, b"\x1a\x45\xdf\xa3") => "a Matroska or WebM file",
-        () if at(0, b"ID3") => "an MP3 file",
-        () => return None,
-    })
 }
 
 /// The file name extension in lower case, or an empty string.

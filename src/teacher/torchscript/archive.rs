@@ -25,7 +25,7 @@ pub(super) fn read(path: &Path, device: Device) -> Result<CModule> {
         Ok(module) => return Ok(module),
         Err(cause) => cause,
     };
-    let format = Format::of_file(path).map_err(|source| Error::io("read", path, source))?;
+    let format = Format::from_file(path).map_err(|source| Error::io("read", path, source))?;
     let found = match format {
         None | Some(Format::TorchScript | Format::Zip) => cause.clone(),
         Some(format) => format.to_string(),

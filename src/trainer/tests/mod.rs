@@ -5,7 +5,6 @@ mod forward;
 mod observers;
 mod planner;
 mod window;
-mod zz_cost;
 
 use std::cell::{Cell, OnceCell};
 

@@ -178,7 +178,7 @@ impl<'a> Run<'a> {
         for (step, &loss) in validation.iter().enumerate() {
             self.task.check_finite("validation", epoch, step, loss)?;
         }
-        probabilities.judge(&format!("logits of the model of {modality:?}"), &flat)?;
+        probabilities.check_flags(&format!("logits of the model of {modality:?}"), &flat)?;
         let score = match score {
             None => -seen.mean(&validation),
             Some(score) => score(&join_on_host(&logits)?, &join_on_host(&targets)?)?,

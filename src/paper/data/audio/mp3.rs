@@ -11,7 +11,7 @@ use crate::paper::data::file::Refusal;
 /// Every frame must be whole and must decode: a file that is cut or has a corrupted frame is an
 /// error, not a shorter recording.
 pub(super) fn read(file: &[u8]) -> Result<Interleaved, Refusal> {
-    let Frames { first, frames, added: [before, after] } = Frames::of(file)?;
+    let Frames { first, frames, added: [before, after] } = Frames::parse(file)?;
     let samples = first.samples() as u64;
     let (channels, rate) = (first.channels, first.rate);
     let codec = Codec { id: CODEC_ID_MP3, channels, rate, packet: samples };

@@ -20,7 +20,7 @@ impl Header {
     }
 
     /// Reads a header of layer III; `None` if `bytes` do not begin with one.
-    fn of(bytes: &[u8]) -> Option<Result<Self, Refusal>> {
+    fn parse(bytes: &[u8]) -> Option<Result<Self, Refusal>> {
         let &[0xff, second, third, fourth, ..] = bytes else { return None };
         let (version, layer) = (second >> 3 & 3, second >> 1 & 3);
         let (bit_rate, rate) = (usize::from(third >> 4), usize::from(third >> 2 & 3));
@@ -76,14 +76,14 @@ impl<'f> Frames<'f> {
     /// Every byte between the first and the last frame belongs to a frame or a tag, and there are at
     /// least as many frames as the file's Xing, Info or VBRI header states. A file without this header
     /// that was cut between two frames is not recognised.
-    pub fn of(file: &'f [u8]) -> Result<Self, Refusal> {
+    pub fn parse(file: &'f [u8]) -> Result<Self, Refusal> {
         let file = without_end_tags(file);
         let start = first_frame(file)?;
-        let first = Header::of(&file[start..]).ok_or_else(|| no_frame(file))??;
+        let first = Header::parse(&file[start..]).ok_or_else(|| no_frame(file))??;
         let (mut at, mut frames, mut bytes) = (start, Vec::new(), 0);
         let rest = loop {
             let rest = &file[at..];
-            match Header::of(rest) {
+            match Header::parse(rest) {
                 Some(Ok(header)) if first.continues(&header) => {
                     if header.channels != first.channels {
                         let form = format!("an MP3 whose number of channels changes at byte {at}");
@@ -100,7 +100,7 @@ impl<'f> Frames<'f> {
                 },
             }
         };
-        let header = frames.first().and_then(|frame| Stated::of(&first, frame));
+        let header = frames.first().and_then(|frame| Stated::parse(&first, frame));
         if header.is_some() {
             frames.remove(0);
         }
@@ -115,7 +115,7 @@ impl<'f> Frames<'f> {
             return Err(Refusal::Damaged(found.to_owned()));
         }
         // Files that were joined have a header in the middle; their end has no known padding.
-        let is_audio = |frame: &&[u8]| Stated::of(&first, frame).is_none();
+        let is_audio = |frame: &&[u8]| Stated::parse(&first, frame).is_none();
         let joined = stated.frames.is_some_and(|stated| frames.len() > stated);
         frames.retain(is_audio);
         let [before, after] = stated.added;
@@ -124,7 +124,7 @@ impl<'f> Frames<'f> {
 }
 
 fn no_frame(file: &[u8]) -> Refusal {
-    match Refusal::of_start(file) {
+    match Refusal::from_start(file) {
         Refusal::NotSupported(name) if name == "an MP3 file" => {
             Refusal::Damaged("no MPEG audio frame".to_owned())
         }
@@ -140,12 +140,12 @@ fn first_frame(file: &[u8]) -> Result<usize, Refusal> {
     }
     let rest = file.get(start..).unwrap_or_default();
     let padding = rest.iter().take_while(|&&byte| byte == 0).count();
-    if let Some(header) = Header::of(&rest[padding..]) {
+    if let Some(header) = Header::parse(&rest[padding..]) {
         return header.map(|_| start + padding);
     }
     let frames_follow = |&at: &usize| {
         let mut at = at;
-        (0..3).all(|_| match rest.get(at..).and_then(Header::of) {
+        (0..3).all(|_| match rest.get(at..).and_then(Header::parse) {
             Some(Ok(header)) => {
                 at += header.length;
                 true
@@ -214,7 +214,7 @@ struct Stated {
 
 impl Stated {
     /// Reads the header in a frame that holds one in place of audio.
-    fn of(header: &Header, frame: &[u8]) -> Option<Self> {
+    fn parse(header: &Header, frame: &[u8]) -> Option<Self> {
         let side = match (header.is_first, header.channels) {
             (true, 2) => 32,
             (true, _) | (false, 2) => 17,

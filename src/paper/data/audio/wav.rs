@@ -12,8 +12,8 @@ const UNKNOWN_SIZE: u64 = 0x7fff_0000;
 
 /// Reads the samples of a file that begins as a WAV file.
 pub(super) fn read(file: &[u8]) -> Result<Interleaved, Refusal> {
-    let chunks = Chunks::of(file)?;
-    let format = Format::of(chunks.format)?;
+    let chunks = Chunks::parse(file)?;
+    let format = Format::parse(chunks.format)?;
     let codec = format.codec()?;
     // An incomplete sample at the end is ignored.
     let data = &chunks.data[..chunks.data.len() / format.block * format.block];
@@ -45,7 +45,7 @@ struct Chunks<'f> {
 }
 
 impl<'f> Chunks<'f> {
-    fn of(file: &'f [u8]) -> Result<Self, Refusal> {
+    fn parse(file: &'f [u8]) -> Result<Self, Refusal> {
         let damaged = |found: String| Refusal::Damaged(found);
         let (mut format, mut data_size_64) = (None, None);
         let mut riff_size = u64::from(u32_at(file, 4));
@@ -117,7 +117,7 @@ const MU_LAW: u16 = 0x0007;
 const EXTENSIBLE: u16 = 0xfffe;
 
 impl Format {
-    fn of(content: &[u8]) -> Result<Self, Refusal> {
+    fn parse(content: &[u8]) -> Result<Self, Refusal> {
         let damaged = |found: String| Err(Refusal::Damaged(found));
         if content.len() < 16 {
             return damaged(format!("a format chunk of {} bytes", content.len()));

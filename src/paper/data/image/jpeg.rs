@@ -17,7 +17,7 @@ const START_OF_SCAN: u8 = 0xda;
 /// The file must contain the whole image up to its end-of-image marker. What follows the marker is
 /// ignored: cameras and tools append previews, second pictures and padding.
 pub(super) fn read(mut file: Vec<u8>) -> Result<(Vec<u8>, [usize; 2]), Refusal> {
-    let image = Segments::of(&file)?;
+    let image = Segments::parse(&file)?;
     if image.sequential {
         // A decoder that meets the end-of-image marker too early fills the rest with zeros. Without
         // the marker the strict mode reports the end. The zeros are what it reads ahead.
@@ -52,7 +52,7 @@ struct Segments {
 }
 
 impl Segments {
-    fn of(file: &[u8]) -> Result<Self, Refusal> {
+    fn parse(file: &[u8]) -> Result<Self, Refusal> {
         let (mut at, mut sequential, mut frame) = (2, true, &[][..]);
         let (mut in_header, mut between) = (true, Vec::new());
         loop {

@@ -40,7 +40,7 @@ impl RgbPicture {
         let read = match &file[..] {
             [0xff, 0xd8, 0xff, ..] => jpeg::read(file),
             [0x89, b'P', b'N', b'G', ..] => read_png(&file),
-            other => Err(Refusal::of_start(other)),
+            other => Err(Refusal::from_start(other)),
         };
         let (pixels, [width, height]) =
             read.map_err(|refusal| refusal.error(path, "image", "JPEG or PNG"))?;

@@ -14,7 +14,7 @@ use super::{
 };
 use crate::error::{Error, Result};
 use crate::paper::data::{
-    content::other_than_text,
+    content::other_than_table,
     file::{corrupted, open},
 };
 
@@ -29,7 +29,7 @@ pub(super) fn read(path: &Path) -> Result<Grid> {
     let mut start = Vec::new();
     (&mut file).take(64).read_to_end(&mut start).map_err(unreadable)?;
     file.rewind().map_err(unreadable)?;
-    if let Some((found, hint)) = other_than_text(&start) {
+    if let Some((found, hint)) = other_than_table(&start) {
         return Err(Error::data(path, "table", "an XLSX file", found, hint));
     }
     let mut book: Xlsx<BufReader<File>> = Xlsx::new(BufReader::new(file)).map_err(invalid)?;
