@@ -1,7 +1,7 @@
 //! The format of a file, recognised by its first bytes.
 
 /// The start of the file that Git checks out in place of one in Large File Storage.
-pub(super) const LFS_POINTER: &[u8] = b"version https://git-lfs.github.com/spec/";
+pub(super) const LFS_POINTER: &[u8] = b"version https://git-lfs";
 
 /// What Git checks out in place of a file that was not downloaded.
 pub(super) const POINTER: &str = "a Git LFS pointer";
