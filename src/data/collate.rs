@@ -6,8 +6,9 @@ use super::{Sample, column::Column};
 use crate::batch::{Batch, Input};
 use crate::error::{self, Error, Result};
 
-/// The name of the mask of padded sequences.
+/// The names of what belongs to padded sequences, as `Input::padded` has them.
 const MASK: &str = "mask";
+const LENGTHS: &str = "lengths";
 
 /// Makes a batch of samples, without ids: stacks tensors, pads sequences, and marks the samples that lack
 /// a modality.
@@ -104,16 +105,7 @@ fn input(m: usize, samples: &[Sample], labels: &[String]) -> Result<Input> {
     let columns: Vec<(String, Column)> = columns.collect::<Result<_>>()?;
     let is_sequence = rows.first().is_some_and(|&row| samples[row].inputs[m].is_sequence());
     let tensors = if is_sequence {
-        let (padded, lengths) = padded(&columns)?;
-        let names = columns.iter().map(|(name, _)| name.clone());
-        let mut tensors: Vec<(String, Tensor)> = names.zip(padded).collect();
-        if !columns.iter().any(|(name, _)| name == MASK) {
-            let ones = |&length: &i64| Tensor::f_ones([length], (Kind::Bool, Device::Cpu));
-            let ones = lengths.iter().map(ones).collect::<std::result::Result<_, _>>();
-            let ones = ones.map_err(|e| Error::torch("make the mask of a batch", e))?;
-            tensors.push((MASK.to_owned(), column(MASK, ones).padded()?.0));
-        }
-        tensors
+        padded(&columns)?
     } else {
         let stacked = |(name, column): (String, Column)| Ok((name, column.stacked()?));
         columns.into_iter().map(stacked).collect::<Result<Vec<_>>>()?
@@ -126,10 +118,10 @@ fn input(m: usize, samples: &[Sample], labels: &[String]) -> Result<Input> {
     Ok(tensors.fold(Input::new(name, first), |input, (name, tensor)| input.with(name, tensor)))
 }
 
-/// Pads the tensors of a sequence, which have the same lengths, and returns the lengths.
-fn padded(columns: &[(String, Column)]) -> Result<(Vec<Tensor>, Vec<i64>)> {
+/// Pads the tensors of a sequence, which have the same lengths, and adds mask and lengths.
+fn padded(columns: &[(String, Column)]) -> Result<Vec<(String, Tensor)>> {
     let (mut tensors, mut lengths) = (Vec::new(), Vec::new());
-    for (_, column) in columns {
+    for (name, column) in columns {
         let (padded, own) = column.padded()?;
         if tensors.is_empty() {
             lengths.clone_from(&own);
@@ -139,7 +131,21 @@ fn padded(columns: &[(String, Column)]) -> Result<(Vec<Tensor>, Vec<i64>)> {
             let hint = "pass one row per step in every tensor of a sequence";
             return Err(error::shape(format!("steps of {}", column.of(i)), expected, own[i], hint));
         }
-        tensors.push(padded);
+        tensors.push((name.clone(), padded));
     }
-    Ok((tensors, lengths))
+    if let Some((_, column)) = columns.first() {
+        let mut of_rows = vec![0; column.labels.len()];
+        column.rows.iter().zip(&lengths).for_each(|(&row, &length)| of_rows[row] = length);
+        let lengths = Tensor::from_slice(&of_rows);
+        let longest = of_rows.iter().copied().max().unwrap_or(0);
+        let mask = Tensor::f_arange(longest, (Kind::Int64, Device::Cpu))
+            .and_then(|steps| steps.f_unsqueeze(0)?.f_lt_tensor(&lengths.f_unsqueeze(1)?))
+            .map_err(|e| Error::torch("make the mask of a batch", e))?;
+        for (name, tensor) in [(MASK, mask), (LENGTHS, lengths)] {
+            if columns.iter().all(|(own, _)| own != name) {
+                tensors.push((name.to_owned(), tensor));
+            }
+        }
+    }
+    Ok(tensors)
 }

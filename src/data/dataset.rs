@@ -16,7 +16,7 @@ use crate::error::Result;
 /// # Example
 /// ```
 /// use g2d::data::{BatchOrder, Dataset, Loader, LoaderOptions, Sample};
-/// use rand::{Rng, rngs::StdRng};
+/// use g2d::data::rand::{Rng, rngs::StdRng};
 /// use tch::{Device, Tensor};
 ///
 /// /// Sounds and pictures, which some samples lack; in a program of yours these would be paths.

@@ -22,4 +22,6 @@ pub use dataset::Dataset;
 pub use in_memory::InMemory;
 pub use loader::{Loader, LoaderBatches, LoaderOptions};
 pub use order::{BatchOrder, LastBatch};
+/// The crate of the generators that [`Dataset::sample`] receives.
+pub use rand;
 pub use sample::Sample;

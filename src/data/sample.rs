@@ -83,9 +83,11 @@ impl Sample {
     }
 
     /// Adds the input of the next modality, a sequence: a tensor [T, …], or a set of named ones with the
-    /// same T. T may differ between samples. The batch has [B, T of the longest, …], padded by zeros at
-    /// the end, and beside it the tensor `"mask"` [B, T], `Bool`, which is true where a sample has a
-    /// value, unless the sequence has a tensor of this name.
+    /// same T, which may differ between samples.
+    ///
+    /// The batch has the tensors as [B, T of the longest, …] with zeros after the end, and beside them
+    /// `mask` [B, T], `Bool`, whether there is a value, and `lengths` \[B\], `Int64`. A sequence that has
+    /// a tensor of such a name keeps its own.
     pub fn sequence(self, input: impl Into<Input>) -> Self {
         self.with(SampleInput::Sequence(input.into()))
     }

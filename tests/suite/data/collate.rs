@@ -54,6 +54,7 @@ fn sequences_are_padded_and_masked_in_every_tensor() {
     assert_tensor(batch.tensor(0, "types").unwrap(), &types);
     let mask = Tensor::from_slice(&[true, true, true, true, false, false]).view([2, 3]);
     assert_tensor(batch.tensor(0, "mask").unwrap(), &mask);
+    assert_tensor(batch.tensor(0, "lengths").unwrap(), &Tensor::from_slice(&[3_i64, 1]));
 
     let sample =
         |n: i64| Sample::new(0_i64).sequence(Tensor::full([n, 2], n, tch::kind::FLOAT_CPU));
@@ -81,6 +82,8 @@ fn samples_without_a_modality_have_zeros_and_are_marked() {
     assert_tensor(batch.input(1), &Tensor::from_slice(&[5_i64, 0, 0, 0, 6, 7]).view([3, 2]));
     let mask = Tensor::from_slice(&[true, false, false, false, true, true]).view([3, 2]);
     assert_tensor(batch.tensor(1, "mask").unwrap(), &mask);
+
+    assert_tensor(batch.tensor(1, "lengths").unwrap(), &Tensor::from_slice(&[1_i64, 0, 2]));
 
     let batch = collate(vec![sample(Some(1.0), None), sample(Some(2.0), None)]).unwrap();
     assert_eq!(batch.present(1), Some(&[false, false][..]));
