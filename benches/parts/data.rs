@@ -4,9 +4,9 @@ use std::hint::black_box;
 
 use criterion::Criterion;
 use g2d::{
-    data::Order,
+    data::{BatchOrder, Loader, LoaderOptions},
     paper::data::{
-        ClipLoader, Cremad, CropBox, LoaderOptions, LogSpectrogram, Mode, OnMissing, RgbPicture,
+        ClipCache, ClipDataset, Cremad, CropBox, LogSpectrogram, Mode, OnMissing, RgbPicture,
         Waveform,
     },
 };
@@ -45,8 +45,8 @@ pub fn loader(c: &mut Criterion) {
     write_clips(folder.path(), 16, SAMPLES).unwrap();
     let cremad = Cremad::new(folder.path(), OnMissing::Error);
     let clips = cremad.authors_split().unwrap().train;
-    let loader =
-        ClipLoader::new(clips, &cremad.transform(), Mode::Train, LoaderOptions::default()).unwrap();
-    let epoch = || loader.batches(0, Order::Stored, Device::Cpu).map(Result::unwrap).count();
+    let clips = ClipDataset::new(clips, &cremad.transform(), Mode::Train, ClipCache::Off).unwrap();
+    let loader = Loader::new(clips, BatchOrder::stored(16), LoaderOptions::default()).unwrap();
+    let epoch = || loader.batches(0, Device::Cpu).map(Result::unwrap).count();
     c.bench_function("loader/batch of 16", |b| b.iter(epoch));
 }

@@ -5,11 +5,10 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 use g2d::{
-    data::Order,
-    paper::data::{ClipLoader, Cremad, LoaderOptions, Mode, OnMissing},
+    data::{BatchOrder, Loader, LoaderOptions},
+    paper::data::{ClipCache, ClipDataset, Cremad, Mode, OnMissing},
     trainer::{Precision, SuppressedMode},
 };
-use rand::{SeedableRng, rngs::StdRng};
 use tch::Device;
 
 use crate::{
@@ -32,8 +31,10 @@ pub fn measure(results: &mut BenchmarkResults, smoke: bool, threads: usize) -> R
     let train = cremad.authors_split()?.train;
     let loader = |workers| {
         let batch_size = if smoke { 4 } else { 16 };
-        let options = LoaderOptions { workers, batch_size, ..Default::default() };
-        ClipLoader::new(train.clone(), &cremad.transform(), Mode::Train, options)
+        let (transform, options) =
+            (cremad.transform(), LoaderOptions { workers, ..Default::default() });
+        let clips = ClipDataset::new(train.clone(), &transform, Mode::Train, ClipCache::Off)?;
+        Loader::new(clips, BatchOrder::shuffled(batch_size, 1), options)
     };
 
     let alone = loader_alone(&loader(threads)?)?;
@@ -50,7 +51,7 @@ pub fn measure(results: &mut BenchmarkResults, smoke: bool, threads: usize) -> R
 
     // The setup has no teachers for these batches, whose ids are of other samples.
     let loader = loader(1)?;
-    let mut batches = loader.batches(9, Order::Stored, Device::Cpu);
+    let mut batches = loader.batches(9, Device::Cpu);
     setup.borrow_mut().set_batch(&batches.next().context("the loader is empty")??)?;
     step()?;
     let (start, mut samples) = (Instant::now(), 0);
@@ -78,13 +79,12 @@ pub fn measure(results: &mut BenchmarkResults, smoke: bool, threads: usize) -> R
 }
 
 /// The median samples per second over three epochs.
-fn loader_alone(loader: &ClipLoader) -> Result<f64> {
-    let mut rng = StdRng::seed_from_u64(1);
+fn loader_alone(loader: &Loader<ClipDataset>) -> Result<f64> {
     let mut rates = Vec::new();
     for epoch in 0..3 {
         let start = Instant::now();
         let mut samples = 0;
-        for batch in loader.batches(epoch, Order::Shuffled(&mut rng), Device::Cpu) {
+        for batch in loader.batches(epoch, Device::Cpu) {
             samples += batch?.size();
         }
         rates.push(samples as f64 / start.elapsed().as_secs_f64());

@@ -5,10 +5,11 @@ use std::{path::Path, sync::Arc};
 use anyhow::Result;
 use g2d::{
     Modality, ModalityParams, Student,
+    data::{BatchOrder, Loader, LoaderOptions},
     paper::{
         data::{
-            AvMnist, ClipCache, ClipLoader, ClipTransform, Clips, Cremad, GroupShares,
-            LoaderOptions, Mode, OnMissing, VggSound,
+            AvMnist, ClipCache, ClipDataset, ClipTransform, Clips, Cremad, GroupShares, Mode,
+            OnMissing, VggSound,
         },
         networks::{ClassifierConfig, FusionClassifier, FusionKind, UnimodalClassifier},
     },
@@ -121,16 +122,12 @@ impl AudioVisualData {
             0 => ClipCache::Off,
             mib => ClipCache::Memory { bytes: mib << 20 },
         };
-        let options = LoaderOptions {
-            batch_size,
-            workers: arguments.workers,
-            seed,
-            cache,
-            ..Default::default()
-        };
+        let order = BatchOrder { seed, ..BatchOrder::stored(batch_size) };
+        let options = LoaderOptions { workers: arguments.workers, ..Default::default() };
         let classes = train.classes();
         let loader = |clips: Clips, transform: &ClipTransform, mode| {
-            ClipLoader::new(clips, transform, mode, options).map(SplitData::Clips)
+            let clips = ClipDataset::new(clips, transform, mode, cache)?;
+            Loader::new(clips, order, options).map(SplitData::Clips)
         };
         Ok(Self {
             name: data_name(folder),

@@ -96,7 +96,7 @@ fn parity(n: usize, rng: &mut StdRng) -> Result<InMemory> {
     }
     let inputs = inputs.map(|values| Tensor::from_slice(&values).view([n as i64, PARITY as i64]));
     let modalities = Modality::list(["left", "right"]);
-    Ok(InMemory::new(modalities, inputs.into(), Tensor::from_slice(&labels))?)
+    Ok(InMemory::new(modalities, inputs, Tensor::from_slice(&labels))?)
 }
 
 fn bits(n: usize, rng: &mut StdRng) -> Result<InMemory> {

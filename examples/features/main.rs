@@ -155,7 +155,7 @@ fn regression([train, val, test]: [InMemory; 3]) -> Result<([InMemory; 3], Predi
     let scaled = |split: InMemory| {
         let inputs = (0..split.modalities().len()).map(|m| split.input(m).shallow_clone());
         let targets = scaler.apply(split.targets())?;
-        InMemory::new(split.modalities().to_vec(), inputs.collect(), targets)
+        InMemory::new(split.modalities().to_vec(), inputs, targets)
     };
     let splits = [scaled(train)?, scaled(val)?, scaled(test)?];
     let task = PredictionTask::regression(scaler, &splits.each_ref().map(InMemory::targets));

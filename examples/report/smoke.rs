@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, ensure};
 use g2d::{
-    data::{InMemory, Order},
+    data::{BatchOrder, InMemory},
     diagnosis::{Diagnosis, Evidence, Metric, Thresholds},
     evaluate,
     loss::Classification,
@@ -134,7 +134,7 @@ fn encoder() -> EncoderConfig {
 }
 
 fn batches(set: &InMemory) -> impl Iterator<Item = g2d::Result<Batch>> {
-    set.batches(32, Order::Stored, Device::Cpu)
+    set.batches(&BatchOrder::stored(32), 0, Device::Cpu)
 }
 
 /// `n` samples of four classes: under noise in modality `a`, under less noise in `b`.
@@ -142,5 +142,5 @@ fn samples(n: i64) -> g2d::Result<InMemory> {
     let labels = Tensor::randint(CLASSES, [n], (Kind::Int64, Device::Cpu));
     let clear = labels.one_hot(CLASSES).to_kind(Kind::Float).repeat([1, INPUTS / CLASSES]);
     let noisy = |scale: f64| &clear + Tensor::randn_like(&clear) * scale;
-    InMemory::new(Modality::list(["a", "b"]), vec![noisy(2.5), noisy(1.5)], labels)
+    InMemory::new(["a", "b"], [noisy(2.5), noisy(1.5)], labels)
 }

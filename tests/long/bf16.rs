@@ -2,7 +2,7 @@
 
 use g2d::{
     G2dTrainer, Teacher,
-    data::{InMemory, Order},
+    data::{BatchOrder, InMemory},
     loss::Classification,
     paper::{
         data::AvMnist,
@@ -12,7 +12,6 @@ use g2d::{
     teacher::{Cached, UnimodalModel},
     trainer::Precision,
 };
-use rand::{SeedableRng, rngs::StdRng};
 use tch::{Device, nn, nn::OptimizerConfig};
 
 const DIGITS: &[u8] = include_bytes!("../../examples/data/spoken-digits/digits.npz");
@@ -37,17 +36,17 @@ fn teacher(set: &AvMnist, m: usize, seed: u64) -> Cached {
     let config = ClassifierConfig::default();
     let net = UnimodalClassifier::new(&vs, 1, AvMnist::CLASSES, config.backbone, config.init);
     let net = net.unwrap();
-    let (mut optimizer, mut rng) = (optimizer(&vs), StdRng::seed_from_u64(seed));
+    let mut optimizer = optimizer(&vs);
     for epoch in 0..EPOCHS {
         optimizer.set_lr(lr(epoch));
-        for batch in set.train.batches(BATCH, Order::Shuffled(&mut rng), Device::Cpu) {
+        for batch in set.train.batches(&BatchOrder::shuffled(BATCH, seed), epoch, Device::Cpu) {
             let batch = batch.unwrap();
             let (_, logits) = net.forward(&batch.inputs()[m], true).unwrap();
             optimizer.backward_step(&logits.cross_entropy_for_logits(batch.targets()));
         }
     }
     let teacher = net.into_teacher(set.train.modalities()[m].clone(), &mut vs);
-    let stored = set.train.batches(BATCH, Order::Stored, Device::Cpu);
+    let stored = set.train.batches(&BatchOrder::stored(BATCH), 0, Device::Cpu);
     Cached::record(&teacher as &dyn Teacher, m, stored).unwrap()
 }
 
@@ -65,10 +64,10 @@ fn student(set: &AvMnist, teachers: &[Cached], seed: u64, precision: Precision) 
     let builder =
         teachers.iter().fold(builder, |builder, teacher| builder.teacher(teacher.share()));
     let mut trainer = builder.build(&student).unwrap();
-    let (mut optimizer, mut rng) = (optimizer(&vs), StdRng::seed_from_u64(seed));
+    let mut optimizer = optimizer(&vs);
     for epoch in 0..EPOCHS {
         optimizer.set_lr(lr(epoch));
-        for batch in set.train.batches(BATCH, Order::Shuffled(&mut rng), Device::Cpu) {
+        for batch in set.train.batches(&BatchOrder::shuffled(BATCH, seed), epoch, Device::Cpu) {
             optimizer.zero_grad();
             trainer.step(&student, &batch.unwrap()).unwrap();
             optimizer.step();
@@ -76,7 +75,7 @@ fn student(set: &AvMnist, teachers: &[Cached], seed: u64, precision: Precision) 
         trainer.end_epoch().unwrap();
     }
     let test = |set: &InMemory| {
-        let batches = set.batches(BATCH, Order::Stored, Device::Cpu);
+        let batches = set.batches(&BatchOrder::stored(BATCH), 0, Device::Cpu);
         trainer.evaluate(&student, batches).unwrap().accuracy().unwrap()
     };
     100.0 * test(&set.test)

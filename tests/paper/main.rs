@@ -1,7 +1,7 @@
 //! Tests of `g2d::paper` in one binary, so that libtorch is linked once.
 //!
 //! - `networks/`: the authors' classifiers, and networks over images, tables and sequences.
-//! - `data/`: readers of data sets, decoding, the loader.
+//! - `data/`: readers of data sets, decoding, augmentation.
 //! - `baselines.rs`: OGM and OGM-GE.
 //! - `fixtures/`: `tone.mp3`, half a second of 440 Hz at amplitude 0.5 and 22,050 Hz mono, encoded
 //!   by LAME; `samples.xlsx`, written by `make.py`; `cells.xlsx`, written by `make_cells.py`;

@@ -16,7 +16,6 @@ mod calibration;
 #[cfg(all(feature = "paper", feature = "report"))]
 mod checkpoint;
 mod contracts;
-#[cfg(feature = "paper")]
 mod data;
 mod diagnosis;
 mod fuzzing;

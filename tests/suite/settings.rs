@@ -3,6 +3,7 @@
 use std::fmt::Debug;
 
 use g2d::{
+    data::{BatchOrder, LastBatch, LoaderOptions},
     loss::{
         Classification, Confidence, ConfidenceConfig, Distillation, EnsembleTerm, ExponentialError,
         FeatureReduction, HeadTarget, HeadTerm, InverseError, Labels, Regression,
@@ -295,7 +296,7 @@ fn a_confidence_config_computes_what_its_confidence_does() {
 #[cfg(feature = "paper")]
 #[test]
 fn misspelt_names_in_settings_of_the_paper_are_errors() {
-    use g2d::paper::{baselines::Ogm, data::LoaderOptions, networks::ClassifierConfig};
+    use g2d::paper::{baselines::Ogm, networks::ClassifierConfig};
     let ogm: Ogm = read("alpha = 0.5\nwindow = { first = 0, last = 9 }\nnoise_seed = 7").unwrap();
     assert_eq!(format!("{ogm:?}"), format!("{:?}", Ogm::new(0.5, 0..=9).with_noise(7)));
     assert_eq!(format!("{:?}", round_trip(&ogm)), format!("{ogm:?}"));
@@ -305,9 +306,20 @@ fn misspelt_names_in_settings_of_the_paper_are_errors() {
         "alpha = 1.0\nwindow = { first = 0, last = 9 }\nnoise = 7",
         &["noise_seed"],
     );
-    assert_invalid::<LoaderOptions>("batchsize = 16", &["batchsize", "batch_size"]);
     assert_invalid::<ClassifierConfig>("backbone = 'resnet'", &["resnet", "compact"]);
     assert_invalid::<ClassifierConfig>("bakbone = 'compact'", &["bakbone", "backbone"]);
+}
+
+#[test]
+fn an_order_of_batches_and_the_options_of_a_loader_are_read() {
+    let order: BatchOrder = read("batch_size = 16\nshuffle = true\nlast = 'drop_single'").unwrap();
+    let expected = BatchOrder { last: LastBatch::DropSingle, ..BatchOrder::shuffled(16, 0) };
+    assert_eq!(order, expected);
+    assert_eq!(round_trip(&order), expected);
+    assert_invalid::<BatchOrder>("batchsize = 16", &["batchsize", "batch_size"]);
+    assert_invalid::<BatchOrder>("last = 'skip'", &["skip", "drop_single"]);
+    assert_eq!(read::<LoaderOptions>("workers = 3").unwrap().workers, 3);
+    assert_invalid::<LoaderOptions>("worker = 3", &["worker", "workers"]);
 }
 
 #[test]

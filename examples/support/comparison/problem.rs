@@ -13,7 +13,6 @@ use g2d::{
     paper::networks::{MixedConfig, MixedFusion, MixedNetwork, UnimodalNetwork},
     teacher::UnimodalModel,
 };
-use rand::{SeedableRng, rngs::StdRng};
 use tch::nn::VarStore;
 
 use super::{split::SplitData, task::PredictionTask};
@@ -170,7 +169,7 @@ pub fn with_validation(
 ) -> g2d::Result<(InMemory, InMemory)> {
     match val {
         Some(val) => Ok((train, val)),
-        None => train.hold_out(HELD_OUT, &mut StdRng::seed_from_u64(seed)),
+        None => train.hold_out(HELD_OUT, seed),
     }
 }
 

@@ -2,8 +2,8 @@
 
 use g2d::{
     Batch,
-    data::{InMemory, Order},
-    paper::data::ClipLoader,
+    data::{Dataset, InMemory, Loader},
+    paper::data::ClipDataset,
 };
 use rand::{SeedableRng, rngs::StdRng, seq::SliceRandom};
 use tch::{Device, Tensor};
@@ -11,7 +11,7 @@ use tch::{Device, Tensor};
 /// The samples of a split, in memory or on disk.
 pub enum SplitData {
     Memory(InMemory),
-    Clips(ClipLoader),
+    Clips(Loader<ClipDataset>),
 }
 
 /// The batches of an epoch.
@@ -21,7 +21,7 @@ impl SplitData {
     pub fn len(&self) -> usize {
         match self {
             Self::Memory(set) => set.len(),
-            Self::Clips(loader) => loader.len(),
+            Self::Clips(loader) => loader.dataset().len(),
         }
     }
 
@@ -61,7 +61,7 @@ impl SplitData {
 
     /// All samples in stored order.
     pub fn stored(&self, batch_size: usize, device: Device) -> BatchIterator<'_> {
-        self.batches(0, batch_size, Order::Stored, device)
+        self.batches((0..self.len()).collect(), 0, batch_size, device)
     }
 
     /// All samples in random order, a function of `seed` and `epoch`. A last batch of one sample is
@@ -73,26 +73,30 @@ impl SplitData {
         batch_size: usize,
         device: Device,
     ) -> BatchIterator<'_> {
-        // One generator shuffles epoch after epoch, so the earlier epochs are shuffled again.
+        // The order that the published results have: one generator shuffles epoch after epoch, so the
+        // earlier epochs are shuffled again.
         let mut rng = StdRng::seed_from_u64(seed);
-        let mut rows: Vec<u32> = vec![0; self.len()];
+        let mut rows: Vec<usize> = (0..self.len()).collect();
         (0..epoch).for_each(|_| rows.shuffle(&mut rng));
-        let several = |batch: &g2d::Result<Batch>| batch.as_ref().map_or(true, |b| b.size() > 1);
-        let order = Order::Shuffled(&mut rng);
-        Box::new(self.batches(epoch, batch_size, order, device).filter(several))
+        rows.sort_unstable();
+        rows.shuffle(&mut rng);
+        if rows.len() % batch_size == 1 {
+            rows.pop();
+        }
+        self.batches(rows, epoch, batch_size, device)
     }
 
     fn batches(
         &self,
+        rows: Vec<usize>,
         epoch: u64,
         batch_size: usize,
-        order: Order<'_>,
         device: Device,
     ) -> BatchIterator<'_> {
+        let rows = rows.chunks(batch_size).map(<[usize]>::to_vec).collect();
         match self {
-            Self::Memory(set) => Box::new(set.batches(batch_size, order, device)),
-            // The loader was created with its batch size.
-            Self::Clips(loader) => Box::new(loader.batches(epoch, order, device)),
+            Self::Memory(set) => Box::new(set.batches_of(rows, device)),
+            Self::Clips(loader) => Box::new(loader.batches_of(rows, epoch, device)),
         }
     }
 }

@@ -10,7 +10,6 @@ use tch::{Kind, Tensor};
 use super::{arrays::Arrays, file::open};
 use crate::data::InMemory;
 use crate::error::{Error, Result};
-use crate::modality::Modality;
 
 /// AV-MNIST: three splits with the modalities `audio` and `image`, in this order.
 ///
@@ -83,8 +82,8 @@ impl AvMnist {
         let val = has_val.then(|| split("val")).transpose()?;
         let scaled = |split: Split| -> Result<InMemory> {
             let inputs = split.inputs.into_iter().zip(scales);
-            let inputs = inputs.map(|(input, scale)| Scale::apply(scale, input)).collect();
-            InMemory::new(Modality::list(["audio", "image"]), inputs, split.targets)
+            let inputs = inputs.map(|(input, scale)| Scale::apply(scale, input));
+            InMemory::new(["audio", "image"], inputs, split.targets)
         };
         Ok(Self { train: scaled(train)?, val: val.map(scaled).transpose()?, test: scaled(test)? })
     }

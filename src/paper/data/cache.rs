@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::RgbPicture;
 use crate::error::Result;
 
-/// Which results of decoding a [`ClipLoader`](super::ClipLoader) keeps in memory.
+/// Which results of decoding a [`ClipDataset`](super::ClipDataset) keeps in memory.
 ///
 /// Only deterministic results are kept: spectrograms and resized frames without augmentation;
 /// resampled audio and whole frames with augmentation.
@@ -34,7 +34,7 @@ pub enum ClipCache {
     },
 }
 
-/// The cached results of one loader, shared by its workers over all epochs.
+/// The cached results of one data set, shared by a loader's workers over all epochs.
 #[derive(Debug)]
 pub(super) struct CacheStore {
     limit: usize,

@@ -101,7 +101,7 @@ impl Features {
             let inputs = scales.iter().zip(&self.shapes).enumerate();
             let scaled = inputs.map(|(m, (scale, &shape))| apply(set.input(m), shape, scale));
             let targets = set.targets().shallow_clone();
-            InMemory::new(set.modalities().to_vec(), scaled.collect::<Result<_>>()?, targets)
+            InMemory::new(set.modalities().to_vec(), scaled.collect::<Result<Vec<_>>>()?, targets)
         };
         let (train, test) = (apply(&self.train)?, apply(&self.test)?);
         let val = self.val.as_ref().map(apply).transpose()?;
@@ -128,7 +128,7 @@ fn read_split(
     }
     let read = |modality: &Modality| read_modality(&mut arrays, modality.name(), rows);
     let inputs = modalities.iter().map(read).collect::<Result<Vec<_>>>()?;
-    let (inputs, shapes) = inputs.into_iter().unzip();
+    let (inputs, shapes): (Vec<_>, _) = inputs.into_iter().unzip();
     Ok((InMemory::new(modalities.to_vec(), inputs, targets)?, shapes))
 }
 

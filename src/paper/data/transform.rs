@@ -1,5 +1,6 @@
 //! From the files of a clip to the values of a sample.
 
+use rand::rngs::StdRng;
 use serde::{Deserialize, Serialize};
 
 use super::{
@@ -10,7 +11,6 @@ use super::{
     image::FrameTransform,
 };
 use crate::error::Result;
-use crate::paper::random::generator;
 
 /// The transforms of a clip.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -21,10 +21,6 @@ pub struct ClipTransform {
     /// From frames to normalised channels.
     pub visual: FrameTransform,
 }
-
-/// Streams of a sample's random generators.
-const AUDIO_STREAM: u64 = 1;
-const FRAME_STREAM: u64 = 2;
 
 /// A valid [`ClipTransform`] with its filters computed.
 #[derive(Debug)]
@@ -46,28 +42,26 @@ impl Pipeline {
         [self.audio.shape().into(), self.visual.shape().into()]
     }
 
-    /// Appends a clip's audio and frames to the values of a batch.
-    ///
-    /// The augmentation depends on the run's seed, the epoch and the clip's id only, so that order,
-    /// batch size, workers and cache do not change the sample.
+    /// Returns the values of a clip's audio and frames. The augmentation draws from `rng` alone, and in
+    /// the same order with and without cache.
     pub fn sample(
         &self,
         clip: &Clip,
-        [seed, epoch]: [u64; 2],
+        rng: &mut StdRng,
         cache: &CacheStore,
-        [audio, visual]: &mut [Vec<f32>; 2],
-    ) -> Result<()> {
+    ) -> Result<[Vec<f32>; 2]> {
         let mode = self.mode;
-        let rng = |stream| generator([seed, epoch, clip.id as u64, stream]);
+        let mut values =
+            self.shapes().map(|shape| Vec::with_capacity(shape.iter().product::<i64>() as usize));
+        let [audio, visual] = &mut values;
         let decoded = cache.audio(clip.id, || self.audio.decode(&clip.audio, mode))?;
-        self.audio.finish(&decoded, mode, &mut rng(AUDIO_STREAM), audio);
-        let mut rng = rng(FRAME_STREAM);
+        self.audio.finish(&decoded, mode, rng, audio);
         let mut frames = Vec::new();
-        for number in self.visual.choose(clip.frames.len(), mode, &mut rng) {
+        for number in self.visual.choose(clip.frames.len(), mode, rng) {
             let decode = || self.visual.decode(&clip.frames[number], mode);
             frames.push(cache.frame(clip.id, number, decode)?);
         }
-        self.visual.finish(frames.iter().map(|frame| &**frame), mode, &mut rng, visual);
-        Ok(())
+        self.visual.finish(frames.iter().map(|frame| &**frame), mode, rng, visual);
+        Ok(values)
     }
 }

@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use g2d::{Batch, Error, Modality, Result};
 use g2d::{
-    data::{InMemory, Order},
+    data::{BatchOrder, InMemory},
     paper::data::AvMnist,
 };
 use ndarray::{Array, Array1, Array2, Array3};
@@ -46,7 +46,7 @@ fn read(change: impl FnOnce(&Path)) -> Result<AvMnist> {
 }
 
 fn all(set: &InMemory) -> Batch {
-    set.batches(set.len(), Order::Stored, Device::Cpu).next().unwrap().unwrap()
+    set.batches(&BatchOrder::stored(set.len()), 0, Device::Cpu).next().unwrap().unwrap()
 }
 
 #[test]

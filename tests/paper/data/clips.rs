@@ -2,14 +2,11 @@
 
 use std::{collections::BTreeSet, fs};
 
-use g2d::{
-    data::Order,
-    paper::data::{Clips, Cremad, ExclusionReason, GroupShares, Mode, OnMissing, VggSound},
-};
+use g2d::paper::data::{Clips, Cremad, ExclusionReason, GroupShares, Mode, OnMissing, VggSound};
 use rand::{SeedableRng, rngs::StdRng};
 use tch::Device;
 
-use super::loader::{loader, options};
+use super::clip_dataset::loader;
 use crate::support::{TempDataSet, assert_error};
 
 fn ids(clips: &Clips) -> Vec<i64> {
@@ -42,8 +39,8 @@ fn the_authors_split_of_cremad_follows_its_listings() {
     assert!(clip.audio.ends_with("AudioWAV/1002_T01_ANG_XX.wav"));
     assert_eq!(clip.frames.len(), 3);
 
-    let loader = loader(splits.test, &cremad.transform(), Mode::Evaluate, options(2, 1));
-    let batch = loader.batches(0, Order::Stored, Device::Cpu).next().unwrap().unwrap();
+    let loader = loader(splits.test, &cremad.transform(), Mode::Evaluate, 2, 1);
+    let batch = loader.batches(0, Device::Cpu).next().unwrap().unwrap();
     assert_eq!(batch.input(0).size(), [2, 1, 257, 188]);
     assert_eq!(batch.input(1).size(), [2, 3, 1, 224, 224]);
     assert_eq!(batch.ids(), Some(&[6, 7][..]));
@@ -185,8 +182,8 @@ fn mp3_replaces_a_missing_wav_and_frames_are_ordered_by_number() {
     assert!(train.clips()[0].audio.ends_with("AudioMP3/1001_T00_NEU_XX.mp3"));
     let names = train.clips()[0].frames.iter().map(|f| f.file_name().unwrap().to_str().unwrap());
     assert_eq!(names.take(3).collect::<Vec<_>>(), ["2.jpg", "9.jpg", "10.jpg"]);
-    let loader = loader(train, &cremad.transform(), Mode::Train, options(1, 1));
-    let batch = loader.batches(0, Order::Stored, Device::Cpu).next().unwrap().unwrap();
+    let loader = loader(train, &cremad.transform(), Mode::Train, 1, 1);
+    let batch = loader.batches(0, Device::Cpu).next().unwrap().unwrap();
     assert_eq!(batch.input(0).size(), [1, 1, 257, 188]);
 }
 
@@ -215,9 +212,8 @@ fn both_listings_of_vggsound_give_the_same_clips() {
     assert_eq!((ids(&own.train), ids(&own.test)), (vec![0, 1], vec![2]));
 
     for mode in [Mode::Train, Mode::Evaluate] {
-        let loader = loader(own.train.clone(), &vgg.transform(), mode, options(2, 1));
-        let take =
-            |epoch| loader.batches(epoch, Order::Stored, Device::Cpu).next().unwrap().unwrap();
+        let loader = loader(own.train.clone(), &vgg.transform(), mode, 2, 1);
+        let take = |epoch| loader.batches(epoch, Device::Cpu).next().unwrap().unwrap();
         let (first, second) = (take(0), take(1));
         assert_eq!(first.input(0).size(), [2, 1, 129, 626]);
         assert_eq!(first.input(1).size(), [2, 3, 3, 224, 224]);

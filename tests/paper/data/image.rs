@@ -1,7 +1,7 @@
 //! Decoding, resizing and random crops of images.
 
 use g2d::paper::data::{
-    ClipLoader, Cremad, CropBox, GroupShares, LoaderOptions, Mode, OnMissing, RandomResizedCrop,
+    ClipCache, ClipDataset, Cremad, CropBox, GroupShares, Mode, OnMissing, RandomResizedCrop,
     RgbPicture,
 };
 use image::{Rgb, RgbImage};
@@ -103,14 +103,13 @@ fn an_image_too_long_for_any_crop_is_cropped_to_its_middle() {
 
 #[test]
 fn means_and_standard_deviations_are_those_of_pixels_from_0_to_1() {
-    let options = LoaderOptions::default();
     let load = |mean, std| {
         let set = TempDataSet::cremad(3, 2);
         let cremad = Cremad::new(set.path(), OnMissing::Error);
         let clips = cremad.speaker_split(GroupShares::default(), 1).unwrap().train;
         let mut transform = cremad.transform();
         (transform.visual.mean, transform.visual.std) = (mean, std);
-        ClipLoader::new(clips, &transform, Mode::Evaluate, options).map(|_| ())
+        ClipDataset::new(clips, &transform, Mode::Evaluate, ClipCache::Off).map(|_| ())
     };
     assert!(load([0.485; 3], [0.229; 3]).is_ok());
     assert!(load([0.0; 3], [1.0; 3]).is_ok());

@@ -4,7 +4,7 @@ use std::{fs, path::Path};
 
 use g2d::{Modality, Result};
 use g2d::{
-    data::{InMemory, Order},
+    data::{BatchOrder, InMemory},
     paper::data::{HouseModalities, ImageColumns, ImageTable, TargetScale},
 };
 use image::{Rgb, RgbImage};
@@ -66,7 +66,7 @@ fn the_columns_of_a_table_become_images_numbers_and_a_target() {
     let folder = folder(&layout, "csv");
     let train = train(&layout, folder.path()).unwrap();
     assert_eq!(train.modalities(), Modality::list(["image", "weather"]));
-    let batch = train.batches(2, Order::Stored, Device::Cpu).next().unwrap().unwrap();
+    let batch = train.batches(&BatchOrder::stored(2), 0, Device::Cpu).next().unwrap().unwrap();
     assert_eq!(batch.input(0).size(), [2, 3, 4, 4]);
     assert_elements(&batch.input(0).select(2, 1).select(2, 1), &[0.0, 1.0, 0.0, 1.0, 1.0, 1.0]);
     assert_elements(batch.input(1), &[-1.0, 0.0, 1.0, 0.0]);

@@ -8,17 +8,17 @@
 //! - `wav.rs`, `mp3.rs`, `jpeg.rs`, `png.rs`, `numpy.rs`: the forms of these files, and damaged ones.
 //! - `reference_values.rs`: the values of librosa and Pillow for real files, skipped without these
 //!   files.
-//! - `loader.rs`: batches: order, augmentation, workers, cache, errors.
+//! - `clip_dataset.rs`: clips as samples: augmentation, cache, errors.
 
 mod audio;
 mod av_mnist;
+mod clip_dataset;
 mod clips;
 mod features;
 mod image;
 mod image_table;
 mod jpeg;
 mod listings;
-mod loader;
 mod mp3;
 mod numpy;
 mod png;

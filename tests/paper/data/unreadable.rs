@@ -2,13 +2,10 @@
 
 use std::fs;
 
-use g2d::{
-    data::Order,
-    paper::data::{Cremad, ExclusionReason, Mode, OnMissing},
-};
+use g2d::paper::data::{Cremad, ExclusionReason, Mode, OnMissing};
 use tch::Device;
 
-use super::loader::{loader, options};
+use super::clip_dataset::loader;
 use crate::support::{TempDataSet, assert_error};
 
 const POINTER: &str = "version https://git-lfs.github.com/spec/v1\noid sha256:c6c6\nsize 72862\n";
@@ -88,8 +85,8 @@ fn unreadable_files_are_found_by_the_index_and_left_out() {
         let (found, excluded) = train.excluded().by_reason().iter().next().unwrap();
         assert_eq!((*found, excluded.count), (reason, 1), "{what}");
         assert!(excluded.examples[0].ends_with(&name), "{excluded:?}");
-        let loader = loader(train, &cremad.transform(), Mode::Train, options(2, 1));
-        assert!(loader.batches(0, Order::Stored, Device::Cpu).all(|batch| batch.is_ok()));
+        let loader = loader(train, &cremad.transform(), Mode::Train, 2, 1);
+        assert!(loader.batches(0, Device::Cpu).all(|batch| batch.is_ok()));
         let strict = Cremad::new(set.path(), OnMissing::Error).authors_split();
         assert_error(strict, &[&name, clip, &reason.to_string(), "OnMissing::Skip"]);
     }

@@ -5,6 +5,7 @@ use std::fmt::Debug;
 use g2d::{
     EpochReport,
     calibration::{Calibration, FusionWeights, Prediction},
+    data::{BatchOrder, LoaderOptions},
     diagnosis::Thresholds,
     loss::{Classification, ConfidenceConfig, Distillation, Regression},
     schedule::SchedulerConfig,
@@ -199,22 +200,32 @@ proptest! {
         read::<Settings>(text.as_bytes());
         read::<EpochReport>(text.as_bytes());
     }
+
+    #[test]
+    fn mutated_settings_of_a_loader_are_read_without_panic(mutations in mutations()) {
+        let order = "batch_size = 16\nshuffle = true\nseed = 3\nlast = \"drop_single\"\n";
+        let bytes = mutated(order.as_bytes(), &mutations);
+        if let Some(order) = read::<BatchOrder>(&bytes) {
+            let _ = order.batches(40, 1);
+        }
+        let options = "workers = 2\nahead = 3\noverlap_epochs = true\n";
+        read::<LoaderOptions>(&mutated(options.as_bytes(), &mutations));
+    }
 }
 
 #[cfg(feature = "paper")]
 mod paper {
     use g2d::paper::{
         baselines::Ogm,
-        data::{ClipTransform, LoaderOptions, Standardisation},
+        data::{ClipTransform, Standardisation},
         networks::{ClassifierConfig, MixedConfig},
     };
     use proptest::prelude::*;
 
     use super::{fuzz_config, mutated, mutations, read};
 
-    const TEXTS: [&str; 5] = [
+    const TEXTS: [&str; 4] = [
         "alpha = 0.5\nwindow = { first = 0, last = 9 }\nnoise_seed = 7\nscope = \"all\"\n",
-        "batch_size = 16\nworkers = 2\nseed = 3\n",
         "backbone = \"compact\"\nfusion = \"late\"\n",
         "alpha = 0.5\nwindow = { first = 3, last = 9 }\n",
         "{}",
@@ -229,7 +240,6 @@ mod paper {
         ) {
             let bytes = mutated(TEXTS[which].as_bytes(), &mutations);
             read::<Ogm>(&bytes);
-            read::<LoaderOptions>(&bytes);
             read::<ClassifierConfig>(&bytes);
             read::<MixedConfig>(&bytes);
             read::<ClipTransform>(&bytes);

@@ -27,7 +27,7 @@ pub struct Clip {
 ///
 /// The index is built from a few kilobytes at both ends of every audio file and every frame: it finds
 /// empty, truncated and blank files, other formats, and Git LFS pointers, but decodes nothing. A file
-/// that is corrupted in its middle is an error of the loader, which names the file.
+/// that is corrupted in its middle is an error when it is decoded, which names the file.
 #[derive(Debug, Clone)]
 pub struct Clips {
     clips: Vec<Clip>,
