@@ -8,7 +8,7 @@ mod split;
 
 use std::collections::BTreeMap;
 
-use tch::{Device, Tensor};
+use tch::{Device, Kind, Tensor};
 
 pub use extras::Extras;
 pub use input::Input;
@@ -55,6 +55,16 @@ impl Batch {
             ids: None,
             present: BTreeMap::new(),
         }
+    }
+
+    /// A batch without targets, for [`predict`](crate::trainer::predict): its [`targets`](Self::targets)
+    /// are a tensor of no columns, [B, 0], on the device of the first input. A loss refuses them.
+    pub fn without_targets(inputs: impl IntoIterator<Item = impl Into<Input>>) -> Self {
+        let batch = Self::new(inputs, Tensor::new());
+        let first = batch.inputs.first().map(Input::first);
+        let rows = first.and_then(|input| input.size().first().copied()).unwrap_or(0);
+        let device = first.map_or(Device::Cpu, Tensor::device);
+        Self { targets: Tensor::zeros([rows, 0], (Kind::Float, device)), ..batch }
     }
 
     /// Adds a tensor [B, …] with one row per sample, such as sample weights or the targets of a second
@@ -116,9 +126,14 @@ impl Batch {
         &self.inputs
     }
 
-    /// The targets.
+    /// The targets; [B, 0] for a batch [without targets](Self::without_targets).
     pub fn targets(&self) -> &Tensor {
         &self.targets
+    }
+
+    /// Returns whether the batch has targets.
+    pub fn has_targets(&self) -> bool {
+        self.targets.size().get(1) != Some(&0)
     }
 
     /// The tensor [B, …] that [`with_extra`](Self::with_extra) has added.

@@ -33,7 +33,8 @@ pub fn subset_accuracy(logits: &Tensor, targets: &Tensor) -> Result<f64> {
     match &labelled.truth {
         Truth::Classes(_) => accuracy(logits, targets),
         Truth::Sets(sets) => {
-            let whole = labelled.predicted_sets().f_eq_tensor(sets).and_then(|c| c.f_all_dim(1, false));
+            let whole =
+                labelled.predicted_sets().f_eq_tensor(sets).and_then(|c| c.f_all_dim(1, false));
             mean(&whole.map_err(failed)?)
         }
     }
@@ -56,7 +57,8 @@ pub fn top_k_accuracy(logits: &Tensor, targets: &Tensor, k: usize) -> Result<f64
         let labels = labels.f_unsqueeze(1)?;
         let own = labelled.logits.f_gather(1, &labels, false)?;
         let index = Tensor::f_arange(classes as i64, (Kind::Int64, labels.device()))?;
-        let ties = labelled.logits.f_eq_tensor(&own)?.f_logical_and(&index.f_lt_tensor(&labels)?)?;
+        let ties =
+            labelled.logits.f_eq_tensor(&own)?.f_logical_and(&index.f_lt_tensor(&labels)?)?;
         let before = labelled.logits.f_gt_tensor(&own)?.f_logical_or(&ties)?;
         before.f_sum_dim_intlist([1_i64].as_slice(), false, Kind::Int64)
     };

@@ -148,14 +148,14 @@ fn averaged(
 ) -> Result<f64> {
     let mut counts = class_counts(logits, targets)?;
     Ok(match average {
-        Average::Micro => value(&counts.iter().fold(ClassCounts::default(), |sum, class| {
-            ClassCounts {
+        Average::Micro => {
+            value(&counts.iter().fold(ClassCounts::default(), |sum, class| ClassCounts {
                 true_positives: sum.true_positives + class.true_positives,
                 false_positives: sum.false_positives + class.false_positives,
                 false_negatives: sum.false_negatives + class.false_negatives,
                 true_negatives: sum.true_negatives + class.true_negatives,
-            }
-        })),
+            }))
+        }
         Average::Macro => {
             if targets.dim() == 1 {
                 counts.retain(|class| class.samples() + class.false_positives > 0);

@@ -102,8 +102,7 @@ fn score(labelled: &Labelled, c: i64) -> Result<Tensor> {
         if matches!(labelled.truth, Truth::Sets(_)) || width == 1 {
             return Ok(own);
         }
-        let [below, above] =
-            [logits.f_narrow(1, 0, c)?, logits.f_narrow(1, c + 1, width - c - 1)?];
+        let [below, above] = [logits.f_narrow(1, 0, c)?, logits.f_narrow(1, c + 1, width - c - 1)?];
         own.f_sub(&Tensor::f_cat(&[below, above], 1)?.f_logsumexp(1, false)?)
     };
     // −0 and 0 are equal scores.
