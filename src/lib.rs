@@ -44,7 +44,7 @@ pub use schedule::SmpScheduler;
 pub use step::{EpochReport, StepOutcome, StepReport};
 pub use student::Student;
 pub use teacher::{Teacher, TeacherOutput};
-pub use trainer::{G2dTrainer, evaluate};
+pub use trainer::{G2dTrainer, evaluate, predict};
 
 /// The items that most programs use.
 ///
@@ -61,7 +61,7 @@ pub mod prelude {
         step::{EpochReport, StepOutcome, StepReport},
         student::Student,
         teacher::{Teacher, TeacherOutput},
-        trainer::{G2dTrainer, evaluate},
+        trainer::{G2dTrainer, evaluate, predict},
     };
 }
 

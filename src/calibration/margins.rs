@@ -21,7 +21,7 @@ impl Margins {
             let hint = match size.first() {
                 Some(0) => "calibrate on data that have samples of every class",
                 _ => {
-                    "pass one class label for every sample; several labels per sample have no calibration"
+                    "pass the logits and one class label of every sample; several labels per sample have no calibration"
                 }
             };
             return Err(error::shape(

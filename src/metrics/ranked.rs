@@ -1,6 +1,6 @@
 //! Metrics of the order of scores.
 
-use tch::{Kind, Tensor};
+use tch::{Kind, TchError, Tensor};
 
 use super::{
     failed,
@@ -76,13 +76,15 @@ fn per_class(
     metric: impl Fn(&[Scored]) -> Option<f64>,
 ) -> Result<Vec<Option<f64>>> {
     let labelled = Labelled::new(logits, targets)?;
+    let scores = scores(&labelled).map_err(failed)?;
     let class = |c: usize| {
-        let scores = Vec::<f64>::try_from(score(&labelled, c as i64)?).map_err(failed)?;
+        let scores = scores.f_select(1, c as i64).and_then(Vec::<f64>::try_from);
         let has = match &labelled.truth {
             Truth::Classes(labels) => labels.eq(c as i64),
             Truth::Sets(sets) => sets.f_select(1, c as i64).map_err(failed)?,
         };
-        let mut rows: Vec<Scored> = scores.into_iter().zip(flags(&has)?).collect();
+        let scores = scores.map_err(failed)?.into_iter();
+        let mut rows: Vec<Scored> = scores.zip(flags(&has)?).collect();
         rows.sort_by(|(a, _), (b, _)| b.total_cmp(a));
         Ok(metric(&rows))
     };
@@ -92,21 +94,23 @@ fn per_class(
 /// A row's score for a class, and whether it has the class.
 type Scored = (f64, bool);
 
-/// A score \[N\] in the order of the probabilities of class `c`, which does not saturate as they do: the
-/// logit of p_c, which for a softmax is l_c − log Σ_{j≠c} exp(l_j).
-fn score(labelled: &Labelled, c: i64) -> Result<Tensor> {
-    let (logits, width) = (&labelled.logits, labelled.width() as i64);
-    let score = || {
-        let logits = logits.f_to_kind(Kind::Double)?;
-        let own = logits.f_select(1, c)?;
-        if matches!(labelled.truth, Truth::Sets(_)) || width == 1 {
-            return Ok(own);
-        }
-        let [below, above] = [logits.f_narrow(1, 0, c)?, logits.f_narrow(1, c + 1, width - c - 1)?];
-        own.f_sub(&Tensor::f_cat(&[below, above], 1)?.f_logsumexp(1, false)?)
-    };
-    // −0 and 0 are equal scores.
-    score().map(|score: Tensor| score + 0.0).map_err(failed)
+/// Scores [N, C] in the order of the probabilities, which do not saturate as they do: the logits of the
+/// probabilities, log p_c − log(1 − p_c). Rows that differ by a permutation, or by a constant that floating
+/// point represents, have equal scores.
+fn scores(labelled: &Labelled) -> std::result::Result<Tensor, TchError> {
+    let logits = labelled.logits.f_to_kind(Kind::Double)?;
+    if matches!(labelled.truth, Truth::Sets(_)) {
+        return Ok(logits + 0.0); // −0 becomes 0
+    }
+    let rows = [1_i64];
+    let below = logits.f_sub(&logits.f_amax(rows.as_slice(), true)?)?; // l_c − max l
+    let (sorted, _) = below.f_sort(1, true)?;
+    let others = sorted.f_narrow(1, 1, labelled.width() as i64 - 1)?.f_exp()?;
+    let rest = others.f_sum_dim_intlist(rows.as_slice(), true, Kind::Double)?;
+    let log_p = below.f_sub(&rest.f_log1p()?)?;
+    let logit = log_p.f_sub(&log_p.f_exp()?.f_neg()?.f_log1p()?)?;
+    // Near 1 the probability loses what the others are.
+    rest.f_log()?.f_neg()?.f_where_self(&below.eq(0.0), &logit)
 }
 
 /// Groups of equal scores: the numbers of rows with and without the class.

@@ -130,7 +130,7 @@ impl Shares {
             Some(m) => means.add(step, m, value),
             None => means.whole_model().add(value, step.batch.size() as f64),
         };
-        let correct = correct(rule.labels, logits, targets).map_err(failed)?;
+        let correct = correct(rule, logits, targets).map_err(failed)?;
         add(&mut self.correct, &correct)?;
         if let Some(ignored) = rule.ignore_index {
             let means = self.labelled.get_or_insert_with(|| Means::new(self.name));
@@ -152,14 +152,17 @@ impl Shares {
     }
 }
 
-/// The share of correct predictions of `logits` [B, C], as a scalar on their device. A label to ignore is
-/// that of no class.
-fn correct(labels: Labels, logits: &Tensor, targets: &Tensor) -> TchResult<Tensor> {
-    let correct = match labels {
+/// The share of correct predictions of `logits` [B, C], as a scalar on their device. A sample to ignore
+/// is none.
+fn correct(rule: &Rule, logits: &Tensor, targets: &Tensor) -> TchResult<Tensor> {
+    let mut correct = match rule.labels {
         Labels::Single => logits.f_argmax(1, false)?.f_eq_tensor(targets)?,
         Labels::Soft => logits.f_argmax(1, false)?.f_eq_tensor(&targets.f_argmax(1, false)?)?,
         Labels::Multi => logits.gt(0.0).f_eq_tensor(&targets.gt(0.5))?,
     };
+    if let Some(ignored) = rule.ignore_index {
+        correct = correct.f_logical_and(&targets.ne(ignored))?;
+    }
     vectors::nan_unless_finite(&mean(&correct)?, logits)
 }
 
