@@ -27,8 +27,9 @@ use crate::modality::Modality;
 /// // Cross-entropy of logits that are adjusted by the classes' prior probabilities.
 /// let prior = tch::Tensor::from_slice(&[0.9_f32, 0.1]).log();
 /// let loss = Classification::new(Distillation::default()).with_task(move |task| {
-///     let adjusted = task.logits.f_add(&prior)?;
-///     Ok(adjusted.f_cross_entropy_for_logits(task.targets)?)
+///     let log_p = task.logits.f_add(&prior)?.f_log_softmax(1, None)?;
+///     let own = log_p.f_gather(1, &task.targets.f_unsqueeze(1)?, false)?;
+///     Ok(own.f_mean(None)?.f_neg()?)
 /// });
 /// ```
 pub struct WithTask {
