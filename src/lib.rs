@@ -45,7 +45,7 @@ pub use schedule::SmpScheduler;
 pub use step::{EpochReport, StepOutcome, StepReport};
 pub use student::{Features, Student};
 pub use teacher::{Teacher, TeacherOutput};
-pub use trainer::{G2dTrainer, evaluate};
+pub use trainer::{G2dTrainer, evaluate, predict};
 
 /// The items that most programs use.
 ///
@@ -62,7 +62,7 @@ pub mod prelude {
         step::{EpochReport, StepOutcome, StepReport},
         student::{Features, Student},
         teacher::{Teacher, TeacherOutput},
-        trainer::{G2dTrainer, evaluate},
+        trainer::{G2dTrainer, evaluate, predict},
     };
 }
 

@@ -82,7 +82,10 @@ impl Batch {
     fn check_tensor(&self, what: &str, tensor: &Tensor, is_read: bool, hint: &str) -> Result<()> {
         let (rows, size) = (self.size(), tensor.size());
         if size.first() != Some(&rows) {
-            let expected = format!("[{rows}, …] like the targets {:?}", self.targets.size());
+            let expected = match self.has_targets() {
+                true => format!("[{rows}, …] like the targets {:?}", self.targets.size()),
+                false => format!("[{rows}, …] like the first input"),
+            };
             let hint = "pass one row per sample";
             return Err(error::wrong_shape(what, expected, &size, hint));
         }

@@ -9,14 +9,14 @@ mod split;
 
 use std::collections::BTreeMap;
 
-use tch::{Device, Tensor};
+use tch::{Device, Kind, Tensor};
 
 pub use extras::Extras;
 pub use input::Input;
 pub use rows::Rows;
 pub(crate) use split::SplitBatch;
 
-use crate::error::{self, Result};
+use crate::error::{self, Error, Result};
 use crate::{libtorch, transfer};
 
 /// A batch of B samples.
@@ -56,6 +56,16 @@ impl Batch {
             ids: None,
             present: BTreeMap::new(),
         }
+    }
+
+    /// A batch without targets, for [`predict`](crate::trainer::predict): its [`targets`](Self::targets)
+    /// are a tensor of no columns, [B, 0], on the device of the first input. A loss refuses them.
+    pub fn without_targets(inputs: impl IntoIterator<Item = impl Into<Input>>) -> Self {
+        let batch = Self::new(inputs, Tensor::new());
+        let first = batch.inputs.first().map(Input::first);
+        let rows = first.and_then(|input| input.size().first().copied()).unwrap_or(0);
+        let device = first.map_or(Device::Cpu, Tensor::device);
+        Self { targets: Tensor::zeros([rows, 0], (Kind::Float, device)), ..batch }
     }
 
     /// Adds a tensor [B, …] with one row per sample, such as sample weights or the targets of a second
@@ -117,9 +127,14 @@ impl Batch {
         &self.inputs
     }
 
-    /// The targets.
+    /// The targets; [B, 0] for a batch [without targets](Self::without_targets).
     pub fn targets(&self) -> &Tensor {
         &self.targets
+    }
+
+    /// Returns whether the batch has targets.
+    pub fn has_targets(&self) -> bool {
+        self.targets.size().get(1) != Some(&0)
     }
 
     /// The tensor [B, …] that [`with_extra`](Self::with_extra) has added.
@@ -227,6 +242,14 @@ impl Batch {
             return Ok(None);
         }
         self.take(&rows, Some(&present), |_| &rows).map(Some)
+    }
+
+    /// The batch without its targets.
+    pub(crate) fn drop_targets(mut self) -> Result<Self> {
+        let (size, options) = ([self.size(), 0], (Kind::Float, self.device()));
+        let none = Tensor::f_zeros(size, options);
+        self.targets = none.map_err(|e| Error::torch("make a batch without targets", e))?;
+        Ok(self)
     }
 
     /// The batch with other inputs.

@@ -20,7 +20,9 @@ impl Margins {
         if size.len() != 2 || size[1] < 2 || labels != size[..1] || size[0] == 0 {
             let hint = match size.first() {
                 Some(0) => "calibrate on data that have samples of every class",
-                _ => "pass the logits and one class label of every sample",
+                _ => {
+                    "pass the logits and one class label of every sample; several labels per sample have no calibration"
+                }
             };
             return Err(error::shape(
                 format!("validation logits and labels of {what}"),

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
 use super::{
-    Input,
+    Input, TaskInput,
     compare::{Compare, check_match},
     ranges::{check_temperature, check_weight},
     torch,
@@ -66,7 +66,12 @@ impl HeadTerm {
         let Some(Some(logits)) = input.unimodal.get(m) else { return Ok(None) };
         let head = input.rows[m].select(logits)?;
         match self.target {
-            HeadTarget::Labels => loss.task(&head, &input.rows[m].select(input.targets)?).map(Some),
+            HeadTarget::Labels => {
+                let targets = input.rows[m].select(input.targets)?;
+                let extras = input.extras.select(&input.rows[m])?;
+                let task = TaskInput { logits: &head, targets: &targets, extras: &extras };
+                loss.task(&task).map(Some)
+            }
             HeadTarget::Teacher => {
                 let Some(teacher) = input.teacher(m) else { return Ok(None) };
                 check_match("unimodal logits", &input.modalities[m], &head, &teacher.logits)?;

@@ -1,72 +1,142 @@
 //! Loss for class labels.
 
 use serde::{Deserialize, Serialize};
-use tch::{Device, Kind, Reduction, Tensor};
+use tch::{Reduction, Tensor};
 
 use super::{
-    Confidence, Distillation, G2dLoss, Input, Labels, Terms, TrueClassProbability,
-    compare::Compare, torch,
+    Confidence, Distillation, G2dLoss, Input, Labels, TaskInput, Terms, TrueClassProbability,
+    WithTask,
+    compare::{Base, Compare},
+    sigmoid, softmax, targets, torch, weights,
 };
 use crate::error::{self, Result};
 use crate::modality::Modality;
 
 /// Cross-entropy with distillation.
 ///
-/// | | [`Labels::Single`] | [`Labels::Multi`] |
+/// | | [`Labels::Single`], [`Labels::Soft`] | [`Labels::Multi`] |
 /// |---|---|---|
 /// | L_S | cross-entropy of l_s and y, batch mean | binary cross-entropy, mean over [B, C] |
 /// | L_logit^m | KL(σ(l_t/T) ‖ σ(l_s/T))·T², batch mean, σ = softmax | the same with σ = sigmoid, summed over labels |
 /// | L_head^m, L_ens | the same between teacher m and the head of m, between the ensemble and l_s | the same |
-/// | ρ^m | mean of σ(l_t)\[y\] | mean over [B, C] of the probability of the true 0 or 1 |
+/// | ρ^m | mean of σ(l_t)\[y\]; for soft labels of Σ_c y_c σ(l_t)_c | mean over [B, C] of the probability of the true 0 or 1 |
 ///
 /// ρ is measured on training batches, as in the paper: a modality that is fitted well ranks as strong
 /// even if it generalises badly. It is [`TrueClassProbability`]; choose another with
 /// [`Builder::confidence`](crate::trainer::Builder::confidence).
 ///
+/// # The task term
+/// The other fields change L_S, and L_head^m under
+/// [`HeadTarget::Labels`](super::HeadTarget::Labels). With p the softmax or sigmoid of l_s and the
+/// smoothed targets q_ic = (1 − ε) y_ic + ε / C, where y is one-hot for [`Labels::Single`]:
+///
+/// | labels | ℓ_i of sample i | L_S |
+/// |---|---|---|
+/// | `Single` | −Σ_c w_c q_ic (1 − p_ic)^γ log p_ic | Σ_i v_i ℓ_i / Σ_i v_i w_{y_i} |
+/// | `Soft` | the same | Σ_i v_i ℓ_i / Σ_i v_i |
+/// | `Multi` | −(1/C) Σ_c w_c \[p⁺_c y_ic (1 − p_ic)^γ log p_ic + (1 − y_ic) p_ic^γ log(1 − p_ic)\] | Σ_i v_i ℓ_i / Σ_i v_i |
+///
+/// w is [`class_weight`](Self::class_weight), p⁺ [`pos_weight`](Self::pos_weight), ε
+/// [`label_smoothing`](Self::label_smoothing), γ [`focal`](Self::focal), v
+/// [`sample_weight`](Self::sample_weight). The normalisations are those of PyTorch. Where no sample has a
+/// weight, L_S is 0 without gradient (PyTorch returns NaN).
+///
+/// A sample to ignore ([`ignore_index`](Self::ignore_index)) is left out of L_S and ρ. It still learns
+/// from the teachers: L_feat, L_logit, L_ens and L_head of a teacher cover it. A batch without any label
+/// has ρ = 1/C, that of a guess.
+///
 /// On the CPU a label outside `0..C` is an error. On another device labels are not read back: such a
 /// label turns the loss into NaN, which the trainer reports.
+///
+/// # Example
+/// ```
+/// use g2d::loss::{Classification, Distillation};
+///
+/// let loss = Classification {
+///     class_weight: Some(vec![1.0, 4.0]),
+///     label_smoothing: 0.1,
+///     ignore_index: Some(-100),
+///     ..Classification::new(Distillation::balanced())
+/// };
+/// ```
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Classification {
     /// The form of the targets.
     pub labels: Labels,
+    /// Weight w_c ≥ 0 of each class; 1 without.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub class_weight: Option<Vec<f64>>,
+    /// Weight p⁺_c ≥ 0 of the positive samples of each label; 1 without. For [`Labels::Multi`] alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub pos_weight: Option<Vec<f64>>,
+    /// Smoothing ε in [0, 1], 0 by default; not for [`Labels::Multi`].
+    #[serde(skip_serializing_if = "is_zero")]
+    pub label_smoothing: f64,
+    /// Exponent γ ≥ 0 of the focal loss (Lin et al., "Focal Loss for Dense Object Detection", ICCV 2017),
+    /// 0 by default. The paper's α for two classes is `class_weight`; for [`Labels::Multi`] the
+    /// `pos_weight` α / (1 − α) gives 1 / (1 − α) times its loss.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub focal: f64,
+    /// The label of samples to ignore. For [`Labels::Single`] alone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ignore_index: Option<i64>,
+    /// Name of the batch's extra \[B\] with weights v_i ≥ 0
+    /// ([`Batch::with_extra`](crate::Batch::with_extra)); 1 without.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sample_weight: Option<String>,
     /// The distillation terms.
     pub distillation: Distillation,
+}
+
+fn is_zero(value: &f64) -> bool {
+    *value == 0.0
 }
 
 impl Classification {
     /// One class per sample, with this distillation.
     pub fn new(distillation: Distillation) -> Self {
-        Self { labels: Labels::Single, distillation }
+        Self { distillation, ..Self::default() }
     }
 
     /// Any number of labels per sample, with this distillation.
     pub fn multi_label(distillation: Distillation) -> Self {
-        Self { labels: Labels::Multi, distillation }
+        Self { labels: Labels::Multi, ..Self::new(distillation) }
+    }
+
+    /// Probabilities of the classes per sample, with this distillation.
+    pub fn soft(distillation: Distillation) -> Self {
+        Self { labels: Labels::Soft, ..Self::new(distillation) }
+    }
+
+    /// This loss with the closure `task` as L_S.
+    pub fn with_task(self, task: impl Fn(&TaskInput<'_>) -> Result<Tensor> + 'static) -> WithTask {
+        WithTask::new(Box::new(self), task)
+    }
+
+    /// Refuses a field that has no meaning for the form of the targets.
+    fn check_fields(&self) -> Result<()> {
+        let refuse = |name: &str, form: &str, is_set: bool| match is_set {
+            false => Ok(()),
+            true => {
+                let expected = format!("none, for `labels` = {:?}", self.labels);
+                let hint = format!("leave it out: it is for {form}");
+                Err(error::config(name, expected, "one", hint))
+            }
+        };
+        let (single, multi) = (self.labels == Labels::Single, self.labels == Labels::Multi);
+        refuse("pos_weight", "`Labels::Multi`", !multi && self.pos_weight.is_some())?;
+        refuse("ignore_index", "`Labels::Single`", !single && self.ignore_index.is_some())?;
+        refuse("label_smoothing", "classes", multi && self.label_smoothing != 0.0)
     }
 }
 
 impl Compare for Classification {
     /// L_S.
-    fn task(&self, logits: &Tensor, targets: &Tensor) -> Result<Tensor> {
+    fn task(&self, input: &TaskInput<'_>) -> Result<Tensor> {
         match self.labels {
-            Labels::Multi => {
-                let (none, targets) = (None::<&Tensor>, targets.f_to_kind(logits.kind()));
-                let targets = targets.map_err(torch)?;
-                logits
-                    .f_binary_cross_entropy_with_logits(&targets, none, none, Reduction::Mean)
-                    .map_err(torch)
-            }
-            Labels::Single if targets.device() == Device::Cpu => cross_entropy(logits, targets),
-            Labels::Single => {
-                // An out-of-range label would abort a CUDA kernel; reading it would synchronise.
-                let classes = logits.size()[1];
-                let valid = targets.ge(0).logical_and(&targets.lt(classes)).all();
-                let loss = cross_entropy(logits, &targets.clamp(0, classes - 1))?;
-                // Made on the device, so that nothing is copied to it.
-                let nan = loss.detach().f_full_like(f64::NAN).map_err(torch)?;
-                loss.f_where_self(&valid, &nan).map_err(torch)
-            }
+            Labels::Multi => sigmoid::task(self, input),
+            Labels::Single | Labels::Soft => softmax::task(self, input),
         }
     }
 
@@ -75,7 +145,9 @@ impl Compare for Classification {
         let (t, s) = (teacher / temperature, student / temperature);
         let kl = |log_t: Tensor, log_s: Tensor| log_s.f_kl_div(&log_t, Reduction::Sum, true);
         let sum = || match self.labels {
-            Labels::Single => kl(t.f_log_softmax(-1, None)?, s.f_log_softmax(-1, None)?),
+            Labels::Single | Labels::Soft => {
+                kl(t.f_log_softmax(-1, None)?, s.f_log_softmax(-1, None)?)
+            }
             Labels::Multi => {
                 let ones = kl(t.f_log_sigmoid()?, s.f_log_sigmoid()?)?;
                 ones.f_add(&kl((-&t).f_log_sigmoid()?, (-&s).f_log_sigmoid()?)?)
@@ -86,24 +158,37 @@ impl Compare for Classification {
     }
 }
 
-/// Batch mean of −log softmax(l)\[y\].
-fn cross_entropy(logits: &Tensor, labels: &Tensor) -> Result<Tensor> {
-    const NO_INDEX_IGNORED: i64 = -100;
-    logits
-        .f_cross_entropy_loss(labels, None::<Tensor>, Reduction::Mean, NO_INDEX_IGNORED, 0.0)
-        .map_err(torch)
+impl Base for Classification {
+    fn distillation(&self) -> &Distillation {
+        &self.distillation
+    }
 }
 
 impl G2dLoss for Classification {
     fn check(&self, modalities: &[Modality]) -> Result<()> {
+        self.check_fields()?;
+        weights::check_list("class_weight", self.class_weight.as_deref())?;
+        weights::check_list("pos_weight", self.pos_weight.as_deref())?;
+        if !(0.0..=1.0).contains(&self.label_smoothing) {
+            let (name, expected) = ("label_smoothing", "a number in [0, 1]");
+            return Err(error::out_of_range(name, expected, self.label_smoothing));
+        }
+        if !(self.focal.is_finite() && self.focal >= 0.0) {
+            let (name, expected) = ("focal", "a finite exponent ≥ 0");
+            return Err(error::out_of_range(name, expected, self.focal));
+        }
         self.distillation.check(modalities)
     }
 
     fn check_targets(&self, logits: &[i64], targets: &Tensor) -> Result<()> {
-        let (rows, classes) = (logits[0], logits[1]);
+        let size = [logits[0], logits[1]];
+        targets::check_any(targets)?;
+        weights::check_length("class_weight", self.class_weight.as_deref(), size[1])?;
+        weights::check_length("pos_weight", self.pos_weight.as_deref(), size[1])?;
         match self.labels {
-            Labels::Single => check_classes(rows, classes, targets),
-            Labels::Multi => check_labels(rows, classes, targets),
+            Labels::Single => targets::check_classes(size, targets, self.ignore_index),
+            Labels::Multi => targets::check_sets(size, targets),
+            Labels::Soft => targets::check_probabilities(size, targets),
         }
     }
 
@@ -116,52 +201,15 @@ impl G2dLoss for Classification {
     }
 
     fn confidence(&self, logits: &Tensor, targets: &Tensor) -> Result<Tensor> {
-        TrueClassProbability { labels: self.labels }.rho(logits, targets)
+        let (labels, ignore_index) = (self.labels, self.ignore_index);
+        TrueClassProbability { labels, ignore_index }.rho(logits, targets)
     }
-}
 
-/// Checks targets of [`Labels::Single`]; their values on the CPU alone.
-fn check_classes(rows: i64, classes: i64, targets: &Tensor) -> Result<()> {
-    if targets.kind() != Kind::Int64 {
-        let hint = "convert with `to_kind(Kind::Int64)`, or set `labels: Labels::Multi`";
-        return Err(error::wrong_kind("targets", "Int64 class labels", targets.kind(), hint));
+    fn labels(&self) -> Option<Labels> {
+        Some(self.labels)
     }
-    if targets.size() != [rows] {
-        let expected = format!("[{rows}], one class per sample");
-        let hint = "pass class labels, not one-hot rows";
-        return Err(error::wrong_shape("targets", expected, &targets.size(), hint));
-    }
-    if targets.device() == Device::Cpu {
-        let labels: Vec<i64> = targets.try_into().map_err(torch)?;
-        if let Some(label) = labels.iter().find(|label| !(0..classes).contains(*label)) {
-            let expected = format!("classes 0..{classes}, the width of the logits");
-            let hint = "check the labels and the width of the last layer";
-            return Err(error::target("targets", expected, label, hint));
-        }
-    }
-    Ok(())
-}
 
-/// Checks targets of [`Labels::Multi`]; their values on the CPU alone.
-fn check_labels(rows: i64, classes: i64, targets: &Tensor) -> Result<()> {
-    if !matches!(targets.kind(), Kind::Float | Kind::Double) {
-        let expected = "Float or Double zeros and ones";
-        let hint = "convert with `to_kind(Kind::Float)`, or set `labels: Labels::Single`";
-        return Err(error::wrong_kind("targets", expected, targets.kind(), hint));
+    fn ignore_index(&self) -> Option<i64> {
+        self.ignore_index
     }
-    if targets.size() != [rows, classes] {
-        let expected = format!("[{rows}, {classes}] like the logits");
-        let hint = "pass one 0 or 1 for every label of every sample";
-        return Err(error::wrong_shape("targets", expected, &targets.size(), hint));
-    }
-    // A value that is not finite is accepted here: the trainer's policy applies to the loss.
-    let valid = || {
-        let binary = targets.eq(0.0).logical_or(&targets.eq(1.0));
-        binary.logical_or(&targets.isfinite().logical_not()).all().int64_value(&[]) == 1
-    };
-    if targets.device() == Device::Cpu && !valid() {
-        let hint = "threshold soft labels first";
-        return Err(error::target("targets", "zeros and ones", "another value", hint));
-    }
-    Ok(())
 }

@@ -1,7 +1,7 @@
 //! ρ: the confidence by which teachers are ranked.
 
 use serde::{Deserialize, Serialize};
-use tch::{Reduction, Tensor};
+use tch::{Kind, Reduction, Tensor};
 
 use super::{Labels, torch};
 use crate::error::Result;
@@ -51,14 +51,18 @@ impl<F: Fn(&Tensor, &Tensor) -> Result<Tensor>> Confidence for F {
     }
 }
 
-/// The paper's ρ = mean of σ(l)\[y\], in [0, 1]: the mean probability of the true class. With multiple
-/// labels, the mean over [B, C] of the probability of the true 0 or 1. The default of
-/// [`Classification`](super::Classification).
+/// The paper's ρ = mean of σ(l)\[y\], in [0, 1]: the mean probability of the true class. For soft labels
+/// the mean of Σ_c y_c σ(l)_c. With multiple labels, the mean over [B, C] of the probability of the true 0
+/// or 1. The default of [`Classification`](super::Classification).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TrueClassProbability {
     /// The form of the targets.
     pub labels: Labels,
+    /// The label of samples to leave out, as [`Classification::ignore_index`](super::Classification).
+    /// Without any other label ρ is 1 / C, that of a guess.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ignore_index: Option<i64>,
 }
 
 impl Confidence for TrueClassProbability {
@@ -67,7 +71,16 @@ impl Confidence for TrueClassProbability {
             Labels::Single => {
                 let p = logits.f_softmax(-1, None).map_err(torch)?;
                 let y = targets.clamp(0, logits.size()[1] - 1).unsqueeze(1);
-                p.f_gather(1, &y, false).map_err(torch)?
+                let own = p.f_gather(1, &y, false).map_err(torch)?;
+                match self.ignore_index {
+                    None => own,
+                    Some(ignored) => return mean_of_labelled(&own, &p, targets, ignored),
+                }
+            }
+            Labels::Soft => {
+                let p = logits.f_softmax(-1, None).map_err(torch)?;
+                let y = targets.f_to_kind(logits.kind()).map_err(torch)?;
+                p.f_mul(&y).map_err(torch)?.sum_dim_intlist([1_i64].as_slice(), false, None::<Kind>)
             }
             Labels::Multi => {
                 // σ(l) where y = 1, 1 − σ(l) = σ(−l) where y = 0.
@@ -78,6 +91,21 @@ impl Confidence for TrueClassProbability {
         };
         probability.f_mean(None).map_err(torch)
     }
+}
+
+/// The mean of probabilities `own` [B, 1] over the rows whose label is not `ignored`; 1 / C without such a
+/// row, computed from the probabilities `all` [B, C].
+fn mean_of_labelled(own: &Tensor, all: &Tensor, targets: &Tensor, ignored: i64) -> Result<Tensor> {
+    let mean = || {
+        let kept = targets.ne(ignored).f_to_kind(own.kind())?;
+        let count = kept.f_sum(None)?;
+        let sum = own.f_squeeze_dim(1)?.f_mul(&kept)?.f_sum(None)?;
+        let guess = all.f_mean(None)?;
+        let none = count.eq(0.0);
+        let mean = sum.f_div(&count.f_add(&none.f_to_kind(own.kind())?)?)?;
+        guess.f_where_self(&none, &mean)
+    };
+    mean().map_err(torch)
 }
 
 /// ρ = exp(−MSE / Var(y)), in [0, 1]: 1 for exact predictions, e⁻¹ for those no better than the batch

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use tch::{Reduction, Tensor};
 
 use super::{
-    EnsembleTerm, HeadTerm, Input, Terms,
+    EnsembleTerm, HeadTerm, Input, TaskInput, Terms,
     compare::{Compare, check_match},
     ranges::{check_temperature, check_weight},
     torch,
@@ -31,9 +31,10 @@ pub enum FeatureReduction {
 /// with the weight β · `logit_weight[m]`, compares teacher m with the *fused* student: for classes
 /// KL(σ(l_t^m / T_m) ‖ σ(l_s / T_m)) · T_m². L_head^m ([`HeadTerm`]) compares teacher m with the
 /// student's own unimodal head; L_ens ([`EnsembleTerm`]) compares the calibrated ensemble of the teachers
-/// with the fused student. All are means over the rows of the batch that have m. The weights of L_S,
-/// L_feat and L_logit are 1 by default, as in the authors' code, and there are no head and ensemble
-/// terms. A term of weight 0 is not computed.
+/// with the fused student. All are means over the rows of the batch that have m, also over rows without
+/// a label to learn (`ignore_index`), since a teacher's output needs none, and without sample weights.
+/// The weights of L_S, L_feat and L_logit are 1 by default, as in the authors' code, and there are no head
+/// and ensemble terms. A term of weight 0 is not computed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Distillation {
@@ -116,7 +117,7 @@ impl Distillation {
 
     /// The terms of `loss` with their weights.
     pub(super) fn terms(&self, input: &Input<'_>, loss: &dyn Compare) -> Result<Terms> {
-        let task = loss.task(input.logits, input.targets)?;
+        let task = loss.task(&TaskInput::from(input))?;
         let mut total = Total(weighted(&task, self.task_weight));
         let mut terms = Terms::from_task(task);
         for m in 0..input.modalities.len() {

@@ -12,4 +12,7 @@ pub enum Labels {
     /// Any number of labels per sample: 0 or 1 in a float tensor [B, C]; sigmoid and binary
     /// cross-entropy.
     Multi,
+    /// The probabilities of the classes of every sample: rows ≥ 0 that sum to 1 in a float tensor
+    /// [B, C]; softmax and cross-entropy.
+    Soft,
 }

@@ -1,9 +1,12 @@
 //! The loss L_G2D = L_S + α Σ_m L_feat^m + β Σ_m L_logit^m, the terms of balanced training, and the
 //! confidence ρ.
 //!
-//! - [`Classification`]: cross-entropy over classes, or binary cross-entropy over labels.
-//! - [`Regression`]: mean squared error.
-//! - [`Distillation`]: weights, temperatures and the reduction of the feature term, for both losses.
+//! - [`Classification`]: cross-entropy over classes or soft labels, binary cross-entropy over labels; class
+//!   weights, label smoothing, the focal loss, labels to ignore.
+//! - [`Regression`]: mean squared, absolute or Huber error ([`Penalty`]).
+//! - [`MultiTask`]: several of them, each on its columns of the output.
+//! - [`WithTask`]: one of these with a closure as L_S.
+//! - [`Distillation`]: weights, temperatures and the reduction of the feature term, for all losses.
 //! - [`HeadTerm`], [`EnsembleTerm`]: the terms of balanced training.
 //! - [`Confidence`]: ρ, implemented by [`TrueClassProbability`], [`ExponentialError`] and
 //!   [`InverseError`].
@@ -14,8 +17,17 @@ mod compare;
 mod confidence;
 mod distillation;
 mod labels;
+mod multi_task;
+mod penalty;
 mod ranges;
 mod regression;
+mod sigmoid;
+mod softmax;
+mod targets;
+mod task;
+mod task_input;
+mod weights;
+mod with_task;
 
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
@@ -27,7 +39,12 @@ pub use confidence::{
 };
 pub use distillation::{Distillation, FeatureReduction};
 pub use labels::Labels;
+pub use multi_task::MultiTask;
+pub use penalty::Penalty;
 pub use regression::Regression;
+pub use task::{Task, TaskLoss, TaskTargets};
+pub use task_input::TaskInput;
+pub use with_task::WithTask;
 
 use crate::batch::{Extras, Rows};
 use crate::error::{Error, Result};
@@ -102,6 +119,17 @@ pub trait G2dLoss {
     /// # Errors
     /// [`Error::Torch`].
     fn confidence(&self, logits: &Tensor, targets: &Tensor) -> Result<Tensor>;
+
+    /// The form of the targets of a classification, by which probes count correct predictions. `None` (the
+    /// default) for any other loss; then `Int64` targets \[B\] are taken for class labels.
+    fn labels(&self) -> Option<Labels> {
+        None
+    }
+
+    /// The label of samples that a classification ignores; `None` by default.
+    fn ignore_index(&self) -> Option<i64> {
+        None
+    }
 }
 
 const _: Option<&dyn G2dLoss> = None; // stays object-safe
@@ -126,6 +154,14 @@ impl<T: G2dLoss + ?Sized> G2dLoss for Box<T> {
     fn confidence(&self, logits: &Tensor, targets: &Tensor) -> Result<Tensor> {
         (**self).confidence(logits, targets)
     }
+
+    fn labels(&self) -> Option<Labels> {
+        (**self).labels()
+    }
+
+    fn ignore_index(&self) -> Option<i64> {
+        (**self).ignore_index()
+    }
 }
 
 /// The input of a loss.
@@ -135,7 +171,9 @@ pub struct Input<'a> {
     pub modalities: &'a [Modality],
     /// Fused logits l_s [B, C].
     pub logits: &'a Tensor,
-    /// Student features f_s^m [B, d_m], projected to the teacher's width if there is a projection.
+    /// Student features f_s^m [B, d_m], projected to the teacher's width if there is a projection. Empty,
+    /// like modalities, teachers and rows, for the loss of
+    /// [`Predictions`](crate::trainer::Predictions), where only L_S is read.
     pub features: &'a [Tensor],
     /// The teachers' outputs for the `rows` of their modalities, in the same order; empty without
     /// teachers, `None` for a modality that the whole batch lacks.

@@ -1,40 +1,68 @@
 //! Loss for real-valued targets.
 
 use serde::{Deserialize, Serialize};
-use tch::{Reduction, Tensor};
+use tch::{Kind, Reduction, Tensor};
 
 use super::{
-    Confidence, Distillation, ExponentialError, G2dLoss, Input, Terms, compare::Compare,
-    confidence::like, torch,
+    Confidence, Distillation, ExponentialError, G2dLoss, Input, Penalty, TaskInput, Terms,
+    WithTask,
+    compare::{Base, Compare},
+    confidence::like,
+    targets, torch, weights,
 };
 use crate::error::{self, Result};
 use crate::modality::Modality;
 
-/// Mean squared error with distillation.
+/// A mean penalty of errors, by default the squared one, with distillation.
 ///
-/// L_S = mean of (l_s − y)². A regression has no class distribution, so L_logit^m = mean of
-/// (l_s − l_t^m)², and L_head^m = mean of (z_m − l_t^m)². Predictions are [B, D]; targets are [B, D], or
-/// \[B\] if D is 1.
+/// L_S = Σ_i v_i ℓ_i / Σ_i v_i, where ℓ_i is the mean of h(l_s − y) over the D values of sample i, h is
+/// [`penalty`](Self::penalty) and v [`sample_weight`](Self::sample_weight); 0 without gradient where no
+/// sample has a weight. A regression has no class distribution, so L_logit^m = mean of h(l_s − l_t^m), and
+/// L_head^m = mean of h(z_m − l_t^m), without sample weights. Predictions are [B, D]; targets are [B, D],
+/// or \[B\] if D is 1.
 ///
-/// ρ^m is [`ExponentialError`], exp(−MSE^m / Var(y)); choose another, such as
+/// ρ^m is [`ExponentialError`], exp(−MSE^m / Var(y)), for every penalty; choose another, such as
 /// [`InverseError`](super::InverseError), with
 /// [`Builder::confidence`](crate::trainer::Builder::confidence).
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Regression {
+    /// The penalty h of an error.
+    #[serde(skip_serializing_if = "is_squared")]
+    pub penalty: Penalty,
+    /// Name of the batch's extra \[B\] with weights v_i ≥ 0
+    /// ([`Batch::with_extra`](crate::Batch::with_extra)); 1 without.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sample_weight: Option<String>,
     /// The distillation terms; their temperatures are ignored.
     pub distillation: Distillation,
 }
 
+fn is_squared(penalty: &Penalty) -> bool {
+    *penalty == Penalty::Squared
+}
+
 impl Regression {
-    /// A regression with this distillation.
+    /// A regression of squared errors with this distillation.
     pub fn new(distillation: Distillation) -> Self {
-        Self { distillation }
+        Self { distillation, ..Self::default() }
+    }
+
+    /// This loss with the closure `task` as L_S.
+    pub fn with_task(self, task: impl Fn(&TaskInput<'_>) -> Result<Tensor> + 'static) -> WithTask {
+        WithTask::new(Box::new(self), task)
+    }
+}
+
+impl Base for Regression {
+    fn distillation(&self) -> &Distillation {
+        &self.distillation
     }
 }
 
 impl G2dLoss for Regression {
     fn check(&self, modalities: &[Modality]) -> Result<()> {
+        self.penalty.check()?;
         if self.distillation.ensemble.is_some() {
             let hint = "leave it out: the calibrated ensemble is defined for classes";
             return Err(error::config("ensemble term of a regression", "none", "one", hint));
@@ -43,6 +71,7 @@ impl G2dLoss for Regression {
     }
 
     fn check_targets(&self, logits: &[i64], targets: &Tensor) -> Result<()> {
+        targets::check_any(targets)?;
         if !targets.is_floating_point() {
             let hint = "convert with `to_kind`";
             return Err(error::wrong_kind(
@@ -76,16 +105,17 @@ impl G2dLoss for Regression {
 }
 
 impl Compare for Regression {
-    fn task(&self, predictions: &Tensor, targets: &Tensor) -> Result<Tensor> {
-        mse(predictions, &like(predictions, targets)?)
+    fn task(&self, input: &TaskInput<'_>) -> Result<Tensor> {
+        let (predictions, targets) = (input.logits, like(input.logits, input.targets)?);
+        let Some(name) = &self.sample_weight else {
+            return self.penalty.of(predictions, &targets, Reduction::Mean);
+        };
+        let each = self.penalty.of(predictions, &targets, Reduction::None)?;
+        let rows = each.f_mean_dim([1_i64].as_slice(), false, None::<Kind>).map_err(torch)?;
+        weights::mean(&rows, &weights::of_samples(input, name)?, None)
     }
 
     fn divergence(&self, teacher: &Tensor, student: &Tensor, _temperature: f64) -> Result<Tensor> {
-        mse(student, teacher)
+        self.penalty.of(student, teacher, Reduction::Mean)
     }
-}
-
-/// Mean squared difference.
-fn mse(a: &Tensor, b: &Tensor) -> Result<Tensor> {
-    a.f_mse_loss(b, Reduction::Mean).map_err(torch)
 }

@@ -3,7 +3,7 @@
 use tch::Tensor;
 
 use crate::error::{self, Result};
-use crate::loss::{self, Confidence, G2dLoss, Terms};
+use crate::loss::{self, Confidence, G2dLoss, Labels, Terms};
 use crate::modality::Modality;
 
 /// The loss over named modalities, and the confidence ρ that ranks their teachers.
@@ -32,6 +32,16 @@ impl Objective {
     /// Checks targets against logits of shape [B, C].
     pub(crate) fn check_targets(&self, logits: &[i64], targets: &Tensor) -> Result<()> {
         self.loss.check_targets(logits, targets)
+    }
+
+    /// The form of the targets of a classification.
+    pub(crate) fn labels(&self) -> Option<Labels> {
+        self.loss.labels()
+    }
+
+    /// The label of samples that a classification ignores.
+    pub(crate) fn ignore_index(&self) -> Option<i64> {
+        self.loss.ignore_index()
     }
 
     /// Returns whether the loss needs the student's unimodal logits.

@@ -7,7 +7,7 @@ use tch::Tensor;
 use super::{MicroBatch, Objective, StepOutcome, StepReport};
 use crate::batch::{Batch, Rows};
 use crate::error::{self, Error, Result};
-use crate::loss::{self, Terms};
+use crate::loss::{self, Labels, Terms};
 use crate::modality::Modality;
 use crate::parameters::ModalityParams;
 use crate::schedule::{Plan, Progress};
@@ -125,6 +125,17 @@ impl Observation<'_> {
     /// If `m` is not below the number of modalities.
     pub fn targets(&self, m: usize) -> Result<Tensor> {
         self.rows[m].select(self.batch.targets())
+    }
+
+    /// The form of the targets of a classification, as [`G2dLoss::labels`](crate::G2dLoss::labels).
+    pub fn labels(&self) -> Option<Labels> {
+        self.objective.labels()
+    }
+
+    /// The label of samples that the loss ignores, as
+    /// [`G2dLoss::ignore_index`](crate::G2dLoss::ignore_index).
+    pub fn ignore_index(&self) -> Option<i64> {
+        self.objective.ignore_index()
     }
 
     /// ρ of logits [N, C] and their targets, by the formula that ranks the teachers: a scalar.

@@ -2,70 +2,38 @@
 
 use tch::{Device, Tensor};
 
-use super::{G2dTrainer, Precision, forward::check_output, missing::features};
-use crate::batch::{Batch, Rows, SplitBatch};
+use super::{G2dTrainer, Precision, Predictions, forward::check_output, missing::features};
+use crate::batch::{Batch, Extras, SplitBatch};
 use crate::error::{self, Error, Result};
-use crate::metrics;
-use crate::modality::Modality;
 use crate::student::{Caught, Features, Student};
 use crate::teacher::{ProbabilityCheck, Teacher, caught_output};
 use crate::transfer;
-
-/// The outputs of a model for a data set of N samples, in host memory.
-#[derive(Debug)]
-pub struct Predictions {
-    /// Logits or predictions [N, C].
-    pub logits: Tensor,
-    /// Unimodal logits [N, C] of every modality that has them; empty for a teacher.
-    pub heads: Vec<(Modality, Tensor)>,
-    /// Which samples have a modality, for every modality that some samples lack; empty for a teacher.
-    pub present: Vec<(Modality, Vec<bool>)>,
-    /// The targets, \[N\] or [N, D].
-    pub targets: Tensor,
-}
-
-impl Predictions {
-    /// Share of samples whose largest logit is that of the target class, in [0, 1].
-    ///
-    /// # Errors
-    /// [`Error::Shape`] or [`Error::Kind`] if the targets are not class labels; [`Error::NonFinite`] for
-    /// logits that are not finite.
-    pub fn accuracy(&self) -> Result<f64> {
-        metrics::accuracy(&self.logits, &self.targets)
-    }
-
-    /// Accuracy of each modality's unimodal logits over the samples that have the modality. A modality
-    /// that no sample has is left out.
-    ///
-    /// # Errors
-    /// As `accuracy`.
-    pub fn head_accuracy(&self) -> Result<Vec<(Modality, f64)>> {
-        let mut found = Vec::with_capacity(self.heads.len());
-        for (modality, logits) in &self.heads {
-            let flags = self.present.iter().find(|(other, _)| other == modality);
-            let rows =
-                flags.map_or(Ok(Rows::All), |(_, flags)| Rows::from_present(flags, Device::Cpu))?;
-            if !rows.is_missing() {
-                let (logits, targets) = (rows.select(logits)?, rows.select(&self.targets)?);
-                found.push((modality.clone(), metrics::accuracy(&logits, &targets)?));
-            }
-        }
-        Ok(found)
-    }
-}
 
 /// Runs a student over `batches` in evaluation mode, without gradient. As in a step, samples may lack
 /// modalities.
 ///
 /// # Errors
 /// Any error of a batch or of the student; [`Error::Config`] without a batch; [`Error::Shape`] for
-/// features, logits or unimodal logits that do not have one row per sample; [`Error::NonFinite`] for
-/// logits or unimodal logits that are NaN or infinite.
+/// features, logits or unimodal logits that do not have one row per sample, and for a batch without
+/// targets; [`Error::NonFinite`] for logits or unimodal logits that are NaN or infinite.
 pub fn evaluate(
     student: &dyn Student,
     batches: impl IntoIterator<Item = Result<Batch>>,
 ) -> Result<Predictions> {
-    evaluate_in(Precision::Full, student, batches)
+    run(Precision::Full, student, with_targets(batches))
+}
+
+/// Runs a student as [`evaluate`] does, over batches that need no targets
+/// ([`Batch::without_targets`]). The predictions have logits, unimodal logits and ids; their targets are
+/// [N, 0], which every metric refuses.
+///
+/// # Errors
+/// As `evaluate`, except for the targets.
+pub fn predict(
+    student: &dyn Student,
+    batches: impl IntoIterator<Item = Result<Batch>>,
+) -> Result<Predictions> {
+    run(Precision::Full, student, without_targets(batches))
 }
 
 impl G2dTrainer {
@@ -81,7 +49,20 @@ impl G2dTrainer {
         batches: impl IntoIterator<Item = Result<Batch>>,
     ) -> Result<Predictions> {
         self.params.variables().check_finite("model to evaluate")?;
-        evaluate_in(self.precision(), student, batches)
+        run(self.precision(), student, with_targets(batches))
+    }
+
+    /// Runs [`predict`] in the trainer's [`Precision`]; logits are returned in `Float`.
+    ///
+    /// # Errors
+    /// As `predict`, and as [`evaluate`](Self::evaluate) for a model that is not finite.
+    pub fn predict(
+        &self,
+        student: &dyn Student,
+        batches: impl IntoIterator<Item = Result<Batch>>,
+    ) -> Result<Predictions> {
+        self.params.variables().check_finite("model to predict with")?;
+        run(self.precision(), student, without_targets(batches))
     }
 }
 
@@ -90,7 +71,7 @@ impl G2dTrainer {
 /// # Errors
 /// Any error of a batch or of the teacher; [`Error::Config`] without such a sample, and for class labels
 /// if the logits are probabilities (every row ≥ 0 with the sum 1); [`Error::Shape`] for logits that are
-/// not [B, C]; [`Error::NonFinite`] for logits that are NaN or infinite.
+/// not [B, C], and for a batch without targets; [`Error::NonFinite`] for logits that are NaN or infinite.
 pub fn evaluate_teacher(
     teacher: &dyn Teacher,
     m: usize,
@@ -99,7 +80,7 @@ pub fn evaluate_teacher(
     let _no_grad = tch::no_grad_guard();
     let mut outputs = Outputs::default();
     let what = format!("logits of teacher {:?}", teacher.modality());
-    for batch in batches {
+    for batch in with_targets(batches) {
         let Some(batch) = batch?.having(m)? else { continue };
         outputs.add(&what, &caught_output(teacher, m, &batch)?.logits, &batch)?;
     }
@@ -110,7 +91,27 @@ pub fn evaluate_teacher(
     Ok(predictions)
 }
 
-fn evaluate_in(
+fn with_targets(
+    batches: impl IntoIterator<Item = Result<Batch>>,
+) -> impl Iterator<Item = Result<Batch>> {
+    let check = |batch: Batch| match batch.has_targets() {
+        true => Ok(batch),
+        false => {
+            let hint = "use `predict` for batches without targets";
+            let size = batch.targets().size();
+            Err(error::wrong_shape("targets", "the targets of the batch", &size, hint))
+        }
+    };
+    batches.into_iter().map(move |batch| batch.and_then(check))
+}
+
+fn without_targets(
+    batches: impl IntoIterator<Item = Result<Batch>>,
+) -> impl Iterator<Item = Result<Batch>> {
+    batches.into_iter().map(|batch| batch.and_then(Batch::drop_targets))
+}
+
+fn run(
     precision: Precision,
     student: &dyn Student,
     batches: impl IntoIterator<Item = Result<Batch>>,
@@ -156,27 +157,43 @@ fn evaluate_in(
     Ok(predictions)
 }
 
-/// Outputs and targets of the batches so far.
+/// Outputs, targets, extras and ids of the batches so far.
 #[derive(Default)]
 struct Outputs {
     logits: Vec<Tensor>,
     targets: Vec<Tensor>,
+    extras: Vec<Extras>,
+    /// `None` where a batch has no ids.
+    ids: Vec<Option<Vec<i64>>>,
 }
 
 impl Outputs {
     fn add(&mut self, what: &str, logits: &Tensor, batch: &Batch) -> Result<()> {
         self.logits.push(checked(what, logits, &self.logits, batch)?);
         self.targets.push(to_host(batch.targets())?);
+        self.extras.push(batch.extras().map(to_host)?);
+        self.ids.push(batch.ids().map(<[i64]>::to_vec));
         Ok(())
     }
 
     fn join(self) -> Result<Predictions> {
-        if self.logits.is_empty() {
+        let Some(first) = self.extras.first() else {
             let expected = "at least one batch with samples that can be evaluated";
             return Err(error::config("evaluation", expected, "none", "check the loader"));
+        };
+        let mut extras = Extras::default();
+        let form = |tensor: &Tensor| (tensor.kind(), tensor.size()[1..].to_vec());
+        for (name, tensor) in first.iter() {
+            let own = self.extras.iter().filter_map(|extras| extras.get(name).ok());
+            let own: Vec<Tensor> =
+                own.filter(|own| form(own) == form(tensor)).map(Tensor::shallow_clone).collect();
+            if own.len() == self.extras.len() {
+                extras.insert(name, join(&own)?);
+            }
         }
         let (logits, targets) = (join(&self.logits)?, join(&self.targets)?);
-        Ok(Predictions { logits, heads: Vec::new(), present: Vec::new(), targets })
+        let ids = self.ids.into_iter().collect::<Option<Vec<_>>>().map(|ids| ids.concat());
+        Ok(Predictions { extras, ids, ..Predictions::new(logits, targets) })
     }
 }
 

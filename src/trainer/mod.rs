@@ -17,7 +17,7 @@
 //! | `resume.rs` | [`ResumeState`]: the state of all owners, for a checkpoint |
 //! | `precision.rs`, `scaling.rs` | [`Precision`] (autocast) and [`LossScaling`] |
 //! | `projection.rs` | [`FeatureProjection`] |
-//! | `evaluate.rs` | [`evaluate`] and [`Predictions`] |
+//! | `evaluate.rs` | [`evaluate`], [`predict`]; `predictions.rs`: [`Predictions`] and what is measured on them |
 //! | `unimodal/` | [`UnimodalTrainer`]: training of a teacher |
 
 mod buffers;
@@ -31,6 +31,7 @@ mod modulation;
 mod observers;
 mod planner;
 mod precision;
+mod predictions;
 mod projection;
 mod resume;
 mod scaling;
@@ -44,9 +45,10 @@ mod unimodal;
 mod window;
 
 pub use builder::Builder;
-pub use evaluate::{Predictions, evaluate, evaluate_teacher};
+pub use evaluate::{evaluate, evaluate_teacher, predict};
 pub use finite::NonFinite;
 pub use precision::Precision;
+pub use predictions::Predictions;
 pub use projection::FeatureProjection;
 pub use resume::ResumeState;
 pub use scaling::{LossScale, LossScaling};

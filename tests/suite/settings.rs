@@ -274,7 +274,10 @@ fn losses_suppressions_and_confidences_are_written_and_read() {
         confidence: vec![
             ConfidenceConfig::ExponentialError,
             ConfidenceConfig::InverseError,
-            ConfidenceConfig::TrueClassProbability(TrueClassProbability { labels: Labels::Multi }),
+            ConfidenceConfig::TrueClassProbability(TrueClassProbability {
+                labels: Labels::Multi,
+                ignore_index: None,
+            }),
         ],
     };
     assert_eq!(round_trip(&choices), choices);

@@ -4,9 +4,10 @@ use std::fmt;
 
 use tch::{Kind, Tensor};
 
-use super::{ValueFunction, accuracy, cat, check_features, check_finite, failed, flat, to_host};
+use super::{ValueFunction, cat, check_features, check_finite, failed, flat, to_host};
 use crate::batch::{Batch, SplitBatch};
 use crate::error::{self, Result};
+use crate::metrics;
 use crate::probe::vectors::TchResult;
 use crate::step::Measurement;
 use crate::student::{Caught, Student};
@@ -29,9 +30,14 @@ pub struct LinearProbe {
 }
 
 impl Default for LinearProbe {
-    /// λ = 10⁻², accuracy as value function.
+    /// λ = 10⁻², accuracy as value function; for several labels per sample, a label is predicted where
+    /// the model's value for it is above ½.
     fn default() -> Self {
-        Self { lambda: 1e-2, value: accuracy() }
+        let accuracy = |predictions: &Tensor, targets: &Tensor| match targets.dim() {
+            1 => metrics::accuracy(predictions, targets),
+            _ => metrics::accuracy(&(predictions - 0.5), targets),
+        };
+        Self { lambda: 1e-2, value: Box::new(accuracy) }
     }
 }
 

@@ -27,13 +27,11 @@ fn logits(n: i64, phase: f64, scale: f64) -> Tensor {
 /// Validation predictions of 40 samples: fused logits and two heads, of which the second is overconfident.
 fn predictions() -> Predictions {
     Predictions {
-        logits: logits(40, 0.2, 2.0),
         heads: vec![
             (names(2)[0].clone(), logits(40, 1.3, 1.5)),
             (names(2)[1].clone(), logits(40, 2.4, 9.0)),
         ],
-        present: Vec::new(),
-        targets: labels(40),
+        ..Predictions::new(logits(40, 0.2, 2.0), labels(40))
     }
 }
 

@@ -146,10 +146,8 @@ fn log_scores_are_finite_where_probabilities_underflow() {
         |epsilon| Robust { heads: vec![RobustHead { temperature: 0.5, epsilon }], nll: 0.0 };
     let logits = Tensor::from_slice2(&[[1e4, 0.0, -1e4]]);
     let predictions = Predictions {
-        logits: logits.shallow_clone(),
-        heads: vec![(names(1)[0].clone(), logits)],
-        present: Vec::new(),
-        targets: labels(1),
+        heads: vec![(names(1)[0].clone(), logits.shallow_clone())],
+        ..Predictions::new(logits, labels(1))
     };
     let found: Vec<f64> = Vec::try_from(robust(0.0).logits(&predictions).unwrap().get(0)).unwrap();
     assert_eq!(found, [0.0, -2e4, -4e4]);

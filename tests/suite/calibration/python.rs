@@ -101,10 +101,8 @@ fn assert_robust(python: &Value) {
     let rows: Vec<Vec<f64>> = serde_json::from_value(python["logits"].clone()).unwrap();
     let logits = Tensor::from_slice2(&rows);
     let validation = Predictions {
-        logits: logits.shallow_clone(),
-        heads: vec![(names(1)[0].clone(), logits)],
-        present: Vec::new(),
-        targets: labels(40),
+        heads: vec![(names(1)[0].clone(), logits.shallow_clone())],
+        ..Predictions::new(logits, labels(40))
     };
     let found = Robust::fit(&validation).unwrap();
     assert_python([found.nll], &python["nll"]);

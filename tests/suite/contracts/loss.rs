@@ -5,7 +5,7 @@ use g2d::{
     batch::{Extras, Rows},
     loss::{
         self, Classification, Distillation, EnsembleTerm, FeatureReduction, HeadTarget, HeadTerm,
-        Regression,
+        MultiTask, Penalty, Regression, Task, TaskTargets,
     },
 };
 use tch::{Kind, Tensor};
@@ -25,7 +25,7 @@ struct Subject {
     wrong_shape: Tensor,
 }
 
-fn subjects() -> [Subject; 3] {
+fn subjects() -> [Subject; 6] {
     let classes = Tensor::from_slice(&[0_i64, 2, 1, 2]);
     let one_hot = classes.one_hot(COLUMNS).to_kind(Kind::Double);
     [
@@ -52,6 +52,41 @@ fn subjects() -> [Subject; 3] {
             correct: &one_hot + 0.01,
             wrong_kind: classes.one_hot(COLUMNS),
             wrong_shape: one_hot.slice(0, 0, 3, 1),
+        },
+        Subject {
+            new: |d| Box::new(Classification::soft(d)),
+            ensemble: true,
+            targets: &one_hot * 0.7 + 0.1,
+            correct: &one_hot * 5.0,
+            wrong_kind: classes.one_hot(COLUMNS),
+            wrong_shape: one_hot.slice(1, 0, 2, 1),
+        },
+        Subject {
+            new: |d| {
+                let base = Classification { ignore_index: Some(-1), ..Classification::new(d) };
+                Box::new(base.with_task(|task| Ok(task.logits.f_square()?.f_mean(None)?)))
+            },
+            ensemble: true,
+            targets: Tensor::from_slice(&[0_i64, -1, 1, 2]),
+            correct: Tensor::from_slice(&[0_i64, 2, 1, 2]).one_hot(COLUMNS).to_kind(Kind::Double)
+                * 5.0,
+            wrong_kind: classes.to_kind(Kind::Float),
+            wrong_shape: classes.unsqueeze(1),
+        },
+        Subject {
+            new: |d| {
+                let values = Regression { penalty: Penalty::Huber(0.5), ..Regression::default() };
+                let tasks = [
+                    Task::new("a", 1, values).targets(TaskTargets::Columns(0, 1)).weight(0.7),
+                    Task::new("b", 2, Regression::default()).targets(TaskTargets::Columns(1, 3)),
+                ];
+                Box::new(MultiTask::new(tasks).distillation(d))
+            },
+            ensemble: false,
+            targets: one_hot.copy(),
+            correct: &one_hot + 0.01,
+            wrong_kind: classes.one_hot(COLUMNS),
+            wrong_shape: one_hot.slice(1, 0, 2, 1),
         },
     ]
 }

@@ -75,7 +75,7 @@ fn every_loss_has_its_own_confidence() {
         (&Classification::default(), &TrueClassProbability::default(), &labels),
         (
             &Classification::multi_label(Default::default()),
-            &TrueClassProbability { labels: Labels::Multi },
+            &TrueClassProbability { labels: Labels::Multi, ignore_index: None },
             &many,
         ),
         (&Regression::default(), &ExponentialError, &values),

@@ -1,9 +1,12 @@
 //! Losses against PyTorch, in float64 to 1e-12.
 //!
-//! - `confidence.rs`: ρ; `balanced/`: the terms of balanced training.
+//! - `confidence.rs`: ρ; `balanced/`: the terms of balanced training; `task_terms.rs`: the variants of L_S;
+//!   `multi_task.rs`: several tasks, and a closure as task term.
 
 mod balanced;
 mod confidence;
+mod multi_task;
+mod task_terms;
 
 use g2d::{
     G2dLoss, Modality, TeacherOutput,

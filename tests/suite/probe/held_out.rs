@@ -8,7 +8,7 @@ use tch::{Device, Kind, Reduction, Tensor};
 
 use super::{identity_student::IdentityStudent, model_value, value};
 use crate::support::{
-    ModifiedStudent, Tiny, assert_mismatch, assert_number, assert_same, fuse, values, wave,
+    ModifiedStudent, Tiny, assert_mismatch, assert_number, assert_same, fuse, values, wave, with_targets,
 };
 
 /// The negative cross-entropy.
@@ -181,4 +181,23 @@ fn predictions_and_features_that_are_not_finite_or_have_no_element_are_errors() 
     assert_mismatch(Baseline::from_mean(&[student.batch(6, 0.0), short]), &["index of a modality"]);
     let none = Batch::new([wave(0.0, &[0, 5])], Tensor::from_slice::<i64>(&[]));
     assert_mismatch(Baseline::from_mean(&[none]), &["at least one sample"]);
+}
+
+#[test]
+fn held_out_measures_of_several_labels_per_sample_count_right_labels() {
+    let student = IdentityStudent::new(2);
+    let batch = |rows: i64, seed: f64| {
+        let batch = student.batch(rows, seed);
+        // Two labels that a linear model of m0 predicts, and one that it does not.
+        let signs = batch.input(0).narrow(1, 0, 2).gt(0.0);
+        let sets = Tensor::cat(&[signs, wave(seed, &[rows, 1]).gt(0.0)], 1);
+        with_targets(&batch, sets.to_kind(Kind::Float))
+    };
+    let (fit, test) = ([batch(40, 0.0)], [batch(30, 0.5)]);
+    let found = LinearProbe::default().measure(&student, &fit, &test).unwrap();
+    let [own, other] = ["m0", "m1"].map(|m| value(&found, "linear_probe", m));
+    assert!(own > 0.75 && (0.0..=1.0).contains(&other), "{own} {other}");
+    let found = Shapley::default().measure(&student, &test).unwrap();
+    let logits = g2d::evaluate(&student, test.map(Ok)).unwrap();
+    assert_number(model_value(&found, "worth_all"), logits.accuracy().unwrap());
 }

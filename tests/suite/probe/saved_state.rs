@@ -43,8 +43,12 @@ impl ImbalanceProbe for Replaced {
 }
 
 fn measured(probe: impl ImbalanceProbe + 'static) -> Vec<Measurement> {
+    measured_by(Classification::default(), probe)
+}
+
+fn measured_by(loss: Classification, probe: impl ImbalanceProbe + 'static) -> Vec<Measurement> {
     let student = Tiny::linear(3);
-    let builder = student.builder_with_teachers(Classification::default()).probe(probe);
+    let builder = student.builder_with_teachers(loss).probe(probe);
     let mut trainer = builder.build(&student).unwrap();
     let batches = (0..5).map(|step| {
         let batch = student.batch(4 + step % 2, step as f64);
@@ -74,6 +78,17 @@ fn a_restored_probe_measures_the_same_bits() {
     assert_resumes(|| UpdateRatio::with_interval(3));
     assert_resumes(|| TeacherCka::with_interval(1));
     assert_resumes(ModalityGap::default);
+}
+
+/// Its state also has the numbers of samples with a label.
+#[test]
+fn a_restored_head_accuracy_leaves_out_the_same_samples() {
+    let loss = || Classification { ignore_index: Some(1), ..Classification::default() };
+    let new = || Box::new(HeadAccuracy::default()) as Box<dyn ImbalanceProbe>;
+    let replaced = Replaced { current: new(), next: Some(new()), steps: 0 };
+    let found = measured_by(loss(), replaced);
+    assert_eq!(found, measured_by(loss(), HeadAccuracy::default()));
+    assert_ne!(found, measured(HeadAccuracy::default()));
 }
 
 #[test]

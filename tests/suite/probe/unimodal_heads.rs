@@ -1,14 +1,15 @@
 //! The probes that read unimodal logits, against the same computed on plain numbers.
 
 use g2d::{
-    Batch,
-    loss::Classification,
+    Batch, G2dTrainer, ModalityParams, Student,
+    loss::{Classification, Distillation},
     probe::{HeadAccuracy, LossRatio, StudentConfidence},
+    step::Measurement,
 };
 use tch::{Kind, Tensor};
 
 use super::{identity_student::IdentityStudent, model_value, value};
-use crate::support::{ModifiedStudent, Tiny, assert_mismatch, assert_number, wave};
+use crate::support::{ModifiedStudent, Tiny, assert_mismatch, assert_number, wave, with_targets};
 
 /// Each row's unimodal logits of m and its label.
 fn head(batch: &Batch, k: usize, m: usize) -> Vec<(Vec<f64>, usize)> {
@@ -70,6 +71,61 @@ fn the_head_accuracy_is_over_the_samples_that_have_the_modality() {
     let teacher = whole.input(0).matmul(&wave(0.5, &[4, 3])) + wave(0.0, &[6, 3]).square() * 0.5;
     let teacher = g2d::metrics::accuracy(&teacher, whole.targets()).unwrap();
     assert_number(value(&found, "teacher_accuracy", "m0"), teacher);
+}
+
+/// The heads of a trainer with this loss on a batch of 6 samples and one of 5, with these targets.
+fn accuracies(loss: Classification, targets: [Tensor; 2]) -> Vec<Measurement> {
+    let student = IdentityStudent::new(2);
+    let params = ModalityParams::by_name(&student.vs, student.modalities()).unwrap();
+    let builder = G2dTrainer::builder(loss).encoders(params).probe(HeadAccuracy::default());
+    let mut trainer = builder.build(&student).unwrap();
+    for (targets, (rows, seed)) in targets.into_iter().zip([(6, 0.0), (5, 2.0)]) {
+        let batch = with_targets(&student.batch(rows, seed), targets);
+        trainer.step(&student, &batch).unwrap();
+    }
+    trainer.end_epoch().unwrap().measurements
+}
+
+/// The unimodal logits of m1 in both batches.
+fn logits() -> Tensor {
+    let student = IdentityStudent::new(2);
+    let each = [student.batch(6, 0.0), student.batch(5, 2.0)]
+        .map(|batch| batch.input(1).matmul(&wave(0.7, &[8, 3]).narrow(0, 4, 4)));
+    Tensor::cat(&each, 0)
+}
+
+#[test]
+fn the_head_accuracy_of_several_labels_per_sample_is_the_share_of_right_labels() {
+    let sets = wave(0.2, &[11, 3]).gt(0.0).to_kind(Kind::Double);
+    let loss = Classification::multi_label(Distillation::none());
+    let found = accuracies(loss, [sets.narrow(0, 0, 6), sets.narrow(0, 6, 5)]);
+    let expected = g2d::metrics::accuracy(&logits(), &sets).unwrap();
+    assert_number(value(&found, "head_accuracy", "m1"), expected);
+    assert!(model_value(&found, "fused_accuracy") > 0.0);
+}
+
+#[test]
+fn the_head_accuracy_of_soft_labels_is_that_of_the_most_probable_class() {
+    let soft = (wave(0.2, &[11, 3]) * 3.0).softmax(1, Kind::Double);
+    let loss = Classification::soft(Distillation::none());
+    let found = accuracies(loss, [soft.narrow(0, 0, 6), soft.narrow(0, 6, 5)]);
+    let expected = g2d::metrics::accuracy(&logits(), &soft.argmax(1, false)).unwrap();
+    assert_number(value(&found, "head_accuracy", "m1"), expected);
+}
+
+#[test]
+fn the_head_accuracy_leaves_out_samples_to_ignore() {
+    let y = Tensor::from_slice(&[0_i64, 2, 1, 2, 0, 1, 2, 0, 1, 1, 0]);
+    let ignoring =
+        Classification { ignore_index: Some(2), ..Classification::new(Distillation::none()) };
+    let found = accuracies(ignoring.clone(), [y.narrow(0, 0, 6), y.narrow(0, 6, 5)]);
+    let kept = y.ne(2).nonzero().view(-1);
+    let expected =
+        g2d::metrics::accuracy(&logits().index_select(0, &kept), &y.index_select(0, &kept));
+    assert_number(value(&found, "head_accuracy", "m1"), expected.unwrap());
+    // Without a label there is no accuracy.
+    let none = |rows| Tensor::full([rows], 2, tch::kind::INT64_CPU);
+    assert_eq!(accuracies(ignoring, [none(6), none(5)]), []);
 }
 
 #[test]

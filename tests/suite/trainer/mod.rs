@@ -12,7 +12,7 @@
 //! - `missing_modalities/`: samples without a modality.
 //! - `synchronisation.rs`: how often a step synchronises with the device; `panics.rs`: panics in
 //!   user code.
-//! - `unimodal.rs`: the training of teachers.
+//! - `tasks.rs`: losses that read extras; `unimodal.rs`: the training of teachers.
 
 mod accumulation;
 mod balanced;
@@ -28,4 +28,5 @@ mod scheduling;
 mod step;
 mod suppression;
 mod synchronisation;
+mod tasks;
 mod unimodal;

@@ -1,4 +1,8 @@
-//! Metrics against NumPy, and invalid values.
+//! Metrics against NumPy and scikit-learn, and invalid values.
+
+mod classes;
+mod ranked;
+mod sets;
 
 use g2d::metrics::{accuracy, mae, mape, nll, r2, rmse, selection_score};
 use tch::{Device, Kind, Tensor};
@@ -19,6 +23,11 @@ const NLL: f64 = 1.091_956_498_421_69;
 fn pair() -> (Tensor, Tensor) {
     let p = Tensor::from_slice(&[2.5, 0.0, 2.0, 8.0, -3.5]);
     (p, Tensor::from_slice(&[3.0, -0.5, 2.0, 7.0, -4.0]))
+}
+
+/// The multiples of ½ next to 2 · `wave`, many of them equal.
+fn rounded(phase: f64, shape: &[i64]) -> Tensor {
+    (wave(phase, shape) * 4.0).round() / 2.0
 }
 
 #[test]
