@@ -44,7 +44,8 @@ pub struct Observation<'a> {
     pub logits: &'a Tensor,
     /// Features [B, d_m] of every modality, connected to the graph; zeros where a sample lacks it.
     pub(crate) fused: &'a [Tensor],
-    pub(crate) student: &'a dyn Student,
+    /// `None` for a model of one modality, which has no unimodal logits beside its own.
+    pub(crate) student: Option<&'a dyn Student>,
     pub(crate) objective: &'a Objective,
     /// Unimodal logits [B, C], computed at the first request.
     pub(crate) unimodal: OnceCell<Vec<Option<Tensor>>>,
@@ -94,7 +95,8 @@ impl Observation<'_> {
         let all = self.unimodal.get_or_init(|| {
             let _no_grad = tch::no_grad_guard();
             let features: Vec<Tensor> = self.fused.iter().map(Tensor::detach).collect();
-            (0..features.len()).map(|m| self.student.unimodal_logits(m, &features)).collect()
+            let logits = |m| self.student.and_then(|student| student.unimodal_logits(m, &features));
+            (0..features.len()).map(logits).collect()
         });
         let Some(logits) = &all[m] else { return Ok(None) };
         if logits.size() != self.logits.size() {
