@@ -4,12 +4,7 @@ use std::collections::HashSet;
 
 use tch::nn::VarStore;
 
-use super::{
-    config::Algorithm,
-    group::Group,
-    optimizer::Optimizer,
-    parameter_info::ParameterInfo,
-};
+use super::{config::Algorithm, group::Group, optimizer::Optimizer, parameter_info::ParameterInfo};
 use crate::error::{self, Result};
 use crate::parameters::{Stores, Variables, within};
 
@@ -27,7 +22,7 @@ pub struct Builder {
 }
 
 /// A condition on a parameter.
-type Predicate = Box<dyn Fn(&ParameterInfo<'_>) -> bool>;
+type Predicate = Box<dyn Fn(&ParameterInfo) -> bool>;
 
 /// Which parameters make a group.
 struct GroupRule {
@@ -38,9 +33,9 @@ struct GroupRule {
 }
 
 impl GroupRule {
-    fn owns(&self, parameter: &ParameterInfo<'_>) -> bool {
+    fn owns(&self, parameter: &ParameterInfo) -> bool {
         match &self.predicate {
-            None => within(parameter.name, &self.name),
+            None => within(&parameter.name, &self.name),
             Some(predicate) => predicate(parameter),
         }
     }
@@ -75,7 +70,7 @@ impl Builder {
     pub fn group_where(
         mut self,
         name: impl Into<String>,
-        predicate: impl Fn(&ParameterInfo<'_>) -> bool + 'static,
+        predicate: impl Fn(&ParameterInfo) -> bool + 'static,
         config: impl Into<Algorithm>,
     ) -> Self {
         let (name, algorithm) = (name.into(), config.into());
@@ -109,10 +104,7 @@ impl Builder {
     /// assert_eq!(groups, expected);
     /// # g2d::Result::Ok(())
     /// ```
-    pub fn no_decay(
-        mut self,
-        predicate: impl Fn(&ParameterInfo<'_>) -> bool + 'static,
-    ) -> Self {
+    pub fn no_decay(mut self, predicate: impl Fn(&ParameterInfo) -> bool + 'static) -> Self {
         self.no_decay = Some(Box::new(predicate));
         self
     }
@@ -134,8 +126,10 @@ impl Builder {
         let Self { variables, rest, groups: rules, no_decay } = self;
         // Two groups for each rule: with and without weight decay.
         let rest = [(String::new(), rest)];
-        let all = rest.into_iter().chain(rules.iter().map(|rule| (rule.name.clone(), rule.algorithm)));
-        let mut groups: Vec<[Group; 2]> = all.map(|(name, algorithm)| both(name, algorithm)).collect();
+        let all =
+            rest.into_iter().chain(rules.iter().map(|rule| (rule.name.clone(), rule.algorithm)));
+        let mut groups: Vec<[Group; 2]> =
+            all.map(|(name, algorithm)| both(name, algorithm)).collect();
         let mut names = HashSet::new();
         for [group, _] in &groups {
             group.algorithm().check(group.name())?;
@@ -152,6 +146,7 @@ impl Builder {
                 let hint = "give every store of `with_store` a name of its own";
                 return Err(error::config(what(), "one parameter of this name", "two", hint));
             }
+            let (name, modality) = (name.clone(), modality.cloned());
             let info = ParameterInfo { name, shape: tensor.size(), modality };
             let mut owners = (1..).zip(&rules).filter(|(_, rule)| rule.owns(&info));
             let owner = owners.next();
@@ -164,7 +159,7 @@ impl Builder {
             let decays = decaying.algorithm() == without.algorithm()
                 || !no_decay.as_ref().is_some_and(|predicate| predicate(&info));
             let group = if decays { decaying } else { without };
-            group.add(name.clone(), tensor.shallow_clone());
+            group.add(info.name, tensor.shallow_clone());
         }
         let is_empty = |pair: &[Group; 2]| pair.iter().all(Group::is_empty);
         if let Some(i) = groups[1..].iter().position(is_empty) {

@@ -38,8 +38,7 @@ impl ModalityParams {
                 }
             }
         }
-        let owner =
-            |v: &Variable| Ok(prefixes.iter().position(|(_, path)| within(&v.name, path)));
+        let owner = |v: &Variable| Ok(prefixes.iter().position(|(_, path)| within(&v.name, path)));
         let modalities = prefixes.iter().map(|(modality, _)| modality.clone());
         let params = Self::group(stores.into(), modalities, owner)?;
         params.check_trainable(|m| format!("under the path {:?}", prefixes[m].1))

@@ -69,6 +69,12 @@ impl From<&VarStore> for Stores {
     }
 }
 
+impl From<&mut VarStore> for Stores {
+    fn from(vs: &mut VarStore) -> Self {
+        Self::from(&*vs)
+    }
+}
+
 impl<N: AsRef<str>, const K: usize> From<[(N, &VarStore); K]> for Stores {
     fn from(stores: [(N, &VarStore); K]) -> Self {
         stores.into_iter().collect()

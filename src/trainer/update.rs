@@ -49,10 +49,7 @@ impl G2dTrainer {
     ///
     /// # Errors
     /// As `finish_window` and `update`.
-    pub fn finish_update(
-        &mut self,
-        optimizer: &mut impl ApplyGradients,
-    ) -> Result<Option<Update>> {
+    pub fn finish_update(&mut self, optimizer: &mut impl ApplyGradients) -> Result<Option<Update>> {
         self.finish_window()?;
         self.update(optimizer)
     }

@@ -1,6 +1,6 @@
 //! The exponential moving average of a model's weights.
 
-use tch::{Device, Kind, Tensor, nn::VarStore};
+use tch::{Device, Kind, TchError, Tensor, nn::VarStore};
 
 use crate::error::{self, Error, Result};
 use crate::parameters::{Stores, TensorCopies, Variables};
@@ -15,8 +15,8 @@ pub enum EmaBuffers {
     /// They are copied from the model at each update, as by PyTorch's `AveragedModel`.
     #[default]
     Copy,
-    /// Floating-point buffers are averaged like parameters, others are copied: PyTorch's
-    /// `use_buffers=True`, which averages or keeps integers as well.
+    /// Floating-point buffers are averaged like parameters, as with PyTorch's `use_buffers=True`; others
+    /// are copied.
     Average,
 }
 
@@ -94,8 +94,7 @@ impl Ema {
             let mut components: Vec<&str> = name.split('.').collect();
             let last = components.pop().unwrap_or_default();
             components.into_iter().for_each(|component| path = &path / component);
-            let average = model.f_detach().and_then(|tensor| tensor.f_copy());
-            let average = average.map_err(|e| Error::torch(format!("copy {name:?}"), e))?;
+            let average = copy(model).map_err(|e| Error::torch(format!("copy {name:?}"), e))?;
             let average = path.add(last, average, false);
             pairs.push(Pair { model: model.shallow_clone(), average, is_parameter });
         }
@@ -184,6 +183,13 @@ impl Ema {
     pub fn store_mut(&mut self) -> &mut VarStore {
         &mut self.store
     }
+}
+
+/// A copy in the same memory layout, without gradient.
+fn copy(tensor: &Tensor) -> std::result::Result<Tensor, TchError> {
+    let mut copy = tensor.f_detach()?.f_zeros_like()?;
+    copy.f_copy_(&tensor.f_detach()?)?;
+    Ok(copy)
 }
 
 /// The time in which a model has its averaged weights; see [`Ema::swap_in`].

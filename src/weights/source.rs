@@ -1,9 +1,6 @@
 //! The tensors of a file of weights.
 
-use std::{
-    collections::BTreeMap,
-    path::Path,
-};
+use std::{collections::BTreeMap, path::Path};
 
 use safetensors::tensor::TensorView;
 use tch::{Device, Kind, TchError, Tensor};
@@ -113,7 +110,13 @@ fn from_libtorch(
 impl<'f> Stored<'f> {
     fn from_view(view: TensorView<'f>) -> Self {
         let (shape, dtype) = (view.shape().to_vec(), view.dtype());
-        Self { shape, kind: kind_of(dtype), dtype: dtype.to_string(), left_out: false, data: Data::View(view) }
+        Self {
+            shape,
+            kind: kind_of(dtype),
+            dtype: dtype.to_string(),
+            left_out: false,
+            data: Data::View(view),
+        }
     }
 
     fn from_tensor(tensor: &Tensor) -> Self {

@@ -12,7 +12,8 @@
 //! - `missing_modalities/`: samples without a modality.
 //! - `synchronisation.rs`: how often a step synchronises with the device; `panics.rs`: panics in
 //!   user code.
-//! - `unimodal.rs`: the training of teachers.
+//! - `update.rs`: the updates of an optimizer by the trainer.
+//! - `unimodal.rs`: the training of teachers; `unimodal/options.rs`: the options of their steps.
 
 mod accumulation;
 mod balanced;
@@ -29,3 +30,4 @@ mod step;
 mod suppression;
 mod synchronisation;
 mod unimodal;
+mod update;
