@@ -1,5 +1,7 @@
 //! The exponential moving average of a model's weights.
 
+use std::collections::HashSet;
+
 use tch::{Device, Kind, TchError, Tensor, nn::VarStore};
 
 use crate::error::{self, Error, Result};
@@ -78,7 +80,7 @@ impl Ema {
     /// present values.
     ///
     /// # Errors
-    /// [`Error::Config`] for a decay outside [0, 1] or without variables; [`Error::Torch`] without
+    /// [`Error::Config`] for a decay outside [0, 1], without variables, and for two of one name; [`Error::Torch`] without
     /// memory.
     pub fn new(stores: impl Into<Stores>, decay: f64) -> Result<Self> {
         if !(0.0..=1.0).contains(&decay) {
@@ -88,8 +90,13 @@ impl Ema {
         let parameters = variables.parameters().map(|(name, tensor)| (name, tensor, true));
         let buffers = variables.buffers().map(|(name, tensor)| (name, tensor, false));
         let store = VarStore::new(Device::Cpu);
-        let mut pairs = Vec::new();
+        let (mut pairs, mut names) = (Vec::new(), HashSet::new());
         for (name, model, is_parameter) in parameters.chain(buffers) {
+            if !names.insert(name) {
+                let hint = "give every VarStore a name of its own: `[(\"name\", &vs), …]`";
+                let what = format!("average of {name:?}");
+                return Err(error::config(what, "one variable of this name", "two", hint));
+            }
             let mut path = store.root() / MODEL;
             let mut components: Vec<&str> = name.split('.').collect();
             let last = components.pop().unwrap_or_default();

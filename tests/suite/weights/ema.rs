@@ -179,6 +179,8 @@ fn several_stores_are_averaged_under_their_names_and_invalid_averages_are_errors
     for decay in [-0.1, 1.1, f64::NAN] {
         assert_config_error(Ema::new(&a, decay), &["decay", "[0, 1]"]);
     }
+    let same = Ema::new([("", &a), ("", &b)], 0.9);
+    assert_config_error(same, &["average of \"bn.bias\"", "two", "name of its own"]);
     let empty = VarStore::new(Device::Cpu);
     assert_config_error(Ema::new(&empty, 0.9), &["average of weights", "none"]);
 }
