@@ -20,7 +20,7 @@ mod number;
 pub mod optim;
 #[cfg(feature = "paper")]
 pub mod paper;
-mod parameters;
+pub mod parameters;
 pub mod probe;
 pub mod record;
 #[cfg(feature = "report")]

@@ -144,6 +144,16 @@ impl Algorithm {
         }
     }
 
+    /// The same algorithm without weight decay.
+    pub(super) fn without_decay(mut self) -> Self {
+        match &mut self {
+            Self::Sgd(SgdConfig { weight_decay, .. })
+            | Self::Adam(AdamConfig { weight_decay, .. })
+            | Self::AdamW(AdamWConfig { weight_decay, .. }) => *weight_decay = 0.0,
+        }
+        self
+    }
+
     /// The names of the state tensors of each parameter, as in PyTorch's `state_dict`.
     pub(super) fn state_names(&self) -> &'static [&'static str] {
         match self {

@@ -11,7 +11,7 @@ use crate::libtorch::{self, AdamArgs, AdamMoments, SgdArgs};
 /// Parameters that are updated with the same configuration.
 #[derive(Debug)]
 pub(super) struct Group {
-    path: String,
+    name: String,
     algorithm: Algorithm,
     parameters: Vec<Parameter>,
 }
@@ -26,17 +26,18 @@ struct Parameter {
 
 impl Group {
     /// A group without parameters.
-    pub(super) fn new(path: String, algorithm: Algorithm) -> Self {
-        Self { path, algorithm, parameters: Vec::new() }
+    pub(super) fn new(name: String, algorithm: Algorithm) -> Self {
+        Self { name, algorithm, parameters: Vec::new() }
     }
 
     pub(super) fn add(&mut self, name: String, tensor: Tensor) {
         self.parameters.push(Parameter { name, tensor, state: Vec::new() });
     }
 
-    /// The path of the group's parameters; empty for the group of the parameters in no other one.
-    pub(super) fn path(&self) -> &str {
-        &self.path
+    /// The group's name, which is the path of its parameters unless a predicate selected them; empty
+    /// for the group of the parameters in no other one.
+    pub(super) fn name(&self) -> &str {
+        &self.name
     }
 
     pub(super) fn algorithm(&self) -> &Algorithm {

@@ -52,6 +52,56 @@ pub enum Decay {
         /// The factor after the decay.
         floor: f64,
     },
+    /// (1 − t / steps)^power up to step `steps`, then 0; PyTorch's `PolynomialLR`.
+    Polynomial {
+        /// The number of steps of the decay.
+        steps: u64,
+        /// The exponent: 1 for a linear decay.
+        power: f64,
+    },
+    /// From 1 / div_factor to 1 and then to 1 / (div_factor · final_div_factor), where it stays:
+    /// PyTorch's `OneCycleLR`, without its cycle of momentum. The learning rate of the optimizer's
+    /// configuration is the highest, `max_lr`.
+    OneCycle {
+        /// The number of steps of the cycle.
+        steps: u64,
+        /// The fraction of the steps in which the factor rises, by default 0.3.
+        #[serde(default = "one_cycle::pct_start")]
+        pct_start: f64,
+        /// By default 25.
+        #[serde(default = "one_cycle::div_factor")]
+        div_factor: f64,
+        /// By default 10000.
+        #[serde(default = "one_cycle::final_div_factor")]
+        final_div_factor: f64,
+        /// The course between these factors, by default a cosine.
+        #[serde(default)]
+        anneal: Anneal,
+    },
+}
+
+/// The course of a factor between two values.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Anneal {
+    /// Half a period of a cosine.
+    #[default]
+    Cosine,
+    /// A straight line.
+    Linear,
+}
+
+/// The defaults of [`Decay::OneCycle`].
+mod one_cycle {
+    pub(super) fn pct_start() -> f64 {
+        0.3
+    }
+    pub(super) fn div_factor() -> f64 {
+        25.0
+    }
+    pub(super) fn final_div_factor() -> f64 {
+        1e4
+    }
 }
 
 impl LrSchedule {
@@ -70,30 +120,55 @@ impl LrSchedule {
         Self { warmup: 0, decay: Decay::Cosine { steps, floor } }
     }
 
+    /// A factor that decays from 1 to 0 as (1 − t / steps)^power.
+    pub fn polynomial(steps: u64, power: f64) -> Self {
+        Self { warmup: 0, decay: Decay::Polynomial { steps, power } }
+    }
+
+    /// One cycle of `steps` steps with PyTorch's defaults; [`Decay::OneCycle`] has all settings.
+    pub fn one_cycle(steps: u64) -> Self {
+        let decay = Decay::OneCycle {
+            steps,
+            pct_start: one_cycle::pct_start(),
+            div_factor: one_cycle::div_factor(),
+            final_div_factor: one_cycle::final_div_factor(),
+            anneal: Anneal::Cosine,
+        };
+        Self { warmup: 0, decay }
+    }
+
     /// Adds a warm-up of `steps` steps.
     #[must_use]
     pub fn warmup(self, steps: u64) -> Self {
         Self { warmup: steps, ..self }
     }
 
-    /// Checks that the factor of no step is NaN, infinite or negative: `gamma` and `floor`
-    /// must be finite and ≥ 0. A warm-up or an interval of 0 is accepted.
+    /// Checks that the factor of no step is NaN, infinite or negative: `gamma` and `floor` must be
+    /// finite and ≥ 0, `power`, `div_factor` and `final_div_factor` finite and above 0, and
+    /// `pct_start` in [0, 1]. A warm-up or an interval of 0 is accepted.
     ///
     /// # Errors
     /// [`Error::Config`](crate::Error::Config), which names the setting.
     pub fn check(&self) -> Result<()> {
-        match self.decay {
-            Decay::Step { gamma: value, .. } | Decay::Cosine { floor: value, .. }
-                if !is_factor(value) =>
-            {
-                let what = match self.decay {
-                    Decay::Step { .. } => "gamma of the learning rate schedule",
-                    _ => "floor of the learning rate schedule",
-                };
-                Err(error::out_of_range(what, "finite and ≥ 0", value))
-            }
-            _ => Ok(()),
-        }
+        let factor = |name, value| (name, value, "finite and ≥ 0", is_factor(value));
+        let positive =
+            |name, value| (name, value, "finite and above 0", is_factor(value) && value > 0.0);
+        let checks = match self.decay {
+            Decay::Constant => vec![],
+            Decay::Step { gamma, .. } => vec![factor("gamma", gamma)],
+            Decay::Cosine { floor, .. } => vec![factor("floor", floor)],
+            Decay::Polynomial { power, .. } => vec![positive("power", power)],
+            Decay::OneCycle { pct_start, div_factor, final_div_factor, .. } => vec![
+                ("pct_start", pct_start, "in [0, 1]", (0.0..=1.0).contains(&pct_start)),
+                positive("div_factor", div_factor),
+                positive("final_div_factor", final_div_factor),
+            ],
+        };
+        let Some((name, value, expected, _)) = checks.into_iter().find(|(.., legal)| !legal) else {
+            return Ok(());
+        };
+        let what = format!("{name} of the learning rate schedule");
+        Err(error::out_of_range(what, expected, value))
     }
 
     /// The factor at step `step`. [`check`](Self::check) tells whether it is a valid one.
@@ -114,11 +189,35 @@ impl Decay {
             Self::Cosine { steps, floor } => {
                 floor + (1.0 - floor) * (1.0 + (PI * step as f64 / steps as f64).cos()) / 2.0
             }
+            Self::Polynomial { steps, .. } if step >= steps => 0.0,
+            Self::Polynomial { steps, power } => (1.0 - step as f64 / steps as f64).powf(power),
+            Self::OneCycle { steps, pct_start, div_factor, final_div_factor, anneal } => {
+                let (first, last) = (1.0 / div_factor, 1.0 / (div_factor * final_div_factor));
+                let (step, end) = (step as f64, steps as f64 - 1.0);
+                let peak = pct_start * steps as f64 - 1.0;
+                if step <= peak {
+                    anneal.between(first, 1.0, step / peak)
+                } else {
+                    anneal.between(1.0, last, (step - peak) / (end - peak))
+                }
+            }
         }
     }
 }
 
-fn is_factor(value: f64) -> bool {
+impl Anneal {
+    /// The value at the fraction `at` of the way from `start` to `end`.
+    fn between(self, start: f64, end: f64, at: f64) -> f64 {
+        // NaN, 0 / 0, where the way has no steps.
+        let at = if at.is_nan() { 1.0 } else { at.clamp(0.0, 1.0) };
+        match self {
+            Self::Linear => start + (end - start) * at,
+            Self::Cosine => end + (start - end) * (1.0 + (PI * at).cos()) / 2.0,
+        }
+    }
+}
+
+pub(super) fn is_factor(value: f64) -> bool {
     value.is_finite() && value >= 0.0
 }
 

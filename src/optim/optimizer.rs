@@ -80,7 +80,7 @@ impl Optimizer {
         check_factor(factor)?;
         if let Some(group) = self.groups.iter().find(|g| !(g.algorithm().lr() * factor).is_finite())
         {
-            let what = format!("learning rate of group {:?}", group.path());
+            let what = format!("learning rate of group {:?}", group.name());
             let found = format!("{:e} · {factor:e}", group.algorithm().lr());
             return Err(error::out_of_range(what, "finite and ≥ 0", found));
         }
@@ -88,9 +88,10 @@ impl Optimizer {
         Ok(())
     }
 
-    /// The path of each group, "" for the rest of the parameters, and its current learning rate.
+    /// The name of each group and its current learning rate. The name is the group's path, "" for the
+    /// parameters of no group, with " (no decay)" for those without weight decay.
     pub fn lr(&self) -> impl Iterator<Item = (&str, f64)> {
-        self.groups.iter().map(|group| (group.path(), group.algorithm().lr() * self.lr_factor))
+        self.groups.iter().map(|group| (group.name(), group.algorithm().lr() * self.lr_factor))
     }
 
     /// Scales all gradients so that their joint L2 norm is at most `max_norm`, as

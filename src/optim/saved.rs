@@ -29,8 +29,7 @@ struct Header {
 #[derive(Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct GroupHeader {
-    #[serde(rename = "name")]
-    path: String,
+    name: String,
     #[serde(rename = "rule")]
     algorithm: String,
     #[serde(rename = "slots")]
@@ -93,7 +92,7 @@ impl GroupHeader {
     fn new(group: &Group) -> Self {
         let algorithm = group.algorithm();
         Self {
-            path: group.path().to_owned(),
+            name: group.name().to_owned(),
             algorithm: algorithm.name().to_owned(),
             state_names: algorithm.state_names().iter().map(ToString::to_string).collect(),
             parameters: group.names().cloned().collect(),
@@ -104,7 +103,7 @@ impl GroupHeader {
 /// Describes the first difference between the optimizer's groups and those of the file, if any.
 fn difference(own: &[GroupHeader], saved: &[GroupHeader]) -> Option<(String, String)> {
     let summary = |groups: &[GroupHeader]| {
-        let group = |g: &GroupHeader| format!("{:?}: {} {:?}", g.path, g.algorithm, g.state_names);
+        let group = |g: &GroupHeader| format!("{:?}: {} {:?}", g.name, g.algorithm, g.state_names);
         groups.iter().map(group).collect::<Vec<_>>().join(", ")
     };
     if summary(own) != summary(saved) {
@@ -114,7 +113,7 @@ fn difference(own: &[GroupHeader], saved: &[GroupHeader]) -> Option<(String, Str
     let describe = |group: &GroupHeader, other: &GroupHeader| {
         let only = group.parameters.iter().find(|name| !other.parameters.contains(name));
         let only = only.map_or("the same in another order".into(), |name| format!("{name:?}"));
-        format!("{} parameters in group {:?}, with {only}", group.parameters.len(), group.path)
+        format!("{} parameters in group {:?}, with {only}", group.parameters.len(), group.name)
     };
     Some((describe(own, saved), describe(saved, own)))
 }

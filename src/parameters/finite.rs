@@ -2,7 +2,7 @@
 
 use tch::{TchError, Tensor};
 
-use super::Variables;
+use super::variables::Variables;
 use crate::error::{self, Error, Result};
 use crate::transfer;
 

@@ -40,6 +40,12 @@ pub struct Progress {
     pub step: u64,
     /// Number of finished steps of the run.
     pub total_steps: u64,
+    /// Number of finished optimizer updates of the run: complete accumulation windows that were not
+    /// skipped. Before a step it is the index of the update that the step belongs to, for example
+    /// that of an [`LrSchedule`](crate::optim::LrSchedule). 0 in files of versions that did not
+    /// count updates.
+    #[serde(default)]
+    pub updates: u64,
 }
 
 /// Decides how much every encoder learns in a step.

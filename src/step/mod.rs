@@ -18,5 +18,5 @@ pub use measurement::Measurement;
 pub use micro_batch::MicroBatch;
 pub(crate) use objective::Objective;
 pub use observation::Observation;
-pub use outcome::{NonFiniteSource, SkipCause, StepOutcome};
+pub use outcome::{NonFiniteSource, SkipCause, StepOutcome, Update};
 pub use report::{StepReport, StepValues};

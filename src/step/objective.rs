@@ -24,6 +24,12 @@ impl Objective {
         Ok(Self { modalities, loss, confidence })
     }
 
+    /// The task term of `loss` for a model of one modality. What the loss has for each modality of a
+    /// student is not used, and not checked.
+    pub(crate) fn of_one(modality: Modality, loss: Box<dyn G2dLoss>) -> Self {
+        Self { modalities: vec![modality], loss, confidence: None }
+    }
+
     /// The modalities, in the student's order.
     pub(crate) fn modalities(&self) -> &[Modality] {
         &self.modalities

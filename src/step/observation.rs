@@ -44,7 +44,8 @@ pub struct Observation<'a> {
     pub logits: &'a Tensor,
     /// Features [B, d_m] of every modality, connected to the graph; zeros where a sample lacks it.
     pub(crate) fused: &'a [Tensor],
-    pub(crate) student: &'a dyn Student,
+    /// `None` for a model of one modality, which has no unimodal logits beside its own.
+    pub(crate) student: Option<&'a dyn Student>,
     pub(crate) objective: &'a Objective,
     /// Unimodal logits [B, C], computed at the first request.
     pub(crate) unimodal: OnceCell<Vec<Option<Tensor>>>,
@@ -113,7 +114,11 @@ impl Observation<'_> {
         let _no_grad = tch::no_grad_guard();
         let features: Vec<Tensor> = self.fused.iter().map(Tensor::detach).collect();
         let features = Features::with_rows(&features, self.rows, self.batch);
-        (0..features.len()).map(|m| self.student.unimodal_logits(m, &features)).collect()
+        let logits = |m| match self.student {
+            Some(student) => student.unimodal_logits(m, &features),
+            None => Ok(None),
+        };
+        (0..features.len()).map(logits).collect()
     }
 
     /// The targets of the samples that have modality `m`.

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use tch::Tensor;
 
 use crate::modality::Modality;
 
@@ -11,6 +12,7 @@ use crate::modality::Modality;
 #[serde(rename_all = "snake_case")]
 pub enum StepOutcome {
     /// The gradients are complete: step the optimizer, then zero the gradients.
+    /// [`G2dTrainer::update`](crate::G2dTrainer::update) does both.
     Ready,
     /// The accumulation window is open: neither step the optimizer nor zero the gradients.
     Accumulating,
@@ -32,6 +34,16 @@ impl StepOutcome {
             Self::Ready | Self::Accumulating => None,
         }
     }
+}
+
+/// An update of the parameters by [`G2dTrainer::update`](crate::G2dTrainer::update).
+#[derive(Debug)]
+#[non_exhaustive]
+pub struct Update {
+    /// The L2 norm of all gradients before they were clipped, a scalar on the device; `None` unless
+    /// the trainer clips ([`Builder::clip_norm`](crate::trainer::Builder::clip_norm)), and without
+    /// gradients.
+    pub gradient_norm: Option<Tensor>,
 }
 
 /// Why a step was skipped.

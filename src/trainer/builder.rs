@@ -3,7 +3,7 @@
 use super::{
     FeatureProjection, G2dTrainer, LossScaling, NonFinite, Precision, SuppressedMode, Suppression,
     buffers::WatchedBuffers, finite::FiniteGuard, forward::ForwardPass, observers::Observers,
-    planner::Planner, window::AccumulationWindow,
+    planner::Planner, updater::Updater, window::AccumulationWindow,
 };
 use crate::error::{self, Result};
 use crate::loss::{Confidence, G2dLoss};
@@ -32,6 +32,7 @@ pub struct Builder {
     precision: Precision,
     loss_scaling: LossScaling,
     non_finite: NonFinite,
+    clip_norm: Option<f64>,
     modulation: Option<Box<dyn Modulate>>,
     projection: FeatureProjection,
     probes: Vec<Box<dyn ImbalanceProbe>>,
@@ -53,6 +54,7 @@ impl G2dTrainer {
             precision: Precision::default(),
             loss_scaling: LossScaling::default(),
             non_finite: NonFinite::default(),
+            clip_norm: None,
             modulation: None,
             projection: FeatureProjection::default(),
             probes: Vec::new(),
@@ -101,13 +103,16 @@ impl Builder {
     /// Accumulates the gradients of `n` calls of [`step`](G2dTrainer::step), the micro-batches of a
     /// window, into one optimizer step: their mean Σ κ_i g_i / n. The default is 1.
     ///
-    /// The gradient is complete where the report's [`outcome`](crate::StepReport::outcome) is `Ready`:
+    /// The gradient is complete where the report's [`outcome`](crate::StepReport::outcome) is `Ready`;
+    /// [`G2dTrainer::update`] steps the optimizer there, and [`G2dTrainer::finish_update`] completes
+    /// a last, shorter window:
     ///
     /// ```text
-    /// if trainer.step(&student, &batch)?.outcome.is_ready() {
-    ///     optimizer.step();
-    ///     optimizer.zero_grad();
+    /// for batch in … {
+    ///     trainer.step(&student, &batch)?;
+    ///     trainer.update(&mut optimizer)?;
     /// }
+    /// trainer.finish_update(&mut optimizer)?;
     /// ```
     ///
     /// Each micro-batch has its own plan and counts in [`Progress`]. Probes observe the last one.
@@ -131,6 +136,15 @@ impl Builder {
     /// Sets the policy for values that are not finite; the default is [`NonFinite::Error`].
     pub fn non_finite(mut self, policy: NonFinite) -> Self {
         self.non_finite = policy;
+        self
+    }
+
+    /// Sets the largest L2 norm of all gradients together, to which
+    /// [`G2dTrainer::update`] scales them, as `torch.nn.utils.clip_grad_norm_`; by default they are
+    /// not clipped. With `f64::INFINITY` the norm is computed, for
+    /// [`Update::gradient_norm`](crate::step::Update::gradient_norm), and nothing is clipped.
+    pub fn clip_norm(mut self, max_norm: f64) -> Self {
+        self.clip_norm = Some(max_norm);
         self
     }
 
@@ -158,7 +172,7 @@ impl Builder {
     /// [`Error::Config`](crate::Error::Config) for fewer than two modalities or repeated names;
     /// encoders or teachers whose modalities are not the student's in its order; a number of the loss
     /// or the scheduler out of range; a scheduler that ranks by ρ without teachers; a projection of an
-    /// unknown modality; and accumulation together with [`Suppression::ZeroGradient`] or a modulation,
+    /// unknown modality; a `clip_norm` that is not above 0; and accumulation together with [`Suppression::ZeroGradient`] or a modulation,
     /// which multiply the accumulated gradient.
     pub fn build(self, student: &dyn Student) -> Result<G2dTrainer> {
         let modalities = student.modalities().to_vec();
@@ -209,6 +223,7 @@ impl Builder {
             window,
             guard,
             modulation,
+            updater: Updater::new(self.clip_norm)?,
             progress: Progress::default(),
         })
     }

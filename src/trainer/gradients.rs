@@ -91,7 +91,8 @@ pub(super) fn conclude(
     }
 }
 
-fn skip(
+/// Undoes the window of a step that is skipped, and counts the step.
+pub(super) fn skip(
     cause: SkipCause,
     at: Progress,
     params: &ModalityParams,

@@ -12,6 +12,7 @@
 //! | `window.rs` | `AccumulationWindow`: micro-batches, loss scale, buffer copies; the only backward |
 //! | `finite.rs` | `FiniteGuard`: the [`NonFinite`] policy, deferred checks, skipped steps; `sources.rs` names the first value that is not finite, `buffers.rs` checks the buffers |
 //! | `gradients.rs` | from a loss to the gradients of a window, or to a skipped step |
+//! | `updater.rs` | `Updater`: the largest norm; clips and applies complete gradients for `update.rs` |
 //! | `observers.rs` | `Observers`: probes and epoch means (`totals.rs`) |
 //! | `modulation.rs` | the check of a [`Modulate`](crate::modulation::Modulate) and its turn in a step |
 //! | `resume.rs` | [`ResumeState`]: the state of all owners, for a checkpoint |
@@ -42,6 +43,8 @@ mod suppression;
 mod tests;
 mod totals;
 mod unimodal;
+mod update;
+mod updater;
 mod window;
 
 pub use builder::Builder;

@@ -11,6 +11,7 @@ use super::{
     gradients, modulation,
     observers::Observers,
     planner::{Planned, Planner},
+    updater::Updater,
     window::AccumulationWindow,
 };
 use crate::batch::{Batch, SplitBatch};
@@ -28,9 +29,8 @@ use crate::student::{Caught, Student};
 /// The caller keeps the loop, the data and the optimizer:
 ///
 /// ```text
-/// optimizer.zero_grad();
 /// let report = trainer.step(&student, &batch)?;   // teachers, plan, forward, loss, backward
-/// optimizer.step();
+/// trainer.update(&mut optimizer)?;                // or optimizer.step() and zero_grad() where it is Ready
 /// …
 /// let epoch = trainer.end_epoch()?;
 /// ```
@@ -45,6 +45,7 @@ pub struct G2dTrainer {
     pub(super) guard: FiniteGuard,
     pub(super) modulation: Option<Box<dyn Modulate>>,
     pub(super) observers: Observers,
+    pub(super) updater: Updater,
     pub(super) progress: Progress,
 }
 
@@ -121,7 +122,7 @@ impl G2dTrainer {
             terms: &terms,
             logits: &logits,
             fused: &features,
-            student,
+            student: Some(student),
             objective: &self.objective,
             unimodal: detached(&unimodal),
         };
@@ -146,18 +147,22 @@ impl G2dTrainer {
         self.observers.after_step(&observation, &report)?;
         self.progress.step += 1;
         self.progress.total_steps += 1;
+        self.progress.updates += u64::from(report.outcome.is_ready());
         Ok(report)
     }
 
     /// Makes the gradients of an open accumulation window final, at the end of an epoch for example:
-    /// they become the mean over the micro-batches so far. Returns `None` if no window is open.
+    /// they become the mean over the micro-batches so far. Returns `None` if no window is open. Then
+    /// [`update`](Self::update) applies them, or [`finish_update`](Self::finish_update) does both.
     ///
     /// # Errors
     /// As [`step`](Self::step) for gradients that are not finite.
     pub fn finish_window(&mut self) -> Result<Option<StepOutcome>> {
         let Self { window, guard, params, .. } = self;
         let Some(flag) = window.complete_early(params.variables())? else { return Ok(None) };
-        gradients::conclude(None, flag, self.progress, params, window, guard).map(Some)
+        let outcome = gradients::conclude(None, flag, self.progress, params, window, guard)?;
+        self.progress.updates += u64::from(outcome.is_ready());
+        Ok(Some(outcome))
     }
 
     /// Ends an epoch: reads its means in one transfer, informs the scheduler, and collects the probes'

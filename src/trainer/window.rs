@@ -26,6 +26,9 @@ pub(super) struct AccumulationWindow {
     window_buffers: Option<TensorCopies>,
     /// Whether a micro-batch has begun whose backward has not.
     in_forward: bool,
+    /// What the optimizer has not done yet: `Some(true)` after a complete window, `Some(false)`
+    /// after one that was undone.
+    unapplied: Option<bool>,
 }
 
 impl AccumulationWindow {
@@ -78,6 +81,7 @@ impl AccumulationWindow {
             buffers: None,
             window_buffers: None,
             in_forward: false,
+            unapplied: None,
         })
     }
 
@@ -92,16 +96,17 @@ impl AccumulationWindow {
             variables.copy_buffers(&mut self.window_buffers)?;
         }
         variables.copy_buffers(&mut self.buffers)?;
-        self.in_forward = true;
+        (self.in_forward, self.unapplied) = (true, None);
         Ok(self.position())
     }
 
-    /// Restores the buffers of the beginning of a micro-batch that failed before its backward; else does
-    /// nothing.
+    /// Restores the buffers of the beginning of a micro-batch that failed before its backward. The
+    /// gradients of one that failed after it are not to be applied.
     pub(super) fn revert(&mut self) -> Result<()> {
         let buffers = self.buffers.as_ref().filter(|_| self.in_forward);
         buffers.map_or(Ok(()), TensorCopies::restore)?;
         self.in_forward = false;
+        self.unapplied = self.unapplied.map(|_| false);
         Ok(())
     }
 
@@ -139,6 +144,7 @@ impl AccumulationWindow {
     pub(super) fn advance(&mut self) -> StepOutcome {
         if self.position().is_last() {
             self.close();
+            self.unapplied = Some(true);
             if let Some(scaler) = &mut self.scaler {
                 scaler.grow();
             }
@@ -152,6 +158,7 @@ impl AccumulationWindow {
     /// Undoes the window: all gradients undefined, buffers as at its beginning.
     pub(super) fn undo(&mut self, variables: &Variables) -> Result<()> {
         self.close();
+        self.unapplied = Some(false);
         variables.clear_gradients()?;
         let buffers = self.window_buffers.as_ref().or(self.buffers.as_ref());
         buffers.map_or(Ok(()), TensorCopies::restore)
@@ -165,6 +172,17 @@ impl AccumulationWindow {
             variables.clear_gradients()?;
         }
         Ok(done)
+    }
+
+    /// Whether the optimizer has to apply the gradients of a complete window (true), or to zero them
+    /// after a window that was undone (false); `None` if it has nothing to do.
+    pub(super) fn unapplied(&self) -> Option<bool> {
+        self.unapplied
+    }
+
+    /// Notes that the optimizer has done what [`unapplied`](Self::unapplied) requires.
+    pub(super) fn applied(&mut self) {
+        self.unapplied = None;
     }
 
     /// Lowers the loss scale after gradients that are not finite. Returns the scale that overflowed;

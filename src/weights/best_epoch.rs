@@ -1,9 +1,7 @@
 //! The weights of the best epoch.
 
-use tch::nn::VarStore;
-
 use crate::error::{self, Result};
-use crate::parameters::{TensorCopies, Variables};
+use crate::parameters::{Stores, TensorCopies, Variables};
 
 /// A copy of the parameters and buffers of the epoch with the highest score, the first of equals.
 ///
@@ -29,23 +27,24 @@ pub struct BestEpoch {
 }
 
 impl BestEpoch {
-    /// Copies the variables of `vs` if `score` is higher than all before, and returns whether it
+    /// Copies the variables of `stores`, `&vs` or several, if `score` is higher than all before, and returns whether it
     /// is. Negate a score of which lower is better.
     ///
     /// # Errors
     /// [`Error::NonFinite`](crate::Error::NonFinite) if the score is NaN, or if it is higher and a
     /// parameter or running statistics are not finite, or another buffer holds NaN;
     /// [`Error::Torch`](crate::Error::Torch) without memory for the copy.
-    pub fn keep(&mut self, score: f64, vs: &VarStore) -> Result<bool> {
+    pub fn keep(&mut self, score: f64, stores: impl Into<Stores>) -> Result<bool> {
         let is_better = !score.is_nan() && self.score.is_none_or(|best| score > best);
+        let variables = Variables::new(stores);
         if is_better {
-            Variables::new(vs).check_finite("model of the best epoch")?;
+            variables.check_finite("model of the best epoch")?;
         }
-        self.keep_finite(score, vs)
+        self.keep_finite(score, &variables)
     }
 
     /// [`keep`](Self::keep) of variables that are known to be finite.
-    pub(crate) fn keep_finite(&mut self, score: f64, vs: &VarStore) -> Result<bool> {
+    pub(crate) fn keep_finite(&mut self, score: f64, variables: &Variables) -> Result<bool> {
         if score.is_nan() {
             let hint = "a score is undefined where the validation set is empty or constant, or the \
                         model's outputs are NaN: check both";
@@ -54,7 +53,7 @@ impl BestEpoch {
         if self.score.is_some_and(|best| score <= best) {
             return Ok(false);
         }
-        self.weights = TensorCopies::new(vs.variables().into_values())?;
+        self.weights = TensorCopies::new(variables.all())?;
         self.score = Some(score);
         Ok(true)
     }

@@ -1,77 +1,87 @@
 //! Whether the tensors of a file fit the variables of a `VarStore`.
 
 use std::{
-    collections::{BTreeMap, BTreeSet, HashMap},
+    collections::{BTreeMap, BTreeSet},
     path::Path,
 };
 
-use safetensors::tensor::TensorView;
 use tch::{Kind, Tensor};
 
 use super::{
     BATCH_COUNTER,
+    source::Stored,
     wrappers::{self, Ambiguous, Assignment},
 };
 use crate::error::{Error, Result};
-use crate::file::dtype::kind_of;
 
 /// The maximal number of names in each list of an error.
 const SHOWN: usize = 6;
 
-/// Pairs every variable with its value in the file. `texts` are those of the file's header, in which
-/// `safetensors.torch.save_model` lists the tensors that it left out.
+/// What is accepted beside equal names, shapes and dtypes.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Tolerance {
+    /// Variables without a tensor and tensors without a variable.
+    pub(super) partial: bool,
+    /// Floating-point tensors of another precision.
+    pub(super) convert: bool,
+}
+
+/// The variables with their values in a file.
+#[derive(Debug)]
+pub(super) struct Fit<'f> {
+    pub(super) fitting: Vec<(String, Tensor, Stored<'f>)>,
+    /// Variables that the file does not have.
+    pub(super) missing: Vec<String>,
+    /// Tensors of the file without a variable, except counters.
+    pub(super) unexpected: Vec<String>,
+}
+
+/// Pairs every variable with its value in the file at `path`, which has the tensors `stored`.
 ///
 /// # Errors
 /// [`Error::Data`] with everything that does not fit.
 pub(super) fn fit<'f>(
     path: &Path,
-    variables: BTreeMap<String, Tensor>,
-    mut views: BTreeMap<String, TensorView<'f>>,
-    texts: &HashMap<String, String>,
-) -> Result<Vec<(String, Tensor, TensorView<'f>)>> {
-    let left_out = |(name, shared): (&String, &String)| {
-        let view = views.get(shared).filter(|_| !views.contains_key(name))?;
-        Some((name.clone(), view.clone()))
-    };
-    let shared: BTreeMap<String, TensorView<'_>> = texts.iter().filter_map(left_out).collect();
-    let optional: BTreeSet<String> = shared.keys().cloned().collect();
-    views.extend(shared);
-
-    let (names, keys) = (names(&variables), names(&views));
+    variables: &BTreeMap<String, Tensor>,
+    stored: &BTreeMap<String, Stored<'f>>,
+    tolerance: Tolerance,
+) -> Result<Fit<'f>> {
+    let (names, keys) = (names(variables), names(stored));
     let Assignment { reading, keys: assigned } = wrappers::assign(&names, &keys)
         .map_err(|ambiguous| several_candidates(path, &ambiguous))?;
     let used: BTreeSet<&str> = assigned.values().copied().collect();
     let is_ignored = |key: &str| {
         key.rsplit('.').next() == Some(BATCH_COUNTER)
-            || optional.contains(key)
+            || stored[key].left_out
             || reading.is_averaging_counter(key)
     };
     let unexpected = keys.iter().filter(|key| !used.contains(*key) && !is_ignored(key));
-    let mut unfit = Unfit {
-        unexpected: unexpected.map(|key| described(key, &views[*key])).collect(),
-        removed: reading.prefix.clone(),
-        ..Unfit::default()
-    };
-    let mut fitting = Vec::new();
-    for (name, variable) in &variables {
-        match assigned.get(name.as_str()).map(|key| &views[*key]) {
-            None => unfit.missing.push(name.clone()),
-            Some(view) if unfit.accepts(name, variable, view) => {
-                fitting.push((name.clone(), variable.shallow_clone(), view.clone()));
+    let unexpected: Vec<String> = unexpected.map(|&key| key.to_owned()).collect();
+    let mut unfit = Unfit { removed: reading.prefix.clone(), ..Unfit::default() };
+    let (mut fitting, mut missing) = (Vec::new(), Vec::new());
+    for (name, variable) in variables {
+        match assigned.get(name.as_str()).map(|key| &stored[*key]) {
+            None => missing.push(name.clone()),
+            Some(value) if unfit.accepts(name, variable, value, tolerance.convert) => {
+                fitting.push((name.clone(), variable.shallow_clone(), value.share()));
             }
             Some(_) => {}
         }
     }
+    if !tolerance.partial || used.is_empty() {
+        unfit.missing.clone_from(&missing);
+        unfit.unexpected = unexpected.iter().map(|key| described(key, &stored[key])).collect();
+    }
     let weights = keys.iter().copied().filter(|key| !is_ignored(key)).collect();
-    unfit.check(path, &names, &weights).map(|()| fitting)
+    unfit.check(path, &names, &weights).map(|()| Fit { fitting, missing, unexpected })
 }
 
 fn names<T>(map: &BTreeMap<String, T>) -> BTreeSet<&str> {
     map.keys().map(String::as_str).collect()
 }
 
-fn described(name: &str, view: &TensorView<'_>) -> String {
-    format!("{name} ({:?} {})", view.shape(), view.dtype())
+fn described(name: &str, stored: &Stored<'_>) -> String {
+    format!("{name} ({:?} {})", stored.shape, stored.dtype)
 }
 
 fn several_candidates(path: &Path, Ambiguous { name, candidates }: &Ambiguous) -> Error {
@@ -103,26 +113,33 @@ struct Unfit {
 impl Unfit {
     /// Returns whether the value in the file has the variable's shape and dtype, and notes the
     /// difference otherwise.
-    fn accepts(&mut self, name: &str, variable: &Tensor, view: &TensorView<'_>) -> bool {
+    fn accepts(
+        &mut self,
+        name: &str,
+        variable: &Tensor,
+        stored: &Stored<'_>,
+        convert: bool,
+    ) -> bool {
         let (size, own) = (variable.size(), variable.kind());
         let same_shape = size.iter().map(|&n| usize::try_from(n).ok());
-        let same_shape = same_shape.eq(view.shape().iter().map(|&n| Some(n)));
-        let kind = kind_of(view.dtype());
-        if same_shape && kind == Some(own) {
+        let same_shape = same_shape.eq(stored.shape.iter().map(|&n| Some(n)));
+        let kind = stored.kind;
+        let is_float =
+            |kind| matches!(kind, Kind::Half | Kind::BFloat16 | Kind::Float | Kind::Double);
+        let converted = convert && is_float(own) && kind.is_some_and(is_float);
+        if same_shape && (kind == Some(own) || converted) {
             return true;
         }
         self.other_shape |= !same_shape;
-        let is_float =
-            |kind| matches!(kind, Kind::Half | Kind::BFloat16 | Kind::Float | Kind::Double);
         match kind {
-            Some(kind) if kind == own => {}
+            Some(kind) if kind == own || converted => {}
             Some(kind) if is_float(kind) && is_float(own) => {
                 self.other_precision.push((own, kind));
             }
             _ => self.other_dtype = true,
         }
-        let kind = kind.map_or_else(|| view.dtype().to_string(), |kind| format!("{kind:?}"));
-        let (here, there) = (format!("{size:?} {own:?}"), format!("{:?} {kind}", view.shape()));
+        let kind = kind.map_or_else(|| stored.dtype.clone(), |kind| format!("{kind:?}"));
+        let (here, there) = (format!("{size:?} {own:?}"), format!("{:?} {kind}", stored.shape));
         self.different.push(format!("{name} (here {here}, there {there})"));
         false
     }

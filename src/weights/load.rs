@@ -2,11 +2,14 @@
 
 use std::{collections::BTreeMap, path::Path};
 
-use tch::{TchError, Tensor, nn::VarStore};
+use tch::{Tensor, nn::VarStore};
 
-use super::fit::fit;
-use crate::error::{Error, Result};
-use crate::file::{dtype::to_tensor, tensors::TensorFile};
+use super::{
+    fit::{Tolerance, fit},
+    loaded::Loaded,
+    source::Source,
+};
+use crate::error::Result;
 
 /// Loads a safetensors file into `vs`.
 ///
@@ -23,47 +26,20 @@ use crate::file::{dtype::to_tensor, tensors::TensorFile};
 /// - A tensor that `safetensors.torch.save_model` left out, because it shares its memory with
 ///   another one, is read from that one.
 ///
+/// A [`Loader`](super::Loader) loads a part of a file into a part of a `VarStore`, and reads other
+/// formats.
+///
 /// # Errors
-/// [`Error::Io`] if the file cannot be read; [`Error::Data`] if it is not a safetensors file, or
-/// does not fit, with the names that are missing, unexpected, or of another shape or dtype.
+/// [`Error::Io`](crate::Error::Io) if the file cannot be read; [`Error::Data`](crate::Error::Data)
+/// if it is not a safetensors file, or does not fit, with the names that are missing, unexpected, or
+/// of another shape or dtype.
 pub fn load(vs: &mut VarStore, path: impl AsRef<Path>) -> Result<()> {
     read(vs, path.as_ref())?.apply()
 }
 
-/// The values of a file that fits a `VarStore`, which [`apply`](Self::apply) changes.
-#[derive(Debug)]
-pub(crate) struct Loaded(Vec<Value>);
-
-#[derive(Debug)]
-struct Value {
-    name: String,
-    variable: Tensor,
-    value: Tensor,
-}
-
-impl Loaded {
-    /// Copies the values to the variables.
-    pub(crate) fn apply(self) -> Result<()> {
-        let _no_grad = tch::no_grad_guard();
-        self.0.into_iter().try_for_each(|Value { name, mut variable, value }| {
-            variable.f_copy_(&value).map_err(|e| failed(&name, e))
-        })
-    }
-}
-
 /// Reads a file and checks that it fits `vs`, which does not change.
 pub(crate) fn read(vs: &VarStore, path: &Path) -> Result<Loaded> {
-    let file = TensorFile::read(path)?;
+    let source = Source::from_safetensors(path)?;
     let variables: BTreeMap<String, Tensor> = vs.variables().into_iter().collect();
-    let views = file.parse()?.tensors().into_iter().collect();
-    let value = |(name, variable, view): (String, _, _)| {
-        let value = to_tensor(&view).map_err(|e| failed(&name, e))?;
-        Ok(Value { name, variable, value })
-    };
-    let fitting = fit(path, variables, views, &file.texts()?)?;
-    fitting.into_iter().map(value).collect::<Result<_>>().map(Loaded)
-}
-
-fn failed(name: &str, source: TchError) -> Error {
-    Error::torch(format!("load {name:?}"), source)
+    Loaded::read(fit(path, &variables, &source.tensors()?, Tolerance::default())?)
 }

@@ -1,4 +1,8 @@
 //! The parameters of each modality's encoder.
+//!
+//! - `stores.rs`: models of several `VarStore`s.
+
+mod stores;
 
 use g2d::{G2dTrainer, Modality, ModalityParams, loss::Classification};
 use tch::{Device, Kind, nn};
@@ -152,7 +156,7 @@ fn the_trainer_clears_the_gradients_of_all_stores() {
     let student = Tiny::linear(2);
     let other = nn::VarStore::new(Device::Cpu);
     let weight = other.root().ones("weight", &[1]);
-    let params = student.params().with_store(&other);
+    let params = student.params().with_store("other", &other);
     let builder = G2dTrainer::builder(Classification::default()).encoders(params).accumulate(2);
     let mut trainer = builder.build(&student).unwrap();
     trainer.step(&student, &student.batch(3, 0.0)).unwrap();

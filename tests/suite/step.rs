@@ -23,7 +23,7 @@ fn an_epoch_reports_the_means_of_its_steps_over_their_samples() {
         .build(&student)
         .unwrap();
     let mut steps = Vec::new();
-    let at = |epoch, step, total_steps| Progress { epoch, step, total_steps };
+    let at = |epoch, step, total_steps| Progress { epoch, step, total_steps, updates: total_steps };
     for (step, rows) in [2, 6].into_iter().enumerate() {
         assert_eq!(trainer.progress(), at(0, step as u64, step as u64));
         let report = trainer.step(&student, &student.batch(rows, rows as f64)).unwrap();

@@ -1,6 +1,8 @@
 //! Safetensors files, which are checked before any variable changes.
 
+mod ema;
 mod formats;
+mod loader;
 mod wrappers;
 
 use std::{collections::HashMap, fs, path::Path};

@@ -64,9 +64,8 @@ fn train(
         .build(model)?; // checks the whole configuration
     for _epoch in 0..300 {
         for batch in loader() {
-            optimizer.zero_grad();
             let _report = trainer.step(model, &batch)?; // teachers, plan, forward, loss, backward
-            optimizer.step();
+            trainer.update(&mut optimizer)?; // steps the optimizer, zeroes the gradients
         }
         let _means = trainer.end_epoch()?;
     }

@@ -97,9 +97,8 @@ impl StudentTraining<'_> {
             parts.optimizer.set_lr_factor(config.lr_schedule.factor(epoch))?;
             let batches = setup.shuffled(&problem.splits.train, epoch);
             for batch in batches.skip(parts.trainer.progress().step as usize) {
-                parts.optimizer.zero_grad()?;
                 recorders.step(&parts.trainer.step(student, &batch?)?);
-                parts.optimizer.step()?;
+                parts.trainer.update(&mut parts.optimizer)?;
                 if snapshots.is_due(&parts.trainer) {
                     snapshots.save(&mut parts, &completed, None)?;
                 }

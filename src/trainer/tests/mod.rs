@@ -108,7 +108,7 @@ impl Pair {
             terms: &terms,
             logits: &output.logits.detach(),
             fused: &output.features,
-            student: self,
+            student: Some(self),
             objective: &objective,
             unimodal: OnceCell::new(),
         })

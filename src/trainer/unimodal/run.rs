@@ -1,27 +1,43 @@
-//! One epoch of training and its validation.
+//! Epochs of training and their validation.
+
+use std::cell::OnceCell;
 
 use tch::{Device, Tensor, nn::VarStore};
 
-use super::{TeacherEpoch, task::Task};
-use crate::batch::Batch;
+use super::{
+    options::StepOptions,
+    report::TeacherEpoch,
+    task::{Forward, Task},
+};
+use crate::batch::{Batch, Rows};
 use crate::error::{self, Error, Result};
+use crate::libtorch;
 use crate::optim::Optimizer;
-use crate::parameters::{TensorCopies, Variables};
-use crate::step::NonFiniteSource;
+use crate::parameters::{ModalityParams, Variables};
+use crate::schedule::{Plan, Progress};
+use crate::step::{MicroBatch, Observation, SkipCause, StepOutcome};
 use crate::teacher::{ProbabilityCheck, UnimodalModel};
-use crate::trainer::buffers::WatchedBuffers;
-use crate::{libtorch, transfer};
+use crate::trainer::{
+    Suppression, buffers::WatchedBuffers, finite::FiniteGuard, gradients, updater::Updater,
+    window::AccumulationWindow,
+};
 
 /// A score of logits [N, C] and their targets; higher is better.
 pub(super) type Score<'a> = dyn Fn(&Tensor, &Tensor) -> Result<f64> + 'a;
 
 /// A model in training on a device.
 pub(super) struct Run<'a> {
-    task: &'a Task<'a>,
+    task: &'a Task,
     model: &'a dyn UnimodalModel,
+    options: StepOptions,
     device: Device,
-    variables: Variables,
-    buffers: WatchedBuffers,
+    params: ModalityParams,
+    /// The model learns in every step.
+    plan: Plan,
+    window: AccumulationWindow,
+    guard: FiniteGuard,
+    updater: Updater,
+    progress: Progress,
 }
 
 /// The losses of steps, not read yet, and the number of samples of each.
@@ -29,18 +45,15 @@ pub(super) struct Run<'a> {
 pub(super) struct Losses {
     losses: Vec<Tensor>,
     samples: Vec<f64>,
-    /// For each step on a device, not 0 where a buffer is not finite; empty without buffers.
-    flags: Vec<Tensor>,
 }
 
 impl Losses {
-    fn push(&mut self, loss: &Tensor, batch: &Batch, flag: Option<Tensor>) {
+    fn push(&mut self, loss: &Tensor, batch: &Batch) {
         self.losses.push(loss.detach());
         self.samples.push(batch.size() as f64);
-        self.flags.extend(flag);
     }
 
-    /// Mean of the losses' `values` over the samples.
+    /// Mean of the losses' `values` over the samples; NaN without any.
     fn mean(&self, values: &[f64]) -> f64 {
         let sum: f64 = values.iter().zip(&self.samples).map(|(value, n)| value * n).sum();
         sum / self.samples.iter().sum::<f64>()
@@ -50,56 +63,99 @@ impl Losses {
 impl<'a> Run<'a> {
     /// A run of `model`, whose variables are in `vs`. Synchronises with the device if it has buffers.
     pub(super) fn new(
-        task: &'a Task<'a>,
+        task: &'a Task,
         model: &'a dyn UnimodalModel,
         vs: &VarStore,
+        options: StepOptions,
     ) -> Result<Self> {
-        let variables = Variables::new(vs);
-        let source = |name: &str| NonFiniteSource::Buffer { name: name.to_owned(), modality: None };
-        let buffers = WatchedBuffers::new(&variables, source)?;
-        Ok(Self { task, model, device: vs.device(), variables, buffers })
+        let params = ModalityParams::of_one(vs, task.modality())?;
+        let StepOptions { accumulate, loss_scaling, non_finite, clip_norm, .. } = options;
+        let guard = FiniteGuard::new(non_finite, WatchedBuffers::from_params(&params)?)?;
+        let (suppression, skips) = (Suppression::default(), guard.skips());
+        let window = AccumulationWindow::new(
+            accumulate,
+            suppression,
+            false,
+            task.precision,
+            loss_scaling,
+            skips,
+        )?;
+        Ok(Self {
+            task,
+            model,
+            options,
+            device: vs.device(),
+            params,
+            plan: Plan::only(0, 1),
+            window,
+            guard,
+            updater: Updater::new(clip_norm)?,
+            progress: Progress::default(),
+        })
     }
 
-    /// Trains for one epoch. Does not synchronise with a device. On the CPU a step that is an error
-    /// before backward leaves the buffers as it found them.
+    /// All variables of the model.
+    pub(super) fn variables(&self) -> &Variables {
+        self.params.variables()
+    }
+
+    /// Trains for one epoch, whose learning rates are multiplied by `lr_factor`. A last, shorter
+    /// window of micro-batches is complete, too.
     pub(super) fn train(
-        &self,
-        epoch: u64,
+        &mut self,
+        lr_factor: f64,
         optimizer: &mut Optimizer,
         batches: impl IntoIterator<Item = Result<Batch>>,
     ) -> Result<Losses> {
-        let (mut seen, mut before) = (Losses::default(), None);
+        let mut seen = Losses::default();
+        self.params.variables().clear_gradients()?;
+        self.progress.step = 0;
         for batch in batches {
             let Some(batch) = self.task.select(batch?, self.device)? else { continue };
-            optimizer.zero_grad()?;
-            if self.device == Device::Cpu {
-                self.variables.copy_buffers(&mut before)?;
+            let update_factor = self.options.update_schedule.factor(self.progress.updates);
+            optimizer.set_lr_factor(lr_factor * update_factor)?;
+            let (outcome, loss) = self.step(&batch)?;
+            if outcome.skipped().is_none() {
+                seen.push(&loss, &batch);
             }
-            let forward = self.forward(epoch, &seen, &batch).or_else(|error| {
-                before.as_ref().map_or(Ok(()), TensorCopies::restore)?;
-                Err(error)
-            });
-            let (loss, flag) = forward?;
-            loss.f_backward().map_err(|e| Error::torch("differentiate a teacher's loss", e))?;
-            optimizer.step()?;
-            seen.push(&loss, &batch, flag);
+            self.progress.step += 1;
+            self.progress.total_steps += 1;
+            self.update(&outcome, optimizer)?;
         }
-        if seen.losses.is_empty() {
-            return Err(self.task.no_batch("training", epoch));
+        if self.progress.step == 0 {
+            return Err(self.task.no_batch("training", self.progress.epoch));
+        }
+        let Self { window, guard, params, .. } = self;
+        if let Some(flag) = window.complete_early(params.variables())? {
+            let outcome = gradients::conclude(None, flag, self.progress, params, window, guard)
+                .map_err(|e| self.task.describe(e))?;
+            self.update(&outcome, optimizer)?;
         }
         Ok(seen)
     }
 
-    /// The loss of a batch after the steps `seen`. On the CPU it is checked, and so are the buffers; on a
-    /// device the flag of the buffers is returned, too.
-    fn forward(
-        &self,
-        epoch: u64,
-        seen: &Losses,
+    fn update(&mut self, outcome: &StepOutcome, optimizer: &mut Optimizer) -> Result<()> {
+        self.progress.updates += u64::from(outcome.is_ready());
+        let Self { updater, window, params, .. } = self;
+        updater.update(window, params.variables(), optimizer).map(|_| ())
+    }
+
+    /// Runs one micro-batch; returns its outcome and its loss.
+    fn step(&mut self, batch: &Batch) -> Result<(StepOutcome, Tensor)> {
+        let micro_batch = self.window.begin(self.params.variables())?;
+        self.differentiate(batch, micro_batch).or_else(|error| {
+            self.window.revert()?;
+            Err(error)
+        })
+    }
+
+    fn differentiate(
+        &mut self,
         batch: &Batch,
-    ) -> Result<(Tensor, Option<Tensor>)> {
-        let loss = self.task.forward(self.model, batch, true)?.loss;
-        if !loss.requires_grad() {
+        micro_batch: MicroBatch,
+    ) -> Result<(StepOutcome, Tensor)> {
+        let Forward { features, logits, terms } = self.task.forward(self.model, batch, true)?;
+        if !terms.total.requires_grad() {
             return Err(error::config(
                 format!("model of {:?}", self.task.modality()),
                 "logits that depend on a parameter that learns",
@@ -107,43 +163,43 @@ impl<'a> Run<'a> {
                 "unfreeze its VarStore, and train with gradients enabled",
             ));
         }
-        let flag = self.buffers.flag()?;
-        if self.device != Device::Cpu {
-            return Ok((loss, flag));
-        }
-        let scalars: Vec<Tensor> = std::iter::once(loss.detach()).chain(flag).collect();
-        let values = transfer::read_on_host(&scalars)?;
-        let step = seen.losses.len();
-        self.task.check_finite("training", epoch, step, values[0])?;
-        self.check_buffers(epoch, step, batch.size() as f64, &values[1..])?;
-        Ok((loss, None))
-    }
-
-    /// Refuses a step whose `flags` are not all 0, since a buffer is not finite.
-    fn check_buffers(&self, epoch: u64, step: usize, samples: f64, flags: &[f64]) -> Result<()> {
-        if flags.iter().all(|&flag| flag == 0.0) {
-            return Ok(());
-        }
-        Err(self.task.buffer_error(&self.buffers.first()?, epoch, step, samples))
+        let observation = Observation {
+            at: self.progress,
+            micro_batch,
+            batch,
+            rows: &[Rows::All],
+            params: &self.params,
+            plan: &self.plan,
+            teachers: &[],
+            confidence: &[],
+            terms: &terms,
+            logits: &logits.detach(),
+            fused: &[features],
+            student: None,
+            objective: self.task.objective(),
+            unimodal: OnceCell::new(),
+        };
+        let outcome = self.task.gradients(&observation, &mut self.window, &mut self.guard)?;
+        Ok((outcome, terms.task))
     }
 
     /// Validates the epoch whose training losses are `trained`. Reads all losses in one transfer, and
     /// checks that the model is finite.
     pub(super) fn validate(
-        &self,
-        epoch: u64,
+        &mut self,
         trained: &Losses,
         score: Option<&Score<'_>>,
         batches: impl IntoIterator<Item = Result<Batch>>,
     ) -> Result<TeacherEpoch> {
         let _no_grad = tch::no_grad_guard();
+        let epoch = self.progress.epoch;
         let mut seen = Losses::default();
         let (mut logits, mut targets) = (Vec::new(), Vec::new());
         let mut probabilities = ProbabilityCheck::default();
         for batch in batches {
             let Some(batch) = self.task.select(batch?, self.device)? else { continue };
             let forward = self.task.forward(self.model, &batch, false)?;
-            seen.push(&forward.loss, &batch, None);
+            seen.push(&forward.terms.task, &batch);
             probabilities.add(&forward.logits, batch.targets())?;
             if score.is_some() {
                 logits.push(forward.logits);
@@ -153,30 +209,22 @@ impl<'a> Run<'a> {
         if seen.losses.is_empty() {
             return Err(self.task.no_batch("validation", epoch));
         }
-        let parameters = self.variables.parameters().map(|(_, tensor)| tensor);
+        let parameters = self.params.variables().parameters().map(|(_, tensor)| tensor);
         let model = libtorch::any_not_finite(parameters)?;
-        let parts = [
-            &trained.losses[..],
-            &trained.flags,
-            model.as_slice(),
-            &seen.losses,
-            probabilities.flags(),
-        ];
+        let parts = [&trained.losses[..], model.as_slice(), &seen.losses, probabilities.flags()];
         let all: Vec<Tensor> = parts.into_iter().flatten().map(Tensor::shallow_clone).collect();
-        let mut values = transfer::read_scalars(&all)?.into_iter();
-        let [training, flags, model, validation, flat] =
+        // Refuses a loss of the epoch's steps that is not finite.
+        let values = self.guard.read(&all).map_err(|e| self.task.describe(e))?;
+        let mut values = values.into_iter();
+        let [training, model, validation, flat] =
             parts.map(|part| values.by_ref().take(part.len()).collect::<Vec<_>>());
-        for (step, &loss) in training.iter().enumerate() {
-            self.task.check_finite("training", epoch, step, loss)?;
-            let flag = flags.get(step..=step).unwrap_or_default();
-            self.check_buffers(epoch, step, trained.samples[step], flag)?;
-        }
         let modality = self.task.modality();
         if model.iter().any(|&flag| flag != 0.0) {
-            self.variables.check_finite(&format!("teacher of {modality:?} after epoch {epoch}"))?;
+            let what = format!("teacher of {modality:?} after epoch {epoch}");
+            self.params.variables().check_finite(&what)?;
         }
         for (step, &loss) in validation.iter().enumerate() {
-            self.task.check_finite("validation", epoch, step, loss)?;
+            self.task.check_finite(epoch, step, loss)?;
         }
         probabilities.check_flags(&format!("logits of the model of {modality:?}"), &flat)?;
         let score = match score {
@@ -188,7 +236,35 @@ impl<'a> Run<'a> {
             let hint = "check the validation data: constant targets have no R², for example";
             return Err(error::non_finite(what, "a number", "NaN", hint));
         }
+        self.progress.epoch += 1;
         Ok(TeacherEpoch { epoch, loss: trained.mean(&training), score })
+    }
+}
+
+impl Task {
+    /// Runs backward on a step and decides what the optimizer may do.
+    fn gradients(
+        &self,
+        step: &Observation<'_>,
+        window: &mut AccumulationWindow,
+        guard: &mut FiniteGuard,
+    ) -> Result<StepOutcome> {
+        let describe = |error| self.describe(error);
+        if let Some(source) = guard.check_loss(step).map_err(describe)? {
+            let cause = SkipCause::NonFinite(source);
+            return gradients::skip(cause, step.at, step.params, window, guard).map_err(describe);
+        }
+        let flag = window.backward(step)?;
+        if !step.params.variables().has_gradient() {
+            window.undo(step.params.variables())?;
+            return Err(error::config(
+                format!("model of {:?}", self.modality()),
+                "logits that depend on a parameter of the VarStore",
+                "none of its parameters has a gradient",
+                "pass the VarStore in which the model's layers were made",
+            ));
+        }
+        gradients::conclude(Some(step), flag, step.at, step.params, window, guard).map_err(describe)
     }
 }
 

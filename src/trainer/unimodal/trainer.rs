@@ -5,7 +5,8 @@ use std::fmt;
 use tch::{Tensor, nn::VarStore};
 
 use super::{
-    KeepWeights, TeacherEpoch, TrainedTeacher,
+    options::StepOptions,
+    report::{KeepWeights, TeacherEpoch, TrainedTeacher},
     run::{Run, Score},
     task::Task,
 };
@@ -13,14 +14,19 @@ use crate::batch::Batch;
 use crate::error::{self, Result};
 use crate::loss::G2dLoss;
 use crate::modality::Modality;
-use crate::optim::{Algorithm, LrSchedule, Optimizer};
+use crate::optim::{self, Algorithm, LrSchedule, Optimizer};
 use crate::teacher::UnimodalModel;
+use crate::trainer::{LossScaling, NonFinite, Precision};
 use crate::weights::BestEpoch;
 
 /// Trains a teacher from an encoder and a head, by the task term L_S of a loss.
 ///
-/// Samples without the modality are left out. The trainer synchronises with the device once per epoch,
-/// and once before the first if the model has buffers.
+/// Samples without the modality are left out. A step has the options of a student's: accumulation,
+/// clipping, precision, a policy for values that are not finite, groups of the optimizer, and a learning
+/// rate per epoch and per update.
+///
+/// With the default options the trainer synchronises with the device once per epoch (and after 1024
+/// steps of one), and once before the first if the model has buffers.
 /// It draws no random numbers: for a reproducible teacher, seed torch before the model is made (and for
 /// dropout), and let the loader order its samples by a seed and the epoch.
 ///
@@ -66,8 +72,10 @@ use crate::weights::BestEpoch;
 /// ```
 #[must_use = "a trainer does nothing until `train`"]
 pub struct UnimodalTrainer<'a> {
-    task: Task<'a>,
+    task: Task,
     algorithm: Algorithm,
+    optimizer: Option<ConfigureOptimizer<'a>>,
+    options: StepOptions,
     schedule: LrSchedule,
     epochs: u64,
     keep: KeepWeights,
@@ -77,6 +85,7 @@ pub struct UnimodalTrainer<'a> {
 }
 
 type OnEpoch<'a> = Box<dyn FnMut(&TeacherEpoch) + 'a>;
+type ConfigureOptimizer<'a> = Box<dyn FnOnce(optim::Builder) -> optim::Builder + 'a>;
 
 impl<'a> UnimodalTrainer<'a> {
     /// A trainer for `modality`, which has index `m` in the batches. By default it trains for 100
@@ -84,12 +93,14 @@ impl<'a> UnimodalTrainer<'a> {
     pub fn new(
         modality: impl Into<Modality>,
         m: usize,
-        loss: impl G2dLoss + 'a,
+        loss: impl G2dLoss + 'static,
         algorithm: impl Into<Algorithm>,
     ) -> Self {
         Self {
             task: Task::new(modality.into(), m, Box::new(loss)),
             algorithm: algorithm.into(),
+            optimizer: None,
+            options: StepOptions::default(),
             schedule: LrSchedule::constant(),
             epochs: 100,
             keep: KeepWeights::default(),
@@ -105,9 +116,59 @@ impl<'a> UnimodalTrainer<'a> {
         self
     }
 
-    /// Sets the learning rate schedule.
+    /// Sets the learning rate schedule over epochs.
     pub fn schedule(mut self, schedule: LrSchedule) -> Self {
         self.schedule = schedule;
+        self
+    }
+
+    /// Sets a learning rate schedule over updates of the optimizer, beside the one over epochs; their
+    /// factors are multiplied.
+    pub fn schedule_per_update(mut self, schedule: LrSchedule) -> Self {
+        self.options.update_schedule = schedule;
+        self
+    }
+
+    /// Sets groups of the optimizer: `configure` receives its builder, for example
+    /// `|builder| builder.group("head", sgd).no_decay(ParameterInfo::is_bias_or_norm)`.
+    pub fn optimizer(
+        mut self,
+        configure: impl FnOnce(optim::Builder) -> optim::Builder + 'a,
+    ) -> Self {
+        self.optimizer = Some(Box::new(configure));
+        self
+    }
+
+    /// Accumulates the gradients of `n` batches into one update: their mean. The last window of an
+    /// epoch may be shorter. The default is 1.
+    pub fn accumulate(mut self, n: u64) -> Self {
+        self.options.accumulate = n;
+        self
+    }
+
+    /// Sets the largest L2 norm of all gradients together, to which they are scaled; by default they
+    /// are not clipped.
+    pub fn clip_norm(mut self, max_norm: f64) -> Self {
+        self.options.clip_norm = Some(max_norm);
+        self
+    }
+
+    /// Sets the dtype of forward passes; the default is [`Precision::Full`].
+    pub fn precision(mut self, precision: Precision) -> Self {
+        self.task.precision = precision;
+        self
+    }
+
+    /// Sets the loss scaling of fp16; the defaults are PyTorch's.
+    pub fn loss_scaling(mut self, scaling: LossScaling) -> Self {
+        self.options.loss_scaling = scaling;
+        self
+    }
+
+    /// Sets the policy for values that are not finite; the default is [`NonFinite::Error`]. A skipped
+    /// step does not count in the mean loss, which is NaN for an epoch of skipped steps.
+    pub fn non_finite(mut self, policy: NonFinite) -> Self {
+        self.options.non_finite = policy;
         self
     }
 
@@ -143,7 +204,8 @@ impl<'a> UnimodalTrainer<'a> {
     ///
     /// # Errors
     /// [`Error::Config`](crate::Error::Config) without an epoch, a batch, or a parameter that learns,
-    /// for a modality that the batches do not have, and for a hyper-parameter out of range;
+    /// for a modality that the batches do not have, for a hyper-parameter out of range, and for a model
+    /// whose loss depends on no parameter of `vs`;
     /// [`Error::Shape`](crate::Error::Shape), [`Error::Kind`](crate::Error::Kind),
     /// [`Error::Device`](crate::Error::Device) or [`Error::Target`](crate::Error::Target) for batches
     /// and outputs that do not match; [`Error::NonFinite`](crate::Error::NonFinite) for a loss, a
@@ -152,7 +214,8 @@ impl<'a> UnimodalTrainer<'a> {
     /// labels that are probabilities (every row ≥ 0 with the sum 1) are an `Error::Config`.
     ///
     /// On the CPU a step whose loss or buffers are not finite is found before its backward, and the
-    /// buffers are restored; on another device at the end of the epoch.
+    /// buffers are restored; on another device at the end of the epoch, or after 1024 steps. A policy that
+    /// skips finds it in the step.
     pub fn train<T, V>(
         mut self,
         model: &dyn UnimodalModel,
@@ -170,20 +233,25 @@ impl<'a> UnimodalTrainer<'a> {
             return Err(error::out_of_range(what, "at least 1", found));
         }
         self.schedule.check()?;
-        let mut optimizer = Optimizer::builder(vs, self.algorithm).build()?;
-        let run = Run::new(&self.task, model, vs)?;
+        self.options.update_schedule.check()?;
+        let builder = Optimizer::builder(vs, self.algorithm);
+        let builder = match self.optimizer.take() {
+            Some(configure) => configure(builder),
+            None => builder,
+        };
+        let mut optimizer = builder.build()?;
+        let mut run = Run::new(&self.task, model, vs, self.options)?;
         let mut weights = BestEpoch::default();
         let (mut best, mut best_epoch) = (f64::NEG_INFINITY, 0);
         let mut epochs: Vec<TeacherEpoch> = Vec::new();
         for epoch in 0..self.epochs {
-            optimizer.set_lr_factor(self.schedule.factor(epoch))?;
-            let losses = run.train(epoch, &mut optimizer, train(epoch))?;
-            let report = run.validate(epoch, &losses, self.score.as_deref(), val())?;
+            let losses = run.train(self.schedule.factor(epoch), &mut optimizer, train(epoch))?;
+            let report = run.validate(&losses, self.score.as_deref(), val())?;
             if report.score > best {
                 (best, best_epoch) = (report.score, epoch);
             }
             if self.keep == KeepWeights::Best {
-                weights.keep_finite(report.score, vs)?;
+                weights.keep_finite(report.score, run.variables())?;
             }
             if let Some(on_epoch) = &mut self.on_epoch {
                 on_epoch(&report);
@@ -210,6 +278,8 @@ impl fmt::Debug for UnimodalTrainer<'_> {
         f.debug_struct("UnimodalTrainer")
             .field("modality", &self.task.modality())
             .field("algorithm", &self.algorithm)
+            .field("precision", &self.task.precision)
+            .field("options", &self.options)
             .field("schedule", &self.schedule)
             .field("epochs", &self.epochs)
             .field("keep", &self.keep)

@@ -17,7 +17,7 @@ fn train(scheduler: &mut dyn SmpScheduler, k: usize) -> Vec<Plan> {
     for epoch in 0..EPOCHS {
         for step in 0..STEPS {
             let total_steps = epoch * STEPS + step;
-            let at = Progress { epoch, step, total_steps };
+            let at = Progress { epoch, step, total_steps, updates: total_steps };
             let reads = scheduler.reads_confidence(at);
             assert!(!reads || scheduler.needs_confidence(), "reads ρ although it needs none");
             let given = if reads {

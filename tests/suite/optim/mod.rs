@@ -2,15 +2,18 @@
 //!
 //! - `reference_values.rs`: a hundred steps of every algorithm against PyTorch.
 //! - `saved_state.rs`: their state in files.
-//! - `lr_schedule.rs`: learning rates.
+//! - `groups.rs`: groups by path and by predicate.
+//! - `lr_schedule.rs`, `plateau.rs`: learning rates.
 
+mod groups;
 mod lr_schedule;
+mod plateau;
 mod reference_values;
 mod saved_state;
 
 use g2d::{
     loss::Classification,
-    optim::{AdamConfig, AdamWConfig, Algorithm, LrSchedule, Optimizer, SgdConfig},
+    optim::{AdamConfig, AdamWConfig, Algorithm, Anneal, Decay, LrSchedule, Optimizer, SgdConfig},
     schedule::Sequential,
 };
 use tch::{Device, Kind, Tensor, nn};
@@ -235,11 +238,20 @@ fn a_learning_rate_factor_or_schedule_that_is_not_a_number_from_0_is_an_error() 
         LrSchedule::step(3, f64::NAN),
         LrSchedule::step(3, -0.1),
         LrSchedule::cosine(3, f64::INFINITY),
+        LrSchedule::polynomial(3, 0.0),
+        LrSchedule { decay: one_cycle(0.0, 1.5), ..LrSchedule::constant() },
+        LrSchedule { decay: one_cycle(25.0, f64::NAN), ..LrSchedule::constant() },
     ] {
-        assert_mismatch(schedule.check(), &["learning rate schedule", "≥ 0"]);
+        assert_mismatch(schedule.check(), &["of the learning rate schedule"]);
     }
     LrSchedule::step(3, 1.5).warmup(2).check().unwrap();
     LrSchedule::constant().check().unwrap();
+    LrSchedule::one_cycle(10).check().unwrap();
+}
+
+fn one_cycle(div_factor: f64, pct_start: f64) -> Decay {
+    let final_div_factor = 1e4;
+    Decay::OneCycle { steps: 10, pct_start, div_factor, final_div_factor, anneal: Anneal::Cosine }
 }
 
 /// They would have one name in a file.

@@ -12,7 +12,8 @@
 //! - `missing_modalities/`: samples without a modality.
 //! - `synchronisation.rs`: how often a step synchronises with the device; `panics.rs`: panics in
 //!   user code.
-//! - `tasks.rs`: losses that read extras; `unimodal.rs`: the training of teachers.
+//! - `tasks.rs`: losses that read extras; `update.rs`: the updates of an optimizer by the trainer.
+//! - `unimodal.rs`: the training of teachers; `unimodal/options.rs`: the options of their steps.
 
 mod accumulation;
 mod balanced;
@@ -30,3 +31,4 @@ mod suppression;
 mod synchronisation;
 mod tasks;
 mod unimodal;
+mod update;

@@ -1,4 +1,8 @@
 //! The training of a teacher.
+//!
+//! - `options.rs`: accumulation, clipping, precision and the other options of a step.
+
+mod options;
 
 use std::cell::{Cell, RefCell};
 
@@ -223,7 +227,10 @@ fn invalid_batches_configurations_and_losses_are_errors_with_their_place() {
     };
     let before = values(&vs);
     let found = trainer().train(&net, &vs, nan, val);
-    assert_error(found, &["loss of the teacher of \"video\" in epoch 1, step 2", "NaN"]);
+    assert_error(
+        found,
+        &["teacher of \"video\": loss in epoch 1, step 2", "NaN, first in the input"],
+    );
     assert!(difference(&values(&vs), &before).is_finite(), "the optimizer made no step with NaN");
     let score = trainer().score(|_, _| Ok(f64::NAN));
     assert_error(score.train(&net, &vs, batches, val), &["score", "epoch 0", "NaN"]);
