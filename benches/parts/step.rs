@@ -5,7 +5,7 @@ use std::hint::black_box;
 use criterion::Criterion;
 use g2d::{
     Batch, G2dLoss, Modality, SmpScheduler, Student, Teacher, TeacherOutput,
-    batch::Rows,
+    batch::{Extras, Rows},
     loss::{self, Classification, Confidence, TrueClassProbability},
     paper::networks::{ClassifierConfig, FusionClassifier, FusionKind},
     schedule::{Candidates, Progress, Sequential},
@@ -43,6 +43,7 @@ pub fn loss(c: &mut Criterion) {
         unimodal: &[],
         rows: &rows,
         targets: &targets,
+        extras: &Extras::default(),
     };
     c.bench_function("loss/terms", |b| b.iter(|| loss.terms(black_box(&input)).unwrap()));
     c.bench_function("loss/terms and backward", |b| {

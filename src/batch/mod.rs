@@ -1,5 +1,8 @@
 //! A batch of samples, some of which may lack modalities.
 
+mod check;
+mod extras;
+mod input;
 mod rows;
 mod split;
 
@@ -7,11 +10,12 @@ use std::collections::BTreeMap;
 
 use tch::{Device, Tensor};
 
+pub use extras::Extras;
+pub use input::Input;
 pub use rows::Rows;
 pub(crate) use split::SplitBatch;
 
 use crate::error::{self, Result};
-use crate::modality::Modality;
 use crate::{libtorch, transfer};
 
 /// A batch of B samples.
@@ -29,21 +33,36 @@ use crate::{libtorch, transfer};
 /// The rows of the input that belong to samples without the modality are never read.
 #[derive(Debug)]
 pub struct Batch {
-    inputs: Vec<Tensor>,
+    inputs: Vec<Input>,
     targets: Tensor,
+    extras: Extras,
     ids: Option<Vec<i64>>,
     present: BTreeMap<usize, Vec<bool>>,
 }
 
 impl Batch {
-    /// A batch of an input [B, …] per modality, in the student's order, and targets \[B\] or
-    /// [B, D].
+    /// A batch of an input per modality, in the student's order, and targets \[B\] or [B, D].
     ///
+    /// An input is a tensor [B, …], or an [`Input`] of several, such as token ids with a mask.
     /// The loss defines the targets: [`Classification`](crate::loss::Classification) takes labels,
     /// [`Regression`](crate::loss::Regression) values.
     /// [`G2dTrainer::step`](crate::G2dTrainer::step) checks the shapes.
-    pub fn new(inputs: impl Into<Vec<Tensor>>, targets: Tensor) -> Self {
-        Self { inputs: inputs.into(), targets, ids: None, present: BTreeMap::new() }
+    pub fn new(inputs: impl IntoIterator<Item = impl Into<Input>>, targets: Tensor) -> Self {
+        Self {
+            inputs: inputs.into_iter().map(Into::into).collect(),
+            targets,
+            extras: Extras::default(),
+            ids: None,
+            present: BTreeMap::new(),
+        }
+    }
+
+    /// Adds a tensor [B, …] with one row per sample, such as sample weights or the targets of a second
+    /// task, or replaces the tensor of this name. The loss reads it by
+    /// [`loss::Input::extra`](crate::loss::Input::extra), the model by [`extra`](Self::extra).
+    pub fn with_extra(mut self, name: impl Into<String>, tensor: Tensor) -> Self {
+        self.extras.insert(name, tensor);
+        self
     }
 
     /// Adds one id per sample, which a [`Cached`](crate::teacher::Cached) teacher needs.
@@ -74,22 +93,45 @@ impl Batch {
         self
     }
 
-    /// The input [B, …] of modality `m`.
+    /// The input [B, …] of modality `m`: its first tensor, and its only one unless the batch was made
+    /// from an [`Input`] of several.
     ///
     /// # Panics
     /// If the batch has no modality `m`; the trainer checks batches before it passes them on.
     pub fn input(&self, m: usize) -> &Tensor {
-        &self.inputs[m]
+        self.inputs[m].first()
+    }
+
+    /// The tensor [B, …] called `name` of modality `m`, as [`Input::tensor`].
+    ///
+    /// # Errors
+    /// [`Error::Config`](crate::Error::Config) if the batch has no modality `m`, or, with the names that
+    /// exist, if the modality has no such tensor.
+    pub fn tensor(&self, m: usize, name: &str) -> Result<&Tensor> {
+        self.checked_input(m)?.tensor(name)
     }
 
     /// The inputs of all modalities, in the student's order.
-    pub fn inputs(&self) -> &[Tensor] {
+    pub fn inputs(&self) -> &[Input] {
         &self.inputs
     }
 
     /// The targets.
     pub fn targets(&self) -> &Tensor {
         &self.targets
+    }
+
+    /// The tensor [B, …] that [`with_extra`](Self::with_extra) has added.
+    ///
+    /// # Errors
+    /// [`Error::Config`](crate::Error::Config), with the names that exist, if there is none.
+    pub fn extra(&self, name: &str) -> Result<&Tensor> {
+        self.extras.get(name)
+    }
+
+    /// All tensors that [`with_extra`](Self::with_extra) has added.
+    pub fn extras(&self) -> &Extras {
+        &self.extras
     }
 
     /// The sample ids, if [`with_ids`](Self::with_ids) has set them.
@@ -135,15 +177,16 @@ impl Batch {
 
     fn map(&self, each: impl Fn(&Tensor) -> Result<Tensor>) -> Result<Self> {
         Ok(Self {
-            inputs: self.inputs.iter().map(&each).collect::<Result<_>>()?,
+            inputs: self.inputs.iter().map(|input| input.map(&each)).collect::<Result<_>>()?,
             targets: each(&self.targets)?,
+            extras: self.extras.map(&each)?,
             ids: self.ids.clone(),
             present: self.present.clone(),
         })
     }
 
     /// Returns the input of modality `m`, or an error if the batch has none.
-    pub(crate) fn checked_input(&self, m: usize) -> Result<&Tensor> {
+    pub(crate) fn checked_input(&self, m: usize) -> Result<&Input> {
         self.inputs.get(m).ok_or_else(|| {
             let expected = format!("an index below {}, the inputs of the batch", self.inputs.len());
             error::config("index of a modality", expected, m, INDEX_HINT)
@@ -153,11 +196,7 @@ impl Batch {
     /// Returns the samples that have modality `m`, or `None` if none has it. Checks the index, the
     /// number of rows and the number of flags.
     pub(crate) fn having(self, m: usize) -> Result<Option<Self>> {
-        let input = self.checked_input(m)?;
-        let name = format!("of index {m}");
-        self.check_size()?;
-        self.check_flags(m, name.clone())?;
-        self.check_input(m, &name, input)?;
+        self.check_one(m)?;
         match self.rows(m)? {
             Rows::All => Ok(Some(self)),
             Rows::Missing => Ok(None),
@@ -170,119 +209,61 @@ impl Batch {
         self.present(m).map_or(Ok(Rows::All), |present| Rows::from_present(present, self.device()))
     }
 
-    /// Input `m`, targets and ids of the samples in `rows`, which are those that have modality `m`.
+    /// Input `m`, targets, extras and ids of the samples in `rows`, which are those that have modality
+    /// `m`.
     pub(crate) fn select(&self, m: usize, rows: &Rows) -> Result<Self> {
-        let select = |(j, input)| match j == m {
-            true => rows.select(input),
-            false => Rows::Missing.select(input),
-        };
+        self.take(rows, self.present(m), |j| if j == m { rows } else { &Rows::Missing })
+    }
+
+    /// The samples that have every modality; `None` without any.
+    pub(crate) fn complete(&self) -> Result<Option<Self>> {
+        let mut present = vec![true; self.size() as usize];
+        for flags in self.present.values() {
+            present.iter_mut().zip(flags).for_each(|(all, own)| *all &= own);
+        }
+        let rows = Rows::from_present(&present, self.device())?;
+        if rows.is_missing() {
+            return Ok(None);
+        }
+        self.take(&rows, Some(&present), |_| &rows).map(Some)
+    }
+
+    /// The batch with other inputs.
+    pub(crate) fn with_inputs(&self, inputs: Vec<Input>) -> Result<Self> {
+        Ok(Self { inputs, ..self.map(|tensor| Ok(tensor.shallow_clone()))? })
+    }
+
+    /// The batch of modality `m` alone, in which its index is 0; all samples have it.
+    pub(crate) fn only(mut self, m: usize) -> Result<Self> {
+        self.checked_input(m)?;
+        self.inputs = vec![self.inputs.swap_remove(m)];
+        self.present.clear();
+        Ok(self)
+    }
+
+    /// Targets, extras and ids of the samples in `rows`, those whose flag in `present` is set, and the
+    /// rows `of(m)` of every input.
+    fn take<'r>(
+        &self,
+        rows: &Rows,
+        present: Option<&[bool]>,
+        of: impl Fn(usize) -> &'r Rows,
+    ) -> Result<Self> {
+        let own = |(m, input): (usize, &Input)| input.map(|tensor| of(m).select(tensor));
         let mut ids = self.ids.clone();
-        if let (Some(ids), Some(present)) = (&mut ids, self.present(m)) {
+        if let (Some(ids), Some(present)) = (&mut ids, present) {
             let mut present = present.iter();
             ids.retain(|_| present.next() == Some(&true));
         }
         Ok(Self {
-            inputs: self.inputs.iter().enumerate().map(select).collect::<Result<_>>()?,
+            inputs: self.inputs.iter().enumerate().map(own).collect::<Result<_>>()?,
             targets: rows.select(&self.targets)?,
+            extras: self.extras.select(rows)?,
             ids,
             present: BTreeMap::new(),
         })
     }
-
-    /// Checks that there is one input per modality, that all inputs have B ≥ 1 rows, that every
-    /// tensor is on `device`, the model's, and that ids and flags fit.
-    pub(crate) fn check(&self, modalities: &[Modality], device: Device) -> Result<()> {
-        if self.inputs.len() != modalities.len() {
-            let expected = format!("{} inputs, one for each of {modalities:?}", modalities.len());
-            let hint = "pass the inputs in the student's order";
-            return Err(error::shape("batch", expected, self.inputs.len(), hint));
-        }
-        self.check_size()?;
-        let named = modalities.iter().zip(&self.inputs).map(|(m, input)| (m.name(), input));
-        for (m, (name, input)) in named.clone().enumerate() {
-            self.check_input(m, &format!("{name:?}"), input)?;
-        }
-        for (name, tensor) in named.chain([("targets", &self.targets)]) {
-            if tensor.device() != device {
-                let what = format!("{name:?} in the batch");
-                let hint = "move the batch with `Batch::to_device`";
-                return Err(error::wrong_device(what, device, "model", tensor.device(), hint));
-            }
-        }
-        if let Some(ids) = &self.ids {
-            self.check_count("sample ids", ids.len())?;
-        }
-        self.check_present(modalities)
-    }
-
-    /// Checks that there is a sample.
-    fn check_size(&self) -> Result<()> {
-        if self.size() > 0 {
-            return Ok(());
-        }
-        let (size, hint) = (self.targets.size(), "leave out empty batches");
-        Err(error::wrong_shape("targets", "[B] or [B, D] with B of at least 1", &size, hint))
-    }
-
-    /// Checks that the input of modality `m` has B rows, which are not empty if a sample has it.
-    fn check_input(&self, m: usize, name: &str, input: &Tensor) -> Result<()> {
-        let (rows, size) = (self.size(), input.size());
-        let what = format!("input of modality {name}");
-        if size.first() != Some(&rows) {
-            let expected = format!("[{rows}, …] like the targets {:?}", self.targets.size());
-            let hint = "pass one row per sample of every modality";
-            return Err(error::wrong_shape(what, expected, &size, hint));
-        }
-        let is_read = self.present(m).is_none_or(|present| present.contains(&true));
-        if is_read && size.contains(&0) {
-            let expected = format!("[{rows}, …] without a dimension of 0");
-            let hint = "mark samples without the modality by `Batch::with_present`";
-            return Err(error::wrong_shape(what, expected, &size, hint));
-        }
-        Ok(())
-    }
-
-    /// Checks that the flags of every modality fit, and that every sample has a modality.
-    fn check_present(&self, modalities: &[Modality]) -> Result<()> {
-        for &m in self.present.keys() {
-            let Some(modality) = modalities.get(m) else {
-                let what = "modality given to `Batch::with_present`";
-                let expected = format!("an index below {}, into {modalities:?}", modalities.len());
-                return Err(error::config(what, expected, m, INDEX_HINT));
-            };
-            self.check_flags(m, format!("{modality:?}"))?;
-        }
-        if self.present.len() < modalities.len() {
-            return Ok(()); // every sample has the modality without flags
-        }
-        let lacks_all = |&row: &usize| self.present.values().all(|present| !present[row]);
-        match (0..self.size() as usize).find(lacks_all) {
-            None => Ok(()),
-            Some(row) => Err(error::config(
-                format!("sample {row} of the batch"),
-                format!("at least one of {modalities:?}"),
-                "none of them present",
-                "leave out samples that have no modality",
-            )),
-        }
-    }
-
-    /// Checks the number of flags of modality `m`, if it has any.
-    fn check_flags(&self, m: usize, name: String) -> Result<()> {
-        let flags = self.present(m);
-        flags.map_or(Ok(()), |flags| {
-            self.check_count(&format!("flags of modality {name}"), flags.len())
-        })
-    }
-
-    /// Checks that there are as many of `what` as samples.
-    fn check_count(&self, what: &str, found: usize) -> Result<()> {
-        if found as i64 == self.size() {
-            return Ok(());
-        }
-        let expected = format!("{}, one per sample", self.size());
-        Err(error::shape(what, expected, found, "pass one for every sample of the batch"))
-    }
 }
 
+/// The hint for an index that is not that of a modality.
 const INDEX_HINT: &str = "count modalities in the student's order, from 0";

@@ -29,7 +29,7 @@ pub use distillation::{Distillation, FeatureReduction};
 pub use labels::Labels;
 pub use regression::Regression;
 
-use crate::batch::Rows;
+use crate::batch::{Extras, Rows};
 use crate::error::{Error, Result};
 use crate::modality::Modality;
 use crate::number::{self, Numbers};
@@ -147,9 +147,20 @@ pub struct Input<'a> {
     pub rows: &'a [Rows],
     /// The targets, checked.
     pub targets: &'a Tensor,
+    /// What [`Batch::with_extra`](crate::Batch::with_extra) has added, with B rows as the targets.
+    pub extras: &'a Extras,
 }
 
 impl Input<'_> {
+    /// The tensor [B, …] that [`Batch::with_extra`](crate::Batch::with_extra) has added under `name`, such
+    /// as sample weights or the targets of a second task.
+    ///
+    /// # Errors
+    /// [`Error::Config`], with the names that exist, if there is none.
+    pub fn extra(&self, name: &str) -> Result<&Tensor> {
+        self.extras.get(name)
+    }
+
     /// The output of teacher `m`, if there is one for this batch.
     pub(crate) fn teacher(&self, m: usize) -> Option<&TeacherOutput> {
         self.teachers.get(m).and_then(Option::as_ref)

@@ -146,6 +146,7 @@ impl Observation<'_> {
             unimodal: &[],
             rows: &rows,
             targets: &self.targets(m)?,
+            extras: &self.batch.extras().select(&self.rows[m])?,
         })?;
         Ok(terms.task)
     }

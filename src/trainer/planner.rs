@@ -3,7 +3,7 @@
 use tch::{Device, Tensor};
 
 use super::{Precision, finite::FiniteGuard, forward::check_output, sources};
-use crate::batch::{Batch, SplitBatch};
+use crate::batch::{Batch, Input, SplitBatch};
 use crate::error::{self, Result};
 use crate::schedule::{Candidates, Plan, Progress, SmpScheduler};
 use crate::state::State;
@@ -187,7 +187,7 @@ fn confidences(
             None => objective.rho(&teacher.logits, batch.targets())?,
             Some(HostCopy { logits, targets }) => {
                 let what = format!("logits of teacher {modality:?} in host memory");
-                let recorded = Batch::new([], targets.shallow_clone());
+                let recorded = Batch::new(Vec::<Input>::new(), targets.shallow_clone());
                 check_logits(&what, logits, &recorded, objective)?;
                 objective.rho(logits, targets)?
             }

@@ -28,7 +28,7 @@ pub(super) fn before_student(
     let mut add = |source, tensor: &Tensor| all.push((source, tensor.detach()));
     for (m, input) in batch.inputs().iter().enumerate() {
         if batch.present(m).is_none() {
-            add(Source::Input(name(m)), input);
+            input.tensors().for_each(|(_, tensor)| add(Source::Input(name(m)), tensor));
         }
     }
     add(Source::Targets, batch.targets());

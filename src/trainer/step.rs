@@ -103,6 +103,7 @@ impl G2dTrainer {
             unimodal: &unimodal,
             rows: parts.rows(),
             targets: batch.targets(),
+            extras: batch.extras(),
         })?;
         check_learnable(&terms)?;
         let logits = logits.detach();

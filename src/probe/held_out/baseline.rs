@@ -3,7 +3,7 @@
 use tch::{Kind, Tensor};
 
 use super::{failed, no_sample};
-use crate::batch::Batch;
+use crate::batch::{Batch, Input};
 use crate::error::{self, Result};
 use crate::modality::Modality;
 use crate::student::Student;
@@ -11,18 +11,19 @@ use crate::student::Student;
 /// The baseline of an absent modality: what replaces its input or features.
 #[derive(Debug, Default)]
 pub enum Baseline {
-    /// An input of zeros, as in BalanceBenchmark.
+    /// An input of zeros, as in BalanceBenchmark. Of an input of several tensors the first is replaced:
+    /// a mask, for example, stays.
     #[default]
     ZeroInput,
     /// The input of one sample for every modality, in the student's order and without the batch
-    /// dimension, for example the training mean.
+    /// dimension, for example the training mean. It replaces the first tensor, as zeros do.
     Input(Vec<Tensor>),
     /// Features of zeros, which the trainer passes to the fusion for a modality that a sample lacks.
     ZeroFeatures,
 }
 
 impl Baseline {
-    /// The mean input of every modality over the samples of `batches` that have it, for float inputs.
+    /// The mean input (its first tensor) of every modality over the samples of `batches` that have it, for float inputs.
     ///
     /// # Errors
     /// [`Error::Config`](crate::Error::Config) if no sample has one of the modalities.
@@ -53,18 +54,20 @@ impl Baseline {
         batch: &Batch,
         features: &[Tensor],
     ) -> Result<Vec<Tensor>> {
-        let zeros = |tensors: &[Tensor]| {
-            tensors.iter().map(|t| t.f_zeros_like().map_err(failed)).collect::<Result<Vec<_>>>()
-        };
-        let inputs = match self {
-            Self::ZeroFeatures => return zeros(features),
-            Self::ZeroInput => zeros(batch.inputs())?,
+        let zeros = |tensor: &Tensor| tensor.f_zeros_like().map_err(failed);
+        let first = match self {
+            Self::ZeroFeatures => return features.iter().map(zeros).collect(),
+            Self::ZeroInput => {
+                batch.inputs().iter().map(|x| zeros(x)).collect::<Result<Vec<_>>>()?
+            }
             Self::Input(samples) => {
                 let pairs = samples.iter().zip(batch.inputs());
                 pairs.map(|(sample, input)| repeat(sample, input)).collect::<Result<_>>()?
             }
         };
-        let absent = Batch::new(inputs, batch.targets().shallow_clone());
+        let pairs = batch.inputs().iter().zip(first);
+        let inputs = pairs.map(|(input, first)| input.with_first(first)).collect::<Vec<Input>>();
+        let absent = batch.with_inputs(inputs)?;
         (0..features.len()).map(|m| student.encode(m, &absent, false)).collect()
     }
 }

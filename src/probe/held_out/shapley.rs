@@ -7,7 +7,7 @@ use tch::Tensor;
 use super::{
     Baseline, ValueFunction, accuracy, cat, check_features, check_finite, no_sample, to_host,
 };
-use crate::batch::{Batch, Rows};
+use crate::batch::Batch;
 use crate::error::{self, Result};
 use crate::modality::Modality;
 use crate::step::Measurement;
@@ -104,15 +104,17 @@ impl Shapley {
         let mut absent: Option<(Vec<Vec<i64>>, Vec<Tensor>)> = None;
         for batch in batches {
             batch.check(student.modalities(), batch.device())?;
-            let Some(batch) = complete(batch)? else { continue };
+            let Some(batch) = batch.complete()? else { continue };
             let encode = |m| {
                 let features = student.encode(m, &batch, false)?;
                 check_features(&features, &student.modalities()[m], &batch)?;
                 Ok(features)
             };
             let features = (0..k).map(encode).collect::<Result<Vec<_>>>()?;
-            let shapes: Vec<_> = batch.inputs().iter().map(Tensor::size).collect();
-            if absent.as_ref().is_none_or(|(of, _)| *of != shapes) {
+            let shapes: Vec<_> = batch.inputs().iter().map(|input| input.size()).collect();
+            let is_known = absent.as_ref().is_some_and(|(of, _)| *of == shapes);
+            // Further tensors of an input, such as a mask, differ from batch to batch.
+            if !is_known || batch.inputs().iter().any(|input| input.tensors().len() > 1) {
                 absent = Some((shapes, self.baseline.features(student, &batch, &features)?));
             }
             let Some((_, absent)) = &absent else { continue };
@@ -147,25 +149,4 @@ fn weight(set: usize, k: usize) -> f64 {
     let factorial = |n: usize| (1..=n).map(|i| i as f64).product::<f64>();
     let size = set.count_ones() as usize;
     factorial(size) * factorial(k - size - 1) / factorial(k)
-}
-
-/// The samples that have every modality; `None` without any.
-fn complete(batch: &Batch) -> Result<Option<Batch>> {
-    let flags = (0..batch.inputs().len()).filter_map(|m| batch.present(m));
-    let both = |all: Vec<bool>, own: &[bool]| all.iter().zip(own).map(|(a, b)| *a && *b).collect();
-    let present = flags.fold(vec![true; batch.size() as usize], both);
-    let rows = Rows::from_present(&present, batch.device())?;
-    if rows.is_missing() {
-        return Ok(None);
-    }
-    let inputs =
-        batch.inputs().iter().map(|input| rows.select(input)).collect::<Result<Vec<_>>>()?;
-    let complete = Batch::new(inputs, rows.select(batch.targets())?);
-    let kept = |ids: &[i64]| -> Vec<i64> {
-        ids.iter().zip(&present).filter(|(_, kept)| **kept).map(|(id, _)| *id).collect()
-    };
-    Ok(Some(match batch.ids() {
-        Some(ids) => complete.with_ids(kept(ids)),
-        None => complete,
-    }))
 }

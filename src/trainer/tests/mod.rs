@@ -14,7 +14,7 @@ use tch::{
 };
 
 use super::{FeatureProjection, Precision, SuppressedMode, Suppression, forward::ForwardPass};
-use crate::batch::{Batch, SplitBatch};
+use crate::batch::{Batch, Extras, SplitBatch};
 use crate::error::Result;
 use crate::loss::{self, Classification};
 use crate::modality::Modality;
@@ -93,6 +93,7 @@ impl Pair {
             unimodal: &[],
             rows: parts.rows(),
             targets: batch.targets(),
+            extras: &Extras::default(),
         };
         let terms = objective.terms(&input).unwrap();
         action(&Observation {

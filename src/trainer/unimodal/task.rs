@@ -37,8 +37,7 @@ impl<'a> Task<'a> {
     /// A batch of the one modality, checked, with the samples that have it; `None` if there are none.
     pub(super) fn select(&self, batch: Batch, device: Device) -> Result<Option<Batch>> {
         let Some(batch) = batch.having(self.m)? else { return Ok(None) };
-        let input = batch.input(self.m).shallow_clone();
-        let batch = Batch::new([input], batch.targets().shallow_clone());
+        let batch = batch.only(self.m)?;
         batch.check(slice::from_ref(&self.modality), device)?;
         Ok(Some(batch))
     }
@@ -71,6 +70,7 @@ impl<'a> Task<'a> {
             unimodal: &[],
             rows: &[Rows::All],
             targets: batch.targets(),
+            extras: batch.extras(),
         })?;
         Ok(Forward { logits, loss: terms.task })
     }

@@ -2,7 +2,7 @@
 
 use g2d::{
     G2dLoss, TeacherOutput,
-    batch::Rows,
+    batch::{Extras, Rows},
     calibration::{Calibration, Mixture, Robust},
     loss::{Classification, Distillation, EnsembleTerm, HeadTarget, HeadTerm, Input, Regression},
     trainer::Predictions,
@@ -62,6 +62,7 @@ fn assert_terms(new: &dyn Fn(Distillation) -> Box<dyn G2dLoss>, targets: &Tensor
             unimodal: &heads.iter().map(|z| Some(z.shallow_clone())).collect::<Vec<_>>(),
             rows: &Rows::all(3),
             targets,
+            extras: &Extras::default(),
         })
     };
     assert_python(numbers(&terms(HeadTarget::Labels).unwrap().head), &python["labels"]);

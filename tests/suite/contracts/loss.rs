@@ -2,7 +2,7 @@
 
 use g2d::{
     Error, G2dLoss, Modality, PerModality, TeacherOutput,
-    batch::Rows,
+    batch::{Extras, Rows},
     loss::{
         self, Classification, Distillation, EnsembleTerm, FeatureReduction, HeadTarget, HeadTerm,
         Regression,
@@ -92,6 +92,7 @@ impl Inputs {
             unimodal: &self.unimodal.iter().map(|z| Some(z.shallow_clone())).collect::<Vec<_>>(),
             rows: &Rows::all(self.modalities.len()),
             targets,
+            extras: &Extras::default(),
         })
     }
 }

@@ -1,6 +1,6 @@
 //! The contract of `Student`.
 
-use g2d::{Batch, Student};
+use g2d::{Batch, Student, batch::Input};
 use tch::Tensor;
 
 use crate::support::{CLASSES, Tiny};
@@ -20,7 +20,8 @@ fn contract(student: &dyn Student, batch: &Batch) {
         let only = |(j, input): (usize, &Tensor)| {
             if j == m { input.shallow_clone() } else { input * f64::NAN }
         };
-        let inputs: Vec<_> = batch.inputs().iter().enumerate().map(only).collect();
+        let inputs: Vec<_> =
+            batch.inputs().iter().map(Input::first).enumerate().map(only).collect();
         let other = Batch::new(inputs, batch.targets().copy());
         assert!(
             student.encode(m, &other, false).unwrap().equal(own),

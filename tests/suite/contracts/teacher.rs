@@ -2,6 +2,7 @@
 
 use g2d::{
     Batch, Teacher,
+    batch::Input,
     teacher::{
         Cached, ScriptOutput, TorchScript,
         cache::{self, Digest, Storage},
@@ -41,6 +42,7 @@ fn contract(teacher: &dyn Teacher, m: usize, batch: &Batch) {
     let other_input: Vec<_> = batch
         .inputs()
         .iter()
+        .map(Input::first)
         .enumerate()
         .map(|(j, input)| if j == m { input.shallow_clone() } else { input * f64::NAN })
         .collect();
@@ -48,7 +50,10 @@ fn contract(teacher: &dyn Teacher, m: usize, batch: &Batch) {
     let other = teacher.output(m, &other).unwrap();
     assert!(other.logits.equal(&output.logits), "a teacher reads only its own input");
 
-    assert_mismatch(teacher.output(0, &Batch::new([], batch.targets().copy())), &[]);
+    assert_mismatch(
+        teacher.output(0, &Batch::new(Vec::<Tensor>::new(), batch.targets().copy())),
+        &[],
+    );
 
     let weight = Tensor::ones([2], (Kind::Double, tch::Device::Cpu)).set_requires_grad(true);
     assert!((&weight * 2.0).requires_grad(), "gradients are enabled after an output");

@@ -7,7 +7,7 @@ mod confidence;
 
 use g2d::{
     G2dLoss, Modality, TeacherOutput,
-    batch::Rows,
+    batch::{Extras, Rows},
     loss::{self, Classification, Distillation, FeatureReduction, Regression},
 };
 use tch::{Kind, Tensor};
@@ -76,6 +76,7 @@ fn assert_terms(loss: &dyn G2dLoss, targets: &Tensor, terms: [f64; 6], rho: [f64
             unimodal: &[],
             rows: &Rows::all(modalities.len()),
             targets,
+            extras: &Extras::default(),
         })
         .unwrap();
     let each = [Some(found.total), Some(found.task)].into_iter();
@@ -191,6 +192,7 @@ fn regression_of_one_value_accepts_targets_of_one_dimension() {
             unimodal: &[],
             rows: &Rows::all(2),
             targets,
+            extras: &Extras::default(),
         };
         loss.terms(&input).unwrap().task.double_value(&[])
     };
@@ -244,6 +246,7 @@ fn the_logit_term_is_the_kl_divergence_of_the_student_from_the_teacher() {
             unimodal: &[],
             rows: &Rows::all(1),
             targets: &Tensor::from_slice(&[0_i64]),
+            extras: &Extras::default(),
         };
         let terms = Classification::default().terms(&input).unwrap();
         terms.logit[0].as_ref().unwrap().double_value(&[])

@@ -1,6 +1,6 @@
 //! Faults of a step, and the error that each must cause.
 
-use g2d::Batch;
+use g2d::{Batch, batch::Input};
 use proptest::prelude::*;
 use tch::{Kind, Tensor};
 
@@ -125,7 +125,8 @@ impl Fault {
         let m = self.modality;
         let rows = batch.size();
         let ids = batch.ids().map(<[i64]>::to_vec).unwrap_or_default();
-        let mut inputs: Vec<_> = batch.inputs().iter().map(Tensor::shallow_clone).collect();
+        let mut inputs: Vec<_> =
+            batch.inputs().iter().map(Input::first).map(Tensor::shallow_clone).collect();
         let mut targets = batch.targets().shallow_clone();
         match self.kind {
             InputNan => inputs[m] = &inputs[m] * f64::NAN,

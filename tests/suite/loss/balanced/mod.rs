@@ -7,7 +7,7 @@ mod values;
 
 use g2d::{
     G2dLoss, Modality, TeacherOutput,
-    batch::Rows,
+    batch::{Extras, Rows},
     loss::{
         self, Classification, Distillation, EnsembleTerm, HeadTarget, HeadTerm, Input, Regression,
     },
@@ -159,6 +159,7 @@ impl Case {
             unimodal,
             rows: &self.rows,
             targets,
+            extras: &Extras::default(),
         })
     }
 }

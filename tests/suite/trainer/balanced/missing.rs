@@ -1,6 +1,6 @@
 //! Samples without a modality.
 
-use g2d::{Batch, Student, Teacher, evaluate, trainer::Suppression};
+use g2d::{Batch, Student, Teacher, batch::Input, evaluate, trainer::Suppression};
 use tch::{Kind, Tensor};
 
 use super::{all_terms, softmax_kl, trainer};
@@ -13,7 +13,7 @@ use crate::support::{
 fn a_sample_that_lacks_a_modality_is_fused_from_the_others() {
     let student = LateFusion::new(&[0.7, 0.3], Kind::Double);
     let whole = Tiny::linear(2).batch(4, 0.0);
-    let (inputs, targets) = (whole.inputs().iter().map(Tensor::copy), labels(4));
+    let (inputs, targets) = (whole.inputs().iter().map(Input::first).map(Tensor::copy), labels(4));
     let batch = Batch::new(inputs.collect::<Vec<_>>(), targets)
         .with_present(0, [true, true, false, false])
         .with_present(1, [true, false, true, true]);
@@ -57,7 +57,7 @@ fn a_sample_that_lacks_a_modality_is_fused_from_the_others() {
 }
 
 fn copy(batch: &Batch) -> Batch {
-    let inputs: Vec<_> = batch.inputs().iter().map(Tensor::copy).collect();
+    let inputs: Vec<_> = batch.inputs().iter().map(Input::first).map(Tensor::copy).collect();
     let whole = Batch::new(inputs, batch.targets().copy());
     let flags = (0..2).filter_map(|m| Some((m, batch.present(m)?.to_vec())));
     flags.fold(whole, |batch, (m, flags)| batch.with_present(m, flags))

@@ -2,6 +2,7 @@
 
 use g2d::{
     Batch, Error, G2dLoss,
+    batch::Input,
     loss::{Classification, Distillation, Regression},
 };
 use tch::{Device, Kind, Tensor};
@@ -16,7 +17,7 @@ fn assert_invalid(words: &[&str], invalid: impl Fn(Vec<Tensor>, Tensor) -> Batch
     let student = Tiny::linear(2);
     let invalid = || {
         let batch = student.batch(4, 0.0);
-        let inputs = batch.inputs().iter().map(Tensor::shallow_clone).collect();
+        let inputs = batch.inputs().iter().map(Input::first).map(Tensor::shallow_clone).collect();
         invalid(inputs, batch.targets().shallow_clone())
     };
     let plain = student.builder(Classification::default()).build(&student).unwrap();
@@ -45,7 +46,7 @@ fn a_batch_without_one_input_per_modality_is_invalid() {
         inputs.push(inputs[0].shallow_clone());
         Batch::new(inputs, y)
     });
-    assert_invalid(&words, |_, y| Batch::new([], y));
+    assert_invalid(&words, |_, y| Batch::new(Vec::<Tensor>::new(), y));
 }
 
 #[test]

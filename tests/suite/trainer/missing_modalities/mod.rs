@@ -10,7 +10,7 @@ mod against_subset;
 mod reports;
 mod schedules;
 
-use g2d::Batch;
+use g2d::{Batch, batch::Input};
 use tch::Tensor;
 
 use crate::support::Tiny;
@@ -25,7 +25,7 @@ fn masked(student: &Tiny, seed: f64, present: &[Vec<bool>]) -> Batch {
             (0..input.dim()).map(|d| if d == 0 { rows as i64 } else { 1 }).collect();
         input * Tensor::from_slice(&scale).view(shape.as_slice()).to_kind(input.kind())
     };
-    let inputs: Vec<_> = whole.inputs().iter().zip(present).map(mask).collect();
+    let inputs: Vec<_> = whole.inputs().iter().map(Input::first).zip(present).map(mask).collect();
     let batch = Batch::new(inputs, whole.targets().shallow_clone()).with_ids(whole.ids().unwrap());
     present.iter().enumerate().fold(batch, |batch, (m, flags)| batch.with_present(m, flags.clone()))
 }
