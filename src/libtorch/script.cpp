@@ -2,7 +2,7 @@
 #include "guarded.h"
 #include "tensors.h"
 #include <c10/core/Device.h>
-#include <sstream>
+#include <algorithm>
 #include <torch/csrc/jit/api/module.h>
 #include <torch/csrc/jit/serialization/import.h>
 
@@ -17,6 +17,31 @@ bool takes_list(const c10::FunctionSchema &schema) {
   return arguments.size() == 2 &&
          arguments[1].type()->isSubtypeOf(*c10::ListType::ofTensors());
 }
+// Makes tensors that share their elements (tied weights) one tensor again, as they were when the module
+// was saved: otherwise each would get a part of the gradient.
+void tie(const Module &module) {
+  std::vector<at::Tensor> seen;
+  const auto same = [](const at::Tensor &a, const at::Tensor &b) {
+    return a.storage().unsafeGetStorageImpl() == b.storage().unsafeGetStorageImpl() &&
+           a.storage_offset() == b.storage_offset() && a.sizes() == b.sizes() &&
+           a.strides() == b.strides() && a.dtype() == b.dtype();
+  };
+  for (const Module &part : module.modules()) {
+    const auto object = part._ivalue();
+    for (size_t slot = 0; slot < object->type()->numAttributes(); ++slot) {
+      const c10::IValue value = object->getSlot(slot);
+      if (!value.isTensor() || !value.toTensor().defined() || !value.toTensor().has_storage())
+        continue;
+      const at::Tensor tensor = value.toTensor();
+      const auto first = std::find_if(seen.begin(), seen.end(),
+                                      [&](const at::Tensor &other) { return same(tensor, other); });
+      if (first == seen.end())
+        seen.push_back(tensor);
+      else
+        object->setSlot(slot, *first);
+    }
+  }
+}
 } // namespace
 
 extern "C" {
@@ -27,7 +52,9 @@ char *g2d_script_load(const char *path, int device, void **module) {
     const auto on = device >= 0    ? at::Device(at::kCUDA, device)
                     : device == -2 ? at::Device(at::kMPS)
                                    : at::Device(at::kCPU);
-    *module = new Module(torch::jit::load(path, on));
+    Module loaded = torch::jit::load(path, on);
+    tie(loaded);
+    *module = new Module(std::move(loaded));
   });
 }
 
@@ -81,12 +108,11 @@ char *g2d_script_set_training(void *module, bool training) {
   return guarded([&] { module_at(module).train(training); });
 }
 
-// Calls a method. `output` becomes a new tensor, or null; then `found` is the type of the value, freed
-// with g2d_free.
+// Calls a method. `add` receives a new handle on each tensor of the value, which is a tensor, or a tuple
+// or list of tensors; none for another value. `type` becomes the type of the value, freed with g2d_free.
 char *g2d_script_call(void *module, const char *name, void *const *inputs, size_t count,
-                      void **output, char **found) {
-  *output = nullptr;
-  *found = nullptr;
+                      void *context, void (*add)(void *context, void *tensor), char **type) {
+  *type = nullptr;
   return guarded([&] {
     const auto method = module_at(module).get_method(name);
     std::vector<c10::IValue> stack;
@@ -100,10 +126,24 @@ char *g2d_script_call(void *module, const char *name, void *const *inputs, size_
         stack.emplace_back(tensor_at(inputs, i));
     }
     const c10::IValue value = method(std::move(stack));
-    if (value.isTensor() && value.toTensor().defined())
-      *output = new at::Tensor(value.toTensor());
-    else
-      *found = strdup(value.type()->annotation_str().c_str());
+    *type = strdup(value.type()->annotation_str().c_str());
+    std::vector<at::Tensor> tensors;
+    if (value.isTensor()) {
+      tensors.push_back(value.toTensor());
+    } else if (value.isTensorList()) {
+      tensors = value.toTensorVector();
+    } else if (value.isTuple()) {
+      for (const auto &element : value.toTupleRef().elements()) {
+        if (!element.isTensor())
+          return;
+        tensors.push_back(element.toTensor());
+      }
+    }
+    for (const auto &tensor : tensors)
+      if (!tensor.defined())
+        return;
+    for (const auto &tensor : tensors)
+      add(context, new at::Tensor(tensor));
   });
 }
 }

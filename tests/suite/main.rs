@@ -19,6 +19,7 @@ mod contracts;
 #[cfg(feature = "paper")]
 mod data;
 mod diagnosis;
+mod export;
 mod fuzzing;
 mod heads;
 mod loss;
