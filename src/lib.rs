@@ -29,11 +29,12 @@ pub mod report;
 pub mod schedule;
 mod state;
 pub mod step;
-mod student;
+pub mod student;
 pub mod teacher;
 pub mod torchscript;
 pub mod trainer;
 mod transfer;
+mod unwind;
 pub mod weights;
 
 pub use batch::Batch;
@@ -44,7 +45,7 @@ pub use parameters::ModalityParams;
 pub use probe::ImbalanceProbe;
 pub use schedule::SmpScheduler;
 pub use step::{EpochReport, StepOutcome, StepReport};
-pub use student::Student;
+pub use student::{Features, Student};
 pub use teacher::{Teacher, TeacherOutput};
 pub use trainer::{G2dTrainer, evaluate};
 
@@ -61,7 +62,7 @@ pub mod prelude {
         probe::ImbalanceProbe,
         schedule::SmpScheduler,
         step::{EpochReport, StepOutcome, StepReport},
-        student::Student,
+        student::{Features, Student},
         teacher::{Teacher, TeacherOutput},
         trainer::{G2dTrainer, evaluate},
     };

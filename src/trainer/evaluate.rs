@@ -7,8 +7,8 @@ use crate::batch::{Batch, Rows, SplitBatch};
 use crate::error::{self, Error, Result};
 use crate::metrics;
 use crate::modality::Modality;
-use crate::student::Student;
-use crate::teacher::{ProbabilityCheck, Teacher};
+use crate::student::{Caught, Features, Student};
+use crate::teacher::{ProbabilityCheck, Teacher, caught_output};
 use crate::transfer;
 
 /// The outputs of a model for a data set of N samples, in host memory.
@@ -101,7 +101,7 @@ pub fn evaluate_teacher(
     let what = format!("logits of teacher {:?}", teacher.modality());
     for batch in batches {
         let Some(batch) = batch?.having(m)? else { continue };
-        outputs.add(&what, &teacher.output(m, &batch)?.logits, &batch)?;
+        outputs.add(&what, &caught_output(teacher, m, &batch)?.logits, &batch)?;
     }
     let predictions = outputs.join()?;
     let mut check = ProbabilityCheck::default();
@@ -116,6 +116,7 @@ fn evaluate_in(
     batches: impl IntoIterator<Item = Result<Batch>>,
 ) -> Result<Predictions> {
     let _no_grad = tch::no_grad_guard();
+    let student = &Caught(student);
     let modalities = student.modalities().to_vec();
     let mut outputs = Outputs::default();
     let mut heads: Vec<Head> = modalities.iter().map(|_| Head::default()).collect();
@@ -134,12 +135,13 @@ fn evaluate_in(
             )?;
             Ok(features)
         })?;
+        let features = Features::with_rows(&features, parts.rows(), &batch);
         for (m, head) in heads.iter_mut().enumerate() {
-            let logits = student.unimodal_logits(m, &features);
+            let logits = student.unimodal_logits(m, &features)?;
             let what = format!("unimodal logits of modality {:?}", modalities[m]);
             head.add(&what, logits.map(|logits| precision.widen(logits)).transpose()?, m, &batch)?;
         }
-        let logits = student.fuse_present(&features, parts.rows(), false)?;
+        let logits = student.fuse(&features, false)?;
         outputs.add("logits of the student", &precision.widen(logits)?, &batch)?;
     }
     let mut predictions = outputs.join()?;
