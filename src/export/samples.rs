@@ -2,7 +2,7 @@
 
 use std::cell::RefCell;
 
-use tch::{Device, Kind, Tensor};
+use tch::Tensor;
 
 use crate::batch::{Batch, Input};
 use crate::error::{self, Error, Result};

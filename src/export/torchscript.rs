@@ -107,7 +107,8 @@ impl<'a> TorchScript<'a> {
         }
         let parameters = self.variables.parameters().map(|(name, t)| (name.as_str(), t, true));
         let buffers = self.variables.buffers().map(|(name, t)| (name.as_str(), t, false));
-        let mut module = ScriptModule::with_variables(&parameters.chain(buffers).collect::<Vec<_>>())?;
+        let mut module =
+            ScriptModule::with_variables(&parameters.chain(buffers).collect::<Vec<_>>())?;
         let names = samples.input_names(modalities);
         for &function in &functions {
             self.record(&mut module, function, &samples, &names)?;

@@ -73,7 +73,8 @@ impl Module {
             let (owner, name) = owner_of(path, &variable.name);
             if owner.get(name).is_some() {
                 let found = "a variable of this name, made before";
-                let hint = "load the module under a path of its own, such as `vs.root() / \"audio\"`";
+                let hint =
+                    "load the module under a path of its own, such as `vs.root() / \"audio\"`";
                 let what = format!("variable {:?} of the {what}", variable.name);
                 return Err(error::config(what, "a new name in the VarStore", found, hint));
             }
@@ -97,9 +98,7 @@ impl Module {
     /// [`Error::Config`], with the names of the methods, if there is none.
     pub fn method(&self, name: &str) -> Result<Method> {
         match self.with(|state| state.module.method(name))? {
-            Ok(signature) => {
-                Ok(Method { module: self.clone(), name: name.to_owned(), signature })
-            }
+            Ok(signature) => Ok(Method { module: self.clone(), name: name.to_owned(), signature }),
             Err(methods) => Err(error::config(
                 format!("TorchScript module {}", self.shared.file.display()),
                 format!("a method {name:?}"),
@@ -183,7 +182,12 @@ impl Method {
             _ => {
                 let what = format!("value of {self}");
                 let hint = "return one tensor from the method";
-                Err(error::config(what, "a tensor", format!("a value of type {}", value.kind), hint))
+                Err(error::config(
+                    what,
+                    "a tensor",
+                    format!("a value of type {}", value.kind),
+                    hint,
+                ))
             }
         }
     }
@@ -218,6 +222,11 @@ impl Method {
 /// The method and its file.
 impl fmt::Display for Method {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "method {:?} of TorchScript module {}", self.name, self.module.shared.file.display())
+        write!(
+            f,
+            "method {:?} of TorchScript module {}",
+            self.name,
+            self.module.shared.file.display()
+        )
     }
 }

@@ -5,7 +5,9 @@ use std::{fs, path::Path};
 use g2d::{
     Batch, Error, Features, Result, Student,
     batch::Input,
-    calibration::{FusionWeights, Mixture, Prediction, Robust, RobustHead, Temperature, late_fusion},
+    calibration::{
+        FusionWeights, Mixture, Prediction, Robust, RobustHead, Temperature, late_fusion,
+    },
     evaluate,
     export::TorchScript,
     student::Closures,
@@ -59,7 +61,10 @@ fn inputs(size: i64) -> (Tensor, Tensor, Tensor) {
 fn batch(size: i64) -> Batch {
     let (audio, ids, mask) = inputs(size);
     let text = Input::new("ids", ids).with("mask", mask);
-    Batch::new([Input::from(audio), text], Tensor::arange(size, FLOAT).remainder(3.0).to_kind(Kind::Int64))
+    Batch::new(
+        [Input::from(audio), text],
+        Tensor::arange(size, FLOAT).remainder(3.0).to_kind(Kind::Int64),
+    )
 }
 
 /// Attention over the tokens, with the usual reshapes.
@@ -70,7 +75,8 @@ fn encode_text(net: &Net, input: &Input) -> Result<Tensor> {
     let split = |x: &Tensor| x.view([b, t, 2, 3]).transpose(1, 2).contiguous().view([b * 2, t, 3]);
     let (keys, values) = (split(&x.apply(&net.attention)), split(&x));
     let scores = keys.matmul(&keys.transpose(1, 2)) * &Tensor::from(0.5_f32);
-    let hidden = mask.logical_not().view([b, 1, 1, t]).expand([b, 2, 1, t], true).reshape([b * 2, 1, t]);
+    let hidden =
+        mask.logical_not().view([b, 1, 1, t]).expand([b, 2, 1, t], true).reshape([b * 2, 1, t]);
     let scores = scores.masked_fill(&hidden, -1e9).softmax(-1, None);
     let mixed = scores.matmul(&values).view([b, 2, t, 3]).transpose(1, 2).reshape([b, t, 6]);
     let bias = Tensor::from_slice(&[0.1_f32, 0.2, 0.3, -0.1, -0.2, -0.3]);
@@ -100,12 +106,8 @@ fn predictions() -> Vec<Prediction> {
         ],
         nll: 1.0,
     };
-    let mixture = Mixture {
-        alpha: 0.4,
-        fused_temperature: 0.7,
-        head_temperatures: vec![1.5, 0.6],
-        nll: 1.0,
-    };
+    let mixture =
+        Mixture { alpha: 0.4, fused_temperature: 0.7, head_temperatures: vec![1.5, 0.6], nll: 1.0 };
     vec![
         Prediction::Fused(Temperature { value: 0.7, nll: 1.0 }),
         Prediction::Mixture(mixture),
@@ -215,7 +217,9 @@ fn pytorch_computes_what_the_student_computes() {
         }
     }
     let variables = net.vs.variables();
-    assert!(state.len() == variables.len() && state.keys().all(|name| variables.contains_key(name)));
+    assert!(
+        state.len() == variables.len() && state.keys().all(|name| variables.contains_key(name))
+    );
 }
 
 /// What `save` returns for a student of one encoder.
@@ -240,41 +244,58 @@ fn a_student_that_cannot_be_recorded_is_refused_with_the_reason() {
     let vs = VarStore::new(Device::Cpu);
     let layer = nn::linear(vs.root() / "layer", 5, 3, Default::default());
     let example = || Batch::new([inputs(8).0], Tensor::arange(8, (Kind::Int64, Device::Cpu)));
-    let export = |encode: &dyn Fn(&Tensor) -> Result<Tensor>| outcome(&vs, &path, &example(), encode);
+    let export =
+        |encode: &dyn Fn(&Tensor) -> Result<Tensor>| outcome(&vs, &path, &example(), encode);
 
     let words = ["the same operations for every batch size", "3 and 5 samples", "\"forward\""];
-    let branch = export(&|x| Ok(if x.size()[0] > 4 { x.apply(&layer).relu() } else { x.apply(&layer) }));
+    let branch =
+        export(&|x| Ok(if x.size()[0] > 4 { x.apply(&layer).relu() } else { x.apply(&layer) }));
     assert_mismatch(branch, &words);
     let number = export(&|x| Ok(x.apply(&layer) / (x.size()[0] as f64)));
     assert_mismatch(number, &[&words[..], &["the number 3", "and 5"]].concat());
-    let constant = export(&|x| Ok(x.apply(&layer) + Tensor::from_slice(&vec![1.0_f32; x.size()[0] as usize]).unsqueeze(1)));
+    let constant = export(&|x| {
+        Ok(x.apply(&layer) + Tensor::from_slice(&vec![1.0_f32; x.size()[0] as usize]).unsqueeze(1))
+    });
     assert_mismatch(constant, &[&words[..], &["tensors [3] and [5]"]].concat());
 
     // The same operations in both recordings.
     let words = ["method \"forward\" of the exported module", "the student's output"];
-    let large = export(&|x| Ok(if x.size()[0] > 10 { x.apply(&layer) * 2.0 } else { x.apply(&layer) }));
-    assert_mismatch(large, &[&words[..], &["for 11 samples", "a difference of", "batch size"]].concat());
+    let large =
+        export(&|x| Ok(if x.size()[0] > 10 { x.apply(&layer) * 2.0 } else { x.apply(&layer) }));
+    assert_mismatch(
+        large,
+        &[&words[..], &["for 11 samples", "a difference of", "batch size"]].concat(),
+    );
     let value = export(&|x| {
         let sign = if x.double_value(&[0, 1]) > 0.0 { 1.0 } else { -1.0 };
         Ok(x.apply(&layer) * sign)
     });
-    assert_mismatch(value, &[&words[..], &["for 3 samples", "reads a number from a tensor"]].concat());
+    assert_mismatch(
+        value,
+        &[&words[..], &["for 3 samples", "reads a number from a tensor"]].concat(),
+    );
     let random = export(&|x| Ok(x.apply(&layer).dropout(0.5, true)));
-    assert_mismatch(random, &[&words[..], &["different outputs for the same samples", "`train`"]].concat());
+    assert_mismatch(
+        random,
+        &[&words[..], &["different outputs for the same samples", "`train`"]].concat(),
+    );
 
     let other = VarStore::new(Device::Cpu);
     let layer_of_another = nn::linear(other.root(), 3, 3, Default::default());
     let unknown = export(&|x| Ok(x.apply(&layer).apply(&layer_of_another)));
     assert_mismatch(unknown, &["trainable tensors of the given `VarStore` alone", "all parts"]);
     let failed = export(&|x| Ok(x.narrow(1, 0, 4).apply(&layer)));
-    assert!(matches!(assert_error(failed, &["encoder of modality \"audio\""]), Error::Panic { .. }));
+    assert!(matches!(
+        assert_error(failed, &["encoder of modality \"audio\""]),
+        Error::Panic { .. }
+    ));
     let nan = export(&|x| Ok(x.apply(&layer).log()));
     assert!(matches!(nan, Err(Error::NonFinite(_))));
     let mut broken = layer.ws.shallow_clone();
-    tch::no_grad(|| broken.fill_(f64::NAN));
+    let _ = tch::no_grad(|| broken.fill_(f64::NAN));
     let nan = export(&|x| Ok(x.apply(&layer)));
     assert_mismatch(nan, &["parameter \"layer.weight\" of the model to export"]);
-    tch::no_grad(|| broken.fill_(0.5));
+    let _ = tch::no_grad(|| broken.fill_(0.5));
 
     let none = example().with_present(0, [false; 8]);
     let none = outcome(&vs, &path, &none, |x| Ok(x.apply(&layer)));

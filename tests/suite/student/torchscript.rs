@@ -143,7 +143,7 @@ fn methods_of_one_module_train_like_pytorch_and_go_back() {
     }
     // A step after writing is in training mode again.
     let before = vs.variables()["audio.net.1.running_mean"].copy();
-    student.encode(0, &batches(folder)[0], true).unwrap();
+    let _ = student.encode(0, &batches(folder)[0], true).unwrap();
     assert_ne!(vs.variables()["audio.net.1.running_mean"], before);
 }
 
@@ -214,7 +214,10 @@ fn invalid_parts_are_errors_that_name_the_method() {
     let words = ["method \"encode_text\"", "model.pt", "[6, 4] Double, [6, 4] Int64"];
     let error = assert_error(student.encode(1, batch, true), &words);
     assert!(matches!(error, Error::Torch { .. }));
-    let features = [Tensor::zeros([6, 4], (Kind::Double, Device::Cpu)), Tensor::zeros([1], (Kind::Double, Device::Cpu))];
+    let features = [
+        Tensor::zeros([6, 4], (Kind::Double, Device::Cpu)),
+        Tensor::zeros([1], (Kind::Double, Device::Cpu)),
+    ];
     let features = Features::new(&features, batch).unwrap();
     assert_error(student.fuse(&features, true), &["method \"fuse\"", "[6, 4] Double, [1] Double"]);
 
@@ -223,12 +226,16 @@ fn invalid_parts_are_errors_that_name_the_method() {
         let input = Tensor::zeros([2, columns], (Kind::Double, Device::Cpu));
         invalid.method(name)?.call(&[input], true)
     };
-    call("forward", 5).unwrap();
+    let _ = call("forward", 5).unwrap();
     assert_error(call("forward", 4), &["method \"forward\"", "ValueError", "five columns"]);
-    assert_mismatch(call("pair", 5), &["value of method \"pair\"", "a tensor", "Tuple[Tensor, Tensor]"]);
+    assert_mismatch(
+        call("pair", 5),
+        &["value of method \"pair\"", "a tensor", "Tuple[Tensor, Tensor]"],
+    );
     assert_mismatch(call("text", 5), &["value of method \"text\"", "a value of type str"]);
     let two = Tensor::zeros([2, 5], (Kind::Double, Device::Cpu));
-    let call = invalid.method("forward").and_then(|method: Method| method.call(&[&two, &two], true));
+    let call =
+        invalid.method("forward").and_then(|method: Method| method.call(&[&two, &two], true));
     assert_mismatch(call, &["number of inputs of method \"forward\"", "expected 1", "found 2"]);
 }
 
