@@ -8,6 +8,7 @@ pub mod checkpoint;
 pub mod data;
 pub mod diagnosis;
 pub mod error;
+pub mod export;
 mod file;
 pub mod heads;
 mod libtorch;
@@ -30,6 +31,7 @@ mod state;
 pub mod step;
 pub mod student;
 pub mod teacher;
+pub mod torchscript;
 pub mod trainer;
 mod transfer;
 mod unwind;
@@ -75,3 +77,8 @@ mod adopting {}
 #[cfg(doctest)]
 #[doc = include_str!("../docs/checkpoints.md")]
 mod checkpoints {}
+
+/// Tests the code of docs/export.md.
+#[cfg(doctest)]
+#[doc = include_str!("../docs/export.md")]
+mod export_page {}

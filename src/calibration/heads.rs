@@ -54,12 +54,7 @@ impl Heads {
 
     /// Refuses another number of heads than `expected`.
     pub(super) fn check(&self, expected: usize) -> Result<()> {
-        if self.heads.len() == expected {
-            return Ok(());
-        }
-        let (found, hint) = (self.heads.len(), "predict with the student that was calibrated");
-        let expected = format!("{expected}, as in the calibration");
-        Err(error::config("unimodal heads of the predictions", expected, found, hint))
+        check_heads(expected, self.heads.len())
     }
 
     /// Fits each head to the samples that have its modality.
@@ -82,4 +77,14 @@ impl Heads {
         }
         Ok(sum)
     }
+}
+
+/// Refuses another number of heads than `expected`, that of the calibration.
+pub(super) fn check_heads(expected: usize, found: usize) -> Result<()> {
+    if found == expected {
+        return Ok(());
+    }
+    let hint = "predict with the student that was calibrated";
+    let expected = format!("{expected}, as in the calibration");
+    Err(error::config("unimodal heads of the predictions", expected, found, hint))
 }

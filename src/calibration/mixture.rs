@@ -63,7 +63,12 @@ impl Mixture {
         let heads = Heads::new(predictions)?;
         heads.check(self.head_temperatures.len())?;
         let sum = heads.sum(|m, z| z / self.head_temperatures[m])?;
-        let fused = to_host(&predictions.logits)? * (self.alpha / self.fused_temperature);
+        self.mixed(&to_host(&predictions.logits)?, sum)
+    }
+
+    /// α z / t + (1 − α) s of fused logits z and the sum s over the heads.
+    pub(super) fn mixed(&self, fused: &Tensor, sum: Tensor) -> Result<Tensor> {
+        let fused = fused * (self.alpha / self.fused_temperature);
         fused.f_add(&(sum * (1.0 - self.alpha))).map_err(failed)
     }
 }

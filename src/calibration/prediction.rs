@@ -1,9 +1,13 @@
 //! How a trained student's outputs become a prediction.
 
 use serde::{Deserialize, Serialize};
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
-use super::{Mixture, Robust, Temperature, margins::to_host};
+use super::{
+    Mixture, Robust, Temperature,
+    heads::check_heads,
+    margins::{failed, to_host},
+};
 use crate::error::Result;
 use crate::trainer::Predictions;
 
@@ -86,6 +90,37 @@ impl Prediction {
             Self::Fused(Temperature { value, .. }) => Ok(to_host(&predictions.logits)? / *value),
             Self::Mixture(mixture) => mixture.logits(predictions),
             Self::Robust(robust) => robust.logits(predictions),
+        }
+    }
+
+    /// The calibrated logits [B, C], `Double`, of samples that have every modality, from their fused logits
+    /// and the unimodal logits of all modalities (none for `Fused`). On the device of the logits and
+    /// connected to their graph.
+    ///
+    /// # Errors
+    /// [`Error::Config`](crate::Error::Config) for another number of heads than in the calibration,
+    /// [`Error::Torch`](crate::Error::Torch) for logits of different shapes.
+    pub fn combine(&self, fused: &Tensor, heads: &[Tensor]) -> Result<Tensor> {
+        let double = |logits: &Tensor| logits.f_to_kind(Kind::Double).map_err(failed);
+        let fused = double(fused)?;
+        let sum = |each: &dyn Fn(usize, &Tensor) -> Tensor| {
+            let mut sum = fused.f_zeros_like().map_err(failed)?;
+            for (m, logits) in heads.iter().enumerate() {
+                sum = sum.f_add(&each(m, &double(logits)?)).map_err(failed)?;
+            }
+            Ok(sum)
+        };
+        match self {
+            Self::Fused(Temperature { value, .. }) => Ok(&fused / *value),
+            Self::Mixture(mixture) => {
+                check_heads(mixture.head_temperatures.len(), heads.len())?;
+                let heads = sum(&|m, z| z / mixture.head_temperatures[m])?;
+                mixture.mixed(&fused, heads)
+            }
+            Self::Robust(robust) => {
+                check_heads(robust.heads.len(), heads.len())?;
+                sum(&|m, z| robust.heads[m].log_probabilities(z))
+            }
         }
     }
 }

@@ -77,9 +77,9 @@ impl RobustHead {
     }
 
     /// log((1 − ε) σ(z / t) + ε / C), also where a probability underflows.
-    fn log_probabilities(&self, logits: &Tensor) -> Tensor {
+    pub(super) fn log_probabilities(&self, logits: &Tensor) -> Tensor {
         let log_p = (logits / self.temperature).log_softmax(1, Kind::Double);
         let guess = (self.epsilon / logits.size()[1] as f64).ln();
-        (log_p + (-self.epsilon).ln_1p()).logaddexp(&Tensor::from(guess))
+        (&log_p + (-self.epsilon).ln_1p()).logaddexp(&log_p.full_like(guess))
     }
 }

@@ -10,6 +10,8 @@
 //! - `modes`: the gradient mode and autocast, to be restored after a panic.
 //! - `optimizer`: fused optimizer steps, and gradient clipping without synchronisation.
 //! - `pinned`: pinned memory.
+//! - `script`: TorchScript modules whose parameters and buffers can be trained.
+//! - `trace`: TorchScript modules recorded from a function, for any batch size.
 //! - `version`: the version of libtorch.
 #![allow(unsafe_code)]
 
@@ -20,6 +22,8 @@ mod gradient;
 mod modes;
 mod optimizer;
 mod pinned;
+mod script;
+mod trace;
 mod version;
 
 use std::ffi::{CStr, c_char};
@@ -33,6 +37,8 @@ pub(crate) use gradient::{clear_grads, scale_grads};
 pub(crate) use modes::Modes;
 pub(crate) use optimizer::{AdamArgs, AdamMoments, SgdArgs, adam, clip_grad_norm, sgd};
 pub(crate) use pinned::pin;
+pub(crate) use script::{ScriptModule, Signature};
+pub(crate) use trace::{Method as TracedMethod, TraceError};
 pub(crate) use version::version;
 
 use crate::error::{Error, Result};
@@ -43,14 +49,20 @@ unsafe extern "C" {
 
 /// Converts the error message that a function of the shim returns, null for success, and frees it.
 fn check(doing: &str, message: *mut c_char) -> Result<()> {
-    if message.is_null() {
-        return Ok(());
-    }
+    checked(message).map_err(|source| Error::torch(doing, source))
+}
+
+/// As [`check`], with the error of libtorch alone.
+fn checked(message: *mut c_char) -> std::result::Result<(), TchError> {
+    text(message).map_or(Ok(()), |text| Err(TchError::Torch(text)))
+}
+
+/// The text that a function of the shim returns, and frees it; `None` for null.
+fn text(message: *mut c_char) -> Option<String> {
     // SAFETY: a non-null message is a NUL-terminated string from `strdup`, freed here once.
-    let text = unsafe {
+    (!message.is_null()).then(|| unsafe {
         let text = CStr::from_ptr(message).to_string_lossy().into_owned();
         g2d_free(message);
         text
-    };
-    Err(Error::torch(doing, TchError::Torch(text)))
+    })
 }

@@ -2,17 +2,20 @@
 //!
 //! - [`Student`]: the trait.
 //! - [`Closures`]: a student from closures.
+//! - [`TorchScript`]: a student from TorchScript modules.
 //! - [`Features`]: what its fusion reads.
 
 mod caught;
 mod closures;
 mod features;
+mod torchscript;
 
 use tch::Tensor;
 
 pub(crate) use caught::Caught;
 pub use closures::{Closures, ClosuresBuilder};
 pub use features::Features;
+pub use torchscript::{TorchScript, TorchScriptBuilder};
 
 use crate::batch::Batch;
 use crate::error::Result;

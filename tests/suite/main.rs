@@ -18,6 +18,7 @@ mod checkpoint;
 mod contracts;
 mod data;
 mod diagnosis;
+mod export;
 mod fuzzing;
 mod heads;
 mod loss;

@@ -18,14 +18,14 @@ const LAYERS: &[&[&str]] = &[
     &["libtorch", "modality", "number"],
     &["state", "transfer", "unwind"],
     &["batch", "file", "mean", "metrics"],
-    &["parameters"],
+    &["parameters", "torchscript"],
     &["schedule", "student", "teacher"],
     &["heads", "loss"],
     &["step"],
     &["data", "diagnosis", "modulation", "optim", "probe", "weights"],
     &["trainer"],
     &["calibration", "checkpoint", "record"],
-    &["paper", "report"],
+    &["export", "paper", "report"],
 ];
 
 /// The modules that use the public API alone.

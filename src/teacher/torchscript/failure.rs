@@ -2,10 +2,11 @@
 
 use tch::{IValue, Kind, TchError, Tensor};
 
-use super::describe::{describe, error_cause};
+use super::describe::describe;
 use crate::batch::Input;
 use crate::error::{self, Error};
 use crate::modality::Modality;
+use crate::torchscript::error_cause;
 
 /// Dtypes of inputs.
 const KINDS: [Kind; 5] = [Kind::Float, Kind::Half, Kind::BFloat16, Kind::Double, Kind::Int64];

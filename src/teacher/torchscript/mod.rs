@@ -1,6 +1,5 @@
 //! A teacher scripted or traced in Python.
 
-mod archive;
 mod describe;
 mod failure;
 mod output;
@@ -8,7 +7,7 @@ mod trial;
 
 use std::path::Path;
 
-use tch::{CModule, Cuda, Device, IValue, Kind, TchError, Tensor};
+use tch::{CModule, Device, IValue, Kind, TchError, Tensor};
 
 pub use output::ScriptOutput;
 
@@ -16,6 +15,7 @@ use super::{Teacher, TeacherOutput};
 use crate::batch::{Batch, Input};
 use crate::error::{self, Error, Result};
 use crate::modality::Modality;
+use crate::torchscript;
 
 /// A TorchScript module as a teacher: frozen, in evaluation mode, without gradient.
 ///
@@ -57,13 +57,9 @@ impl TorchScript {
         device: Device,
     ) -> Result<Self> {
         let modality = modality.into();
-        let devices = Cuda::device_count();
-        if matches!(device, Device::Cuda(n) if n as i64 >= devices) {
-            let expected = format!("one of {devices} CUDA devices, or a device of another type");
-            let (what, found) = (format!("teacher {modality:?}"), format!("{device:?}"));
-            return Err(error::device(what, expected, found, "check that libtorch finds the GPU"));
-        }
-        let mut module = archive::read(path.as_ref(), device)?;
+        let what = format!("teacher {modality:?}");
+        let load = |path: &Path, device| CModule::load_on_device(path, device);
+        let mut module = torchscript::read(&what, path.as_ref(), device, load)?;
         let kind = freeze(&mut module);
         let kind = kind.map_err(|e| Error::torch("freeze a TorchScript module", e))?;
         Ok(Self { modality, module, output: ScriptOutput::default(), device, kind })

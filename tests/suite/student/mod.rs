@@ -5,6 +5,8 @@
 mod closures;
 mod features;
 
+mod torchscript;
+
 use g2d::{
     Batch, Features, Modality, Result, Student, Teacher,
     loss::{Classification, Distillation},

@@ -2,22 +2,34 @@
 
 use std::{fs::File, io::Read, path::Path};
 
-use tch::{CModule, Device};
+use tch::{Cuda, Device, TchError};
 
-use super::describe::error_cause;
-use crate::error::{Error, Result};
+use super::cause::error_cause;
+use crate::error::{self, Error, Result};
 use crate::file::format::Format;
 
-/// Loads the module at `path` onto `device`.
+/// Loads the module at `path` onto `device` by `load`; `what` describes the module in errors.
 ///
 /// # Errors
-/// [`Error::Io`] if the file cannot be read; [`Error::Data`] if it is no TorchScript archive.
-pub(super) fn read(path: &Path, device: Device) -> Result<CModule> {
+/// [`Error::Io`] if the file cannot be read; [`Error::Data`] if it is no TorchScript archive;
+/// [`Error::Device`] if the device does not exist.
+pub(crate) fn read<T>(
+    what: &str,
+    path: &Path,
+    device: Device,
+    load: impl FnOnce(&Path, Device) -> std::result::Result<T, TchError>,
+) -> Result<T> {
+    let devices = Cuda::device_count();
+    if matches!(device, Device::Cuda(n) if n as i64 >= devices) {
+        let expected = format!("one of {devices} CUDA devices, or a device of another type");
+        let hint = "check that libtorch finds the GPU";
+        return Err(error::device(what, expected, format!("{device:?}"), hint));
+    }
     let mut magic = Vec::new();
     let read = File::open(path).and_then(|file| file.take(4).read_to_end(&mut magic));
     read.map_err(|source| Error::io("read", path, source))?;
     let module = if magic == b"PK\x03\x04" {
-        CModule::load_on_device(path, device).map_err(|e| error_cause(&e))
+        load(path, device).map_err(|e| error_cause(&e))
     } else {
         Err("bytes of another format".into())
     };
@@ -42,8 +54,7 @@ fn hint(format: Option<Format>, cause: &str) -> &'static str {
         }
         Some(Format::TorchScript) => "libtorch cannot load this module: see its message",
         Some(Format::Safetensors) => {
-            "weights have no code: load them into the network with `weights::load` and make a \
-             `teacher::FrozenModel`"
+            "weights have no code: load them into the network in Rust with `weights::load`"
         }
         Some(Format::TorchSave | Format::LegacyTorchSave | Format::TorchExport) => {
             "`torch.save` and `torch.export` write other formats: write the module with \
