@@ -96,7 +96,7 @@ impl Run {
 
     pub fn parts(&mut self) -> RunParts<'_> {
         RunParts::new(&mut self.trainer)
-            .weights("student", &mut self.student.vs)
+            .weights("student", &self.student.vs)
             .optimizer("main", &mut self.optimizer)
     }
 

@@ -48,10 +48,10 @@ proptest! {
             report.plots().iter().for_each(|plot| drop(plot.svg(Theme::Light)));
             let _ = Report::new(vec![run.clone(), run]).unwrap().html();
         }
-        if let Ok(mut resumed) = RunFolder::resume(folder.path(), 2) {
+        if let Ok(mut resumed) = RunFolder::resume(folder.path(), at_epoch(2)) {
             resumed.epoch(&epoch(2), &metrics(2)).unwrap();
         }
-        let _ = JsonLines::resume(folder.path().join(FILES[which]), 2);
+        let _ = JsonLines::resume(folder.path().join(FILES[which]), at_epoch(2));
     }
 
     #[test]
@@ -61,7 +61,7 @@ proptest! {
         let mut csv = Csv::create(&path).unwrap();
         (0..4).for_each(|e| csv.epoch(&epoch(e), &metrics(e)).unwrap());
         fs::write(&path, mutated(&fs::read(&path).unwrap(), &mutations)).unwrap();
-        if let Ok(mut resumed) = Csv::resume(&path, at) {
+        if let Ok(mut resumed) = Csv::resume(&path, at_epoch(at)) {
             let _ = resumed.epoch(&epoch(at), &metrics(at));
         }
     }

@@ -1,11 +1,15 @@
 //! Recorders and the files that they write.
 //!
 //! - `csv.rs`: the CSV recorder; `recorders.rs`: several recorders, and resumed files.
-//! - `run_folder.rs`: run folders; `tensorboard.rs`: event files.
+//! - `run_folder.rs`: run folders; `tensorboard.rs`: event files; `mlflow.rs`: the recorder of the example.
+//! - `steps.rs`: rows of steps; `diagnosis.rs`: the diagnosis of a recorded run.
 
 mod csv;
+mod diagnosis;
+mod mlflow;
 mod recorders;
 mod run_folder;
+mod steps;
 mod tensorboard;
 
 use g2d::{
@@ -13,6 +17,7 @@ use g2d::{
     diagnosis::{Diagnosis, Evidence, Metric, Thresholds},
     loss::Terms,
     record::{Environment, Outcome, Recorder, RunFolder, RunInfo},
+    schedule::Progress,
     step::Measurement,
 };
 use tch::Device;
@@ -43,6 +48,11 @@ pub fn epoch(epoch: u64) -> EpochReport {
             Measurement::new("shapley", &"video".into(), 12.25),
         ],
     }
+}
+
+/// The beginning of an epoch, of three steps each.
+pub fn at_epoch(epoch: u64) -> Progress {
+    Progress { epoch, step: 0, total_steps: 3 * epoch }
 }
 
 pub fn metrics(epoch: u64) -> Vec<(String, f64)> {

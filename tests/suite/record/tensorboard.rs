@@ -12,7 +12,7 @@ use g2d::{
 };
 use serde_json::Value;
 
-use super::{epoch, info, metrics, outcome};
+use super::{at_epoch, epoch, info, metrics, outcome};
 use crate::support::{self, Tiny, skipped, stdout};
 
 const VERSION: &str = "2.20.0";
@@ -148,7 +148,7 @@ fn a_resumed_run_replaces_later_epochs() {
     let mut board = TensorBoard::create(folder.path()).unwrap();
     (0..3).for_each(|e| board.epoch(&epoch(e), &[]).unwrap());
     drop(board);
-    let mut board = TensorBoard::resume(folder.path(), 1).unwrap();
+    let mut board = TensorBoard::resume(folder.path(), at_epoch(1)).unwrap();
     let mut changed = epoch(1);
     changed.terms.total = 7.5;
     board.epoch(&changed, &[]).unwrap();

@@ -139,7 +139,7 @@ fn a_model_that_is_not_finite_is_refused_wherever_it_is_handed_out() {
         let mut best = weights::BestEpoch::default();
         assert_mismatch(best.keep(0.5, &student.vs), &[name]);
         let mut snapshots = SnapshotFolder::open(folder.path().join(name)).unwrap();
-        let mut parts = RunParts::new(&mut trainer).weights("student", &mut student.vs);
+        let mut parts = RunParts::new(&mut trainer).weights("student", &student.vs);
         assert_mismatch(snapshots.save(&mut parts, &(), None), &[name]);
         assert!(snapshots.latest().is_none());
     }
