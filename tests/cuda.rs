@@ -322,7 +322,7 @@ fn resumed(
     steps: u64,
 ) -> (Snapshot, Tensor, Tensor) {
     let sgd = SgdConfig { lr: 0.05, momentum: 0.9, weight_decay: 0.01, ..Default::default() };
-    let mut student = TwoLinear::new(device);
+    let student = TwoLinear::new(device);
     let mut trainer = student.trainer(false);
     let mut optimizer = Optimizer::builder(&student.vs, sgd).build().unwrap();
     if let Some(snapshot) = from {

@@ -60,7 +60,8 @@ impl MlFlow {
 
 impl Recorder for MlFlow {
     fn begin(&mut self, info: &RunInfo) -> Result<()> {
-        let run = json!({"experiment_id": "0", "run_name": info.name, "start_time": milliseconds()});
+        let run =
+            json!({"experiment_id": "0", "run_name": info.name, "start_time": milliseconds()});
         self.run = self.post("runs/create", &run)?["run"]["info"]["run_id"].take();
         let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         let parameters = info.flat_config().into_iter();
@@ -93,7 +94,8 @@ impl Recorder for MlFlow {
         let scores = outcome.scores.iter().map(|(name, value)| (name.clone(), value));
         self.metrics(0, scores)?;
         if let Some(diagnosis) = &outcome.diagnosis {
-            let tag = json!({"run_id": self.run, "key": "diagnosis", "value": diagnosis.to_string()});
+            let tag =
+                json!({"run_id": self.run, "key": "diagnosis", "value": diagnosis.to_string()});
             self.post("runs/set-tag", &tag)?;
         }
         let end = json!({"run_id": self.run, "status": "FINISHED", "end_time": milliseconds()});

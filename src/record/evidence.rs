@@ -32,8 +32,8 @@ impl Run {
         };
         let modalities = &self.info.modalities;
         let scale = |of: &str, value: f64| {
-            let percent = metric.better == Better::HighShare
-                && matches!(self.info.unit(of), "%" | "points");
+            let percent =
+                metric.better == Better::HighShare && matches!(self.info.unit(of), "%" | "points");
             if percent { value / 100.0 } else { value }
         };
         let own = |scores: &[(String, f64)], key: &str| {
@@ -63,19 +63,22 @@ impl Run {
         }
         evidence.fused = own(scores, name);
         evidence.heads = modalities.iter().map(|m| own(scores, &head_name(name, m))).collect();
-        let teacher = |m: &Modality| self.info.teachers.iter().find(|teacher| teacher.modality == *m);
-        evidence.teachers =
-            modalities.iter().map(|m| own(&teacher(m)?.scores, name)).collect();
+        let teacher =
+            |m: &Modality| self.info.teachers.iter().find(|teacher| teacher.modality == *m);
+        evidence.teachers = modalities.iter().map(|m| own(&teacher(m)?.scores, name)).collect();
         let confidence: Vec<_> = modalities.iter().map(|m| teacher(m)?.confidence).collect();
         if confidence.iter().any(Option::is_some) {
             evidence.confidence = confidence;
         }
         let references = self.info.references.iter();
-        evidence.alternatives =
-            references.filter_map(|r| Some((format!("the {}", r.name), own(&r.scores, name)?))).collect();
+        evidence.alternatives = references
+            .filter_map(|r| Some((format!("the {}", r.name), own(&r.scores, name)?)))
+            .collect();
         let untrained = |m: &Modality| {
             let mut found = self.info.untrained.iter();
-            found.find(|one| one.modality.as_ref() == Some(m)).map(|one| scale(&one.metric, one.value))
+            found
+                .find(|one| one.modality.as_ref() == Some(m))
+                .map(|one| scale(&one.metric, one.value))
         };
         evidence.untrained = modalities.iter().map(untrained).collect();
         Ok(evidence)

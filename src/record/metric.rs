@@ -8,9 +8,9 @@ use tch::{Device, Tensor};
 use crate::batch::Rows;
 use crate::diagnosis::{Better, Metric};
 use crate::error::Result;
+use crate::metrics;
 use crate::modality::Modality;
 use crate::trainer::Predictions;
-use crate::metrics;
 
 /// The name and the chance level of the metric by which a run is diagnosed, as in its files.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -122,10 +122,9 @@ impl JudgedBy {
         let own = &self.metric.name;
         let label = |name: String, title: &str| [name, format!("{title} {own}"), unit.to_owned()];
         match self.name.strip_prefix("val_") {
-            Some(key) => vec![
-                label(self.name.clone(), "validation"),
-                label(format!("test_{key}"), "test"),
-            ],
+            Some(key) => {
+                vec![label(self.name.clone(), "validation"), label(format!("test_{key}"), "test")]
+            }
             None => Vec::new(),
         }
     }
@@ -134,7 +133,10 @@ impl JudgedBy {
 impl fmt::Debug for RunMetric {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { key, metric, .. } = self;
-        f.debug_struct("RunMetric").field("key", key).field("metric", metric).finish_non_exhaustive()
+        f.debug_struct("RunMetric")
+            .field("key", key)
+            .field("metric", metric)
+            .finish_non_exhaustive()
     }
 }
 

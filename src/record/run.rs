@@ -63,9 +63,10 @@ impl Run {
         let info = read_info(&folder)?;
         let mut notes = Vec::new();
         let path = folder.join(EPOCHS);
-        let epochs: Vec<EpochRow> = read_rows(&path, &mut notes, EpochRow::parse, |last, i, row| {
-            check_epoch(&path, i, &info, last, row)
-        })?;
+        let epochs: Vec<EpochRow> =
+            read_rows(&path, &mut notes, EpochRow::parse, |last, i, row| {
+                check_epoch(&path, i, &info, last, row)
+            })?;
         let path = folder.join(STEPS);
         let steps: Vec<StepRow> = match path.exists() {
             true => read_rows(&path, &mut notes, StepRow::parse, |last, i, row| {

@@ -107,7 +107,7 @@ fn a_snapshot_of_a_run_with_other_parts_is_an_error() {
 
     // Other networks, trainers and parts with the same names.
     let sgd = SgdConfig { lr: 0.05, momentum: 0.9, weight_decay: 1e-2, ..Default::default() };
-    let load = |mut student: Tiny, edit: &dyn Fn(Builder) -> Builder| {
+    let load = |student: Tiny, edit: &dyn Fn(Builder) -> Builder| {
         let builder = edit(student.builder_with_teachers(Classification::default()));
         let mut trainer = builder.build(&student).unwrap();
         let mut optimizer = Optimizer::builder(&student.vs, sgd).build().unwrap();
@@ -167,7 +167,7 @@ impl Student for Reversed {
 #[test]
 fn a_snapshot_with_another_order_of_modalities_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
-    let mut student = Tiny::linear(2);
+    let student = Tiny::linear(2);
     let mut trainer = student.builder(Classification::default()).build(&student).unwrap();
     let mut checkpoints = SnapshotFolder::open(folder.path()).unwrap();
     let mut parts = RunParts::new(&mut trainer).weights("student", &student.vs);
@@ -175,7 +175,7 @@ fn a_snapshot_with_another_order_of_modalities_is_an_error() {
 
     let names = vec!["m1".into(), "m0".into()];
     let params = ModalityParams::by_name(&student.vs, &names).unwrap();
-    let mut reversed = Reversed(student, names);
+    let reversed = Reversed(student, names);
     let builder = G2dTrainer::builder(Classification::default()).encoders(params);
     let mut trainer = builder.build(&reversed).unwrap();
     let mut parts = RunParts::new(&mut trainer).weights("student", &reversed.0.vs);
@@ -186,7 +186,7 @@ fn a_snapshot_with_another_order_of_modalities_is_an_error() {
 fn invalid_names_or_scores_and_an_open_window_cannot_be_saved() {
     let folder = tempfile::tempdir().unwrap();
     let mut checkpoints = SnapshotFolder::open(folder.path()).unwrap();
-    let mut student = Tiny::with_widths(&[WIDTH; 2], Kind::Float);
+    let student = Tiny::with_widths(&[WIDTH; 2], Kind::Float);
     let builder = student.builder(Classification::default()).accumulate(2);
     let mut trainer = builder.build(&student).unwrap();
     for name in ["", "a/b", "..", "ö"] {

@@ -59,7 +59,7 @@ fn the_weights_of_the_best_snapshot_load_alone() {
     run.train(&mut Loop::default(), None, Some(&mut checkpoints));
     let best: &Snapshot = checkpoints.best().unwrap();
     assert_eq!(best.score(), Some(EPOCHS as f64 - 1.0));
-    let mut other = Run::new(Setting::Cached);
+    let other = Run::new(Setting::Cached);
     best.load_weights("student", &other.student.vs).unwrap();
     assert_same(&values(&run.student.vs), &values(&other.student.vs));
     assert_eq!(other.trainer.progress().total_steps, 0);

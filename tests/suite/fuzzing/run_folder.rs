@@ -10,18 +10,19 @@ use proptest::prelude::*;
 
 use super::mutation::{mutated, mutations};
 use crate::{
-    record::{epoch, metrics, recorded},
+    record::{at_epoch, epoch, metrics, recorded, recorded_steps},
     support::fuzz_config,
 };
 
-const FILES: [&str; 3] = ["run.json", "epochs.jsonl", "result.json"];
+const FILES: [&str; 4] = ["run.json", "epochs.jsonl", "steps.jsonl", "result.json"];
 
 /// The files of a valid run.
-fn valid() -> &'static [Vec<u8>; 3] {
-    static CONTENTS: std::sync::OnceLock<[Vec<u8>; 3]> = std::sync::OnceLock::new();
+fn valid() -> &'static [Vec<u8>; 4] {
+    static CONTENTS: std::sync::OnceLock<[Vec<u8>; 4]> = std::sync::OnceLock::new();
     CONTENTS.get_or_init(|| {
         let folder = tempfile::tempdir().unwrap();
         recorded(folder.path(), "a run");
+        recorded_steps(folder.path());
         FILES.map(|name| fs::read(folder.path().join(name)).unwrap())
     })
 }

@@ -13,12 +13,12 @@ mod steps;
 mod tensorboard;
 
 use g2d::{
-    EpochReport, Modality,
+    EpochReport, Modality, StepOutcome,
     diagnosis::{Diagnosis, Evidence, Metric, Thresholds},
     loss::Terms,
-    record::{Environment, Outcome, Recorder, RunFolder, RunInfo},
+    record::{Environment, Outcome, Recorder, RunFolder, RunInfo, StepRow},
     schedule::Progress,
-    step::Measurement,
+    step::{Measurement, StepValues},
 };
 use tch::Device;
 
@@ -94,6 +94,26 @@ pub fn recorded(folder: &std::path::Path, name: &str) {
     for e in 0..4 {
         run.epoch(&epoch(e), &metrics(e)).unwrap();
     }
+    run.finish(&outcome()).unwrap();
+}
+
+/// The row of a step of which three make an epoch.
+pub fn step_row(total_steps: u64) -> StepRow {
+    let terms = epoch(total_steps / 3).terms;
+    let at = Progress { epoch: total_steps / 3, step: total_steps % 3, total_steps };
+    let (outcome, kappa) = (StepOutcome::Ready, vec![1.0, 0.5]);
+    StepRow {
+        modalities: Modality::list(["audio", "video"]),
+        values: StepValues { at, outcome, kappa, terms, confidence: vec![Some(0.75), None] },
+        learning_rates: vec![(String::new(), 0.125), ("head".to_owned(), 0.25)],
+        gradient_norm: Some(2.0 + total_steps as f64),
+    }
+}
+
+/// Adds the rows of the steps to a recorded run.
+pub fn recorded_steps(folder: &std::path::Path) {
+    let mut run = RunFolder::resume(folder, at_epoch(4)).unwrap();
+    (0..12).for_each(|step| run.step_row(&step_row(step)).unwrap());
     run.finish(&outcome()).unwrap();
 }
 

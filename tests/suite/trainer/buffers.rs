@@ -125,7 +125,7 @@ fn a_model_that_is_not_finite_is_refused_wherever_it_is_handed_out() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("weights.safetensors");
     for name in ["m1.bn.running_var", "m1.conv.bias", "head.weight"] {
-        let mut student = Tiny::conv(2);
+        let student = Tiny::conv(2);
         let mut trainer = student.builder(Classification::default()).build(&student).unwrap();
         trainer.step(&student, &student.batch(4, 0.0)).unwrap();
         weights::save(&student.vs, &path).unwrap();
