@@ -322,12 +322,12 @@ fn resumed(
     steps: u64,
 ) -> (Snapshot, Tensor, Tensor) {
     let sgd = SgdConfig { lr: 0.05, momentum: 0.9, weight_decay: 0.01, ..Default::default() };
-    let mut student = TwoLinear::new(device);
+    let student = TwoLinear::new(device);
     let mut trainer = student.trainer(false);
     let mut optimizer = Optimizer::builder(&student.vs, sgd).build().unwrap();
     if let Some(snapshot) = from {
         let mut parts = RunParts::new(&mut trainer)
-            .weights("student", &mut student.vs)
+            .weights("student", &student.vs)
             .optimizer("sgd", &mut optimizer);
         snapshot.load::<()>(&mut parts).unwrap();
     }
@@ -339,7 +339,7 @@ fn resumed(
     }
     let mut checkpoints = SnapshotFolder::open(folder).unwrap();
     let mut parts = RunParts::new(&mut trainer)
-        .weights("student", &mut student.vs)
+        .weights("student", &student.vs)
         .optimizer("sgd", &mut optimizer);
     let snapshot = checkpoints.save(&mut parts, &(), None).unwrap().clone();
     let weights = student.head.ws.detach().to_device(Device::Cpu).copy();

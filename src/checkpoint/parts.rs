@@ -11,18 +11,21 @@ use crate::state::State;
 use crate::trainer::G2dTrainer;
 use crate::weights;
 
-/// The trainer, weights and optimizers of a run. Weights and optimizers have names in the snapshot.
+/// The trainer, weights and optimizers of a run, for one call. Weights and optimizers have names in the
+/// snapshot.
+///
+/// [`ResumableRun`](super::ResumableRun) holds the parts for the whole run.
 #[must_use = "parts are for `SnapshotFolder::save` and `SnapshotFolder::resume`"]
 pub struct RunParts<'a> {
     trainer: &'a mut G2dTrainer,
-    weights: Vec<Named<'a, VarStore>>,
-    optimizers: Vec<Named<'a, Optimizer>>,
+    weights: Vec<Named<&'a VarStore>>,
+    optimizers: Vec<Named<&'a mut Optimizer>>,
 }
 
 /// A part with its name.
-struct Named<'a, T> {
+struct Named<P> {
     name: String,
-    part: &'a mut T,
+    part: P,
 }
 
 impl<'a> RunParts<'a> {
@@ -32,7 +35,7 @@ impl<'a> RunParts<'a> {
     }
 
     /// Adds the parameters and buffers of `vs`. Add every `VarStore` that is trained.
-    pub fn weights(mut self, name: impl Into<String>, vs: &'a mut VarStore) -> Self {
+    pub fn weights(mut self, name: impl Into<String>, vs: &'a VarStore) -> Self {
         self.weights.push(Named { name: name.into(), part: vs });
         self
     }
@@ -94,6 +97,11 @@ impl<'a> RunParts<'a> {
             own.part.restore(state);
         }
         generators::restore(&states)
+    }
+
+    /// Refuses names that are not valid in a snapshot.
+    pub(super) fn check_names(&self) -> Result<()> {
+        self.files().map(drop)
     }
 
     /// The files of the weights and those of the optimizers, in the order of the parts.

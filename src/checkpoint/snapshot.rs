@@ -100,14 +100,26 @@ impl Snapshot {
     ///
     /// # Errors
     /// As [`load`](Self::load).
-    pub fn load_weights(&self, name: &str, vs: &mut VarStore) -> Result<()> {
+    pub fn load_weights(&self, name: &str, vs: &VarStore) -> Result<()> {
+        self.load_all_weights([(name, vs)])
+    }
+
+    /// Loads the weights that were saved as each name. All stores are unchanged after an error.
+    pub(super) fn load_all_weights<'a>(
+        &self,
+        weights: impl IntoIterator<Item = (&'a str, &'a VarStore)>,
+    ) -> Result<()> {
         let manifest = Manifest::read(&self.path)?;
-        let file = file(name, "weights");
-        if !manifest.weights.contains(&file) {
-            let found = format!("{:?}", manifest.weights);
-            return Err(Error::data(&self.path, "weights", format!("{file:?}"), found, HINT));
-        }
         manifest.check_files(&self.path)?;
-        weights::load(vs, self.path.join(file))
+        let read = |(name, vs)| {
+            let file = file(name, "weights");
+            if !manifest.weights.contains(&file) {
+                let found = format!("{:?}", manifest.weights);
+                return Err(Error::data(&self.path, "weights", format!("{file:?}"), found, HINT));
+            }
+            weights::read(vs, &self.path.join(file))
+        };
+        let loaded = weights.into_iter().map(read).collect::<Result<Vec<_>>>()?;
+        loaded.into_iter().try_for_each(weights::Loaded::apply)
     }
 }

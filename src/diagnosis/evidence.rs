@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{self, Result};
 use crate::modality::Modality;
+use crate::number;
 use crate::step::{EpochReport, Measurement};
 
 /// The direction in which a metric improves, which also selects its format.
@@ -27,6 +28,7 @@ pub struct Metric {
     /// The direction in which it improves.
     pub better: Better,
     /// The chance level: the value of a model that ignores its input. Comparisons are of gains over it.
+    #[serde(with = "number")]
     pub chance: f64,
 }
 
@@ -52,7 +54,8 @@ impl Metric {
     }
 }
 
-/// The evidence of a [`Diagnosis`](super::Diagnosis), as far as it is known.
+/// The evidence of a [`Diagnosis`](super::Diagnosis), as far as it is known. That of a recorded run is
+/// [`Run::evidence`](crate::record::Run::evidence).
 ///
 /// Each vector is empty or has one value per modality, in the order of `modalities`. Metrics should be
 /// measured on validation data.

@@ -1,7 +1,8 @@
 //! Diagnosis of modality imbalance: from metrics of a run to findings and advice.
 //!
-//! [`Diagnosis::from_evidence`] applies the rules of `rules.rs` to the caller's [`Evidence`] under
-//! [`Thresholds`], and returns [`Finding`]s, each with an [`Advice`].
+//! [`Diagnosis::from_evidence`] applies the rules of `rules.rs` to [`Evidence`] under [`Thresholds`], and
+//! returns [`Finding`]s, each with an [`Advice`]. [`Run::diagnose`](crate::record::Run::diagnose) takes the
+//! evidence from what a run has recorded.
 
 mod evidence;
 mod finding;

@@ -1,4 +1,4 @@
-//! A JSON Lines file with a row per epoch.
+//! JSON Lines files with a row per epoch, and a row per recorded step.
 
 use std::{
     fs::File,
@@ -7,79 +7,105 @@ use std::{
     time::Instant,
 };
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
-use super::{Recorder, files};
+use super::{EpochRow, Recorder, StepRow, files};
 use crate::error::{Error, Result};
-use crate::number;
+use crate::schedule::Progress;
 use crate::step::EpochReport;
 
-/// The record of an epoch.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct EpochRow {
-    /// The trainer's report.
-    pub report: EpochReport,
-    /// The caller's metrics. In a file a value that is not finite is `"NaN"`, `"inf"` or `"-inf"`.
-    #[serde(with = "number::named")]
-    pub metrics: Vec<(String, f64)>,
-    /// Wall time since the previous row, or since the recorder was created.
-    pub seconds: f64,
-}
-
-/// Records one [`EpochRow`] per line of a JSON Lines file.
+/// Records one [`EpochRow`] per line of a JSON Lines file, and one [`StepRow`] per line of another.
 #[derive(Debug)]
 pub struct JsonLines {
-    path: PathBuf,
-    file: File,
+    epochs: Lines,
+    steps: Option<Lines>,
+    /// The position from which a run is resumed.
+    resumed: Option<Progress>,
     since: Instant,
 }
 
 impl JsonLines {
-    /// Creates or truncates the file, and creates its parent directories.
+    /// Creates or truncates the file of epochs, and creates its parent directories.
     ///
     /// # Errors
     /// [`Error::Io`].
     pub fn create(path: impl AsRef<Path>) -> Result<Self> {
         let path = path.as_ref().to_path_buf();
-        let file = files::create(&path)?;
-        Ok(Self { path, file, since: Instant::now() })
+        let epochs = Lines { file: Some(files::create(&path)?), path };
+        Ok(Self { epochs, steps: None, resumed: None, since: Instant::now() })
     }
 
-    /// Opens the file of a run that resumes at `epoch`. Removes the lines of that and later epochs, and
-    /// a truncated last line. Creates the file if it does not exist.
+    /// Opens the file of a run that resumes at `at`, such as
+    /// [`G2dTrainer::progress`](crate::G2dTrainer::progress). Removes the lines of that and later epochs,
+    /// and a truncated last line. Creates the file if it does not exist.
     ///
     /// # Errors
     /// [`Error::Io`]; [`Error::Data`] for a file that this recorder did not write.
-    pub fn resume(path: impl AsRef<Path>, epoch: u64) -> Result<Self> {
+    pub fn resume(path: impl AsRef<Path>, at: Progress) -> Result<Self> {
         let path = path.as_ref().to_path_buf();
         let file = files::reopen(&path, |i, line| {
-            Ok(EpochRow::parse(&path, i, line)?.report.epoch < epoch)
+            Ok(EpochRow::parse(&path, i, line)?.report.epoch < at.epoch)
         })?;
-        Ok(Self { path, file, since: Instant::now() })
+        let epochs = Lines { file: Some(file), path };
+        Ok(Self { epochs, steps: None, resumed: Some(at), since: Instant::now() })
+    }
+
+    /// Records steps in the file at `path`, which is created with the first row. A resumed recorder removes
+    /// the lines of later steps, another one removes the file. [`Recorders::step_interval`] sets which
+    /// steps are recorded.
+    ///
+    /// # Errors
+    /// As [`create`](Self::create) and [`resume`](Self::resume).
+    ///
+    /// [`Recorders::step_interval`]: super::Recorders::step_interval
+    pub fn steps(mut self, path: impl AsRef<Path>) -> Result<Self> {
+        let path = path.as_ref().to_path_buf();
+        let file = match self.resumed {
+            Some(at) if path.exists() => Some(files::reopen(&path, |i, line| {
+                Ok(StepRow::parse(&path, i, line)?.is_before(at.total_steps))
+            })?),
+            Some(_) => None,
+            None => {
+                files::remove(&path)?;
+                None
+            }
+        };
+        self.steps = Some(Lines { path, file });
+        Ok(self)
     }
 }
 
 impl Recorder for JsonLines {
+    fn step_row(&mut self, row: &StepRow) -> Result<()> {
+        self.steps.as_mut().map_or(Ok(()), |steps| steps.write(row))
+    }
+
     fn epoch(&mut self, report: &EpochReport, metrics: &[(String, f64)]) -> Result<()> {
         let seconds = self.since.elapsed().as_secs_f64();
         self.since = Instant::now();
         let row = EpochRow { report: report.clone(), metrics: metrics.to_vec(), seconds };
-        let mut write = || {
-            let mut line = serde_json::to_vec(&row)?;
-            line.push(b'\n');
-            self.file.write_all(&line)
-        };
-        write().map_err(|e| Error::io("write the file", &self.path, e))
+        self.epochs.write(&row)
     }
 }
 
-impl EpochRow {
-    /// Parses line `i`, counted from 0, of the file at `path`.
-    pub(super) fn parse(path: &Path, i: usize, line: &str) -> Result<Self> {
-        serde_json::from_str(line).map_err(|e| {
-            let what = format!("line {}", i + 1);
-            let hint = "choose a file that `JsonLines` wrote, or remove the line";
-            Error::data(path, what, "the record of an epoch", e, hint)
-        })
+/// A file of lines, created with the first one.
+#[derive(Debug)]
+struct Lines {
+    path: PathBuf,
+    file: Option<File>,
+}
+
+impl Lines {
+    fn write(&mut self, row: &impl Serialize) -> Result<()> {
+        let file = match &mut self.file {
+            Some(file) => file,
+            none => none.insert(files::create(&self.path)?),
+        };
+        let mut write = || {
+            let mut line = serde_json::to_vec(row)?;
+            line.push(b'\n');
+            file.write_all(&line)
+        };
+        write().map_err(|e| Error::io("write the file", &self.path, e))
     }
 }

@@ -2,24 +2,31 @@
 //!
 //! - [`Recorder`]: the trait; [`Recorders`] combines several, and never fails a training run.
 //! - [`RunFolder`]: writes a run folder, which [`Run`] reads and a report is made of.
-//! - [`Csv`], [`JsonLines`]: one file with a row per epoch.
+//! - [`Csv`], [`JsonLines`]: a file with a row per epoch, and one with a row per recorded step.
 //! - `TensorBoard` (feature `tensorboard`): event files.
 //! - `ConsoleProgress` (feature `progress`): a progress bar.
 //!
-//! The data are [`RunInfo`] at the start of a run, [`EpochRow`] per epoch and [`Outcome`] at the end.
+//! The data are [`RunInfo`] at the start of a run, [`StepRow`] at an interval of steps, [`EpochRow`] per epoch
+//! and [`Outcome`] at the end. [`RunMetric`] computes and names the metric by which a run is judged;
+//! [`Run::diagnose`] makes the diagnosis of what was recorded.
 
 #[cfg(feature = "progress")]
 mod console;
 mod csv;
 mod environment;
+mod evidence;
 mod files;
 mod info;
 mod jsonl;
+mod metric;
 mod outcome;
 mod recorder;
 mod recorders;
+mod row;
 mod run;
 mod run_folder;
+mod step_record;
+mod table;
 #[cfg(feature = "tensorboard")]
 mod tensorboard;
 
@@ -28,12 +35,15 @@ pub use self::csv::Csv;
 pub use console::ConsoleProgress;
 pub use environment::Environment;
 pub use info::{MetricLabel, ReferenceScores, RunInfo, TeacherScores};
-pub use jsonl::{EpochRow, JsonLines};
+pub use jsonl::JsonLines;
+pub use metric::{JudgedBy, RunMetric};
 pub use outcome::Outcome;
 pub use recorder::Recorder;
 pub use recorders::Recorders;
+pub use row::{EpochRow, StepRow};
 pub use run::Run;
 pub use run_folder::RunFolder;
+pub use step_record::StepRecord;
 #[cfg(feature = "tensorboard")]
 pub use tensorboard::TensorBoard;
 
@@ -41,3 +51,8 @@ pub use tensorboard::TensorBoard;
 #[cfg(doctest)]
 #[doc = include_str!("../../docs/report.md")]
 mod guide {}
+
+/// Tests the code of docs/logging.md.
+#[cfg(doctest)]
+#[doc = include_str!("../../docs/logging.md")]
+mod logging {}

@@ -1,6 +1,6 @@
 //! The trait of all recorders.
 
-use super::{Outcome, RunInfo};
+use super::{Outcome, Run, RunInfo, StepRow};
 use crate::error::Result;
 use crate::parameters::ModalityParams;
 use crate::step::{EpochReport, StepReport};
@@ -8,10 +8,11 @@ use crate::step::{EpochReport, StepReport};
 /// Records the metrics of a training run.
 ///
 /// # Contract
-/// - The order of calls is `begin`, then for each epoch any number of `step`s, at most one `encoders`
-///   and one `epoch`, then `finish`. All but `epoch` are optional, and do nothing by default.
+/// - The order of calls is `begin`, then for each epoch any number of `step`s, each followed by a `step_row`
+///   where one is due, at most one `encoders` and one `epoch`, then `finish`. All but `epoch` are optional,
+///   and do nothing by default.
 /// - The data of an epoch are in the file when `epoch` returns, so that a later crash loses nothing.
-/// - Only `encoders` may synchronise with the device.
+/// - Only `encoders` may synchronise with the device: the numbers of a `step_row` have been read.
 ///
 /// # Errors
 /// All methods return [`Error::Io`](crate::Error::Io) for a failed write and
@@ -24,9 +25,16 @@ pub trait Recorder {
         Ok(())
     }
 
-    /// Records a step.
+    /// Records a step without reading its tensors. Called for every step.
     fn step(&mut self, report: &StepReport) -> Result<()> {
         let _ = report;
+        Ok(())
+    }
+
+    /// Records the numbers of a step, at the interval of
+    /// [`Recorders::step_interval`](super::Recorders::step_interval).
+    fn step_row(&mut self, row: &StepRow) -> Result<()> {
+        let _ = row;
         Ok(())
     }
 
@@ -44,6 +52,11 @@ pub trait Recorder {
     fn finish(&mut self, outcome: &Outcome) -> Result<()> {
         let _ = outcome;
         Ok(())
+    }
+
+    /// Returns the run as recorded so far, if this recorder can read it back. A diagnosis is made from it.
+    fn recorded(&self) -> Result<Option<Run>> {
+        Ok(None)
     }
 }
 

@@ -8,13 +8,18 @@ use std::{
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::{EpochRow, Outcome, RunInfo};
+use super::{EpochRow, Outcome, RunInfo, StepRow};
 use crate::error::{Error, Result};
+use crate::loss::Terms;
+use crate::modality::Modality;
+use crate::step::{EpochReport, StepValues};
 
 /// The file of [`RunInfo`].
 pub(super) const INFO: &str = "run.json";
 /// The file of [`EpochRow`]s.
 pub(super) const EPOCHS: &str = "epochs.jsonl";
+/// The file of [`StepRow`]s.
+pub(super) const STEPS: &str = "steps.jsonl";
 /// The file of [`Outcome`].
 pub(super) const RESULT: &str = "result.json";
 /// Identifies the format of `run.json`.
@@ -37,6 +42,8 @@ pub struct Run {
     pub info: RunInfo,
     /// The epochs, in order.
     pub epochs: Vec<EpochRow>,
+    /// The recorded steps, in order; empty if none were recorded.
+    pub steps: Vec<StepRow>,
     /// The outcome; `None` for an unfinished run.
     pub outcome: Option<Outcome>,
     /// Notes for readers on incomplete files: a truncated line, a missing result.
@@ -55,13 +62,24 @@ impl Run {
         let folder = folder.as_ref().to_path_buf();
         let info = read_info(&folder)?;
         let mut notes = Vec::new();
-        let epochs = read_epochs(&folder.join(EPOCHS), &info, &mut notes)?;
+        let path = folder.join(EPOCHS);
+        let epochs: Vec<EpochRow> =
+            read_rows(&path, &mut notes, EpochRow::parse, |last, i, row| {
+                check_epoch(&path, i, &info, last, row)
+            })?;
+        let path = folder.join(STEPS);
+        let steps: Vec<StepRow> = match path.exists() {
+            true => read_rows(&path, &mut notes, StepRow::parse, |last, i, row| {
+                check_step(&path, i, &info, last, row)
+            })?,
+            false => Vec::new(),
+        };
         let result = folder.join(RESULT);
         let outcome = if result.exists() { Some(read_json(&result)?) } else { None };
         if outcome.is_none() {
             notes.push(format!("{RESULT} is missing: the run is unfinished."));
         }
-        Ok(Self { folder, info, epochs, outcome, notes })
+        Ok(Self { folder, info, epochs, steps, outcome, notes })
     }
 }
 
@@ -82,54 +100,100 @@ pub(super) fn read_info(folder: &Path) -> Result<RunInfo> {
     Err(Error::data(&path, "format", format_args!("{FORMAT:?}"), found, hint))
 }
 
-fn read_epochs(path: &Path, info: &RunInfo, notes: &mut Vec<String>) -> Result<Vec<EpochRow>> {
+/// Reads the rows of a file, each of which `check` compares with the row before.
+fn read_rows<T>(
+    path: &Path,
+    notes: &mut Vec<String>,
+    parse: impl Fn(&Path, usize, &str) -> Result<T>,
+    check: impl Fn(Option<&T>, usize, &T) -> Result<()>,
+) -> Result<Vec<T>> {
     let text = fs::read_to_string(path).map_err(|e| Error::io("read the file", path, e))?;
-    let mut rows: Vec<EpochRow> = Vec::new();
+    let mut rows: Vec<T> = Vec::new();
     for (i, line) in text.split_inclusive('\n').enumerate() {
-        let row = match EpochRow::parse(path, i, line.trim_end()) {
+        let row = match parse(path, i, line.trim_end()) {
             Ok(row) => row,
             Err(_) if !line.ends_with('\n') => {
-                notes.push(format!("The last line of {EPOCHS} is truncated and was ignored."));
+                let name = path.file_name().unwrap_or_default().display();
+                notes.push(format!("The last line of {name} is truncated and was ignored."));
                 break;
             }
             Err(error) => return Err(error),
         };
-        check_row(path, i, info, rows.last(), &row)?;
+        check(rows.last(), i, &row)?;
         rows.push(row);
     }
     Ok(rows)
 }
 
-/// Checks that the row of line `i` belongs to the run and follows the row `last`.
-fn check_row(
+/// Checks that the epoch of line `i` belongs to the run and follows the row `last`.
+fn check_epoch(
     path: &Path,
     i: usize,
     info: &RunInfo,
     last: Option<&EpochRow>,
     row: &EpochRow,
 ) -> Result<()> {
-    let refused = |what: &str, expected: &dyn Display, found: &dyn Display| {
-        let what = format!("{what} in line {}", i + 1);
-        Err(Error::data(path, what, expected, found, "remove the lines of other runs"))
-    };
-    let report = &row.report;
-    if report.modalities != info.modalities {
-        let [expected, found] = [&info.modalities, &report.modalities].map(|m| format!("{m:?}"));
-        return refused("modalities", &expected, &found);
+    let EpochReport { modalities, kappa, confidence, terms, epoch, .. } = &row.report;
+    check_modalities(path, i, info, modalities, [kappa.len(), confidence.len()], terms)?;
+    check_order(path, i, "epoch", last.map(|last| last.report.epoch), *epoch)
+}
+
+/// Checks that the step of line `i` belongs to the run and follows the row `last`.
+fn check_step(
+    path: &Path,
+    i: usize,
+    info: &RunInfo,
+    last: Option<&StepRow>,
+    row: &StepRow,
+) -> Result<()> {
+    let StepValues { at, kappa, confidence, terms, .. } = &row.values;
+    check_modalities(path, i, info, &row.modalities, [kappa.len(), confidence.len()], terms)?;
+    let last = last.map(|last| last.values.at.total_steps);
+    check_order(path, i, "step", last, at.total_steps)
+}
+
+/// Checks the modalities of a row, and the lengths of its vectors.
+fn check_modalities(
+    path: &Path,
+    i: usize,
+    info: &RunInfo,
+    modalities: &[Modality],
+    lengths: [usize; 2],
+    terms: &Terms<f64>,
+) -> Result<()> {
+    if modalities != info.modalities {
+        let [expected, found] = [&info.modalities[..], modalities].map(|m| format!("{m:?}"));
+        return refused(path, i, "modalities", &expected, &found);
     }
-    let (terms, k) = (&report.terms, info.modalities.len());
-    let lengths =
-        [report.kappa.len(), report.confidence.len(), terms.feature.len(), terms.logit.len()];
+    let k = info.modalities.len();
+    let terms_lengths = [terms.feature.len(), terms.logit.len()];
     let head = Some(terms.head.len()).filter(|length| *length > 0);
-    if let Some(length) = lengths.into_iter().chain(head).find(|length| *length != k) {
-        return refused("values", &format_args!("{k}, one per modality"), &length);
+    let mut lengths = lengths.into_iter().chain(terms_lengths).chain(head);
+    match lengths.find(|length| *length != k) {
+        Some(length) => refused(path, i, "values", &format_args!("{k}, one per modality"), &length),
+        None => Ok(()),
     }
-    match last.map(|last| last.report.epoch) {
-        Some(last) if last >= report.epoch => {
-            refused("epoch", &format_args!("one after {last}"), &report.epoch)
+}
+
+/// Checks that the number of a row is larger than that of the row before.
+fn check_order(path: &Path, i: usize, what: &str, last: Option<u64>, found: u64) -> Result<()> {
+    match last {
+        Some(last) if last >= found => {
+            refused(path, i, what, &format_args!("one after {last}"), &found)
         }
         _ => Ok(()),
     }
+}
+
+fn refused(
+    path: &Path,
+    i: usize,
+    what: &str,
+    expected: &dyn Display,
+    found: &dyn Display,
+) -> Result<()> {
+    let what = format!("{what} in line {}", i + 1);
+    Err(Error::data(path, what, expected, found, "remove the lines of other runs"))
 }
 
 const HINT: &str = "choose a folder that `RunFolder` wrote";

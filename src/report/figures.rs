@@ -7,18 +7,20 @@ use super::{
     lines::{Level, Series},
     measured,
     plot::{Chart, Plot},
+    steps,
     theme::{Colour, Stroke},
 };
 use crate::modality::Modality;
 use crate::record::{EpochRow, ReferenceScores, Run};
 
-/// The plots of one run: its metrics with the teachers as levels (the paper's Figure 1), κ, ρ, losses and
-/// measurements, as far as they were recorded.
+/// The plots of one run: its metrics with the teachers as levels (the paper's Figure 1), κ, ρ, losses,
+/// steps and measurements, as far as they were recorded.
 pub(super) fn plots(run: &Run) -> Vec<Plot> {
     let mut plots: Vec<Plot> = metrics(run).iter().map(|metric| learning(run, metric)).collect();
     plots.extend(kappa(&[run]));
     plots.extend(confidence(run));
     plots.extend(losses(run));
+    plots.extend(steps::plots(run));
     plots.extend(measured::plots(run));
     plots
 }

@@ -17,6 +17,7 @@ mod measured;
 mod page;
 mod plot;
 mod rows;
+mod steps;
 mod theme;
 
 pub use lanes::{Lane, LaneChart};

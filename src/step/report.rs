@@ -66,6 +66,16 @@ impl StepReport {
         }
     }
 
+    /// Returns whether something that happens every so many steps, such as a record or a snapshot, is due
+    /// after this step: the number of finished steps of the run is a multiple of `every`. With accumulation
+    /// it is due at the end of the window in which the multiple lies; for 0 never.
+    pub fn is_due(&self, every: u64) -> bool {
+        let open = self.outcome == StepOutcome::Accumulating;
+        let finished = self.at.total_steps + 1;
+        let past = finished.checked_rem(every);
+        !open && past.is_some_and(|past| past <= self.micro_batch.index)
+    }
+
     /// Reads every scalar in one transfer; synchronises with the device.
     ///
     /// # Errors

@@ -8,7 +8,7 @@ use g2d::{
 };
 
 use crate::{
-    record::{epoch, info, metrics, recorded},
+    record::{epoch, info, metrics, recorded, recorded_steps, step_row},
     support::assert_error,
 };
 
@@ -55,6 +55,27 @@ fn a_run_has_plots_of_all_that_was_recorded() {
     let Chart::Rows(probe) = &plots[7].chart else { panic!("what is measured once is bars") };
     assert_eq!(probe.rows.len(), 1);
     assert_eq!(probe.rows[0].value, 57.25);
+}
+
+#[test]
+fn recorded_steps_are_plotted_and_many_are_thinned() {
+    let (folder, _) = example_run();
+    recorded_steps(folder.path());
+    let mut run = Run::read(folder.path()).unwrap();
+    let lines = |run: &Run, name: &str| {
+        let plot = plots(run).into_iter().find(|plot| plot.name == name).unwrap();
+        let Chart::Lines(chart) = plot.chart else { panic!("{name} is lines") };
+        assert_eq!(chart.x, "Steps trained");
+        chart.series
+    };
+    let rates = lines(&run, "steps_lr");
+    let names: Vec<&str> = rates.iter().map(|line| line.name.as_str()).collect();
+    assert_eq!(names, ["all other parameters", "head"]);
+    assert_eq!(lines(&run, "steps_gradient_norm")[0].points[2], (3.0, 4.0));
+    assert_eq!(lines(&run, "steps_loss")[0].points.len(), 12);
+    run.steps = (0..1200).map(step_row).collect();
+    let points = &lines(&run, "steps_gradient_norm")[0].points;
+    assert_eq!((points.len(), points[0]), (400, (2.0, 3.0)), "means of three");
 }
 
 #[test]

@@ -70,7 +70,7 @@ pub fn shapley(
     }
     let mut measurements = shapley.measure(student, &batches(val, setup)?)?;
     measurements.retain(|one| one.metric == "shapley");
-    Ok(measurements)
+    Ok(in_percent(measurements, problem))
 }
 
 /// The accuracy of a linear probe on each encoder, for classification with small splits.
@@ -83,10 +83,19 @@ pub fn linear_probe(
     match problem.task {
         PredictionTask::Classification { .. } if train.is_small() && val.is_small() => {
             let (train, val) = (batches(train, setup)?, batches(val, setup)?);
-            Ok(LinearProbe::default().measure(student, &train, &val)?)
+            let measurements = LinearProbe::default().measure(student, &train, &val)?;
+            Ok(in_percent(measurements, problem))
         }
         _ => Ok(Vec::new()),
     }
+}
+
+/// Measurements in the unit of the metric: in percent for classification.
+fn in_percent(mut measurements: Vec<Measurement>, problem: &Problem) -> Vec<Measurement> {
+    if problem.task.has_classes() {
+        measurements.iter_mut().for_each(|one| one.value *= 100.0);
+    }
+    measurements
 }
 
 fn batches(split: &SplitData, setup: &TrainingSetup) -> g2d::Result<Vec<Batch>> {

@@ -6,7 +6,7 @@
 //! - `split.rs`: the samples of a split; `task.rs`: the loss and the metrics; `problem.rs`: data,
 //!   networks and task.
 //! - `setup.rs`: what all trainings share; `arguments.rs`: the flags that configure it.
-//! - `run_files.rs`: the files of a comparison, for resuming; `snapshots.rs`: those of a student.
+//! - `run_files.rs`: the files of a comparison, for resuming.
 //! - `teacher.rs`: training of teachers; `knowledge.rs`: their calibration and ensembles;
 //!   `evaluation.rs`: evaluation of students.
 //! - `record.rs`: the recorders of a student; `outcome.rs`: its final results; `student.rs`: training
@@ -23,7 +23,6 @@ mod reports;
 mod run;
 mod run_files;
 mod setup;
-mod snapshots;
 mod split;
 mod student;
 mod task;

@@ -3,14 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
-use g2d::{
-    EpochReport, Modality, Student,
-    calibration::Prediction,
-    diagnosis::{Diagnosis, Evidence, Thresholds},
-    evaluate,
-    record::Outcome,
-    step::Measurement,
-};
+use g2d::{EpochReport, Student, calibration::Prediction, evaluate, record::Outcome};
 
 use super::{
     evaluation::{StudentScores, linear_probe, shapley},
@@ -19,10 +12,9 @@ use super::{
     task::PredictionTask,
 };
 use crate::support::{
-    baselines::Baseline,
     methods::Method,
     metric::{ResultMetric, Scores, with_keys},
-    summary::{MethodSummary, TeacherSummary},
+    summary::MethodSummary,
 };
 
 /// The metrics of a trained student on validation and test data.
@@ -83,18 +75,13 @@ impl FinalResults {
 
 /// A student with the weights of its best epoch, and the history of its training.
 pub struct TrainedStudent<'a> {
-    pub method: Method,
     pub student: &'a dyn Student,
     pub reports: &'a [EpochReport],
-    pub teachers: &'a [TeacherSummary],
-    pub baselines: &'a BTreeMap<Baseline, Scores>,
-    /// Linear probes of the encoders before training.
-    pub untrained: &'a [Measurement],
     pub results: FinalResults,
 }
 
 impl TrainedStudent<'_> {
-    /// The outcome for the run folder.
+    /// The outcome for the run folder; the recorders add the diagnosis.
     pub fn outcome(&self, setup: &TrainingSetup, problem: &Problem) -> Result<Outcome> {
         let metrics = problem.task.metrics();
         let FinalResults { val, test, .. } = &self.results;
@@ -103,12 +90,7 @@ impl TrainedStudent<'_> {
         let probes = linear_probe(self.student, setup, problem)?;
         let mut measurements = shapley(self.student, setup, problem)?;
         measurements.extend(probes);
-        let diagnosis = self.diagnosis(problem, &measurements)?;
-        if let PredictionTask::Classification { .. } = problem.task {
-            // In percent, like the accuracy.
-            measurements.iter_mut().for_each(|one| one.value *= 100.0);
-        }
-        Ok(Outcome { scores, measurements, diagnosis: Some(diagnosis) })
+        Ok(Outcome { scores, measurements, diagnosis: None })
     }
 
     /// The summary for the comparison.
@@ -128,38 +110,5 @@ impl TrainedStudent<'_> {
             predictions: predictions.clone(),
             prediction: chosen.clone(),
         }
-    }
-
-    /// The diagnosis on validation data.
-    fn diagnosis(&self, problem: &Problem, measurements: &[Measurement]) -> Result<Diagnosis> {
-        let targets = problem.splits.val.targets();
-        let (metric, factor) = problem.task.diagnosis_metric(targets)?;
-        let modalities = &problem.modalities;
-        let mut evidence = Evidence::new(metric, modalities)
-            .with_reports(self.reports)
-            .with_measurements(measurements);
-        let untrained = |m: &Modality| {
-            let own = self.untrained.iter().find(|one| one.modality.as_ref() == Some(m));
-            own.map(|one| one.value)
-        };
-        evidence.untrained = modalities.iter().map(untrained).collect();
-        let key = problem.task.metrics()[0].key_on("val");
-        evidence.fused = Some(self.results.val.fused[0] / factor);
-        let head = |m: &Modality| {
-            let own = self.results.val.heads.iter().find(|(name, _)| name == m.name());
-            own.map(|(_, value)| value / factor)
-        };
-        evidence.heads = modalities.iter().map(head).collect();
-        evidence.teachers =
-            self.teachers.iter().map(|t| Some(t.scores.get(&key)? / factor)).collect();
-        let alternatives = self.baselines.iter().filter(|(b, _)| **b != Baseline::TargetMean);
-        evidence.alternatives = alternatives
-            .filter_map(|(baseline, scores)| {
-                Some((format!("the {baseline}"), scores.get(&key)? / factor))
-            })
-            .collect();
-        // Known also for methods without teachers, whose reports have no ρ.
-        evidence.confidence = self.teachers.iter().map(|t| Some(t.train_confidence)).collect();
-        Ok(Diagnosis::from_evidence(&evidence, &Thresholds::default())?)
     }
 }

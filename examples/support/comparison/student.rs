@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 
 use anyhow::Result;
 use g2d::{
-    G2dTrainer, ModalityParams, Student, Teacher,
+    Error, G2dTrainer, ModalityParams, Student, Teacher,
+    checkpoint::ResumableRun,
     optim::Optimizer,
     probe::{ConfidenceRatio, GradientNorm, LossRatio, TeacherCka, UpdateRatio},
+    record::StepRecord,
     trainer::Builder,
     weights,
 };
@@ -19,7 +21,6 @@ use super::{
     record,
     run_files::RunFiles,
     setup::TrainingSetup,
-    snapshots::{StudentSnapshots, TrainingParts},
     teacher::SharedTeacher,
 };
 use crate::support::{
@@ -84,46 +85,40 @@ impl StudentTraining<'_> {
         let optimizer = Optimizer::builder(&vs, config.sgd).build()?;
         let trainer = self.trainer(method, student, encoders, teachers, problem)?;
         let untrained = linear_probe(student, setup, problem)?;
-        let mut parts = TrainingParts { trainer, vs, optimizer };
-        let checkpoints = files.checkpoints(method.key());
-        let (mut snapshots, mut completed) =
-            StudentSnapshots::resume(&checkpoints, self.save_every, &mut parts)?;
+        let builder = ResumableRun::builder(files.checkpoints(method.key()), trainer, optimizer);
+        let builder = builder.weights("student", &vs);
+        let mut run = match self.save_every {
+            Some(steps) => builder.every(steps),
+            None => builder,
+        }
+        .resume(Vec::new())?;
 
-        let first = parts.trainer.progress().epoch;
-        let mut bar = self.bars.add(method.key(), config.epochs, first);
-        let info = record::info(method, setup, problem, self.teachers, self.baselines)?;
-        let mut recorders = record::begin(&files.student(method.key()), first, &info)?;
-        for epoch in first..config.epochs {
-            parts.optimizer.set_lr_factor(config.lr_schedule.factor(epoch))?;
+        let start = run.trainer.progress();
+        let mut bar = self.bars.add(method.key(), config.epochs, start.epoch);
+        let info = record::info(method, setup, problem, self)?.untrained(untrained);
+        let mut recorders = record::begin(&files.student(method.key()), start, &info)?;
+        for epoch in run.epochs(config.epochs) {
+            run.optimizer.set_lr_factor(config.lr_schedule.factor(epoch))?;
             let batches = setup.shuffled(&problem.splits.train, epoch);
-            for batch in batches.skip(parts.trainer.progress().step as usize) {
-                recorders.step(&parts.trainer.step(student, &batch?)?);
-                parts.trainer.update(&mut parts.optimizer)?;
-                if snapshots.is_due(&parts.trainer) {
-                    snapshots.save(&mut parts, &completed, None)?;
-                }
+            for batch in batches.skip(run.batches_done()) {
+                let report = run.trainer.step(student, &batch?)?;
+                recorders.step(StepRecord::new(&report).optimizer(&run.optimizer));
+                run.trainer.update(&mut run.optimizer)?;
+                unless_disk_fails(run.save_if_due(&report))?;
             }
-            let report = parts.trainer.end_epoch()?;
+            let report = run.trainer.end_epoch()?;
             let val = StudentScores::evaluate(student, &problem.splits.val, setup, &problem.task)?;
-            completed.best.keep(val.selection, &parts.vs)?;
             recorders.epoch(&report, &val.with_keys(metrics, "val"));
             let fused = [("val".to_owned(), val.fused[0])];
             bar.epoch(&report, &fused.into_iter().chain(val.heads).collect::<Vec<_>>());
-            completed.reports.push(report);
-            snapshots.save(&mut parts, &completed, Some(val.selection))?;
+            run.state.push(report);
+            unless_disk_fails(run.save(val.selection))?;
         }
         bar.finish();
 
-        completed.best.restore()?;
-        let trained = TrainedStudent {
-            method,
-            student,
-            reports: &completed.reports,
-            teachers: self.teachers,
-            baselines: self.baselines,
-            untrained: &untrained,
-            results: FinalResults::new(method, student, setup, problem)?,
-        };
+        run.restore_best()?;
+        let results = FinalResults::new(method, student, setup, problem)?;
+        let trained = TrainedStudent { student, reports: &run.state, results };
         recorders.finish(&trained.outcome(setup, problem)?);
         for failure in recorders.failures() {
             eprintln!("{method}: a recorder failed: {failure}");
@@ -162,5 +157,17 @@ impl StudentTraining<'_> {
             builder = builder.modulation(modulation);
         }
         Ok(builder.build(student)?)
+    }
+}
+
+/// Prints the error of a disk, since a training continues without a snapshot; returns other errors.
+fn unless_disk_fails<T>(saved: g2d::Result<T>) -> Result<()> {
+    match saved {
+        Ok(_) => Ok(()),
+        Err(error @ Error::Io { .. }) => {
+            eprintln!("cannot save a snapshot: {error}");
+            Ok(())
+        }
+        Err(error) => Err(error.into()),
     }
 }

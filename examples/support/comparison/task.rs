@@ -129,20 +129,14 @@ impl PredictionTask {
         self.evaluate(&mean, targets).map(Some)
     }
 
-    /// The first metric for a diagnosis, and the factor from its values to those of this task.
-    /// `targets` are those of the validation data.
-    pub fn diagnosis_metric(
-        &self,
-        targets: Option<&Tensor>,
-    ) -> g2d::Result<(diagnosis::Metric, f64)> {
+    /// The first metric for a diagnosis. `targets` are those of the validation data.
+    pub fn diagnosis_metric(&self, targets: Option<&Tensor>) -> g2d::Result<diagnosis::Metric> {
         match self {
-            Self::Classification { classes } => {
-                Ok((diagnosis::Metric::accuracy(*classes as u32), 100.0))
-            }
+            Self::Classification { classes } => Ok(diagnosis::Metric::accuracy(*classes as u32)),
             Self::Regression { .. } => {
                 let baseline = targets.map_or(Ok(None), |targets| self.mean_baseline(targets))?;
                 let chance = baseline.map_or(f64::NAN, |values| values[0]);
-                Ok((diagnosis::Metric::error(self.metrics()[0].name, chance), 1.0))
+                Ok(diagnosis::Metric::error(self.metrics()[0].name, chance))
             }
         }
     }

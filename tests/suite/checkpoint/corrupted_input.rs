@@ -107,13 +107,13 @@ fn a_snapshot_of_a_run_with_other_parts_is_an_error() {
 
     // Other networks, trainers and parts with the same names.
     let sgd = SgdConfig { lr: 0.05, momentum: 0.9, weight_decay: 1e-2, ..Default::default() };
-    let load = |mut student: Tiny, edit: &dyn Fn(Builder) -> Builder| {
+    let load = |student: Tiny, edit: &dyn Fn(Builder) -> Builder| {
         let builder = edit(student.builder_with_teachers(Classification::default()));
         let mut trainer = builder.build(&student).unwrap();
         let mut optimizer = Optimizer::builder(&student.vs, sgd).build().unwrap();
         let before = values(&student.vs);
         let mut parts = RunParts::new(&mut trainer)
-            .weights("student", &mut student.vs)
+            .weights("student", &student.vs)
             .optimizer("main", &mut optimizer);
         let outcome = snapshot.load::<Loop>(&mut parts);
         assert_same(&values(&student.vs), &before);
@@ -135,10 +135,10 @@ fn a_snapshot_of_a_run_with_other_parts_is_an_error() {
 
     let mut run = Run::new(Setting::PreviousEpoch);
     let Run { student, trainer, optimizer } = &mut run;
-    let without = RunParts::new(trainer).weights("student", &mut student.vs);
+    let without = RunParts::new(trainer).weights("student", &student.vs);
     assert_mismatch(snapshot.load::<Loop>(&mut { without }), &["optimizers", "main.optimizer"]);
     let renamed =
-        RunParts::new(trainer).weights("network", &mut student.vs).optimizer("main", optimizer);
+        RunParts::new(trainer).weights("network", &student.vs).optimizer("main", optimizer);
     assert_mismatch(
         snapshot.load::<Loop>(&mut { renamed }),
         &["network.weights", "student.weights"],
@@ -167,18 +167,18 @@ impl Student for Reversed {
 #[test]
 fn a_snapshot_with_another_order_of_modalities_is_an_error() {
     let folder = tempfile::tempdir().unwrap();
-    let mut student = Tiny::linear(2);
+    let student = Tiny::linear(2);
     let mut trainer = student.builder(Classification::default()).build(&student).unwrap();
     let mut checkpoints = SnapshotFolder::open(folder.path()).unwrap();
-    let mut parts = RunParts::new(&mut trainer).weights("student", &mut student.vs);
+    let mut parts = RunParts::new(&mut trainer).weights("student", &student.vs);
     checkpoints.save(&mut parts, &(), None).unwrap();
 
     let names = vec!["m1".into(), "m0".into()];
     let params = ModalityParams::by_name(&student.vs, &names).unwrap();
-    let mut reversed = Reversed(student, names);
+    let reversed = Reversed(student, names);
     let builder = G2dTrainer::builder(Classification::default()).encoders(params);
     let mut trainer = builder.build(&reversed).unwrap();
-    let mut parts = RunParts::new(&mut trainer).weights("student", &mut reversed.0.vs);
+    let mut parts = RunParts::new(&mut trainer).weights("student", &reversed.0.vs);
     assert_mismatch(checkpoints.resume::<()>(&mut parts), &["modalities", "\"m1\", \"m0\""]);
 }
 
@@ -186,11 +186,11 @@ fn a_snapshot_with_another_order_of_modalities_is_an_error() {
 fn invalid_names_or_scores_and_an_open_window_cannot_be_saved() {
     let folder = tempfile::tempdir().unwrap();
     let mut checkpoints = SnapshotFolder::open(folder.path()).unwrap();
-    let mut student = Tiny::with_widths(&[WIDTH; 2], Kind::Float);
+    let student = Tiny::with_widths(&[WIDTH; 2], Kind::Float);
     let builder = student.builder(Classification::default()).accumulate(2);
     let mut trainer = builder.build(&student).unwrap();
     for name in ["", "a/b", "..", "ö"] {
-        let mut parts = RunParts::new(&mut trainer).weights(name, &mut student.vs);
+        let mut parts = RunParts::new(&mut trainer).weights(name, &student.vs);
         assert_mismatch(checkpoints.save(&mut parts, &(), None), &["name of weights", name]);
     }
     let mut optimizers =
@@ -201,13 +201,13 @@ fn invalid_names_or_scores_and_an_open_window_cannot_be_saved() {
     let mut parts = RunParts::new(&mut trainer);
     assert_mismatch(checkpoints.save(&mut parts, &(), Some(f64::NAN)), &["score", "NaN"]);
     trainer.step(&student, &student.batch(3, 0.0)).unwrap();
-    let mut parts = RunParts::new(&mut trainer).weights("student", &mut student.vs);
+    let mut parts = RunParts::new(&mut trainer).weights("student", &student.vs);
     assert_mismatch(
         checkpoints.save(&mut parts, &(), None),
         &["window", "1 of 2", "finish_window"],
     );
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0, "no file is left");
     trainer.step(&student, &student.batch(3, 0.0)).unwrap();
-    let mut parts = RunParts::new(&mut trainer).weights("student", &mut student.vs);
+    let mut parts = RunParts::new(&mut trainer).weights("student", &student.vs);
     checkpoints.save(&mut parts, &(), None).unwrap();
 }

@@ -4,9 +4,12 @@
 //! - `corrupted_input.rs`: damaged snapshots, snapshots of another run, and state that cannot be
 //!   saved.
 //! - `folder.rs`: which snapshots are kept; crashes and full disks.
+//! - `resumable_run.rs`: runs that hold their parts; `early_stopping.rs`: loops without snapshots.
 
 mod corrupted_input;
+mod early_stopping;
 mod folder;
+mod resumable_run;
 mod resume;
 
 use g2d::{
@@ -96,7 +99,7 @@ impl Run {
 
     pub fn parts(&mut self) -> RunParts<'_> {
         RunParts::new(&mut self.trainer)
-            .weights("student", &mut self.student.vs)
+            .weights("student", &self.student.vs)
             .optimizer("main", &mut self.optimizer)
     }
 
@@ -140,4 +143,15 @@ impl Run {
 fn batch(student: &Tiny, index: u64) -> Batch {
     let ids: Vec<i64> = (0..5).map(|i| index as i64 * 10 + i).collect();
     student.batch(5, index as f64).with_ids(ids)
+}
+
+/// Marks the weights of a student with a number: the bias of its head.
+fn mark(student: &Tiny, number: f64) {
+    let mut bias = student.vs.variables().remove("head.bias").unwrap();
+    let _ = tch::no_grad(|| bias.fill_(number));
+}
+
+/// The number with which the weights are marked.
+fn marked(student: &Tiny) -> f64 {
+    student.vs.variables()["head.bias"].double_value(&[0])
 }

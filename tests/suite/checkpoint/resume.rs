@@ -59,10 +59,10 @@ fn the_weights_of_the_best_snapshot_load_alone() {
     run.train(&mut Loop::default(), None, Some(&mut checkpoints));
     let best: &Snapshot = checkpoints.best().unwrap();
     assert_eq!(best.score(), Some(EPOCHS as f64 - 1.0));
-    let mut other = Run::new(Setting::Cached);
-    best.load_weights("student", &mut other.student.vs).unwrap();
+    let other = Run::new(Setting::Cached);
+    best.load_weights("student", &other.student.vs).unwrap();
     assert_same(&values(&run.student.vs), &values(&other.student.vs));
     assert_eq!(other.trainer.progress().total_steps, 0);
-    let wrong = best.load_weights("teacher", &mut other.student.vs);
+    let wrong = best.load_weights("teacher", &other.student.vs);
     crate::support::assert_mismatch(wrong, &["teacher.weights.safetensors", "student.weights"]);
 }

@@ -10,18 +10,19 @@ use proptest::prelude::*;
 
 use super::mutation::{mutated, mutations};
 use crate::{
-    record::{epoch, metrics, recorded},
+    record::{at_epoch, epoch, metrics, recorded, recorded_steps},
     support::fuzz_config,
 };
 
-const FILES: [&str; 3] = ["run.json", "epochs.jsonl", "result.json"];
+const FILES: [&str; 4] = ["run.json", "epochs.jsonl", "steps.jsonl", "result.json"];
 
 /// The files of a valid run.
-fn valid() -> &'static [Vec<u8>; 3] {
-    static CONTENTS: std::sync::OnceLock<[Vec<u8>; 3]> = std::sync::OnceLock::new();
+fn valid() -> &'static [Vec<u8>; 4] {
+    static CONTENTS: std::sync::OnceLock<[Vec<u8>; 4]> = std::sync::OnceLock::new();
     CONTENTS.get_or_init(|| {
         let folder = tempfile::tempdir().unwrap();
         recorded(folder.path(), "a run");
+        recorded_steps(folder.path());
         FILES.map(|name| fs::read(folder.path().join(name)).unwrap())
     })
 }
@@ -48,10 +49,10 @@ proptest! {
             report.plots().iter().for_each(|plot| drop(plot.svg(Theme::Light)));
             let _ = Report::new(vec![run.clone(), run]).unwrap().html();
         }
-        if let Ok(mut resumed) = RunFolder::resume(folder.path(), 2) {
+        if let Ok(mut resumed) = RunFolder::resume(folder.path(), at_epoch(2)) {
             resumed.epoch(&epoch(2), &metrics(2)).unwrap();
         }
-        let _ = JsonLines::resume(folder.path().join(FILES[which]), 2);
+        let _ = JsonLines::resume(folder.path().join(FILES[which]), at_epoch(2));
     }
 
     #[test]
@@ -61,7 +62,7 @@ proptest! {
         let mut csv = Csv::create(&path).unwrap();
         (0..4).for_each(|e| csv.epoch(&epoch(e), &metrics(e)).unwrap());
         fs::write(&path, mutated(&fs::read(&path).unwrap(), &mutations)).unwrap();
-        if let Ok(mut resumed) = Csv::resume(&path, at) {
+        if let Ok(mut resumed) = Csv::resume(&path, at_epoch(at)) {
             let _ = resumed.epoch(&epoch(at), &metrics(at));
         }
     }

@@ -6,6 +6,7 @@ use g2d::{
     step::Measurement,
 };
 
+use super::at_epoch;
 use crate::support::{Tiny, assert_error};
 
 fn report(epoch: u64) -> EpochReport {
@@ -99,7 +100,7 @@ fn a_new_metric_adds_a_column_to_the_csv() {
     assert_eq!([&found[1][0], found[1].last().unwrap()], ["1", "61.5"]);
     csv.epoch(&report(2), &[]).unwrap();
     drop(csv);
-    let mut csv = Csv::resume(&path, 2).unwrap();
+    let mut csv = Csv::resume(&path, at_epoch(2)).unwrap();
     csv.epoch(&report(2), &[metric("late", 1.0), metric("accuracy, %", 62.0)]).unwrap();
     let (names, found) = rows();
     assert_eq!(names[names.len() - 2..], ["accuracy, %", "late"]);

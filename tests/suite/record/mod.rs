@@ -1,19 +1,24 @@
 //! Recorders and the files that they write.
 //!
 //! - `csv.rs`: the CSV recorder; `recorders.rs`: several recorders, and resumed files.
-//! - `run_folder.rs`: run folders; `tensorboard.rs`: event files.
+//! - `run_folder.rs`: run folders; `tensorboard.rs`: event files; `mlflow.rs`: the recorder of the example.
+//! - `steps.rs`: rows of steps; `diagnosis.rs`: the diagnosis of a recorded run.
 
 mod csv;
+mod diagnosis;
+mod mlflow;
 mod recorders;
 mod run_folder;
+mod steps;
 mod tensorboard;
 
 use g2d::{
-    EpochReport, Modality,
+    EpochReport, Modality, StepOutcome,
     diagnosis::{Diagnosis, Evidence, Metric, Thresholds},
     loss::Terms,
-    record::{Environment, Outcome, Recorder, RunFolder, RunInfo},
-    step::Measurement,
+    record::{Environment, Outcome, Recorder, RunFolder, RunInfo, StepRow},
+    schedule::Progress,
+    step::{Measurement, StepValues},
 };
 use tch::Device;
 
@@ -43,6 +48,11 @@ pub fn epoch(epoch: u64) -> EpochReport {
             Measurement::new("shapley", &"video".into(), 12.25),
         ],
     }
+}
+
+/// The beginning of an epoch, of three steps each.
+pub fn at_epoch(epoch: u64) -> Progress {
+    Progress { epoch, step: 0, total_steps: 3 * epoch }
 }
 
 pub fn metrics(epoch: u64) -> Vec<(String, f64)> {
@@ -84,6 +94,26 @@ pub fn recorded(folder: &std::path::Path, name: &str) {
     for e in 0..4 {
         run.epoch(&epoch(e), &metrics(e)).unwrap();
     }
+    run.finish(&outcome()).unwrap();
+}
+
+/// The row of a step of which three make an epoch.
+pub fn step_row(total_steps: u64) -> StepRow {
+    let terms = epoch(total_steps / 3).terms;
+    let at = Progress { epoch: total_steps / 3, step: total_steps % 3, total_steps };
+    let (outcome, kappa) = (StepOutcome::Ready, vec![1.0, 0.5]);
+    StepRow {
+        modalities: Modality::list(["audio", "video"]),
+        values: StepValues { at, outcome, kappa, terms, confidence: vec![Some(0.75), None] },
+        learning_rates: vec![(String::new(), 0.125), ("head".to_owned(), 0.25)],
+        gradient_norm: Some(2.0 + total_steps as f64),
+    }
+}
+
+/// Adds the rows of the steps to a recorded run.
+pub fn recorded_steps(folder: &std::path::Path) {
+    let mut run = RunFolder::resume(folder, at_epoch(4)).unwrap();
+    (0..12).for_each(|step| run.step_row(&step_row(step)).unwrap());
     run.finish(&outcome()).unwrap();
 }
 

@@ -7,7 +7,7 @@ use g2d::{
     record::{Csv, JsonLines, Recorder, Recorders},
 };
 
-use super::{epoch, metrics, outcome};
+use super::{at_epoch, epoch, metrics, outcome};
 use crate::support::assert_mismatch;
 
 /// A recorder whose disk is full from an epoch on.
@@ -65,17 +65,17 @@ fn a_resumed_csv_equals_that_of_an_uninterrupted_run() {
     write(&mut Csv::create(&stopped).unwrap(), 0..3);
     let text = fs::read_to_string(&stopped).unwrap();
     fs::write(&stopped, format!("{text}3,3,0.5")).unwrap(); // truncated by a crash
-    write(&mut Csv::resume(&stopped, 2).unwrap(), 2..4);
+    write(&mut Csv::resume(&stopped, at_epoch(2)).unwrap(), 2..4);
     assert_eq!(fs::read_to_string(&stopped).unwrap(), fs::read_to_string(&whole).unwrap());
 
     let kept: Vec<&str> = text.lines().take(3).collect();
     let truncated = kept.join("\n") + "\n2,3,0.5"; // the row of an epoch to keep
     fs::write(&stopped, truncated).unwrap();
-    drop(Csv::resume(&stopped, 3).unwrap());
+    drop(Csv::resume(&stopped, at_epoch(3)).unwrap());
     assert_eq!(fs::read_to_string(&stopped).unwrap(), kept.join("\n") + "\n");
 
     let new = folder.path().join("new.csv");
-    write(&mut Csv::resume(&new, 0).unwrap(), 0..4);
+    write(&mut Csv::resume(&new, at_epoch(0)).unwrap(), 0..4);
     assert_eq!(fs::read_to_string(&new).unwrap(), fs::read_to_string(&whole).unwrap());
 }
 
@@ -85,7 +85,7 @@ fn a_file_of_another_program_is_not_resumed_and_not_changed() {
     let path = folder.path().join("people.csv");
     let text = "name,age\nAda,36\n";
     fs::write(&path, text).unwrap();
-    assert_mismatch(Csv::resume(&path, 1), &["people.csv", "line 1", "name,age"]);
-    assert_mismatch(JsonLines::resume(&path, 1), &["people.csv", "line 1"]);
+    assert_mismatch(Csv::resume(&path, at_epoch(1)), &["people.csv", "line 1", "name,age"]);
+    assert_mismatch(JsonLines::resume(&path, at_epoch(1)), &["people.csv", "line 1"]);
     assert_eq!(fs::read_to_string(&path).unwrap(), text);
 }

@@ -7,7 +7,7 @@ use g2d::{
     record::{Recorder, Run, RunFolder},
 };
 
-use super::{epoch, info, metrics, outcome, recorded};
+use super::{at_epoch, epoch, info, metrics, outcome, recorded};
 use crate::support::{assert_error, assert_mismatch};
 
 #[test]
@@ -79,7 +79,7 @@ fn a_resumed_run_keeps_its_start_and_replaces_later_epochs_and_the_result() {
     let created = "2001-02-03T04:05:06Z";
     let old = Run::read(folder.path()).unwrap().info.created;
     fs::write(&path, fs::read_to_string(&path).unwrap().replace(&old, created)).unwrap();
-    let mut resumed = RunFolder::resume(folder.path(), 2).unwrap();
+    let mut resumed = RunFolder::resume(folder.path(), at_epoch(2)).unwrap();
     resumed.begin(&info("a run")).unwrap();
     resumed.epoch(&epoch(2), &[("val_accuracy".to_owned(), 99.0)]).unwrap();
     let run = Run::read(folder.path()).unwrap();

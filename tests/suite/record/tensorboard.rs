@@ -12,7 +12,7 @@ use g2d::{
 };
 use serde_json::Value;
 
-use super::{epoch, info, metrics, outcome};
+use super::{at_epoch, epoch, info, metrics, outcome, step_row};
 use crate::support::{self, Tiny, skipped, stdout};
 
 const VERSION: &str = "2.20.0";
@@ -142,13 +142,40 @@ fn tensorboard_reads_the_recorded_scalars_histograms_texts_and_hyper_parameters(
 }
 
 #[test]
+fn recorded_steps_are_a_run_of_their_own_and_resume_at_their_step() {
+    if python().is_none() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let mut board = TensorBoard::create(folder.path()).unwrap();
+    assert!(!folder.path().join("steps").exists(), "without rows");
+    (0..6).for_each(|step| board.step_row(&step_row(step)).unwrap());
+    (0..2).for_each(|e| board.epoch(&epoch(e), &[]).unwrap());
+    drop(board);
+    let mut board = TensorBoard::resume(folder.path(), at_epoch(1)).unwrap();
+    let mut changed = step_row(3);
+    changed.gradient_norm = Some(7.5);
+    board.step_row(&changed).unwrap();
+    let read = |folder: &Path| read(python().unwrap(), folder);
+    let steps = read(&folder.path().join("steps"));
+    let norms = serde_json::json!([[0, 2.0], [1, 3.0], [2, 4.0], [3, 7.5]]);
+    assert_eq!(steps["scalars"]["gradient_norm"], norms);
+    for tag in ["loss/total", "lr", "lr/head", "kappa/video", "confidence/audio"] {
+        assert!(steps["scalars"][tag].is_array(), "{tag}");
+    }
+    let epochs = read(folder.path());
+    assert_eq!(epochs["scalars"]["loss/total"], serde_json::json!([[0, 2.0]]));
+    assert!(epochs["scalars"]["gradient_norm"].is_null());
+}
+
+#[test]
 fn a_resumed_run_replaces_later_epochs() {
     let Some(python) = python() else { return };
     let folder = tempfile::tempdir().unwrap();
     let mut board = TensorBoard::create(folder.path()).unwrap();
     (0..3).for_each(|e| board.epoch(&epoch(e), &[]).unwrap());
     drop(board);
-    let mut board = TensorBoard::resume(folder.path(), 1).unwrap();
+    let mut board = TensorBoard::resume(folder.path(), at_epoch(1)).unwrap();
     let mut changed = epoch(1);
     changed.terms.total = 7.5;
     board.epoch(&changed, &[]).unwrap();

@@ -126,7 +126,7 @@ fn a_model_that_is_not_finite_is_refused_wherever_it_is_handed_out() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("weights.safetensors");
     for name in ["m1.bn.running_var", "m1.conv.bias", "head.weight"] {
-        let mut student = Tiny::conv(2);
+        let student = Tiny::conv(2);
         let mut trainer = student.builder(Classification::default()).build(&student).unwrap();
         trainer.step(&student, &student.batch(4, 0.0)).unwrap();
         weights::save(&student.vs, &path).unwrap();
@@ -140,7 +140,7 @@ fn a_model_that_is_not_finite_is_refused_wherever_it_is_handed_out() {
         let mut best = weights::BestEpoch::default();
         assert_mismatch(best.keep(0.5, &student.vs), &[name]);
         let mut snapshots = SnapshotFolder::open(folder.path().join(name)).unwrap();
-        let mut parts = RunParts::new(&mut trainer).weights("student", &mut student.vs);
+        let mut parts = RunParts::new(&mut trainer).weights("student", &student.vs);
         assert_mismatch(snapshots.save(&mut parts, &(), None), &[name]);
         assert!(snapshots.latest().is_none());
     }
