@@ -75,8 +75,3 @@ mod adopting {}
 #[cfg(doctest)]
 #[doc = include_str!("../docs/checkpoints.md")]
 mod checkpoints {}
-
-/// Tests the code of docs/models.md.
-#[cfg(doctest)]
-#[doc = include_str!("../docs/models.md")]
-mod models {}
