@@ -50,8 +50,8 @@ pub enum Error {
         /// What is wrong with the content.
         mismatch: Mismatch,
     },
-    /// A part of a model panicked, as a layer of tch does for an input of the wrong shape. It was caught:
-    /// nothing has changed, as after any other error of the model.
+    /// A part of a model panicked, as a layer of tch does for an input of the wrong shape, or a data set of
+    /// the caller. It was caught: nothing has changed, as after any other error of the model.
     #[error("{part} panicked with the inputs {inputs}: {message}")]
     Panic {
         /// The encoder, head or teacher of a modality, or the fusion.

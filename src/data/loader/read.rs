@@ -1,17 +1,14 @@
 //! From indices to a batch, on a worker thread.
 
-use std::{
-    any::Any,
-    panic::{AssertUnwindSafe, catch_unwind},
-    sync::atomic::{AtomicBool, Ordering},
-};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::batch::Batch;
 use crate::data::{
     Dataset, Sample,
     random::{Purpose, generator},
 };
-use crate::error::{self, Error, Result};
+use crate::error::{self, Result};
+use crate::unwind::caught;
 
 /// The data set and the seed of its augmentation, which the workers share.
 #[derive(Debug)]
@@ -34,13 +31,21 @@ impl<D: Dataset> Reader<D> {
             if stopped.load(Ordering::Relaxed) {
                 return Ok(None);
             }
-            let sample =
-                guarded(&format!("sample at index {index}"), || self.sample(index, epoch))?;
+            // Without this, the caller would wait forever for the batch of a worker that panics.
+            let sample = caught(
+                || "`Dataset::sample`".to_owned(),
+                || format!("index {index}, epoch {epoch}"),
+                || self.sample(index, epoch),
+            )?;
             ids.extend(sample.id);
             samples.push(sample);
         }
         let expected = samples.len() as i64;
-        let batch = guarded("batch", || self.dataset.collate(samples))?;
+        let batch = caught(
+            || "`Dataset::collate`".to_owned(),
+            || format!("samples {ids:?} by id"),
+            || self.dataset.collate(samples),
+        )?;
         if batch.size() != expected {
             let (what, hint) = ("samples of a batch", "return a row per sample from `collate`");
             return Err(error::shape(what, expected, batch.size(), hint));
@@ -59,17 +64,4 @@ impl<D: Dataset> Reader<D> {
         let mut rng = generator(Purpose::Sample, self.seed, epoch, id);
         Ok(Sample { id: Some(id), ..self.dataset.sample(index, &mut rng)? })
     }
-}
-
-/// Runs code of the data set. Without this, the caller would wait forever for the batch of a worker that
-/// panics.
-fn guarded<T>(what: &str, run: impl FnOnce() -> Result<T>) -> Result<T> {
-    catch_unwind(AssertUnwindSafe(run)).unwrap_or_else(|panic| Err(panicked(what, &*panic)))
-}
-
-fn panicked(what: &str, panic: &(dyn Any + Send)) -> Error {
-    let text = panic.downcast_ref::<String>().map(String::as_str);
-    let text = text.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
-    let (what, found) = (format!("{what} of the data set"), format!("a panic: {text}"));
-    error::config(what, "no panic", found, "return an error from `Dataset` instead, or correct it")
 }

@@ -17,7 +17,7 @@ use g2d::{
 use rand::{Rng, rngs::StdRng};
 use tch::{Device, Tensor};
 
-use crate::support::{assert_mismatch, assert_same_batch};
+use crate::support::{assert_error, assert_mismatch, assert_same_batch};
 
 const SAMPLES: usize = 20;
 const AHEAD: usize = 3;
@@ -292,9 +292,10 @@ fn a_panic_of_the_data_set_is_an_error_of_the_caller() {
             assert!(batches.next().is_none());
             Err::<(), _>(error)
         };
-        let words = ["sample at index 3", "a panic: sample 3 is broken"];
-        assert_mismatch(first_error(Faulty::InSample), &words);
-        assert_mismatch(first_error(Faulty::InCollate), &["batch of the data set", "no batch"]);
+        let words = ["`Dataset::sample` panicked", "index 3, epoch 0", ": sample 3 is broken"];
+        assert_error(first_error(Faulty::InSample), &words);
+        let words = ["`Dataset::collate` panicked", "samples [0, 1] by id", ": no batch"];
+        assert_error(first_error(Faulty::InCollate), &words);
         let words = ["samples of a batch", "expected 2, found 1", "collate"];
         assert_mismatch(first_error(Faulty::Rows), &words);
     }
