@@ -44,7 +44,7 @@ impl Student for Model {
     fn encode(&self, m: usize, batch: &Batch, _train: bool) -> g2d::Result<Tensor> {
         Ok(self.encoders[m].forward(batch.input(m)).relu())
     }
-    fn fuse(&self, features: &[Tensor], _train: bool) -> g2d::Result<Tensor> {
+    fn fuse(&self, features: &Features<'_>, _train: bool) -> g2d::Result<Tensor> {
         Ok(self.head.forward(&Tensor::f_cat(features, 1)?))
     }
 }

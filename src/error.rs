@@ -50,6 +50,17 @@ pub enum Error {
         /// What is wrong with the content.
         mismatch: Mismatch,
     },
+    /// A part of a model panicked, as a layer of tch does for an input of the wrong shape. It was caught:
+    /// nothing has changed, as after any other error of the model.
+    #[error("{part} panicked with the inputs {inputs}: {message}")]
+    Panic {
+        /// The encoder, head or teacher of a modality, or the fusion.
+        part: String,
+        /// Names, shapes and dtypes of its inputs.
+        inputs: String,
+        /// The text of the panic, without libtorch's C++ backtrace.
+        message: String,
+    },
     /// A file could not be read or written.
     #[error("{path}: could not {doing}: {source}", path = path.display())]
     Io {

@@ -12,10 +12,10 @@ use tch::{
     nn::{self, Module},
 };
 
-use crate::batch::{Batch, Rows};
+use crate::batch::Batch;
 use crate::error::{self, Result};
 use crate::modality::Modality;
-use crate::student::Student;
+use crate::student::{Features, Student};
 
 /// A student with a unimodal head z_m = W_m f_m + b_m for each modality, beside its fusion.
 ///
@@ -23,7 +23,7 @@ use crate::student::Student;
 ///
 /// # Example
 /// ```
-/// # use g2d::{Batch, Modality, Result, Student};
+/// # use g2d::{Batch, Features, Modality, Result, Student};
 /// # use tch::{Tensor, nn, nn::Module};
 /// # struct Concat { names: Vec<Modality>, encoders: Vec<nn::Linear>, out: nn::Linear }
 /// # impl Student for Concat {
@@ -31,7 +31,7 @@ use crate::student::Student;
 /// #     fn encode(&self, m: usize, batch: &Batch, _train: bool) -> Result<Tensor> {
 /// #         Ok(self.encoders[m].forward(batch.input(m)).relu())
 /// #     }
-/// #     fn fuse(&self, features: &[Tensor], _train: bool) -> Result<Tensor> {
+/// #     fn fuse(&self, features: &Features<'_>, _train: bool) -> Result<Tensor> {
 /// #         Ok(self.out.forward(&Tensor::f_cat(features, 1)?))
 /// #     }
 /// # }
@@ -46,8 +46,11 @@ use crate::student::Student;
 /// # };
 /// // `concat` has features of widths 16 and 32, and 10 classes.
 /// let student = WithHeads::new(concat, vs.root() / "heads", &[16, 32], 10)?;
-/// let features = [Tensor::zeros([4, 16], tch::kind::FLOAT_CPU), Tensor::zeros([4, 32], tch::kind::FLOAT_CPU)];
-/// assert_eq!(student.unimodal_logits(1, &features).unwrap().size(), [4, 10]);
+/// let zeros = |width| Tensor::zeros([4, width], tch::kind::FLOAT_CPU);
+/// let batch = Batch::new([zeros(3), zeros(5)], Tensor::zeros([4], tch::kind::INT64_CPU));
+/// let features = [zeros(16), zeros(32)];
+/// let logits = student.unimodal_logits(1, &Features::new(&features, &batch)?)?;
+/// assert_eq!(logits.unwrap().size(), [4, 10]);
 /// # Ok::<(), g2d::Error>(())
 /// ```
 #[derive(Debug)]
@@ -110,23 +113,19 @@ impl<S: Student> Student for WithHeads<S> {
         self.student.encode(m, batch, train)
     }
 
-    fn fuse(&self, features: &[Tensor], train: bool) -> Result<Tensor> {
+    fn fuse(&self, features: &Features<'_>, train: bool) -> Result<Tensor> {
         self.student.fuse(features, train)
-    }
-
-    fn fuse_present(&self, features: &[Tensor], rows: &[Rows], train: bool) -> Result<Tensor> {
-        self.student.fuse_present(features, rows, train)
     }
 
     fn feature_shape(&self, m: usize) -> Option<Vec<i64>> {
         self.student.feature_shape(m)
     }
 
-    fn distilled_features(&self, features: &[Tensor]) -> Result<Vec<Tensor>> {
+    fn distilled_features(&self, features: &Features<'_>) -> Result<Vec<Tensor>> {
         self.student.distilled_features(features)
     }
 
-    fn unimodal_logits(&self, m: usize, features: &[Tensor]) -> Option<Tensor> {
-        Some(self.heads[m].forward(&features[m]))
+    fn unimodal_logits(&self, m: usize, features: &Features<'_>) -> Result<Option<Tensor>> {
+        Ok(Some(self.heads[m].forward(&features[m])))
     }
 }

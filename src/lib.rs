@@ -28,10 +28,11 @@ pub mod report;
 pub mod schedule;
 mod state;
 pub mod step;
-mod student;
+pub mod student;
 pub mod teacher;
 pub mod trainer;
 mod transfer;
+mod unwind;
 pub mod weights;
 
 pub use batch::Batch;
@@ -42,7 +43,7 @@ pub use parameters::ModalityParams;
 pub use probe::ImbalanceProbe;
 pub use schedule::SmpScheduler;
 pub use step::{EpochReport, StepOutcome, StepReport};
-pub use student::Student;
+pub use student::{Features, Student};
 pub use teacher::{Teacher, TeacherOutput};
 pub use trainer::{G2dTrainer, evaluate, predict};
 
@@ -59,7 +60,7 @@ pub mod prelude {
         probe::ImbalanceProbe,
         schedule::SmpScheduler,
         step::{EpochReport, StepOutcome, StepReport},
-        student::Student,
+        student::{Features, Student},
         teacher::{Teacher, TeacherOutput},
         trainer::{G2dTrainer, evaluate, predict},
     };

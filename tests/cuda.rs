@@ -5,7 +5,7 @@ mod support;
 use std::{path::Path, sync::Once};
 
 use g2d::{
-    Batch, Error, G2dTrainer, Modality, ModalityParams, Result, Student, Teacher,
+    Batch, Error, Features, G2dTrainer, Modality, ModalityParams, Result, Student, Teacher,
     checkpoint::{RunParts, Snapshot, SnapshotFolder},
     loss::Classification,
     optim::{Optimizer, SgdConfig},
@@ -77,7 +77,7 @@ impl Student for TwoLinear {
         Ok(self.encoders[m].forward(batch.input(m)).tanh())
     }
 
-    fn fuse(&self, features: &[Tensor], _train: bool) -> Result<Tensor> {
+    fn fuse(&self, features: &Features<'_>, _train: bool) -> Result<Tensor> {
         Ok(self.head.forward(&Tensor::f_cat(features, 1)?))
     }
 }

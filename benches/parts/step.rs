@@ -4,7 +4,7 @@ use std::hint::black_box;
 
 use criterion::Criterion;
 use g2d::{
-    Batch, G2dLoss, Modality, SmpScheduler, Student, Teacher, TeacherOutput,
+    Batch, Features, G2dLoss, Modality, SmpScheduler, Student, Teacher, TeacherOutput,
     batch::{Extras, Rows},
     loss::{self, Classification, Confidence, TrueClassProbability},
     paper::networks::{ClassifierConfig, FusionClassifier, FusionKind},
@@ -76,7 +76,7 @@ pub fn cache(c: &mut Criterion) {
     let mut vs = nn::VarStore::new(Device::Cpu);
     let head = nn::linear(vs.root(), WIDTH, CLASSES, Default::default());
     let live = FrozenModel::new("audio", &mut vs, move |input, _| {
-        (input.shallow_clone(), head.forward(input))
+        (input.first().shallow_clone(), head.forward(input))
     });
     let batch = |ids: Vec<i64>| {
         let rows = ids.len() as i64;
@@ -97,6 +97,9 @@ pub fn fusion(c: &mut Criterion) {
         let config = ClassifierConfig::authors(kind);
         let student = FusionClassifier::new(&vs, &modalities, CLASSES, config).unwrap();
         let features = [noise(WIDTH), noise(WIDTH)];
+        let batch =
+            Batch::new(Vec::<Tensor>::new(), Tensor::zeros([ROWS], (Kind::Int64, Device::Cpu)));
+        let features = Features::new(&features, &batch).unwrap();
         c.bench_function(&format!("fusion/{kind:?}"), |b| {
             b.iter(|| student.fuse(black_box(&features), true).unwrap());
         });

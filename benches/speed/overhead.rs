@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use anyhow::Result;
 use g2d::{
-    Batch, G2dTrainer, Modality, ModalityParams, Student, Teacher, TeacherOutput,
+    Batch, Features, G2dTrainer, Modality, ModalityParams, Student, Teacher, TeacherOutput,
     loss::Classification,
     optim::{Optimizer, SgdConfig},
     teacher::{Cached, FrozenModel},
@@ -78,7 +78,7 @@ impl Student for LinearStudent {
         Ok(self.encoders[m].forward(batch.input(m)))
     }
 
-    fn fuse(&self, features: &[Tensor], _train: bool) -> g2d::Result<Tensor> {
+    fn fuse(&self, features: &Features<'_>, _train: bool) -> g2d::Result<Tensor> {
         Ok(self.head.forward(&Tensor::f_cat(features, 1)?))
     }
 }
@@ -104,7 +104,7 @@ fn microseconds(k: usize, phase: TrainingPhase, steps: usize) -> Result<[f64; 2]
         let mut own = nn::VarStore::new(Device::Cpu);
         let head = nn::linear(own.root(), WIDTH, CLASSES, Default::default());
         let live = FrozenModel::new(name.clone(), &mut own, move |input, _| {
-            (input.shallow_clone(), head.forward(input))
+            (input.first().shallow_clone(), head.forward(input))
         });
         let cached = Cached::record(&live, m, [batch.to_device(Device::Cpu)])?;
         outputs.push(cached.output(m, &batch)?);
@@ -142,7 +142,7 @@ fn loss_by_hand(
         student.encode(m, batch, true)
     };
     let features = (0..outputs.len()).map(encode).collect::<g2d::Result<Vec<_>>>()?;
-    let logits = student.fuse(&features, true)?;
+    let logits = student.fuse(&Features::new(&features, batch)?, true)?;
     let (targets, none) = (batch.targets(), None::<Tensor>);
     let mut loss = logits.cross_entropy_loss(targets, none, Reduction::Mean, -100, 0.0);
     for (output, features) in outputs.iter().zip(&features) {

@@ -4,7 +4,7 @@ use std::rc::Rc;
 
 use anyhow::Result;
 use g2d::{
-    Batch, G2dTrainer, Modality, Student, Teacher,
+    Batch, Features, G2dTrainer, Modality, Student, Teacher,
     loss::Classification,
     optim::{Optimizer, SgdConfig},
     paper::networks::{
@@ -43,7 +43,7 @@ pub fn plain(setup: &SharedSetup) -> Step {
     Box::new(move || {
         setup.borrow_mut().step(|student, batch| {
             let features = [student.encode(0, batch, true)?, student.encode(1, batch, true)?];
-            let logits = student.fuse(&features, true)?;
+            let logits = student.fuse(&Features::new(&features, batch)?, true)?;
             let targets = batch.targets();
             let loss =
                 logits.cross_entropy_loss(targets, None::<Tensor>, Reduction::Mean, -100, 0.0);

@@ -101,6 +101,20 @@ impl From<Tensor> for Input {
     }
 }
 
+impl From<&Tensor> for Input {
+    /// Shares the tensor.
+    fn from(tensor: &Tensor) -> Self {
+        tensor.shallow_clone().into()
+    }
+}
+
+impl From<&Input> for Input {
+    /// As [`shallow_clone`](Input::shallow_clone).
+    fn from(input: &Input) -> Self {
+        input.shallow_clone()
+    }
+}
+
 impl Deref for Input {
     type Target = Tensor;
 

@@ -3,6 +3,7 @@
 mod check;
 mod extras;
 mod input;
+mod padding;
 mod rows;
 mod split;
 

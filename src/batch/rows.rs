@@ -19,6 +19,17 @@ pub enum Rows {
     Missing,
 }
 
+impl Clone for Rows {
+    /// Shares the index.
+    fn clone(&self) -> Self {
+        match self {
+            Self::All => Self::All,
+            Self::Part(index) => Self::Part(index.shallow_clone()),
+            Self::Missing => Self::Missing,
+        }
+    }
+}
+
 impl Rows {
     /// [`All`](Self::All) for each of `k` modalities.
     pub fn all(k: usize) -> Vec<Self> {

@@ -11,7 +11,7 @@ use crate::loss::{self, Labels, Terms};
 use crate::modality::Modality;
 use crate::parameters::ModalityParams;
 use crate::schedule::{Plan, Progress};
-use crate::student::Student;
+use crate::student::{Features, Student};
 use crate::teacher::TeacherOutput;
 
 /// The view of a running step that probes, modulations and finite checks share.
@@ -91,12 +91,12 @@ impl Observation<'_> {
         if self.rows[m].is_missing() {
             return Ok(None);
         }
-        let all = self.unimodal.get_or_init(|| {
-            let _no_grad = tch::no_grad_guard();
-            let features: Vec<Tensor> = self.fused.iter().map(Tensor::detach).collect();
-            (0..features.len()).map(|m| self.student.unimodal_logits(m, &features)).collect()
-        });
-        let Some(logits) = &all[m] else { return Ok(None) };
+        if self.unimodal.get().is_none() {
+            let _ = self.unimodal.set(self.all_unimodal_logits()?);
+        }
+        let Some(logits) = self.unimodal.get().and_then(|all| all[m].as_ref()) else {
+            return Ok(None);
+        };
         if logits.size() != self.logits.size() {
             return Err(error::wrong_shape(
                 format_args!("unimodal logits of modality {:?}", self.modalities()[m]),
@@ -106,6 +106,14 @@ impl Observation<'_> {
             ));
         }
         self.rows[m].select(logits).map(Some)
+    }
+
+    /// The unimodal logits of all modalities, detached.
+    fn all_unimodal_logits(&self) -> Result<Vec<Option<Tensor>>> {
+        let _no_grad = tch::no_grad_guard();
+        let features: Vec<Tensor> = self.fused.iter().map(Tensor::detach).collect();
+        let features = Features::with_rows(&features, self.rows, self.batch);
+        (0..features.len()).map(|m| self.student.unimodal_logits(m, &features)).collect()
     }
 
     /// The targets of the samples that have modality `m`.

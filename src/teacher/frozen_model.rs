@@ -5,7 +5,7 @@ use std::fmt;
 use tch::{Tensor, nn::VarStore};
 
 use super::{Teacher, TeacherOutput, UnimodalModel};
-use crate::batch::Batch;
+use crate::batch::{Batch, Input};
 use crate::error::Result;
 use crate::modality::Modality;
 use crate::parameters::Variables;
@@ -39,7 +39,8 @@ pub struct FrozenModel {
 
 impl FrozenModel {
     /// Freezes `vs`, which holds the parameters of
-    /// `forward(input [B, …], train) -> (features [B, d], logits [B, C])`.
+    /// `forward(input [B, …], train) -> (features [B, d], logits [B, C])`. The [`Input`] of one tensor is
+    /// used as the tensor.
     ///
     /// The teacher always passes `train = false`; pass it on to every `forward_t`.
     ///
@@ -48,7 +49,7 @@ impl FrozenModel {
     pub fn new(
         modality: impl Into<Modality>,
         vs: &mut VarStore,
-        forward: impl Fn(&Tensor, bool) -> (Tensor, Tensor) + Send + 'static,
+        forward: impl Fn(&Input, bool) -> (Tensor, Tensor) + Send + 'static,
     ) -> Self {
         Self::from_model(modality, vs, forward)
     }

@@ -22,6 +22,7 @@ pub use unimodal::UnimodalModel;
 use crate::batch::Batch;
 use crate::error::Result;
 use crate::modality::Modality;
+use crate::unwind::{caught, describe};
 
 /// A frozen, independently trained model of one modality: an encoder φ_t^m and its head.
 ///
@@ -33,6 +34,7 @@ use crate::modality::Modality;
 ///   are all ≥ 0 and sum to 1 are refused where it costs no synchronisation with a device:
 ///   [`evaluate_teacher`](crate::trainer::evaluate_teacher), the recording of a cache, and the first step
 ///   of a trainer if they are in host memory.
+/// - A panic in `output` is an [`Error::Panic`](crate::Error::Panic), as in a [`Student`](crate::Student).
 /// - The trainer calls `output` once per step, before the student runs, with the samples that have the
 ///   modality; not at all if there are none.
 ///
@@ -69,6 +71,17 @@ pub trait Teacher {
 }
 
 const _: Option<&dyn Teacher> = None; // stays object-safe
+
+/// The output of a teacher; a panic is [`Error::Panic`](crate::Error::Panic).
+pub(crate) fn caught_output(
+    teacher: &dyn Teacher,
+    m: usize,
+    batch: &Batch,
+) -> Result<TeacherOutput> {
+    let part = || format!("teacher {:?}", teacher.modality());
+    let inputs = || batch.inputs().get(m).map_or_else(String::new, |x| describe(x.tensors()));
+    caught(part, inputs, || teacher.output(m, batch))
+}
 
 impl<T: Teacher + ?Sized> Teacher for Box<T> {
     fn modality(&self) -> &Modality {

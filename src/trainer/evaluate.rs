@@ -5,8 +5,8 @@ use tch::{Device, Tensor};
 use super::{G2dTrainer, Precision, Predictions, forward::check_output, missing::features};
 use crate::batch::{Batch, Extras, SplitBatch};
 use crate::error::{self, Error, Result};
-use crate::student::Student;
-use crate::teacher::{ProbabilityCheck, Teacher};
+use crate::student::{Caught, Features, Student};
+use crate::teacher::{ProbabilityCheck, Teacher, caught_output};
 use crate::transfer;
 
 /// Runs a student over `batches` in evaluation mode, without gradient. As in a step, samples may lack
@@ -82,7 +82,7 @@ pub fn evaluate_teacher(
     let what = format!("logits of teacher {:?}", teacher.modality());
     for batch in with_targets(batches) {
         let Some(batch) = batch?.having(m)? else { continue };
-        outputs.add(&what, &teacher.output(m, &batch)?.logits, &batch)?;
+        outputs.add(&what, &caught_output(teacher, m, &batch)?.logits, &batch)?;
     }
     let predictions = outputs.join()?;
     let mut check = ProbabilityCheck::default();
@@ -117,6 +117,7 @@ fn run(
     batches: impl IntoIterator<Item = Result<Batch>>,
 ) -> Result<Predictions> {
     let _no_grad = tch::no_grad_guard();
+    let student = &Caught(student);
     let modalities = student.modalities().to_vec();
     let mut outputs = Outputs::default();
     let mut heads: Vec<Head> = modalities.iter().map(|_| Head::default()).collect();
@@ -135,12 +136,13 @@ fn run(
             )?;
             Ok(features)
         })?;
+        let features = Features::with_rows(&features, parts.rows(), &batch);
         for (m, head) in heads.iter_mut().enumerate() {
-            let logits = student.unimodal_logits(m, &features);
+            let logits = student.unimodal_logits(m, &features)?;
             let what = format!("unimodal logits of modality {:?}", modalities[m]);
             head.add(&what, logits.map(|logits| precision.widen(logits)).transpose()?, m, &batch)?;
         }
-        let logits = student.fuse_present(&features, parts.rows(), false)?;
+        let logits = student.fuse(&features, false)?;
         outputs.add("logits of the student", &precision.widen(logits)?, &batch)?;
     }
     let mut predictions = outputs.join()?;

@@ -2,13 +2,17 @@
 
 use tch::Tensor;
 
-use super::{FeatureProjection, Precision, SuppressedMode, Suppression, missing::features};
+use super::{
+    FeatureProjection, Precision, SuppressedMode, Suppression, missing::features,
+    suppression::Frozen,
+};
 use crate::batch::{Batch, Rows, SplitBatch};
 use crate::error::{self, Result};
 use crate::modality::Modality;
+use crate::parameters::ModalityParams;
 use crate::schedule::Plan;
 use crate::step::Objective;
-use crate::student::Student;
+use crate::student::{Features, Student};
 use crate::teacher::TeacherOutput;
 
 /// How the student runs in training.
@@ -67,6 +71,11 @@ impl ForwardPass {
         &self.projection
     }
 
+    /// Makes constants of what [`run`](Self::run) uses of suppressed encoders.
+    pub(super) fn freeze(&self, plan: &Plan, params: &ModalityParams) -> Result<Frozen> {
+        self.suppression.freeze(plan, params)
+    }
+
     /// Runs encoders, fusion and projection, under autocast where the precision requires it.
     pub(super) fn run(
         &self,
@@ -86,13 +95,15 @@ impl ForwardPass {
         let gated = encoded.iter().zip(plan.kappa());
         let gated = gated.map(|(features, &kappa)| self.suppression.gate_fusion(features, kappa));
         let gated = gated.collect::<Result<Vec<_>>>()?;
-        let logits = student.fuse_present(&gated, parts.rows(), true)?;
+        let (rows, batch) = (parts.rows(), parts.whole());
+        let logits = student.fuse(&Features::with_rows(&gated, rows, batch), true)?;
         check_logits(&logits, teachers, parts, objective)?;
-        let unimodal = self.unimodal(student, &encoded, &logits, parts, objective)?;
+        let own = Features::with_rows(&encoded, rows, batch);
+        let unimodal = self.unimodal(student, &own, &logits, objective)?;
         let distilled = if teachers.is_empty() {
             encoded.iter().map(Tensor::shallow_clone).collect()
         } else {
-            self.distilled(student, &encoded, parts.whole())?
+            self.distilled(student, &own)?
         };
         drop(region);
         let widen = |tensors: Vec<Tensor>| -> Result<Vec<Tensor>> {
@@ -118,20 +129,19 @@ impl ForwardPass {
     fn unimodal(
         &self,
         student: &dyn Student,
-        features: &[Tensor],
+        features: &Features<'_>,
         fused: &Tensor,
-        parts: &SplitBatch<'_>,
         objective: &Objective,
     ) -> Result<Vec<Option<Tensor>>> {
         if !objective.needs_unimodal_logits() {
             return Ok(Vec::new());
         }
         let logits = |m: usize| {
-            if parts.rows()[m].is_missing() {
+            if features.rows()[m].is_missing() {
                 return Ok(None);
             }
             let modality = &objective.modalities()[m];
-            let Some(logits) = student.unimodal_logits(m, features) else {
+            let Some(logits) = student.unimodal_logits(m, features)? else {
                 return Err(error::config(
                     format!("unimodal logits of modality {modality:?}"),
                     "logits [B, C], which the head terms of the loss compare",
@@ -140,7 +150,7 @@ impl ForwardPass {
                 ));
             };
             let what = format!("unimodal logits of modality {modality:?}");
-            check_output(&what, &logits, Some(2), parts.whole())?;
+            check_output(&what, &logits, Some(2), features.batch())?;
             if logits.size() == fused.size() {
                 return Ok(Some(logits));
             }
@@ -152,22 +162,17 @@ impl ForwardPass {
     }
 
     /// The student's features for L_feat, validated and projected to the teachers' widths.
-    fn distilled(
-        &self,
-        student: &dyn Student,
-        features: &[Tensor],
-        batch: &Batch,
-    ) -> Result<Vec<Tensor>> {
+    fn distilled(&self, student: &dyn Student, features: &Features<'_>) -> Result<Vec<Tensor>> {
         let modalities = student.modalities();
         let distilled = student.distilled_features(features)?;
         if distilled.len() != features.len() {
             let (what, hint) = ("distilled features", "correct `Student::distilled_features`");
             return Err(error::one_per_modality(what, modalities, distilled.len(), hint));
         }
-        let project = |(modality, features)| {
+        let project = |(modality, own)| {
             let what = format!("distilled features of modality {modality:?}");
-            check_output(&what, features, None, batch)?;
-            self.projection.apply(modality, features)
+            check_output(&what, own, None, features.batch())?;
+            self.projection.apply(modality, own)
         };
         modalities.iter().zip(&distilled).map(project).collect()
     }

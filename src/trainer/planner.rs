@@ -8,7 +8,7 @@ use crate::error::{self, Result};
 use crate::schedule::{Candidates, Plan, Progress, SmpScheduler};
 use crate::state::State;
 use crate::step::Objective;
-use crate::teacher::{HostCopy, ProbabilityCheck, Teacher, TeacherOutput};
+use crate::teacher::{HostCopy, ProbabilityCheck, Teacher, TeacherOutput, caught_output};
 use crate::transfer;
 
 /// Decides how much every encoder learns in a step, before the student runs.
@@ -91,7 +91,7 @@ impl Planner {
         let output = |(m, teacher): (usize, &dyn Teacher)| {
             let Some(batch) = parts.get(m) else { return Ok(None) };
             let region = self.precision.region(batch.device())?;
-            let output = teacher.output(m, batch)?;
+            let output = caught_output(teacher, m, batch)?;
             drop(region);
             let modality = &objective.modalities()[m];
             let what = format!("features of teacher {modality:?}");

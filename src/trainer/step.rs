@@ -21,7 +21,7 @@ use crate::modulation::Modulate;
 use crate::parameters::ModalityParams;
 use crate::schedule::Progress;
 use crate::step::{EpochReport, MicroBatch, Objective, Observation, StepOutcome, StepReport};
-use crate::student::Student;
+use crate::student::{Caught, Student};
 
 /// Runs G²D steps inside the caller's loop.
 ///
@@ -77,7 +77,7 @@ impl G2dTrainer {
         self.check(student, batch)?;
         let parts = SplitBatch::new(batch, self.modalities().len())?;
         let micro_batch = self.window.begin(self.params.variables())?;
-        self.run(student, &parts, micro_batch).or_else(|error| {
+        self.run(&Caught(student), &parts, micro_batch).or_else(|error| {
             self.window.revert()?;
             Err(error)
         })
@@ -93,8 +93,10 @@ impl G2dTrainer {
         let (at, batch) = (self.progress, parts.whole());
         let Planned { teachers, confidence, plan } =
             self.planner.plan(at, parts, &self.objective, &mut self.guard)?;
+        let frozen = self.forward.freeze(&plan, &self.params)?;
         let StudentOutput { features, logits, unimodal, distilled } =
             self.forward.run(student, parts, &teachers, &plan, &self.objective)?;
+        drop(frozen);
         let terms = self.objective.terms(&loss::Input {
             modalities: self.objective.modalities(),
             logits: &logits,

@@ -42,7 +42,7 @@ fn teacher(set: &AvMnist, m: usize, seed: u64) -> Cached {
         optimizer.set_lr(lr(epoch));
         for batch in set.train.batches(BATCH, Order::Shuffled(&mut rng), Device::Cpu) {
             let batch = batch.unwrap();
-            let (_, logits) = net.forward(batch.input(m), true).unwrap();
+            let (_, logits) = net.forward(&batch.inputs()[m], true).unwrap();
             optimizer.backward_step(&logits.cross_entropy_for_logits(batch.targets()));
         }
     }

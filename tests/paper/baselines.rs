@@ -15,7 +15,7 @@ use g2d::{
 };
 use tch::{Device, Kind, Tensor, nn::VarStore};
 
-use crate::support::{FixedKappa, assert_error};
+use crate::support::{FixedKappa, assert_error, unimodal_logits};
 
 struct Setup {
     vs: VarStore,
@@ -78,7 +78,7 @@ fn scores(setup: &Setup) -> Vec<f64> {
     let features: Vec<_> =
         (0..k).map(|m| setup.student.encode(m, &setup.batch, true).unwrap()).collect();
     let score = |m| {
-        let p = setup.student.unimodal_logits(m, &features).unwrap().softmax(-1, None);
+        let p = unimodal_logits(&setup.student, m, &features, &setup.batch).softmax(-1, None);
         let y = setup.batch.targets().unsqueeze(1);
         p.gather(1, &y, false).mean(None).double_value(&[])
     };

@@ -1,14 +1,14 @@
 //! Findings and advice: given evidence, and training runs with and without imbalance.
 
 use g2d::{
-    Batch, EpochReport, G2dTrainer, Modality, ModalityParams, Result, Student,
+    Batch, EpochReport, Features, G2dTrainer, Modality, ModalityParams, Result, Student,
     diagnosis::{Advice, Better, Diagnosis, Evidence, FindingKind, Metric, Thresholds},
     evaluate,
     loss::{Classification, Distillation},
 };
 use tch::{Device, Kind, Tensor, nn, nn::Module, nn::OptimizerConfig};
 
-use crate::support::{assert_mismatch, wave};
+use crate::support::{assert_mismatch, fuse, wave};
 
 fn diagnose(evidence: &Evidence) -> Diagnosis {
     Diagnosis::from_evidence(evidence, &Thresholds::default()).unwrap()
@@ -259,12 +259,12 @@ impl Student for LinearStudent {
         Ok(self.encoders[m].forward(batch.input(m)))
     }
 
-    fn fuse(&self, features: &[Tensor], _train: bool) -> Result<Tensor> {
+    fn fuse(&self, features: &Features<'_>, _train: bool) -> Result<Tensor> {
         Ok(Tensor::f_cat(features, 1)?.apply(&self.head))
     }
 
-    fn unimodal_logits(&self, m: usize, features: &[Tensor]) -> Option<Tensor> {
-        Some(features[m].matmul(&self.head.ws.narrow(1, 4 * m as i64, 4).tr()))
+    fn unimodal_logits(&self, m: usize, features: &Features<'_>) -> Result<Option<Tensor>> {
+        Ok(Some(features[m].matmul(&self.head.ws.narrow(1, 4 * m as i64, 4).tr())))
     }
 }
 
@@ -321,7 +321,7 @@ fn train(
     } else {
         for batch in (0..epochs).flat_map(|_| &batches) {
             let features = student.encode(0, batch, true).unwrap();
-            let logits = student.fuse(&[features], true).unwrap();
+            let logits = fuse(&student, &[features], batch, true);
             optimizer.backward_step(&logits.cross_entropy_for_logits(batch.targets()));
         }
     }

@@ -1,8 +1,7 @@
 //! Unimodal heads beside a fusion.
 
 use g2d::{
-    Batch, Modality, ModalityParams, Result, Student,
-    batch::Rows,
+    Batch, Features, Modality, ModalityParams, Result, Student,
     heads::WithHeads,
     loss::{Classification, Distillation},
 };
@@ -10,7 +9,7 @@ use tch::{Device, Kind, Tensor, nn};
 
 use crate::support::{
     CLASSES, ModifiedStudent, Tiny, WIDTH, assert_close, assert_config_error, assert_mismatch,
-    fill, gradients, names,
+    fill, fuse, gradients, names, unimodal_logits,
 };
 
 fn variables() -> nn::VarStore {
@@ -35,12 +34,12 @@ fn a_head_is_a_linear_layer_on_the_features_of_its_modality() {
     for m in 0..3 {
         let get = |part: &str| vs.variables()[&format!("heads.m{m}.{part}")].shallow_clone();
         assert_eq!(get("weight").size(), [CLASSES, WIDTH]);
-        let logits = student.unimodal_logits(m, &features).unwrap();
+        let logits = unimodal_logits(&student, m, &features, &batch);
         assert_close(&logits, &(features[m].matmul(&get("weight").tr()) + get("bias")));
     }
     assert_eq!(vs.len(), 6);
 
-    student.unimodal_logits(1, &features).unwrap().sum(Kind::Double).backward();
+    unimodal_logits(&student, 1, &features, &batch).sum(Kind::Double).backward();
     assert!(gradients(&vs).keys().eq(["heads.m1.bias", "heads.m1.weight"]));
     let encoders = gradients(&student.student().vs);
     assert!(!encoders.is_empty() && encoders.keys().all(|name| name.starts_with("m1.")));
@@ -58,16 +57,14 @@ impl Student for Other {
     fn encode(&self, m: usize, batch: &Batch, train: bool) -> Result<Tensor> {
         Ok(batch.input(m) + f64::from(u8::from(train)))
     }
-    fn fuse(&self, features: &[Tensor], train: bool) -> Result<Tensor> {
-        Ok(&features[0] * 2.0 + f64::from(u8::from(train)))
-    }
-    fn fuse_present(&self, features: &[Tensor], rows: &[Rows], train: bool) -> Result<Tensor> {
-        Ok(self.fuse(features, train)? + rows.len() as f64 * 10.0)
+    fn fuse(&self, features: &Features<'_>, train: bool) -> Result<Tensor> {
+        let absent = features.rows()[1].count(4) as f64;
+        Ok(&features[0] * 2.0 + f64::from(u8::from(train)) + absent)
     }
     fn feature_shape(&self, m: usize) -> Option<Vec<i64>> {
         (m == 1).then(|| vec![2])
     }
-    fn distilled_features(&self, features: &[Tensor]) -> Result<Vec<Tensor>> {
+    fn distilled_features(&self, features: &Features<'_>) -> Result<Vec<Tensor>> {
         Ok(features.iter().map(|f| f * 3.0).collect())
     }
 }
@@ -79,8 +76,10 @@ fn all_other_methods_are_those_of_the_student() {
     let student = WithHeads::new(Other { names: names(2) }, vs.root(), &[2, 2], 5).unwrap();
     let inputs =
         [Tensor::ones([3, 2], tch::kind::FLOAT_CPU), Tensor::zeros([3, 2], tch::kind::FLOAT_CPU)];
-    let features = inputs.iter().map(Tensor::copy).collect::<Vec<_>>();
+    let tensors = inputs.iter().map(Tensor::copy).collect::<Vec<_>>();
     let batch = Batch::new(inputs, Tensor::zeros([3], tch::kind::INT64_CPU));
+    let batch = batch.with_present(1, [true, false, true]);
+    let features = Features::new(&tensors, &batch).unwrap();
     assert_eq!(student.modalities(), other.modalities());
     assert_eq!(
         student.distilled_features(&features).unwrap(),
@@ -89,15 +88,12 @@ fn all_other_methods_are_those_of_the_student() {
     for m in 0..2 {
         assert_eq!(student.feature_shape(m), other.feature_shape(m));
     }
-    let rows = Rows::all(2);
     for train in [true, false] {
         assert_eq!(
             student.encode(1, &batch, train).unwrap(),
             other.encode(1, &batch, train).unwrap()
         );
         assert_eq!(student.fuse(&features, train).unwrap(), other.fuse(&features, train).unwrap());
-        let fused = |student: &dyn Student| student.fuse_present(&features, &rows, train).unwrap();
-        assert_eq!(fused(&student), fused(&other));
     }
 }
 
@@ -110,9 +106,9 @@ fn heads_train_beside_a_fusion_and_belong_to_no_encoder() {
     let report = trainer.step(&student, &tiny.batch(4, 0.0)).unwrap();
     assert!(report.terms.head.iter().all(Option::is_some));
     assert_eq!(gradients(&vs).len(), 4, "the heads learn");
-    let fused =
-        tiny.fuse(&[0, 1].map(|m| tiny.encode(m, &tiny.batch(4, 0.0), true).unwrap()), true);
-    assert!(report.logits.equal(&fused.unwrap()), "the fused logits do not use them");
+    let batch = tiny.batch(4, 0.0);
+    let fused = fuse(tiny, &[0, 1].map(|m| tiny.encode(m, &batch, true).unwrap()), &batch, true);
+    assert!(report.logits.equal(&fused), "the fused logits do not use them");
 
     let vs = variables();
     let encoders = ["m0", "m1"].map(|m| nn::linear(vs.root() / m, 3, 4, Default::default()));

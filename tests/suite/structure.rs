@@ -16,7 +16,7 @@ use source::{Crate, ModulePath, Reference, Visibility};
 const LAYERS: &[&[&str]] = &[
     &["error"],
     &["libtorch", "modality", "number"],
-    &["state", "transfer"],
+    &["state", "transfer", "unwind"],
     &["batch", "file", "mean", "metrics"],
     &["parameters"],
     &["schedule", "student", "teacher"],

@@ -1,6 +1,8 @@
 //! A student whose encoders are a closure.
 
-use g2d::{Batch, G2dTrainer, Modality, ModalityParams, Result, Student, loss::Classification};
+use g2d::{
+    Batch, Features, G2dTrainer, Modality, ModalityParams, Result, Student, loss::Classification,
+};
 use tch::{Device, Tensor, nn, nn::Module, nn::OptimizerConfig};
 
 use super::{CLASSES, INPUT, WIDTH, fill, labels, wave};
@@ -58,7 +60,7 @@ impl Student for ClosureStudent {
         Ok((self.encode)(m, batch.input(m)))
     }
 
-    fn fuse(&self, features: &[Tensor], _train: bool) -> Result<Tensor> {
+    fn fuse(&self, features: &Features<'_>, _train: bool) -> Result<Tensor> {
         Ok(self.head.forward(&Tensor::f_cat(features, 1)?))
     }
 }

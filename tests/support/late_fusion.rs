@@ -1,8 +1,7 @@
 //! A late fusion with weights.
 
 use g2d::{
-    Batch, Modality, ModalityParams, Result, Student,
-    batch::Rows,
+    Batch, Features, Modality, ModalityParams, Result, Student,
     calibration::{FusionWeights, late_fusion},
 };
 use tch::{Device, Kind, Tensor, nn, nn::Module};
@@ -48,21 +47,17 @@ impl Student for LateFusion {
         Ok(self.encoders[m].forward(batch.input(m)).tanh())
     }
 
-    fn fuse(&self, features: &[Tensor], train: bool) -> Result<Tensor> {
-        self.fuse_present(features, &Rows::all(self.names.len()), train)
-    }
-
-    fn fuse_present(&self, features: &[Tensor], rows: &[Rows], _train: bool) -> Result<Tensor> {
+    fn fuse(&self, features: &Features<'_>, _train: bool) -> Result<Tensor> {
         let logits: Vec<_> =
-            self.heads.iter().zip(features).map(|(head, own)| head.forward(own)).collect();
-        late_fusion(&self.weights, &logits, rows)
+            self.heads.iter().zip(features.iter()).map(|(head, own)| head.forward(own)).collect();
+        late_fusion(&self.weights, &logits, features.rows())
     }
 
     fn feature_shape(&self, _m: usize) -> Option<Vec<i64>> {
         Some(vec![WIDTH])
     }
 
-    fn unimodal_logits(&self, m: usize, features: &[Tensor]) -> Option<Tensor> {
-        Some(self.heads[m].forward(&features[m]))
+    fn unimodal_logits(&self, m: usize, features: &Features<'_>) -> Result<Option<Tensor>> {
+        Ok(Some(self.heads[m].forward(&features[m])))
     }
 }

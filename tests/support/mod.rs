@@ -11,6 +11,7 @@
 //! - `fuzz.rs`: the number of cases of a property test; random changes of bytes.
 //! - `data_set.rs`: small data sets in temporary folders.
 //! - `synchronisation.rs`: counts reads that synchronise with a device.
+//! - `student.rs`: calls of a student outside a trainer.
 //! - `own_process.rs`: runs a test in a process of its own.
 //! - `python.rs`, `skip.rs`: tests that run only where something is installed.
 #![allow(dead_code, unused_imports, reason = "each test binary uses a part")]
@@ -26,6 +27,7 @@ mod modified;
 mod own_process;
 mod python;
 mod skip;
+mod student;
 mod synchronisation;
 mod tiny;
 
@@ -44,5 +46,6 @@ pub use modified::{ModifiedStudent, ModifiedTeacher};
 pub use own_process::in_own_process;
 pub use python::{python, script, stdout};
 pub use skip::skipped;
+pub use student::{fuse, unimodal_logits};
 pub use synchronisation::count_synchronisations;
 pub use tiny::{CLASSES, INPUT, Tiny, WIDTH, all_present, fill, labels, names, wave};

@@ -1,6 +1,6 @@
 //! Students and teachers whose outputs are changed.
 
-use g2d::{Batch, Modality, Result, Student, Teacher, TeacherOutput};
+use g2d::{Batch, Features, Modality, Result, Student, Teacher, TeacherOutput};
 use tch::Tensor;
 
 /// A function from features to distilled features.
@@ -58,19 +58,19 @@ impl<S: Student> Student for ModifiedStudent<'_, S> {
         Ok((self.encode)(m, self.inner.encode(m, batch, train)?))
     }
 
-    fn fuse(&self, features: &[Tensor], train: bool) -> Result<Tensor> {
+    fn fuse(&self, features: &Features<'_>, train: bool) -> Result<Tensor> {
         Ok((self.fuse)(self.inner.fuse(features, train)?))
     }
 
-    fn distilled_features(&self, features: &[Tensor]) -> Result<Vec<Tensor>> {
+    fn distilled_features(&self, features: &Features<'_>) -> Result<Vec<Tensor>> {
         match self.distilled_features {
             Some(distilled) => Ok(distilled(features)),
             None => Ok(features.iter().map(Tensor::shallow_clone).collect()),
         }
     }
 
-    fn unimodal_logits(&self, _m: usize, features: &[Tensor]) -> Option<Tensor> {
-        self.unimodal_logits.map(|logits| logits(features))
+    fn unimodal_logits(&self, _m: usize, features: &Features<'_>) -> Result<Option<Tensor>> {
+        Ok(self.unimodal_logits.map(|logits| logits(features)))
     }
 }
 

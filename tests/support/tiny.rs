@@ -1,7 +1,7 @@
 //! Small students, teachers and batches, which depend on their arguments alone.
 
 use g2d::{
-    Batch, G2dLoss, G2dTrainer, Modality, ModalityParams, Result, Student, TeacherOutput,
+    Batch, Features, G2dLoss, G2dTrainer, Modality, ModalityParams, Result, Student, TeacherOutput,
     step::StepValues,
     teacher::{Cached, FrozenModel},
     trainer::Builder,
@@ -174,7 +174,7 @@ impl Student for Tiny {
         Ok(self.encoders[m].forward_t(batch.input(m), train))
     }
 
-    fn fuse(&self, features: &[Tensor], _train: bool) -> Result<Tensor> {
+    fn fuse(&self, features: &Features<'_>, _train: bool) -> Result<Tensor> {
         Ok(Tensor::f_cat(features, 1)?.apply(&self.head))
     }
 
@@ -182,10 +182,10 @@ impl Student for Tiny {
         Some(vec![self.widths[m]])
     }
 
-    fn unimodal_logits(&self, m: usize, features: &[Tensor]) -> Option<Tensor> {
+    fn unimodal_logits(&self, m: usize, features: &Features<'_>) -> Result<Option<Tensor>> {
         let only = |(j, f): (usize, &Tensor)| if j == m { f.shallow_clone() } else { f * 0.0 };
         let masked: Vec<_> = features.iter().enumerate().map(only).collect();
-        Some(Tensor::cat(&masked, 1).apply(&self.head))
+        Ok(Some(Tensor::cat(&masked, 1).apply(&self.head)))
     }
 }
 

@@ -27,7 +27,7 @@ impl Student for Model {
         let encoder = if m == 0 { &self.audio } else { &self.video };
         Ok(encoder.forward_t(batch.input(m), train))
     }
-    fn fuse(&self, features: &[Tensor], _train: bool) -> g2d::Result<Tensor> {
+    fn fuse(&self, features: &Features<'_>, _train: bool) -> g2d::Result<Tensor> {
         Ok(Tensor::f_cat(features, 1)?.apply(&self.head))
     }
 }

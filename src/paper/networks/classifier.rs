@@ -8,13 +8,13 @@ use super::{
     encoder::{CheckedEncoder, Encoders},
     fusion::{Fusion, check_outputs},
 };
-use crate::batch::{Batch, Rows};
+use crate::batch::{Batch, Input};
 use crate::calibration::FusionWeights;
 use crate::error::{self, Result};
 use crate::heads::WithHeads;
 use crate::modality::Modality;
 use crate::parameters::ModalityParams;
-use crate::student::Student;
+use crate::student::{Features, Student};
 use crate::teacher::{FrozenModel, UnimodalModel};
 
 /// The student's features that L_feat compares with the teachers'.
@@ -152,21 +152,16 @@ impl Student for FusionClassifier {
         self.encoders.encode(m, batch, train)
     }
 
-    fn fuse(&self, features: &[Tensor], _train: bool) -> Result<Tensor> {
+    fn fuse(&self, features: &Features<'_>, _train: bool) -> Result<Tensor> {
         self.encoders.check_features(features)?;
-        Ok(self.fusion.forward(features))
-    }
-
-    fn fuse_present(&self, features: &[Tensor], rows: &[Rows], _train: bool) -> Result<Tensor> {
-        self.encoders.check_features(features)?;
-        self.fusion.forward_present(features, rows)
+        self.fusion.forward(features)
     }
 
     fn feature_shape(&self, m: usize) -> Option<Vec<i64>> {
         Some(vec![self.encoders.width(m)])
     }
 
-    fn distilled_features(&self, features: &[Tensor]) -> Result<Vec<Tensor>> {
+    fn distilled_features(&self, features: &Features<'_>) -> Result<Vec<Tensor>> {
         self.encoders.check_features(features)?;
         let projections = match self.distilled {
             DistilledFeatures::Encoder => None,
@@ -175,11 +170,11 @@ impl Student for FusionClassifier {
         Ok(projections.unwrap_or_else(|| features.iter().map(Tensor::shallow_clone).collect()))
     }
 
-    fn unimodal_logits(&self, m: usize, features: &[Tensor]) -> Option<Tensor> {
-        match self.unimodal {
+    fn unimodal_logits(&self, m: usize, features: &Features<'_>) -> Result<Option<Tensor>> {
+        Ok(match self.unimodal {
             UnimodalLogits::Own => self.fusion.contribution(m, features),
             UnimodalLogits::AuthorsFormula => self.fusion.authors_logits(m, features),
-        }
+        })
     }
 }
 
@@ -232,7 +227,7 @@ impl UnimodalClassifier {
 }
 
 impl UnimodalModel for UnimodalClassifier {
-    fn forward(&self, input: &Tensor, train: bool) -> Result<(Tensor, Tensor)> {
+    fn forward(&self, input: &Input, train: bool) -> Result<(Tensor, Tensor)> {
         let features = self.encoder.forward("a unimodal classifier", input, train)?;
         let logits = self.head.forward(&features);
         Ok((features, logits))

@@ -4,10 +4,10 @@ use serde::{Deserialize, Serialize};
 use tch::{Tensor, nn, nn::Module};
 
 use super::Initialisation;
-use crate::batch::Rows;
 use crate::calibration::{FusionWeights, late_fusion};
 use crate::error::{self, Result};
 use crate::modality::Modality;
+use crate::student::Features;
 
 /// The fusion of a [`FusionClassifier`](super::FusionClassifier): logits from the features f^m of k
 /// modalities, or x and y of two.
@@ -208,20 +208,14 @@ impl Fusion {
         }
     }
 
-    /// As [`forward`](Self::forward), where `rows[m]` are the samples that have modality m. A weighted
-    /// fusion divides a sample's weights by their sum over the modalities that it has.
-    pub(super) fn forward_present(&self, features: &[Tensor], rows: &[Rows]) -> Result<Tensor> {
-        let Self::Weighted { heads, weights } = self else { return Ok(self.forward(features)) };
-        let logits = heads.iter().zip(features).map(|(head, features)| head.forward(features));
-        late_fusion(weights, &logits.collect::<Vec<_>>(), rows)
-    }
-
-    /// Fused logits [B, C].
-    pub(super) fn forward(&self, features: &[Tensor]) -> Tensor {
-        let sum = |heads: &[nn::Linear]| -> Tensor {
-            heads.iter().zip(features).map(|(head, features)| head.forward(features)).sum()
+    /// Fused logits [B, C]. A weighted fusion divides a sample's weights by their sum over the modalities
+    /// that it has.
+    pub(super) fn forward(&self, features: &Features<'_>) -> Result<Tensor> {
+        let each = |heads: &[nn::Linear]| -> Vec<Tensor> {
+            heads.iter().zip(features.iter()).map(|(head, own)| head.forward(own)).collect()
         };
-        match self {
+        let sum = |heads: &[nn::Linear]| -> Tensor { each(heads).iter().sum() };
+        Ok(match self {
             Self::Sum(heads) => sum(heads),
             Self::Late(heads) => sum(heads) / heads.len() as f64,
             Self::Concat { head, .. } => head.forward(&Tensor::cat(features, 1)),
@@ -235,10 +229,9 @@ impl Fusion {
                 head.forward(&hidden.forward(&Tensor::cat(features, 1)).relu())
             }
             Self::Weighted { heads, weights } => {
-                let heads = heads.iter().zip(features).enumerate();
-                heads.map(|(m, (head, own))| head.forward(own) * weights.get(m as i64)).sum()
+                late_fusion(weights, &each(heads), features.rows())?
             }
-        }
+        })
     }
 
     /// Logits [B, C] of modality `m` by the authors' formula; `None` for a fusion that they do not have.

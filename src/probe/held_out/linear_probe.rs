@@ -10,7 +10,7 @@ use crate::error::{self, Result};
 use crate::metrics;
 use crate::probe::vectors::TchResult;
 use crate::step::Measurement;
-use crate::student::Student;
+use crate::student::{Caught, Student};
 
 /// `linear_probe`: the value of a linear model on the features of each encoder in evaluation mode, fitted
 /// on one set of batches and measured on another, over the samples that have the modality.
@@ -74,6 +74,7 @@ impl LinearProbe {
         test: &[Batch],
     ) -> Result<Vec<Measurement>> {
         let _no_grad = tch::no_grad_guard();
+        let student = &Caught(student);
         let mut found = Vec::new();
         for (m, modality) in student.modalities().iter().enumerate() {
             let Some(fit) = encode(student, m, fit)? else { continue };

@@ -11,7 +11,7 @@ use crate::batch::Batch;
 use crate::error::{self, Result};
 use crate::modality::Modality;
 use crate::step::Measurement;
-use crate::student::Student;
+use crate::student::{Caught, Features, Student};
 
 /// The Shapley contribution and the conditional utilisation rate of every modality on held-out data.
 ///
@@ -63,6 +63,7 @@ impl Shapley {
     /// [`Error::Shape`](crate::Error::Shape) for features that do not have one row per sample.
     pub fn measure(&self, student: &dyn Student, batches: &[Batch]) -> Result<Vec<Measurement>> {
         let _no_grad = tch::no_grad_guard();
+        let student = &Caught(student);
         let modalities = student.modalities();
         let k = modalities.len();
         self.check(modalities)?;
@@ -121,6 +122,7 @@ impl Shapley {
             for (set, predictions) in predictions.iter_mut().enumerate() {
                 let own = |m: usize| if set & (1 << m) == 0 { &absent[m] } else { &features[m] };
                 let own: Vec<Tensor> = (0..k).map(|m| own(m).shallow_clone()).collect();
+                let own = Features::new(&own, &batch)?;
                 predictions.push(to_host(&student.fuse(&own, false)?)?);
             }
             targets.push(to_host(batch.targets())?);

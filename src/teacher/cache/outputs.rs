@@ -6,7 +6,7 @@ use tch::{Kind, TchError, Tensor};
 
 use crate::batch::Batch;
 use crate::error::{self, Error, Result};
-use crate::teacher::{ProbabilityCheck, Teacher};
+use crate::teacher::{ProbabilityCheck, Teacher, caught_output};
 use crate::transfer;
 
 /// A teacher's outputs for a batch, and its targets; one row per sample.
@@ -36,7 +36,7 @@ pub(super) fn for_each(
     for batch in batches {
         let Some(batch) = batch?.having(m)? else { continue };
         let ids = sample_ids(&batch, &what)?.to_vec();
-        let output = teacher.output(m, &batch)?;
+        let output = caught_output(teacher, m, &batch)?;
         let outputs = Outputs {
             ids,
             features: output.features.detach(),

@@ -3,6 +3,7 @@
 use tch::{IValue, Kind, TchError, Tensor};
 
 use super::describe::{describe, error_cause};
+use crate::batch::Input;
 use crate::error::{self, Error};
 use crate::modality::Modality;
 
@@ -14,9 +15,9 @@ const KINDS: [Kind; 5] = [Kind::Float, Kind::Half, Kind::BFloat16, Kind::Double,
 pub(super) fn cause(
     modality: &Modality,
     method: &str,
-    input: &Tensor,
+    input: &Input,
     source: TchError,
-    call: impl Fn(&Tensor) -> Result<IValue, TchError>,
+    call: impl Fn(&Input) -> Result<IValue, TchError>,
     parameters: impl FnOnce() -> Vec<(String, Tensor)>,
 ) -> Error {
     let cause = error_cause(&source);
@@ -32,7 +33,11 @@ pub(super) fn cause(
         return error::config(part("module"), expected, "none of this name", hint);
     }
     if cause.contains(&format!("{method}()")) && cause.contains("argument") {
-        let expected = format!("a method {method:?} of one input");
+        let count = match input.tensors().len() {
+            1 => "one input".to_owned(),
+            count => format!("{count} inputs"),
+        };
+        let expected = format!("a method {method:?} of {count}");
         let hint = "wrap the module in one that takes the input of the modality alone";
         return error::config(part("module"), expected, cause, hint);
     }
@@ -53,7 +58,9 @@ pub(super) fn cause(
         let expected = format!("{kind:?}, on which {method:?} runs");
         return error::kind(part("input"), expected, found, hint);
     }
-    let doing = format!("run {method:?} on {}", describe(&IValue::Tensor(input.shallow_clone())));
+    let values = input.tensors().map(|(_, tensor)| IValue::Tensor(tensor.shallow_clone()));
+    let values = values.map(|value| describe(&value)).collect::<Vec<_>>().join(", ");
+    let doing = format!("run {method:?} on {values}");
     // Its cause first, which TorchScript puts last.
     let source = TchError::Torch(format!("{cause}\n{source}"));
     Error::torch(format!("{doing} in TorchScript teacher {modality:?}"), source)
@@ -61,8 +68,8 @@ pub(super) fn cause(
 
 /// A dtype of the input with which the call succeeds: first those of the parameters.
 fn working_kind(
-    input: &Tensor,
-    call: impl Fn(&Tensor) -> Result<IValue, TchError>,
+    input: &Input,
+    call: impl Fn(&Input) -> Result<IValue, TchError>,
     parameters: impl FnOnce() -> Vec<(String, Tensor)>,
 ) -> Option<Kind> {
     let own = parameters();
@@ -70,12 +77,12 @@ fn working_kind(
         own.iter().filter(|(_, t)| t.is_floating_point()).filter_map(|(_, t)| t.f_kind().ok());
     let other = |kind: &Kind| input.f_kind().ok() != Some(*kind);
     let works = |kind: &Kind| {
-        let input = input.f_to_kind(*kind).and_then(|input| match kind {
+        let first = input.f_to_kind(*kind).and_then(|first| match kind {
             // Zero is an index of every embedding.
-            Kind::Int64 => input.f_zeros_like(),
-            _ => Ok(input),
+            Kind::Int64 => first.f_zeros_like(),
+            _ => Ok(first),
         });
-        input.and_then(|input| call(&input)).is_ok()
+        first.and_then(|first| call(&input.with_first(first))).is_ok()
     };
     let mut kinds: Vec<Kind> = Vec::new();
     for kind in own.chain(KINDS).filter(other) {

@@ -13,14 +13,14 @@ use tch::{CModule, Cuda, Device, IValue, Kind, TchError, Tensor};
 pub use output::ScriptOutput;
 
 use super::{Teacher, TeacherOutput};
-use crate::batch::Batch;
+use crate::batch::{Batch, Input};
 use crate::error::{self, Error, Result};
 use crate::modality::Modality;
 
 /// A TorchScript module as a teacher: frozen, in evaluation mode, without gradient.
 ///
-/// `forward` takes the input [B, …] of the modality and returns features and logits in the form of
-/// [`ScriptOutput`]. A floating-point input is converted to the dtype of the module's parameters, if
+/// `forward` takes the tensors [B, …] of the modality's [`Input`], in their order, and returns features
+/// and logits in the form of [`ScriptOutput`]. A floating-point tensor is converted to the dtype of the module's parameters, if
 /// they all have one dtype, so that a module in half precision takes `Float` batches. Features and
 /// logits in 16 bits are converted to `Float`.
 ///
@@ -91,36 +91,42 @@ impl TorchScript {
     /// not finite; [`Error::Config`] if two outputs for the first half of the rows differ, or one
     /// differs from their output in the whole input, by more than 1 % of the largest value (dropout or
     /// batch norm in training mode).
-    pub fn tried_on(self, input: &Tensor) -> Result<Self> {
-        trial::check(input, |part| self.part(part), |input| self.run(input), || self.parameters())?;
+    pub fn tried_on(self, input: impl Into<Input>) -> Result<Self> {
+        trial::check(
+            &input.into(),
+            |part| self.part(part),
+            |input| self.run(input),
+            || self.parameters(),
+        )?;
         Ok(self)
     }
 
     /// Features and logits for `input`, without gradient.
-    fn run(&self, input: &Tensor) -> Result<(Tensor, Tensor)> {
+    fn run(&self, input: &Input) -> Result<(Tensor, Tensor)> {
         let _no_grad = tch::no_grad_guard();
         if input.device() != self.device {
             let hint = "load the teacher onto the device of the batches";
             let what = self.part("input");
             return Err(error::wrong_device(what, self.device, "module", input.device(), hint));
         }
-        let input = match self.kind {
-            Some(kind) if input.is_floating_point() => input.f_to_kind(kind),
-            _ => Ok(input.shallow_clone()),
-        };
-        let input = input.map_err(|source| {
-            Error::torch(format!("convert the {}", self.part("input")), source)
+        let input = input.map(|tensor| {
+            let converted = match self.kind {
+                Some(kind) if tensor.is_floating_point() => tensor.f_to_kind(kind),
+                _ => Ok(tensor.shallow_clone()),
+            };
+            converted.map_err(|e| Error::torch(format!("convert the {}", self.part("input")), e))
         })?;
         self.output.read(&self.part("output"), |method| {
-            let call = |input: &Tensor| self.call(method, input);
+            let call = |input: &Input| self.call(method, input);
             call(&input).map_err(|source| {
                 failure::cause(&self.modality, method, &input, source, call, || self.parameters())
             })
         })
     }
 
-    fn call(&self, method: &str, input: &Tensor) -> std::result::Result<IValue, TchError> {
-        self.module.method_is(method, &[IValue::Tensor(input.shallow_clone())])
+    fn call(&self, method: &str, input: &Input) -> std::result::Result<IValue, TchError> {
+        let tensors = input.tensors().map(|(_, tensor)| IValue::Tensor(tensor.shallow_clone()));
+        self.module.method_is(method, &tensors.collect::<Vec<_>>())
     }
 
     fn parameters(&self) -> Vec<(String, Tensor)> {

@@ -2,6 +2,7 @@
 
 use tch::{TchError, Tensor};
 
+use crate::batch::Input;
 use crate::error::{self, Error, Result};
 
 /// Features and logits.
@@ -9,9 +10,9 @@ type Output = (Tensor, Tensor);
 
 /// Runs a module on `input` and checks its output; see [`tried_on`](super::TorchScript::tried_on).
 pub(super) fn check(
-    input: &Tensor,
+    input: &Input,
     part: impl Fn(&str) -> String,
-    run: impl Fn(&Tensor) -> Result<Output>,
+    run: impl Fn(&Input) -> Result<Output>,
     parameters: impl FnOnce() -> Vec<(String, Tensor)>,
 ) -> Result<()> {
     let rows = input.size().first().copied().unwrap_or(0);
@@ -30,7 +31,7 @@ pub(super) fn check(
             return Err(error::non_finite(part(name), expected, "NaN or infinity", hint));
         }
     }
-    let half = first_rows(input, rows / 2)?;
+    let half = input.map(|tensor| first_rows(tensor, rows / 2))?;
     let (once, again) = (named(run(&half)?), named(run(&half)?));
     for ((name, all), ((_, once), (_, again))) in all.iter().zip(once.iter().zip(&again)) {
         let (expected, found, hint) = if !is_close(once, again, all)? {
@@ -74,9 +75,11 @@ fn check_form(what: &str, name: &str, rows: i64, tensor: &Tensor) -> Result<()> 
 }
 
 /// What makes an output of the module not finite.
-fn not_finite_hint(input: &Tensor, parameters: &[(String, Tensor)]) -> Result<String> {
-    if !is_finite(input)? {
-        return Ok("the trial input is not finite: check the data".into());
+fn not_finite_hint(input: &Input, parameters: &[(String, Tensor)]) -> Result<String> {
+    for (_, tensor) in input.tensors() {
+        if !is_finite(tensor)? {
+            return Ok("the trial input is not finite: check the data".into());
+        }
     }
     for (name, parameter) in parameters {
         if !is_finite(parameter)? {

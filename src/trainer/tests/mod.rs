@@ -21,7 +21,7 @@ use crate::modality::Modality;
 use crate::parameters::ModalityParams;
 use crate::schedule::{Plan, Progress};
 use crate::step::{MicroBatch, Objective, Observation};
-use crate::student::Student;
+use crate::student::{Features, Student};
 
 /// A student of modalities `a` and `b` with linear encoders, a linear head and one buffer. It records
 /// the `train` flag of its latest `encode`.
@@ -125,7 +125,7 @@ impl Student for Pair {
         Ok(self.encoders[m].forward(batch.input(m)))
     }
 
-    fn fuse(&self, features: &[Tensor], _train: bool) -> Result<Tensor> {
+    fn fuse(&self, features: &Features<'_>, _train: bool) -> Result<Tensor> {
         Ok(self.head.forward(&Tensor::f_cat(features, 1)?))
     }
 }

@@ -20,7 +20,7 @@ fn teacher(modality: &str, margin: f64) -> Box<dyn Teacher> {
         let logits = Tensor::zeros([input.size()[0], 2], (Kind::Float, Device::Cpu));
         let mut first = logits.select(1, 0);
         let _ = first.fill_(margin);
-        (input.shallow_clone(), logits)
+        (input.first().shallow_clone(), logits)
     }))
 }
 

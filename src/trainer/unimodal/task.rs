@@ -11,6 +11,7 @@ use crate::modality::Modality;
 use crate::step::NonFiniteSource;
 use crate::teacher::UnimodalModel;
 use crate::trainer::sources;
+use crate::unwind::{caught, describe};
 
 /// Trains on modality `m` of the batches, by L_S of the loss.
 pub(super) struct Task<'a> {
@@ -49,7 +50,10 @@ impl<'a> Task<'a> {
         batch: &Batch,
         train: bool,
     ) -> Result<Forward> {
-        let (features, logits) = model.forward(batch.input(0), train)?;
+        let input = &batch.inputs()[0];
+        let part = || format!("model of {:?}", self.modality);
+        let inputs = || describe(input.tensors());
+        let (features, logits) = caught(part, inputs, || model.forward(input, train))?;
         let rows = batch.size();
         let [features_size, size] = [features.size(), logits.size()];
         let empty = features_size.contains(&0) || size.contains(&0);

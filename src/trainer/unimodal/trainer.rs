@@ -28,6 +28,7 @@ use crate::weights::BestEpoch;
 /// ```
 /// use g2d::{
 ///     Batch,
+///     batch::Input,
 ///     loss::Classification,
 ///     metrics,
 ///     optim::{LrSchedule, SgdConfig},
@@ -45,7 +46,7 @@ use crate::weights::BestEpoch;
 /// let mut vs = nn::VarStore::new(Device::Cpu);
 /// let encoder = nn::linear(vs.root() / "encoder", 4, 8, Default::default());
 /// let head = nn::linear(vs.root() / "head", 8, 4, Default::default());
-/// let model = move |input: &Tensor, _train: bool| {
+/// let model = move |input: &Input, _train: bool| {
 ///     let features = encoder.forward(input).relu();
 ///     let logits = head.forward(&features);
 ///     (features, logits)

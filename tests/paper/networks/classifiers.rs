@@ -1,7 +1,7 @@
 //! The audio-visual classifiers: fusions, backbones, names, invalid configurations.
 
 use g2d::{
-    Batch, Modality, Student,
+    Batch, Features, Modality, Student,
     paper::networks::{
         Backbone, ClassifierConfig, DistilledFeatures, FusionClassifier, FusionKind,
         Initialisation, UnimodalClassifier, UnimodalLogits,
@@ -10,7 +10,7 @@ use g2d::{
 };
 use tch::{Device, Kind, Tensor, nn::VarStore};
 
-use crate::support::{assert_error, in_own_process};
+use crate::support::{assert_error, fuse, in_own_process, unimodal_logits};
 
 const FUSIONS: [FusionKind; 5] =
     [FusionKind::Sum, FusionKind::Concat, FusionKind::Late, FusionKind::Film, FusionKind::Gated];
@@ -22,6 +22,11 @@ fn modalities(k: usize) -> Vec<(Modality, i64)> {
 
 fn features(k: usize, width: i64) -> Vec<Tensor> {
     (0..k).map(|_| Tensor::randn([5, width], (Kind::Float, Device::Cpu))).collect()
+}
+
+/// A batch whose inputs no fusion reads.
+fn labels() -> Batch {
+    Batch::new(Vec::<Tensor>::new(), Tensor::zeros([5], (Kind::Int64, Device::Cpu)))
 }
 
 fn compact(k: usize, config: ClassifierConfig) -> g2d::Result<(VarStore, FusionClassifier)> {
@@ -41,9 +46,9 @@ fn unimodal_logits_of_late_concat_and_sum_add_up_for_any_number_of_modalities() 
             let (vs, student) =
                 compact(k, ClassifierConfig { fusion, ..Default::default() }).unwrap();
             let features = features(k, Backbone::Compact.width());
-            let logits = (0..k).map(|m| student.unimodal_logits(m, &features).unwrap());
+            let logits = (0..k).map(|m| unimodal_logits(&student, m, &features, &labels()));
             let sum: Tensor = logits.sum();
-            let fused = student.fuse(&features, false).unwrap();
+            let fused = fuse(&student, &features, &labels(), false);
             match fusion {
                 FusionKind::Late => assert!(close(&(sum / k as f64), &fused)),
                 FusionKind::Concat => assert!(close(&sum, &fused)),
@@ -68,18 +73,20 @@ fn film_and_gated_need_two_modalities_and_have_unimodal_logits_by_the_authors_fo
         let config = ClassifierConfig { fusion, ..Default::default() };
         assert_error(compact(3, config), &["exactly 2", "3"]);
 
-        let features = features(2, Backbone::Compact.width());
+        let (features, labels) = (features(2, Backbone::Compact.width()), labels());
+        let features = Features::new(&features, &labels).unwrap();
         let (_vs, student) = compact(2, config).unwrap();
-        assert!(student.unimodal_logits(0, &features).is_none());
+        assert!(student.unimodal_logits(0, &features).unwrap().is_none());
         let unimodal = UnimodalLogits::AuthorsFormula;
         let (_vs, student) = compact(2, ClassifierConfig { unimodal, ..config }).unwrap();
-        assert_eq!(student.unimodal_logits(1, &features).unwrap().size(), [5, 3]);
+        assert_eq!(unimodal_logits(&student, 1, &features, &labels).size(), [5, 3]);
     }
 }
 
 #[test]
 fn gated_distils_its_projections_only_if_configured() {
-    let features = features(2, Backbone::Compact.width());
+    let (features, labels) = (features(2, Backbone::Compact.width()), labels());
+    let features = Features::new(&features, &labels).unwrap();
     for (distilled, same) in
         [(DistilledFeatures::Encoder, true), (DistilledFeatures::GatedProjection, false)]
     {
@@ -150,9 +157,9 @@ fn the_features_of_a_video_are_the_mean_of_those_of_its_frames() {
         let vs = VarStore::new(Device::Cpu);
         let net = UnimodalClassifier::new(&vs, 3, 4, backbone, Initialisation::Authors).unwrap();
         let video = Tensor::randn([2, 3, 4, 20, 24], (Kind::Float, Device::Cpu));
-        let (features, logits) = net.forward(&video, false).unwrap();
+        let (features, logits) = net.forward(&video.shallow_clone().into(), false).unwrap();
         assert_eq!((features.size(), logits.size()), (vec![2, backbone.width()], vec![2, 4]));
-        let frame = |t| net.forward(&video.select(2, t), false).unwrap().0;
+        let frame = |t| net.forward(&video.select(2, t).into(), false).unwrap().0;
         let mean = (0..4).map(frame).sum::<Tensor>() / 4.0;
         assert!(close(&features, &mean));
     }
@@ -172,7 +179,8 @@ fn invalid_inputs_and_configurations_are_errors() {
     }
     let double = Tensor::zeros([2, 1, 28, 28], (Kind::Double, Device::Cpu));
     assert_error(encode(double), &["Float", "Double"]);
-    assert_error(student.fuse(&features(2, 63), true), &["[B, 64]"]);
+    let (narrow, batch) = (features(2, 63), self::labels());
+    assert_error(student.fuse(&Features::new(&narrow, &batch).unwrap(), true), &["[B, 64]"]);
 
     let vs = VarStore::new(Device::Cpu);
     let config = ClassifierConfig::default();
@@ -196,7 +204,7 @@ fn every_parameter_has_a_gradient_under_every_fusion() {
         let labels = Tensor::from_slice(&[0_i64, 1, 2, 0]);
         let batch = Batch::new([input(), input()], labels.shallow_clone());
         let features = [0, 1].map(|m| student.encode(m, &batch, true).unwrap());
-        let logits = student.fuse(&features, true).unwrap();
+        let logits = fuse(&student, &features, &batch, true);
         assert_eq!(logits.size(), [4, 3]);
         logits.cross_entropy_for_logits(&labels).backward();
         for (name, variable) in vs.variables() {

@@ -5,14 +5,14 @@ use g2d::paper::networks::{
     EncoderConfig, ImageBackbone, ImageConfig, MixedConfig, MixedFusion, MixedNetwork, MlpConfig,
     MlpLayer, SequenceConfig, UnimodalNetwork,
 };
-use g2d::{Batch, Student, Teacher, teacher::UnimodalModel, weights};
+use g2d::{Batch, Features, Student, Teacher, teacher::UnimodalModel, weights};
 use tch::{
     Device, Kind, Reduction, Tensor,
     nn::{self, OptimizerConfig, VarStore},
     vision,
 };
 
-use crate::support::{assert_error, elements, in_own_process};
+use crate::support::{assert_error, elements, fuse, in_own_process, unimodal_logits};
 
 const FLOAT: (Kind, Device) = (Kind::Float, Device::Cpu);
 
@@ -47,13 +47,15 @@ fn features(network: &MixedNetwork, batch: &Batch, train: bool) -> Vec<Tensor> {
 fn encoders_have_their_own_widths_and_the_fusion_has_the_configured_outputs() {
     for fusion in [MixedFusion::Late, MixedFusion::Concat] {
         let (vs, network) = network(fusion, 2);
-        let features = features(&network, &batch(3), true);
+        let batch = batch(3);
+        let features = features(&network, &batch, true);
         let widths: Vec<_> = features.iter().map(|f| f.size()[1]).collect();
         assert_eq!(widths, [64, 16, 12]);
-        assert_eq!(network.fuse(&features, true).unwrap().size(), [3, 2]);
+        assert_eq!(fuse(&network, &features, &batch, true).size(), [3, 2]);
         let own = network.encoder_params(&vs).unwrap();
         assert!((0..3).all(|m| !own.encoder(m).is_empty()));
         let swapped = [&features[1], &features[0], &features[2]].map(Tensor::shallow_clone);
+        let swapped = Features::new(&swapped, &batch).unwrap();
         assert_error(network.fuse(&swapped, true), &["[B, 64], [B, 16], [B, 12]"]);
     }
 }
@@ -62,16 +64,17 @@ fn encoders_have_their_own_widths_and_the_fusion_has_the_configured_outputs() {
 fn the_fused_prediction_is_the_mean_of_the_unimodal_ones() {
     for fusion in [MixedFusion::Late, MixedFusion::Concat] {
         let (_vs, network) = network(fusion, 2);
-        let features = features(&network, &batch(3), false);
-        let unimodal = (0..3).map(|m| network.unimodal_logits(m, &features).unwrap());
+        let batch = batch(3);
+        let features = features(&network, &batch, false);
+        let unimodal = (0..3).map(|m| unimodal_logits(&network, m, &features, &batch));
         let mean: Tensor = unimodal.sum::<Tensor>() / 3.0;
-        let fused = network.fuse(&features, false).unwrap();
+        let fused = fuse(&network, &features, &batch, false);
         assert!((mean - fused).abs().max().double_value(&[]) < 1e-5, "{fusion:?}");
         // A unimodal prediction does not depend on other modalities.
         let others: Vec<_> = features.iter().map(|f| f + 1.0).collect();
         let mixed = [&features[0], &others[1], &others[2]].map(Tensor::shallow_clone);
-        let before = network.unimodal_logits(0, &features).unwrap();
-        assert_eq!(before, network.unimodal_logits(0, &mixed).unwrap());
+        let before = unimodal_logits(&network, 0, &features, &batch);
+        assert_eq!(before, unimodal_logits(&network, 0, &mixed, &batch));
     }
 }
 
@@ -125,12 +128,12 @@ fn backbones_have_their_widths_and_invalid_images_are_errors() {
         let encoder = EncoderConfig::Image(ImageConfig::imagenet(backbone));
         let net = UnimodalNetwork::new(&vs, &encoder, 1).unwrap();
         let (features, predictions) =
-            net.forward(&Tensor::rand([2, 3, 32, 32], FLOAT), true).unwrap();
+            net.forward(&Tensor::rand([2, 3, 32, 32], FLOAT).into(), true).unwrap();
         assert_eq!(features.size(), [2, backbone.width()]);
         assert_eq!(predictions.size(), [2, 1]);
-        assert_error(net.forward(&Tensor::rand([2, 3, 2, 2], FLOAT), true), &["at least"]);
+        assert_error(net.forward(&Tensor::rand([2, 3, 2, 2], FLOAT).into(), true), &["at least"]);
         let bytes = Tensor::zeros([2, 3, 32, 32], (Kind::Uint8, Device::Cpu));
-        assert_error(net.forward(&bytes, true), &["Uint8"]);
+        assert_error(net.forward(&bytes.into(), true), &["Uint8"]);
     }
 }
 
@@ -221,7 +224,7 @@ fn a_network_learns_and_its_teacher_is_deterministic() {
     let x = Tensor::randn([64, 3], FLOAT);
     let y = x.select(1, 0) * x.select(1, 1);
     let error = |train: bool| {
-        let (_, predictions) = net.forward(&x, train).unwrap();
+        let (_, predictions) = net.forward(&x.shallow_clone().into(), train).unwrap();
         predictions.view([-1]).mse_loss(&y, Reduction::Mean)
     };
     let before = error(false).double_value(&[]);

@@ -1,7 +1,8 @@
 //! Encoders that return sequences [B, T, d], padding masks, and a transformer across modalities.
 
 use g2d::{
-    Batch, G2dTrainer, Modality, ModalityParams, Result, Student,
+    Batch, Features, G2dTrainer, Modality, ModalityParams, Result, Student,
+    batch::Input,
     loss::{Classification, Distillation},
     schedule::{Ranking, Sequential},
     teacher::FrozenModel,
@@ -14,13 +15,10 @@ use crate::support::{
     CLASSES, INPUT, ModifiedStudent, WIDTH, assert_close, assert_mismatch, fill, labels, wave,
 };
 
-/// The index of the padding word.
-const PADDING: i64 = 0;
-
 /// Attention from a learnt query over the tokens of all modalities: words and video frames.
 ///
-/// Features are [B, T, WIDTH + 1]; the last column is the mask, 1 for a token and 0 for padding.
-/// The zeros that stand for a missing modality are padding too.
+/// Features are [B, T, WIDTH]; the fusion reads the masks of the inputs, in which the tokens that stand for
+/// a missing modality are padding.
 struct Transformer {
     vs: nn::VarStore,
     names: Vec<Modality>,
@@ -71,55 +69,58 @@ impl Student for Transformer {
 
     fn encode(&self, m: usize, batch: &Batch, _train: bool) -> Result<Tensor> {
         let input = batch.input(m);
-        let (tokens, mask) = if m == 0 {
-            (self.words.forward(input), input.f_ne(PADDING)?.to_kind(Kind::Double))
-        } else {
-            let [rows, frames, _] = input.size3().map(|(b, t, d)| [b, t, d])?;
-            (
-                self.frames.forward(input),
-                Tensor::f_ones([rows, frames], (Kind::Double, Device::Cpu))?,
-            )
-        };
-        let mask = mask.unsqueeze(-1);
-        Ok(Tensor::f_cat(&[tokens.tanh() * &mask, mask], -1)?)
+        let tokens = if m == 0 { self.words.forward(input) } else { self.frames.forward(input) };
+        Ok(tokens.tanh())
     }
 
-    fn fuse(&self, features: &[Tensor], _train: bool) -> Result<Tensor> {
-        let (tokens, mask) = unpack(&Tensor::f_cat(features, 1)?);
-        let (keys, values) = (self.keys.forward(&tokens), self.values.forward(&tokens));
-        let scores = self.query.f_matmul(&keys.transpose(1, 2))? / (WIDTH as f64).sqrt();
-        let scores = scores + (mask.transpose(1, 2) - 1.0) * 1e9;
-        Ok(self.head.forward(&scores.softmax(-1, Kind::Double).f_matmul(&values)?.squeeze_dim(1)))
+    fn fuse(&self, features: &Features<'_>, _train: bool) -> Result<Tensor> {
+        let masks = [features.input(0, "mask")?, features.input(1, "mask")?];
+        self.attend(&Tensor::f_cat(features, 1)?, &Tensor::f_cat(&masks, 1)?)
     }
 
-    fn distilled_features(&self, features: &[Tensor]) -> Result<Vec<Tensor>> {
-        Ok(features.iter().map(pooled).collect())
+    fn distilled_features(&self, features: &Features<'_>) -> Result<Vec<Tensor>> {
+        let each = features.iter().enumerate();
+        each.map(|(m, tokens)| Ok(pooled(tokens, &features.input(m, "mask")?))).collect()
     }
 
     /// One token of padding.
     fn feature_shape(&self, _m: usize) -> Option<Vec<i64>> {
-        Some(vec![1, WIDTH + 1])
+        Some(vec![1, WIDTH])
     }
 }
 
-/// Tokens and mask.
-fn unpack(features: &Tensor) -> (Tensor, Tensor) {
-    (features.i((.., .., ..WIDTH)), features.i((.., .., WIDTH..)))
+impl Transformer {
+    /// The logits from tokens [B, T, WIDTH] and their mask [B, T].
+    fn attend(&self, tokens: &Tensor, mask: &Tensor) -> Result<Tensor> {
+        let (keys, values) = (self.keys.forward(tokens), self.values.forward(tokens));
+        let scores = self.query.f_matmul(&keys.transpose(1, 2))? / (WIDTH as f64).sqrt();
+        let scores = scores.f_masked_fill(&mask.logical_not().unsqueeze(1), f64::NEG_INFINITY)?;
+        Ok(self.head.forward(&scores.softmax(-1, Kind::Double).f_matmul(&values)?.squeeze_dim(1)))
+    }
 }
 
 /// The mean over the tokens that are no padding.
-fn pooled(features: &Tensor) -> Tensor {
-    let (tokens, mask) = unpack(features);
+fn pooled(tokens: &Tensor, mask: &Tensor) -> Tensor {
+    let mask = mask.to_kind(Kind::Double).unsqueeze(-1);
     let count = mask.sum_dim_intlist(1, false, Kind::Double).clamp_min(1.0);
-    tokens.sum_dim_intlist(1, false, Kind::Double) / count
+    (tokens * mask).sum_dim_intlist(1, false, Kind::Double) / count
 }
 
-/// Six samples of four words, of which up to two are padding, and three frames.
-fn batch() -> Batch {
+/// The sentences of six samples, of up to four words.
+fn sentences() -> Vec<Tensor> {
     let words = Tensor::arange(24, (Kind::Int64, Device::Cpu)).remainder(11).view([6, 4]) + 1;
-    let _ = words.i((..3, 3..)).fill_(PADDING);
-    let _ = words.i((5.., 2..)).fill_(PADDING);
-    Batch::new([words, wave(3.0, &[6, 3, INPUT])], labels(6))
+    let lengths = [3, 3, 3, 4, 4, 2];
+    (0..6).zip(lengths).map(|(i, length)| words.i((i, ..length))).collect()
+}
+
+/// Three frames of six samples.
+fn frames() -> Input {
+    let mask = Tensor::ones([6, 3], (Kind::Bool, Device::Cpu));
+    Input::new("frames", wave(3.0, &[6, 3, INPUT])).with("mask", mask)
+}
+
+fn batch() -> Batch {
+    Batch::new([Input::padded(&sentences()).unwrap(), frames()], labels(6))
 }
 
 #[test]
@@ -135,9 +136,11 @@ fn pooled_sequences_are_distilled_and_a_suppressed_encoder_is_not_updated() {
         trainer.end_epoch().unwrap();
     }
     let features = [0, 1].map(|m| model.encode(m, &batch, true).unwrap());
+    let masks = [0, 1].map(|m| batch.tensor(m, "mask").unwrap());
     let report = trainer.step(&model, &batch).unwrap();
     for (m, strength) in [3.0, 1.0].into_iter().enumerate() {
-        let expected = pooled(&features[m]).mse_loss(&wave(strength, &[6, WIDTH]), Reduction::Mean);
+        let expected =
+            pooled(&features[m], masks[m]).mse_loss(&wave(strength, &[6, WIDTH]), Reduction::Mean);
         assert_close(report.terms.feature[m].as_ref().unwrap(), &expected);
     }
 }
@@ -172,9 +175,13 @@ fn padding_does_not_change_logits_or_loss() {
         trainer.step(&model, batch).unwrap()
     };
     let batch = batch();
-    let padding = Tensor::full([6, 3], PADDING, (Kind::Int64, Device::Cpu));
-    let longer = Tensor::cat(&[batch.input(0), &padding], 1);
-    let longer = Batch::new([longer, batch.input(1).shallow_clone()], labels(6));
+    let mut more = sentences();
+    more.push(Tensor::zeros([7], (Kind::Int64, Device::Cpu))); // pads all to seven words
+    let padded = Input::padded(&more).unwrap();
+    let first = |name: &str| padded.tensor(name).unwrap().i(..6);
+    let longer = Input::new("ids", first("values")).with("mask", first("mask"));
+    assert_eq!(longer.size(), [6, 7]);
+    let longer = Batch::new([longer, frames()], labels(6));
     let (short, long) = (step(&batch), step(&longer));
     assert_close(&short.logits, &long.logits);
     assert_close(&short.terms.total, &long.terms.total);
@@ -185,7 +192,7 @@ fn a_sample_without_a_modality_has_the_logits_of_the_other_one_alone() {
     let model = Transformer::new();
     let mut trainer = model.trainer(Classification::default(), Ranking::Batch);
     let alone = model.encode(1, &batch(), true).unwrap();
-    let alone = model.fuse(&[alone.i((.., ..0)), alone.shallow_clone()], true).unwrap();
+    let alone = model.attend(&alone, batch().tensor(1, "mask").unwrap()).unwrap();
     let partial = batch().with_present(0, [true, false, true, true, false, true]);
     let report = trainer.step(&model, &partial).unwrap();
     for row in [1, 4] {
@@ -201,7 +208,7 @@ fn sequence_features_with_vector_teachers_are_an_error_with_a_hint() {
     let model = Transformer::new();
     let unpooled = ModifiedStudent::without_optional_methods(&model);
     let mut trainer = model.trainer(Classification::default(), Ranking::Batch);
-    let words = ["\"text\"", "[6, 4]", "[6, 4, 5]", "Student::distilled_features"];
+    let words = ["\"text\"", "[6, 4]", "[6, 4, 4]", "Student::distilled_features"];
     assert_mismatch(trainer.step(&unpooled, &batch()), &words);
 }
 
@@ -211,7 +218,7 @@ fn sequences_are_projected_and_compared_token_by_token_with_teachers_of_sequence
     let model = Transformer::new();
     let unpooled = ModifiedStudent::without_optional_methods(&model);
     let mut projections = nn::VarStore::new(Device::Cpu);
-    let widths = ["text", "video"].map(|name| (name, WIDTH + 1, TEACHER));
+    let widths = ["text", "video"].map(|name| (name, WIDTH, TEACHER));
     let projection = FeatureProjection::new(&projections.root(), widths).unwrap();
     projections.double();
     let teacher = |modality: &str, tokens: i64| {

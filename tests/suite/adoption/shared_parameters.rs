@@ -13,7 +13,7 @@ use tch::{
 
 use super::{changed, names_below, teacher, trainer};
 use crate::support::{
-    ClosureStudent, INPUT, WIDTH, assert_close, gradients, labels, values, with_prefix,
+    ClosureStudent, INPUT, WIDTH, assert_close, fuse, gradients, labels, values, with_prefix,
 };
 
 /// A stem for each modality, then one trunk for both.
@@ -55,7 +55,7 @@ fn the_gradient_of_a_shared_trunk_comes_from_the_learning_modality_alone() {
     let stepped = gradients(&model.vs);
     model.optimizer(0.1).zero_grad();
     let a = model.encode(0, &batch, true).unwrap().detach();
-    let logits = model.fuse(&[a, model.encode(1, &batch, true).unwrap()], true).unwrap();
+    let logits = fuse(&model, &[a, model.encode(1, &batch, true).unwrap()], &batch, true);
     // tch's `cross_entropy_for_logits` computes in single precision.
     let loss = logits.log_softmax(-1, Kind::Double).nll_loss(batch.targets());
     loss.backward();

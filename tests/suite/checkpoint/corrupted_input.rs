@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 use g2d::{
-    Batch, Error, G2dTrainer, Modality, ModalityParams, Result, Student,
+    Batch, Error, Features, G2dTrainer, Modality, ModalityParams, Result, Student,
     checkpoint::{RunParts, Snapshot, SnapshotFolder},
     loss::Classification,
     optim::{AdamConfig, Optimizer, SgdConfig},
@@ -159,7 +159,7 @@ impl Student for Reversed {
         self.0.encode(1 - m, batch, train)
     }
 
-    fn fuse(&self, features: &[Tensor], train: bool) -> Result<Tensor> {
+    fn fuse(&self, features: &Features<'_>, train: bool) -> Result<Tensor> {
         self.0.fuse(features, train)
     }
 }

@@ -1,9 +1,9 @@
 //! The contract of `Student`.
 
-use g2d::{Batch, Student, batch::Input};
+use g2d::{Batch, Features, Student, batch::Input};
 use tch::Tensor;
 
-use crate::support::{CLASSES, Tiny};
+use crate::support::{CLASSES, Tiny, fuse};
 
 fn contract(student: &dyn Student, batch: &Batch) {
     let k = student.modalities().len();
@@ -11,7 +11,8 @@ fn contract(student: &dyn Student, batch: &Batch) {
     let encode = |batch: &Batch| -> Vec<Tensor> {
         (0..k).map(|m| student.encode(m, batch, false).unwrap()).collect()
     };
-    let features = encode(batch);
+    let tensors = encode(batch);
+    let features = Features::new(&tensors, batch).unwrap();
     for (m, own) in features.iter().enumerate() {
         assert_eq!((own.dim(), own.size()[0]), (2, rows));
         if let Some(shape) = student.feature_shape(m) {
@@ -32,7 +33,7 @@ fn contract(student: &dyn Student, batch: &Batch) {
     let logits = student.fuse(&features, false).unwrap();
     assert_eq!(logits.size(), [rows, CLASSES]);
     for m in 0..k {
-        if let Some(head) = student.unimodal_logits(m, &features) {
+        if let Some(head) = student.unimodal_logits(m, &features).unwrap() {
             assert_eq!(head.size(), logits.size());
         }
     }
@@ -42,7 +43,7 @@ fn contract(student: &dyn Student, batch: &Batch) {
         assert!(distilled.requires_grad() && distilled.size()[0] == rows);
     }
     let _no_grad = tch::no_grad_guard();
-    assert!(!student.fuse(&encode(batch), true).unwrap().requires_grad());
+    assert!(!fuse(student, &encode(batch), batch, true).requires_grad());
 }
 
 #[test]

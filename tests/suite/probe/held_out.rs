@@ -8,7 +8,8 @@ use tch::{Device, Kind, Reduction, Tensor};
 
 use super::{identity_student::IdentityStudent, model_value, value};
 use crate::support::{
-    ModifiedStudent, Tiny, assert_mismatch, assert_number, assert_same, values, wave, with_targets,
+    ModifiedStudent, Tiny, assert_mismatch, assert_number, assert_same, fuse, values, wave,
+    with_targets,
 };
 
 /// The negative cross-entropy.
@@ -84,7 +85,7 @@ fn the_utilisation_rate_is_the_relative_loss_without_the_modality() {
     let batch = student.batch(9, 0.3);
     let accuracy = |keep: [f64; 2]| {
         let features: Vec<_> = (0..2).map(|m| batch.input(m) * keep[m]).collect();
-        let logits = g2d::Student::fuse(&student, &features, false).unwrap();
+        let logits = fuse(&student, &features, &batch, false);
         metrics::accuracy(&logits, batch.targets()).unwrap()
     };
     let all = accuracy([1.0, 1.0]);

@@ -1,8 +1,8 @@
 //! A student whose features are its inputs.
 
 use g2d::{
-    Batch, G2dTrainer, ImbalanceProbe, Modality, ModalityParams, Result, Student, Teacher,
-    TeacherOutput, loss::Classification, step::Measurement, trainer::Builder,
+    Batch, Features, G2dTrainer, ImbalanceProbe, Modality, ModalityParams, Result, Student,
+    Teacher, TeacherOutput, loss::Classification, step::Measurement, trainer::Builder,
 };
 use tch::{Device, Kind, Tensor, nn};
 
@@ -57,7 +57,7 @@ impl Student for IdentityStudent {
         Ok(batch.input(m) * &self.scales[m])
     }
 
-    fn fuse(&self, features: &[Tensor], _train: bool) -> Result<Tensor> {
+    fn fuse(&self, features: &Features<'_>, _train: bool) -> Result<Tensor> {
         Ok(Tensor::f_cat(features, 1)?.matmul(&self.weight) + &self.bias)
     }
 
@@ -65,8 +65,8 @@ impl Student for IdentityStudent {
         Some(vec![4])
     }
 
-    fn unimodal_logits(&self, m: usize, features: &[Tensor]) -> Option<Tensor> {
-        Some(features[m].matmul(&self.weight.narrow(0, 4 * m as i64, 4)))
+    fn unimodal_logits(&self, m: usize, features: &Features<'_>) -> Result<Option<Tensor>> {
+        Ok(Some(features[m].matmul(&self.weight.narrow(0, 4 * m as i64, 4))))
     }
 }
 

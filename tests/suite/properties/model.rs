@@ -3,8 +3,8 @@
 use std::{cell::Cell, rc::Rc};
 
 use g2d::{
-    Batch, Modality, ModalityParams, Result, Student, Teacher, TeacherOutput, teacher::HostCopy,
-    trainer::FeatureProjection,
+    Batch, Features, Modality, ModalityParams, Result, Student, Teacher, TeacherOutput,
+    teacher::HostCopy, trainer::FeatureProjection,
 };
 use tch::{Device, Kind, Tensor, nn, nn::ModuleT, nn::OptimizerConfig};
 
@@ -128,7 +128,7 @@ impl Student for Model {
         })
     }
 
-    fn fuse(&self, features: &[Tensor], _train: bool) -> Result<Tensor> {
+    fn fuse(&self, features: &Features<'_>, _train: bool) -> Result<Tensor> {
         let logits = Tensor::f_cat(&self.pooled(features), 1)?.apply(&self.head);
         Ok(match self.fault.kind() {
             Some(FaultKind::LogitRows) => Tensor::cat(&[&logits, &logits], 0),
@@ -148,7 +148,7 @@ impl Student for Model {
         })
     }
 
-    fn distilled_features(&self, features: &[Tensor]) -> Result<Vec<Tensor>> {
+    fn distilled_features(&self, features: &Features<'_>) -> Result<Vec<Tensor>> {
         let mut pooled = self.pooled(features);
         if self.fault.kind() == Some(FaultKind::DistilledCount) {
             pooled.pop();
@@ -156,17 +156,17 @@ impl Student for Model {
         Ok(pooled)
     }
 
-    fn unimodal_logits(&self, m: usize, features: &[Tensor]) -> Option<Tensor> {
+    fn unimodal_logits(&self, m: usize, features: &Features<'_>) -> Result<Option<Tensor>> {
         let only = |(j, f): (usize, Tensor)| if j == m { f } else { f.zeros_like() };
         let own: Vec<_> = self.pooled(features).into_iter().enumerate().map(only).collect();
         let logits = Tensor::cat(&own, 1).apply(&self.head);
-        match self.fault.kind_at(m) {
+        Ok(match self.fault.kind_at(m) {
             Some(FaultKind::HeadNone) => None,
             Some(FaultKind::HeadShape) => Some(Tensor::cat(&[&logits, &logits], 1)),
             Some(FaultKind::HeadKind) => Some(logits.to_kind(Kind::Int64)),
             Some(FaultKind::HeadNan) => Some(logits * f64::NAN),
             _ => Some(logits),
-        }
+        })
     }
 }
 

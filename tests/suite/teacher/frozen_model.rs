@@ -2,6 +2,7 @@
 
 use g2d::{
     Batch, Error, Result, Teacher,
+    batch::Input,
     teacher::{FrozenModel, UnimodalModel},
 };
 use tch::{Device, Tensor, nn, nn::Module};
@@ -22,7 +23,7 @@ impl Model {
 }
 
 impl UnimodalModel for Model {
-    fn forward(&self, input: &Tensor, train: bool) -> Result<(Tensor, Tensor)> {
+    fn forward(&self, input: &Input, train: bool) -> Result<(Tensor, Tensor)> {
         let features = input.f_linear(&self.encoder.ws, self.encoder.bs.as_ref())?;
         let logits = self.head.forward(&features) * if train { 2.0 } else { 1.0 };
         Ok((features, logits))
@@ -38,7 +39,7 @@ fn batch(width: i64) -> Batch {
 fn a_model_and_a_boxed_model_are_frozen_and_run_in_evaluation_mode() {
     let mut vs = nn::VarStore::new(Device::Cpu);
     let model = Model::new(&vs);
-    let (features, logits) = model.forward(batch(INPUT).input(0), false).unwrap();
+    let (features, logits) = model.forward(&batch(INPUT).inputs()[0], false).unwrap();
     let boxed: Box<dyn UnimodalModel + Send> = Box::new(model);
     assert!(!vs.trainable_variables().is_empty());
     let teacher = FrozenModel::from_model("a", &mut vs, boxed);

@@ -2,6 +2,7 @@
 
 use g2d::{
     Batch, Teacher, TeacherOutput,
+    batch::Input,
     loss::Classification,
     optim::SgdConfig,
     teacher::{
@@ -69,8 +70,9 @@ fn one_row_and_predictions_of_numbers_are_not_taken_for_probabilities() {
 fn a_model_that_ends_in_softmax_is_no_teacher() {
     let vs = nn::VarStore::new(Device::Cpu);
     let layer = nn::linear(vs.root() / "fc", 4, 3, Default::default());
-    let model =
-        |input: &Tensor, _: bool| (input.shallow_clone(), input.apply(&layer).softmax(-1, None));
+    let model = |input: &Input, _: bool| {
+        (input.first().shallow_clone(), input.apply(&layer).softmax(-1, None))
+    };
     let batch = || {
         let labels = Tensor::from_slice(&[0_i64, 1, 2]);
         [Ok(Batch::new([labels.one_hot(4).to_kind(Kind::Float)], labels))]

@@ -2,6 +2,7 @@
 
 use g2d::{
     Batch, Error, G2dTrainer, Teacher,
+    batch::Input,
     checkpoint::{RunParts, SnapshotFolder},
     evaluate,
     loss::Classification,
@@ -172,13 +173,13 @@ fn an_evaluation_names_the_head_that_is_not_finite_and_the_sample() {
 }
 
 /// A linear layer and batch norm, as a model of one modality.
-fn teacher() -> (nn::VarStore, impl Fn(&Tensor, bool) -> (Tensor, Tensor) + Send) {
+fn teacher() -> (nn::VarStore, impl Fn(&Input, bool) -> (Tensor, Tensor) + Send) {
     let vs = nn::VarStore::new(Device::Cpu);
     let encoder = nn::seq_t()
         .add(nn::linear(vs.root() / "fc", INPUT, WIDTH, Default::default()))
         .add(nn::batch_norm1d(vs.root() / "bn", WIDTH, Default::default()));
     let head = nn::linear(vs.root() / "head", WIDTH, 3, Default::default());
-    let model = move |input: &Tensor, train: bool| {
+    let model = move |input: &Input, train: bool| {
         let features = encoder.forward_t(input, train);
         let logits = features.apply(&head);
         (features, logits)

@@ -1,7 +1,7 @@
 //! Invalid configurations, which are errors of `build` with a hint.
 
 use g2d::{
-    Batch, G2dLoss, G2dTrainer, Modality, ModalityParams, Result, SmpScheduler, Student,
+    Batch, Features, G2dLoss, G2dTrainer, Modality, ModalityParams, Result, SmpScheduler, Student,
     loss::{Classification, Distillation, Regression},
     schedule::{Partial, Ranking, Sequential},
     trainer::FeatureProjection,
@@ -22,7 +22,7 @@ impl Student for Named {
         Ok(batch.input(0).shallow_clone())
     }
 
-    fn fuse(&self, features: &[Tensor], _train: bool) -> Result<Tensor> {
+    fn fuse(&self, features: &Features<'_>, _train: bool) -> Result<Tensor> {
         Ok(features[0].shallow_clone())
     }
 }

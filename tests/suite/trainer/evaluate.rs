@@ -9,8 +9,8 @@ use g2d::{
 use tch::{Device, Kind, Tensor};
 
 use crate::support::{
-    CLASSES, ModifiedStudent, Tiny, WIDTH, assert_mismatch, assert_number, assert_same, gradients,
-    values, wave, with_targets,
+    CLASSES, ModifiedStudent, Tiny, WIDTH, assert_mismatch, assert_number, assert_same, fuse,
+    gradients, unimodal_logits, values, wave, with_targets,
 };
 
 #[test]
@@ -26,11 +26,11 @@ fn evaluation_concatenates_the_predictions_of_its_batches_and_changes_nothing() 
 
     let [first, _] = batches().map(Result::unwrap);
     let features: Vec<_> = (0..2).map(|m| student.encode(m, &first, false).unwrap()).collect();
-    let logits = student.fuse(&features, false).unwrap();
+    let logits = fuse(&student, &features, &first, false);
     assert!(predictions.logits.slice(0, 0, 4, 1).equal(&logits));
     for (m, (modality, head)) in predictions.heads.iter().enumerate() {
         assert_eq!(modality.name(), format!("m{m}"));
-        let expected = student.unimodal_logits(m, &features).unwrap();
+        let expected = unimodal_logits(&student, m, &features, &first);
         assert!(head.slice(0, 0, 4, 1).equal(&expected));
     }
     let correct =

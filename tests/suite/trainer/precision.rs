@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 
 use g2d::{
-    Batch, G2dTrainer, Modality, Result, StepOutcome, Student,
+    Batch, Features, G2dTrainer, Modality, Result, StepOutcome, Student,
     loss::Classification,
     step::SkipCause,
     trainer::{LossScale, LossScaling, Precision, SuppressedMode},
@@ -42,12 +42,12 @@ impl Student for Logging<'_> {
         self.1.borrow_mut().push(features.kind());
         Ok(features)
     }
-    fn fuse(&self, features: &[Tensor], train: bool) -> Result<Tensor> {
+    fn fuse(&self, features: &Features<'_>, train: bool) -> Result<Tensor> {
         let logits = self.0.fuse(features, train)?;
         self.1.borrow_mut().push(logits.kind());
         Ok(logits)
     }
-    fn unimodal_logits(&self, m: usize, features: &[Tensor]) -> Option<Tensor> {
+    fn unimodal_logits(&self, m: usize, features: &Features<'_>) -> Result<Option<Tensor>> {
         self.0.unimodal_logits(m, features)
     }
 }
@@ -125,7 +125,7 @@ impl Student for SharedLayer {
     fn encode(&self, m: usize, batch: &Batch, _train: bool) -> Result<Tensor> {
         Ok(batch.input(m).apply(&self.own[m]).apply(&self.shared))
     }
-    fn fuse(&self, features: &[Tensor], _train: bool) -> Result<Tensor> {
+    fn fuse(&self, features: &Features<'_>, _train: bool) -> Result<Tensor> {
         Ok(&features[0] + &features[1])
     }
 }

@@ -9,7 +9,7 @@ use g2d::{
 use tch::Kind;
 
 use crate::support::{
-    CLASSES, FixedKappa, Tiny, WIDTH, assert_number, assert_same, gradients, values, wave,
+    CLASSES, FixedKappa, Tiny, WIDTH, assert_number, assert_same, fuse, gradients, values, wave,
     with_targets,
 };
 
@@ -27,7 +27,7 @@ fn a_joint_step_equals_one_written_in_plain_tch() {
 
         b.zero_grad();
         let features: Vec<_> = (0..3).map(|m| theirs.encode(m, &batch, true).unwrap()).collect();
-        let logits = theirs.fuse(&features, true).unwrap();
+        let logits = fuse(&theirs, &features, &batch, true);
         let loss = logits.log_softmax(-1, None::<Kind>).nll_loss(batch.targets());
         loss.backward();
         assert_same(&gradients(&ours.vs), &gradients(&theirs.vs));

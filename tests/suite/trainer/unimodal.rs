@@ -4,6 +4,7 @@ use std::cell::{Cell, RefCell};
 
 use g2d::{
     Batch, Teacher,
+    batch::Input,
     loss::{Classification, Regression},
     metrics,
     optim::{LrSchedule, SgdConfig},
@@ -14,7 +15,7 @@ use tch::{Device, Kind, Tensor, nn, nn::Module};
 
 use crate::support::{Snapshot, assert_error, count_synchronisations, fill, labels, values, wave};
 
-type Model = Box<dyn Fn(&Tensor, bool) -> (Tensor, Tensor) + Send>;
+type Model = Box<dyn Fn(&Input, bool) -> (Tensor, Tensor) + Send>;
 
 /// Two linear layers on 4 inputs, in `Double`.
 fn model(outputs: i64) -> (nn::VarStore, Model) {
@@ -23,7 +24,7 @@ fn model(outputs: i64) -> (nn::VarStore, Model) {
     let head = nn::linear(vs.root() / "head", 3, outputs, Default::default());
     vs.set_kind(Kind::Double);
     fill(&vs, 0.0);
-    let forward = move |input: &Tensor, _train: bool| {
+    let forward = move |input: &Input, _train: bool| {
         let features = encoder.forward(input).tanh();
         let logits = head.forward(&features);
         (features, logits)
@@ -75,7 +76,7 @@ fn training_equals_a_plain_loop_and_keeps_the_last_epoch_by_default() {
         for batch in batches(epoch) {
             let batch = batch.unwrap();
             let parameters = theirs.trainable_variables();
-            let loss = cross_entropy(&plain(batch.input(1), true).1, batch.targets());
+            let loss = cross_entropy(&plain(&batch.inputs()[1], true).1, batch.targets());
             sum += loss.double_value(&[]) / 3.0;
             let gradients = Tensor::run_backward(&[&loss], &parameters, false, false);
             let _no_grad = tch::no_grad_guard();
@@ -99,12 +100,12 @@ fn training_equals_a_plain_loop_and_keeps_the_last_epoch_by_default() {
     assert_eq!((trained.kept, trained.stopped_early, trained.epochs.len()), (2, false, 3));
     // The score is −L_S over all validation samples, 6 and 4.
     let _no_grad = tch::no_grad_guard();
-    let loss = |b: Batch| cross_entropy(&plain(b.input(1), false).1, b.targets());
+    let loss = |b: Batch| cross_entropy(&plain(&b.inputs()[1], false).1, b.targets());
     let expected = (loss(batch(100.0, 6)) * 6.0 + loss(batch(200.0, 4)) * 4.0) / 10.0;
     assert!((trained.score + expected.double_value(&[])).abs() < 1e-12);
     // The trained model as a teacher.
     let mut vs = vs;
-    let expected = net(&batch(1.0, 5).input(1).shallow_clone(), false).1;
+    let expected = net(&batch(1.0, 5).inputs()[1], false).1;
     let teacher = FrozenModel::new("video", &mut vs, net);
     let output = teacher.output(1, &batch(1.0, 5)).unwrap();
     assert_eq!(output.logits, expected);
@@ -199,7 +200,7 @@ fn invalid_batches_configurations_and_losses_are_errors_with_their_place() {
     let empty = nn::VarStore::new(Device::Cpu);
     assert_error(trainer().train(&net, &empty, batches, val), &["VarStore with parameters"]);
 
-    let swapped = |input: &Tensor, _: bool| (input.shallow_clone(), input.mean(None));
+    let swapped = |input: &Input, _: bool| (input.first().shallow_clone(), input.mean(None));
     assert_error(trainer().train(&swapped, &vs, batches, val), &["features and logits", "[6, C]"]);
     let unknown_class = |_| {
         let targets = Tensor::full([6], 7, (Kind::Int64, Device::Cpu));

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use tch::{Tensor, nn, nn::Module, nn::VarStore};
 
 use super::{ImageBackbone, ImageConfig, MlpConfig, SequenceConfig, pretrained};
-use crate::batch::{Batch, Rows};
+use crate::batch::{Batch, Input};
 use crate::calibration::FusionWeights;
 use crate::error::Result;
 use crate::heads::WithHeads;
@@ -15,7 +15,7 @@ use crate::paper::networks::Initialisation;
 use crate::paper::networks::encoder::{CheckedEncoder, EncoderParts, Encoders, path};
 use crate::paper::networks::fusion::{Fusion, MixedFusion, check_outputs};
 use crate::parameters::ModalityParams;
-use crate::student::Student;
+use crate::student::{Features, Student};
 use crate::teacher::{FrozenModel, UnimodalModel};
 
 /// The kind of a modality and the configuration of its encoder.
@@ -74,7 +74,7 @@ pub struct MixedConfig {
 /// use g2d::paper::networks::{
 ///     EncoderConfig, ImageConfig, MixedConfig, MixedFusion, MixedNetwork, MlpConfig,
 /// };
-/// use g2d::{Batch, Student};
+/// use g2d::{Batch, Features, Student};
 /// use tch::{Device, Kind, Tensor, nn};
 ///
 /// # fn main() -> g2d::Result<()> {
@@ -91,6 +91,7 @@ pub struct MixedConfig {
 /// let inputs = [Tensor::rand([4, 3, 32, 32], float), Tensor::randn([4, 8], float)];
 /// let batch = Batch::new(inputs, Tensor::zeros([4], float));
 /// let features = [network.encode(0, &batch, true)?, network.encode(1, &batch, true)?];
+/// let features = Features::new(&features, &batch)?;
 /// assert_eq!(network.fuse(&features, true)?.size(), [4, 1]);
 /// # Ok(())
 /// # }
@@ -168,22 +169,17 @@ impl Student for MixedNetwork {
         self.encoders.encode(m, batch, train)
     }
 
-    fn fuse(&self, features: &[Tensor], _train: bool) -> Result<Tensor> {
+    fn fuse(&self, features: &Features<'_>, _train: bool) -> Result<Tensor> {
         self.encoders.check_features(features)?;
-        Ok(self.fusion.forward(features))
-    }
-
-    fn fuse_present(&self, features: &[Tensor], rows: &[Rows], _train: bool) -> Result<Tensor> {
-        self.encoders.check_features(features)?;
-        self.fusion.forward_present(features, rows)
+        self.fusion.forward(features)
     }
 
     fn feature_shape(&self, m: usize) -> Option<Vec<i64>> {
         Some(vec![self.encoders.width(m)])
     }
 
-    fn unimodal_logits(&self, m: usize, features: &[Tensor]) -> Option<Tensor> {
-        self.fusion.unimodal_prediction(m, features)
+    fn unimodal_logits(&self, m: usize, features: &Features<'_>) -> Result<Option<Tensor>> {
+        Ok(self.fusion.unimodal_prediction(m, features))
     }
 }
 
@@ -225,7 +221,7 @@ impl UnimodalNetwork {
 }
 
 impl UnimodalModel for UnimodalNetwork {
-    fn forward(&self, input: &Tensor, train: bool) -> Result<(Tensor, Tensor)> {
+    fn forward(&self, input: &Input, train: bool) -> Result<(Tensor, Tensor)> {
         let features = self.encoder.forward("a unimodal network", input, train)?;
         let predictions = self.head.forward(&features);
         Ok((features, predictions))

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 
 use g2d::{
-    Batch, G2dTrainer, Modality, Result, Student,
+    Batch, Features, G2dTrainer, Modality, Result, Student,
     loss::{Classification, Distillation, EnsembleTerm},
     probe::{HeadAccuracy, StudentConfidence},
     step::{NonFiniteSource, SkipCause},
@@ -79,10 +79,10 @@ impl Student for Counting<'_> {
     fn encode(&self, m: usize, batch: &Batch, train: bool) -> Result<Tensor> {
         self.0.encode(m, batch, train)
     }
-    fn fuse(&self, features: &[Tensor], train: bool) -> Result<Tensor> {
+    fn fuse(&self, features: &Features<'_>, train: bool) -> Result<Tensor> {
         self.0.fuse(features, train)
     }
-    fn unimodal_logits(&self, m: usize, features: &[Tensor]) -> Option<Tensor> {
+    fn unimodal_logits(&self, m: usize, features: &Features<'_>) -> Result<Option<Tensor>> {
         self.1.set(self.1.get() + 1);
         self.0.unimodal_logits(m, features)
     }

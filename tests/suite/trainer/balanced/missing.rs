@@ -5,7 +5,8 @@ use tch::{Kind, Tensor};
 
 use super::{all_terms, softmax_kl, trainer};
 use crate::support::{
-    LateFusion, Tiny, WIDTH, assert_number, assert_same, gradients, labels, with_prefix,
+    LateFusion, Tiny, WIDTH, assert_number, assert_same, gradients, labels, unimodal_logits,
+    with_prefix,
 };
 
 /// In training and in evaluation.
@@ -18,7 +19,7 @@ fn a_sample_that_lacks_a_modality_is_fused_from_the_others() {
         .with_present(0, [true, true, false, false])
         .with_present(1, [true, false, true, true]);
     let features = [0, 1].map(|m| student.encode(m, &whole, true).unwrap());
-    let heads = [0, 1].map(|m| student.unimodal_logits(m, &features).unwrap());
+    let heads = [0, 1].map(|m| unimodal_logits(&student, m, &features, &whole));
     let rows = [
         &heads[0].get(0) * 0.7 + &heads[1].get(0) * 0.3,
         heads[0].get(1),

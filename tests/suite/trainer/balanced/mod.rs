@@ -15,7 +15,7 @@ use g2d::{
 };
 use tch::{Kind, Tensor, nn};
 
-use crate::support::{KappaPerStep, Snapshot, Tiny, WIDTH};
+use crate::support::{KappaPerStep, Snapshot, Tiny, WIDTH, fuse, unimodal_logits};
 
 const T: f64 = 2.0;
 
@@ -78,13 +78,13 @@ fn by_hand(student: &dyn Student, vs: &nn::VarStore, batch: &Batch) -> [Snapshot
     let tiny = Tiny::linear(2);
     let teachers = [0, 1].map(|m| tiny.teacher(m, WIDTH).0.output(m, batch).unwrap());
     let features = [0, 1].map(|m| student.encode(m, batch, true).unwrap());
-    let logits = student.fuse(&features, true).unwrap();
+    let logits = fuse(student, &features, batch, true);
     let log_p = logits.log_softmax(1, Kind::Double).gather(1, &batch.targets().unsqueeze(1), false);
     let mut fused = -log_p.mean(Kind::Double) * 1.5;
     let mut direct = Tensor::from(0.0);
     for (m, teacher) in teachers.iter().enumerate() {
         fused += softmax_kl(&teacher.logits, &logits) * 0.4;
-        let head = student.unimodal_logits(m, &features).unwrap();
+        let head = unimodal_logits(student, m, &features, batch);
         direct += softmax_kl(&teacher.logits, &head) * [0.5, 2.0][m];
         direct += (&features[m] - &teacher.features).square().mean(Kind::Double) * 0.7;
     }

@@ -4,7 +4,7 @@
 use std::{cell::RefCell, rc::Rc};
 
 use g2d::{
-    Batch, G2dTrainer, Modality, Result, Student, Teacher, TeacherOutput,
+    Batch, Features, G2dTrainer, Modality, Result, Student, Teacher, TeacherOutput,
     loss::Classification,
     schedule::Sequential,
     trainer::{GradientScope, Suppression},
@@ -14,7 +14,7 @@ use tch::Tensor;
 use super::masked;
 use crate::support::{
     ModifiedStudent, Tiny, WIDTH, assert_error, assert_mismatch, assert_number, assert_same,
-    gradients, select_rows, values, with_prefix,
+    gradients, select_rows, unimodal_logits, values, with_prefix,
 };
 
 /// The calls of encoders and teachers, with the number of samples.
@@ -35,7 +35,7 @@ impl Student for LoggingStudent<'_> {
         self.log.borrow_mut().push(("student", m, batch.size()));
         self.inner.encode(m, batch, train)
     }
-    fn fuse(&self, features: &[Tensor], train: bool) -> Result<Tensor> {
+    fn fuse(&self, features: &Features<'_>, train: bool) -> Result<Tensor> {
         self.fused.replace(features.iter().map(Tensor::shallow_clone).collect());
         self.inner.fuse(features, train)
     }
@@ -169,7 +169,7 @@ fn ogm_compares_the_present_modalities_by_the_samples_that_have_them() {
                 }
             })
             .collect();
-        let logits = student.unimodal_logits(m, &features).unwrap();
+        let logits = unimodal_logits(&student, m, &features, &part);
         Classification::default().confidence(&logits, part.targets()).unwrap().double_value(&[])
     };
     let (a, c) = (score(0, &[0, 1, 2, 3]), score(2, &[0, 2, 3]));

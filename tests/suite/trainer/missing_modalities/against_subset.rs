@@ -10,7 +10,7 @@ use tch::{Kind, Reduction, Tensor, nn};
 
 use super::{masked, rows};
 use crate::support::{
-    CLASSES, FixedKappa, Tiny, WIDTH, assert_close, assert_number, assert_same, fuzz_config,
+    CLASSES, FixedKappa, Tiny, WIDTH, assert_close, assert_number, assert_same, fuse, fuzz_config,
     gradients, select_rows, values, wave, with_prefix, with_targets,
 };
 
@@ -103,7 +103,7 @@ fn expected(student: &Tiny, batch: &Batch, present: &[Vec<bool>], task: Task) ->
         (Tensor::stack(&each, 0), features)
     };
     let (fused, encoded): (Vec<_>, Vec<_>) = (0..present.len()).map(full).unzip();
-    let logits = student.fuse(&fused, true).unwrap();
+    let logits = fuse(student, &fused, batch, true);
     let mut total = task.task(&logits, batch.targets());
     let mut each = Vec::new();
     for (m, features) in encoded.into_iter().enumerate() {

@@ -16,7 +16,7 @@ use tch::{Kind, Tensor};
 use super::masked;
 use crate::support::{
     CLASSES, SharedConfidence, Tiny, WIDTH, assert_close, assert_error, assert_number, assert_same,
-    gradients, select_rows, values, with_prefix,
+    fuse, gradients, select_rows, values, with_prefix,
 };
 
 /// Presence flags of three modalities and four rows.
@@ -144,7 +144,7 @@ fn an_evaluation_leaves_out_missing_rows() {
     let zeros = |rows| Tensor::zeros([rows, WIDTH], (Kind::Double, tch::Device::Cpu));
     let encode = |m, batch: &Batch| student.encode(m, batch, false).unwrap();
     let features = [encode(0, &second), zeros(3), Tensor::cat(&[zeros(1), encode(2, &part)], 0)];
-    assert_close(&predictions.logits.slice(0, 2, 5, 1), &student.fuse(&features, false).unwrap());
+    assert_close(&predictions.logits.slice(0, 2, 5, 1), &fuse(&student, &features, &second, false));
 
     let names: Vec<_> = predictions.present.iter().map(|(m, _)| m.name()).collect();
     assert_eq!(names, ["m1", "m2"]);

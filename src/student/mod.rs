@@ -1,8 +1,20 @@
 //! The multimodal model that is trained.
+//!
+//! - [`Student`]: the trait.
+//! - [`Closures`]: a student from closures.
+//! - [`Features`]: what its fusion reads.
+
+mod caught;
+mod closures;
+mod features;
 
 use tch::Tensor;
 
-use crate::batch::{Batch, Rows};
+pub(crate) use caught::Caught;
+pub use closures::{Closures, ClosuresBuilder};
+pub use features::Features;
+
+use crate::batch::Batch;
 use crate::error::Result;
 use crate::modality::Modality;
 
@@ -19,19 +31,21 @@ use crate::modality::Modality;
 ///   modalities share ([`ModalityParams`](crate::ModalityParams)). It returns features [B, d_m], or
 ///   another shape that `fuse` and `distilled_features` accept, such as [B, T, d_m]. Its batch
 ///   holds only samples that have `m`; without such samples it is not called.
-/// - Layers that combine modalities, such as cross-attention, belong in [`fuse`](Self::fuse). If
-///   they need a padding mask, `encode` returns it with the features, for example as a last column.
+/// - Layers that combine modalities, such as cross-attention, belong in [`fuse`](Self::fuse). It reads
+///   masks and lengths of the inputs by [`Features::input`].
 /// - `fuse` returns logits or predictions [B, C]. The features of a sample that lacks a modality
-///   are zeros without gradient.
+///   are zeros without gradient; [`Features::rows`] are the samples that have it.
 /// - `train` selects training or evaluation mode for batch norm and dropout, as in tch.
 /// - No method enables or disables gradients.
 ///
-/// A panic of tch, for example in a layer whose input has the wrong shape, unwinds to the caller of
-/// [`G2dTrainer::step`](crate::G2dTrainer::step), with the gradient mode restored.
+/// A panic in one of its methods, for example of a layer of tch whose input has the wrong shape, is an
+/// [`Error::Panic`](crate::Error::Panic) of [`G2dTrainer::step`](crate::G2dTrainer::step),
+/// [`evaluate`](crate::evaluate) and the held-out measures. It names the modality or the fusion and the
+/// shapes of the inputs; the trainer can be used afterwards. Rust's panic hook, which prints, runs first.
 ///
 /// # Example
 /// ```
-/// use g2d::{Batch, Modality, Result, Student};
+/// use g2d::{Batch, Features, Modality, Result, Student};
 /// use tch::{Tensor, nn, nn::Module};
 ///
 /// struct TwoLinear { names: Vec<Modality>, encoders: Vec<nn::Linear>, head: nn::Linear }
@@ -41,7 +55,7 @@ use crate::modality::Modality;
 ///     fn encode(&self, m: usize, batch: &Batch, _train: bool) -> Result<Tensor> {
 ///         Ok(self.encoders[m].forward(batch.input(m)).relu())
 ///     }
-///     fn fuse(&self, features: &[Tensor], _train: bool) -> Result<Tensor> {
+///     fn fuse(&self, features: &Features<'_>, _train: bool) -> Result<Tensor> {
 ///         Ok(self.head.forward(&Tensor::f_cat(features, 1)?))
 ///     }
 /// }
@@ -59,21 +73,12 @@ pub trait Student {
     /// Computes logits (classification) or predictions (regression) [B, C] from the features of all
     /// modalities.
     ///
-    /// # Errors
-    /// As [`encode`](Self::encode).
-    fn fuse(&self, features: &[Tensor], train: bool) -> Result<Tensor>;
-
-    /// As [`fuse`](Self::fuse), where `rows[m]` are the samples that have modality `m`. By default
-    /// `fuse`, which cannot tell zeros of a sample that lacks a modality from features. A fusion that
-    /// weighs the modalities overrides it, so that a sample's weights are over the modalities that it has
+    /// A fusion that weighs the modalities does so over those that a sample has, by [`Features::rows`]
     /// ([`late_fusion`](crate::calibration::late_fusion)).
     ///
     /// # Errors
     /// As [`encode`](Self::encode).
-    fn fuse_present(&self, features: &[Tensor], rows: &[Rows], train: bool) -> Result<Tensor> {
-        let _ = rows;
-        self.fuse(features, train)
-    }
+    fn fuse(&self, features: &Features<'_>, train: bool) -> Result<Tensor>;
 
     /// The shape [d_m, …] of one sample's features of modality `m`, without the batch dimension.
     ///
@@ -92,7 +97,7 @@ pub trait Student {
     ///
     /// # Errors
     /// As [`encode`](Self::encode).
-    fn distilled_features(&self, features: &[Tensor]) -> Result<Vec<Tensor>> {
+    fn distilled_features(&self, features: &Features<'_>) -> Result<Vec<Tensor>> {
         Ok(features.iter().map(Tensor::shallow_clone).collect())
     }
 
@@ -105,9 +110,12 @@ pub trait Student {
     /// then the logits must be connected to both, and must depend on the features of `m` alone. A model
     /// without heads gets them by [`WithHeads`](crate::heads::WithHeads). Reports leave out the head
     /// accuracy of a modality for which it returns `None`.
-    fn unimodal_logits(&self, m: usize, features: &[Tensor]) -> Option<Tensor> {
+    ///
+    /// # Errors
+    /// As [`encode`](Self::encode).
+    fn unimodal_logits(&self, m: usize, features: &Features<'_>) -> Result<Option<Tensor>> {
         let _ = (m, features);
-        None
+        Ok(None)
     }
 }
 

@@ -1,7 +1,12 @@
 //! The optional methods of `Student`, and the features that L_feat compares.
+//!
+//! - `closures.rs`: students from closures; `features.rs`: what a fusion reads.
+
+mod closures;
+mod features;
 
 use g2d::{
-    Batch, Modality, Result, Student, Teacher,
+    Batch, Features, Modality, Result, Student, Teacher,
     loss::{Classification, Distillation},
 };
 use tch::Tensor;
@@ -22,7 +27,7 @@ impl Student for Required<'_> {
         self.0.encode(m, batch, train)
     }
 
-    fn fuse(&self, features: &[Tensor], train: bool) -> Result<Tensor> {
+    fn fuse(&self, features: &Features<'_>, train: bool) -> Result<Tensor> {
         self.0.fuse(features, train)
     }
 }
@@ -33,12 +38,13 @@ fn by_default_the_features_are_distilled_and_the_student_has_no_unimodal_logits(
     let student: Box<dyn Student + '_> = Box::new(Required(&tiny));
     let batch = tiny.batch(3, 0.0);
     let features: Vec<_> = (0..2).map(|m| student.encode(m, &batch, true).unwrap()).collect();
-    let distilled = student.distilled_features(&features).unwrap();
+    let all = Features::new(&features, &batch).unwrap();
+    let distilled = student.distilled_features(&all).unwrap();
     assert_eq!(distilled, features);
     assert!(distilled.iter().all(Tensor::requires_grad));
     for m in 0..2 {
         assert_eq!(student.feature_shape(m), None);
-        assert!(student.unimodal_logits(m, &features).is_none());
+        assert!(student.unimodal_logits(m, &all).unwrap().is_none());
     }
 }
 
