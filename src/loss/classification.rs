@@ -39,7 +39,7 @@ use crate::modality::Modality;
 /// w is [`class_weight`](Self::class_weight), p⁺ [`pos_weight`](Self::pos_weight), ε
 /// [`label_smoothing`](Self::label_smoothing), γ [`focal`](Self::focal), v
 /// [`sample_weight`](Self::sample_weight). The normalisations are those of PyTorch. Where no sample has a
-/// weight, L_S is 0 without gradient (PyTorch returns NaN).
+/// weight, L_S is 0, and so is its gradient (PyTorch returns NaN).
 ///
 /// A sample to ignore ([`ignore_index`](Self::ignore_index)) is left out of L_S and ρ. It still learns
 /// from the teachers: L_feat, L_logit, L_ens and L_head of a teacher cover it. A batch without any label

@@ -120,8 +120,8 @@ pub trait G2dLoss {
     /// [`Error::Torch`].
     fn confidence(&self, logits: &Tensor, targets: &Tensor) -> Result<Tensor>;
 
-    /// The form of the targets of a classification, by which probes count correct predictions. `None` (the
-    /// default) for any other loss; then `Int64` targets \[B\] are taken for class labels.
+    /// The form of the targets of a classification, by which probes count correct predictions; `None` (the
+    /// default) for any other loss, of which there are no accuracies.
     fn labels(&self) -> Option<Labels> {
         None
     }

@@ -16,8 +16,8 @@ use crate::modality::Modality;
 /// A mean penalty of errors, by default the squared one, with distillation.
 ///
 /// L_S = Σ_i v_i ℓ_i / Σ_i v_i, where ℓ_i is the mean of h(l_s − y) over the D values of sample i, h is
-/// [`penalty`](Self::penalty) and v [`sample_weight`](Self::sample_weight); 0 without gradient where no
-/// sample has a weight. A regression has no class distribution, so L_logit^m = mean of h(l_s − l_t^m), and
+/// [`penalty`](Self::penalty) and v [`sample_weight`](Self::sample_weight); 0 where no sample has a
+/// weight. A regression has no class distribution, so L_logit^m = mean of h(l_s − l_t^m), and
 /// L_head^m = mean of h(z_m − l_t^m), without sample weights. Predictions are [B, D]; targets are [B, D],
 /// or \[B\] if D is 1.
 ///

@@ -9,7 +9,9 @@ use crate::error::Result;
 pub(super) fn task(loss: &Classification, input: &TaskInput<'_>) -> Result<Tensor> {
     let (logits, targets) = (input.logits, input.targets);
     let weight = weights::list(loss.class_weight.as_deref(), logits)?;
-    let is_plain = loss.ignore_index.is_none() && loss.focal == 0.0;
+    // libtorch divides by the sum of the labels' weights, also where it is 0.
+    let some_zero = loss.class_weight.as_ref().is_some_and(|weights| weights.contains(&0.0));
+    let is_plain = loss.ignore_index.is_none() && loss.focal == 0.0 && !some_zero;
     if is_plain && loss.sample_weight.is_none() {
         return match loss.labels {
             Labels::Soft => cross_entropy(logits, &like(logits, targets)?, weight, loss),

@@ -1,6 +1,6 @@
 //! Training accuracy of the unimodal heads, the teachers and the fused model.
 
-use tch::{Kind, TchError, Tensor};
+use tch::{TchError, Tensor};
 
 use super::{
     ImbalanceProbe,
@@ -23,7 +23,7 @@ use crate::transfer;
 /// targets ([`G2dLoss::labels`](crate::G2dLoss::labels)): the class of the largest logit for class labels
 /// (samples that the loss ignores are left out) and for soft labels, whose class is the most probable one;
 /// for several labels per sample, the share of the labels whose logit has the right sign. There are no
-/// measurements for another loss unless the targets are `Int64` \[B\], which are taken for class labels.
+/// measurements for another loss.
 /// The accuracies are those of training mode and changing weights; on held-out data use
 /// [`Predictions::head_accuracy`](crate::trainer::Predictions::head_accuracy). Cost: the unimodal heads once
 /// per step, shared with the other probes that use them.
@@ -48,14 +48,9 @@ impl Default for HeadAccuracy {
 
 impl ImbalanceProbe for HeadAccuracy {
     fn observe(&mut self, step: &Observation<'_>) -> Result<()> {
-        let targets = step.batch.targets();
-        let labels = match step.labels() {
-            Some(labels) => labels,
-            None if targets.kind() == Kind::Int64 && targets.dim() == 1 => Labels::Single,
-            None => return Ok(()),
-        };
+        let Some(labels) = step.labels() else { return Ok(()) };
         let rule = Rule { labels, ignore_index: step.ignore_index() };
-        self.fused.add(step, None, &rule, step.logits, targets)?;
+        self.fused.add(step, None, &rule, step.logits, step.batch.targets())?;
         for m in 0..step.modalities().len() {
             if let Some(logits) = step.unimodal_logits(m)? {
                 self.head.add(step, Some(m), &rule, &logits, &step.targets(m)?)?;

@@ -210,7 +210,7 @@ fn weights_of_positive_samples_and_penalties_agree_with_pytorch() {
 
 /// PyTorch returns NaN.
 #[test]
-fn l_s_of_samples_without_weight_is_0_without_gradient() {
+fn l_s_and_its_gradient_are_0_where_no_sample_has_a_weight() {
     let nothing = Tensor::from_slice(&[-7_i64; 5]);
     let mut zeros = Extras::default();
     zeros.insert("v", Tensor::zeros([5], tch::kind::FLOAT_CPU));
@@ -218,6 +218,9 @@ fn l_s_of_samples_without_weight_is_0_without_gradient() {
     assert_task(&ignoring, &nothing, &Extras::default(), [0.0, 0.0]);
     let weighted = Classification { sample_weight: Some("v".into()), ..Classification::default() };
     assert_task(&weighted, &classes(), &zeros, [0.0, 0.0]);
+    let of_classes =
+        Classification { class_weight: Some(vec![0.0, 1.0, 1.0, 1.0]), ..Classification::default() };
+    assert_task(&of_classes, &classes().zeros_like(), &Extras::default(), [0.0, 0.0]);
     let values = Regression { sample_weight: Some("v".into()), ..Regression::default() };
     assert_task(&values, &wave(0.8, &[5, 4]), &zeros, [0.0, 0.0]);
 }

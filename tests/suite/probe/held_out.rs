@@ -8,7 +8,8 @@ use tch::{Device, Kind, Reduction, Tensor};
 
 use super::{identity_student::IdentityStudent, model_value, value};
 use crate::support::{
-    ModifiedStudent, Tiny, assert_mismatch, assert_number, assert_same, fuse, values, wave, with_targets,
+    ModifiedStudent, Tiny, assert_mismatch, assert_number, assert_same, fuse, values, wave,
+    with_targets,
 };
 
 /// The negative cross-entropy.

@@ -2,6 +2,7 @@
 
 use g2d::{
     Batch,
+    batch::Input,
     loss::{
         Classification, Distillation, HeadTarget, HeadTerm, MultiTask, Regression, Task,
         TaskTargets,
@@ -28,8 +29,7 @@ fn tasks(distillation: Distillation) -> MultiTask {
 fn batch(student: &Tiny, rows: i64, seed: f64) -> Batch {
     let batch = student.batch(rows, seed);
     let known = labels(rows).lt(2).to_kind(Kind::Float);
-    let inputs: Vec<_> = batch.inputs().iter().map(|input| input.first().shallow_clone()).collect();
-    Batch::new(inputs, labels(rows).remainder(2))
+    Batch::new(batch.inputs(), labels(rows).remainder(2))
         .with_ids(batch.ids().unwrap())
         .with_extra("age", wave(seed + 0.3, &[rows]))
         .with_extra("known", known)
@@ -82,7 +82,7 @@ fn a_teacher_learns_several_tasks() {
     let head = nn::linear(vs.root() / "head", 4, 3, Default::default());
     vs.set_kind(Kind::Double);
     fill(&vs, 0.0);
-    let model = move |input: &Tensor, _train: bool| {
+    let model = move |input: &Input, _train: bool| {
         let features = encoder.forward(input).tanh();
         let logits = head.forward(&features);
         (features, logits)
@@ -90,7 +90,7 @@ fn a_teacher_learns_several_tasks() {
     let student = Tiny::linear(2);
     let present = [true, false, true, true, false, true];
     let data = || vec![Ok(batch(&student, 6, 0.0).with_present(1, present))];
-    let first = model(&batch(&student, 6, 0.0).input(1).copy(), false).1;
+    let first = model(&batch(&student, 6, 0.0).inputs()[1], false).1;
     let rows = [0, 2, 3, 5];
     let logits = first.index_select(0, &Tensor::from_slice(&rows));
     let sgd = SgdConfig { lr: 0.1, ..SgdConfig::default() };
