@@ -40,6 +40,16 @@ pub enum Best {
     Lowest,
 }
 
+impl Best {
+    /// Returns whether a score is better than another.
+    pub(super) fn prefers(self, score: f64, other: f64) -> bool {
+        match self {
+            Self::Highest => score > other,
+            Self::Lowest => score < other,
+        }
+    }
+}
+
 impl SnapshotFolder {
     /// Opens the folder, or creates it. By default it keeps the 2 newest snapshots and the one with
     /// the highest score.
@@ -132,10 +142,7 @@ impl SnapshotFolder {
     /// The snapshot with the best score; the oldest of equal ones.
     pub fn best(&self) -> Option<&Snapshot> {
         let scored = self.snapshots.iter().filter_map(|s| Some((s, s.score()?)));
-        let better = |a: f64, b: f64| match self.best {
-            Best::Highest => a > b,
-            Best::Lowest => a < b,
-        };
+        let better = |this: f64, best: f64| self.best.prefers(this, best);
         let best = scored.reduce(|best, this| if better(this.1, best.1) { this } else { best });
         best.map(|(snapshot, _)| snapshot)
     }

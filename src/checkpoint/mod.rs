@@ -31,6 +31,7 @@ mod optimizers;
 mod parts;
 mod run;
 mod snapshot;
+mod unsaved;
 
 pub use early_stopping::EarlyStopping;
 pub use folder::{Best, SnapshotFolder};

@@ -5,8 +5,8 @@ use std::{ops::Range, path::PathBuf};
 use serde::{Serialize, de::DeserializeOwned};
 use tch::nn::VarStore;
 
-use super::{Best, Optimizers, RunParts, Snapshot, SnapshotFolder};
-use crate::error::{self, Result};
+use super::{Best, Optimizers, RunParts, Snapshot, SnapshotFolder, unsaved::Unsaved};
+use crate::error::{self, Error, Result};
 use crate::optim::Optimizer;
 use crate::step::StepReport;
 use crate::trainer::G2dTrainer;
@@ -57,6 +57,9 @@ pub struct ResumableRun<S = (), O = Optimizer> {
     pub state: S,
     weights: Vec<(String, VarStore)>,
     snapshots: SnapshotFolder,
+    best: Best,
+    /// The weights with the best score, if their snapshot could not be written.
+    unsaved: Option<Unsaved>,
     every: Option<u64>,
     patience: Option<u64>,
 }
@@ -134,7 +137,7 @@ impl<O: Optimizers> Builder<O> {
     /// Resumes from the newest snapshot of the folder, or starts a run whose caller has `state`.
     ///
     /// # Errors
-    /// [`Error::Config`](crate::Error::Config) without weights, for an invalid name, and for an interval or
+    /// [`Error::Config`] without weights, for an invalid name, and for an interval or
     /// a patience of 0; any error of [`SnapshotFolder::open`] and [`SnapshotFolder::resume`]. If the newest
     /// snapshot is damaged, older ones are not used instead.
     pub fn resume<S: Serialize + DeserializeOwned>(self, state: S) -> Result<ResumableRun<S, O>> {
@@ -150,8 +153,17 @@ impl<O: Optimizers> Builder<O> {
             }
         }
         let snapshots = SnapshotFolder::open(folder)?.keep_last(keep_last).best_is(best);
-        let mut run =
-            ResumableRun { trainer, optimizer, state, weights, snapshots, every, patience };
+        let mut run = ResumableRun {
+            trainer,
+            optimizer,
+            state,
+            weights,
+            snapshots,
+            best,
+            unsaved: None,
+            every,
+            patience,
+        };
         run.parts().check_names()?;
         if let Some(state) = run.resumed()? {
             run.state = state;
@@ -190,32 +202,61 @@ impl<S: Serialize + DeserializeOwned, O: Optimizers> ResumableRun<S, O> {
     /// validation at this position, if there was one. Synchronises with the device.
     ///
     /// # Errors
-    /// As [`SnapshotFolder::save`]. Existing snapshots are unchanged then, and the run can continue; the
-    /// best score is then that of the snapshots that were saved.
-    pub fn save(&mut self, score: impl Into<Option<f64>>) -> Result<&Snapshot> {
+    /// As [`SnapshotFolder::save`]. Existing snapshots are unchanged then, and the run can continue. After an
+    /// [`Error::Io`] the weights are held in memory if their score is the best.
+    pub fn save(&mut self, score: impl Into<Option<f64>>) -> Result<()> {
+        let score = score.into();
         let Self { trainer, optimizer, state, weights, snapshots, .. } = self;
-        snapshots.save(&mut parts(trainer, weights, optimizer), state, score.into())
+        let saved = snapshots.save(&mut parts(trainer, weights, optimizer), state, score).map(drop);
+        let best = self.best_scored().map(|(score, _)| score);
+        match (&saved, score) {
+            (Err(Error::Io { .. }), Some(score))
+                if best.is_none_or(|best| self.best.prefers(score, best)) =>
+            {
+                let epoch = self.trainer.progress().epoch;
+                self.unsaved = Some(Unsaved::new(score, epoch, &self.weights)?);
+            }
+            (Ok(()), _) => self.unsaved = self.unsaved.take().filter(|own| best == Some(own.score)),
+            _ => {}
+        }
+        saved
     }
 
-    /// Returns whether the last epochs, as many as the patience, had no better score than the best
-    /// snapshot.
+    /// The best score, and the number of epochs that were finished then.
+    fn best_scored(&self) -> Option<(f64, u64)> {
+        let scored = |best: &Snapshot| Some((best.score()?, best.progress().epoch));
+        let saved = self.snapshots.best().and_then(scored);
+        let unsaved = self.unsaved.as_ref().map(|own| (own.score, own.epoch));
+        match (saved, unsaved) {
+            (Some(saved), Some(unsaved)) if self.best.prefers(saved.0, unsaved.0) => Some(saved),
+            (saved, unsaved) => unsaved.or(saved),
+        }
+    }
+
+    /// Returns whether the last epochs, as many as the patience, had no better score than an epoch before.
     pub fn is_exhausted(&self) -> bool {
-        let Some((patience, best)) = self.patience.zip(self.snapshots.best()) else { return false };
-        self.trainer.progress().epoch >= best.progress().epoch.saturating_add(patience)
+        let Some((patience, (_, best))) = self.patience.zip(self.best_scored()) else {
+            return false;
+        };
+        self.trainer.progress().epoch >= best.saturating_add(patience)
     }
 
-    /// Loads the weights of the snapshot with the best score, and returns that score. The other parts do
-    /// not change.
+    /// Loads the weights of the snapshot with the best score, and returns that score; those in memory if their
+    /// snapshot could not be written. The other parts do not change.
     ///
     /// # Errors
-    /// [`Error::Config`](crate::Error::Config) without a snapshot that has a score; as [`Snapshot::load`].
+    /// [`Error::Config`] without a snapshot that has a score; as [`Snapshot::load`].
     pub fn restore_best(&mut self) -> Result<f64> {
-        let scored = self.snapshots.best().and_then(|best| Some((best, best.score()?)));
-        let Some((best, score)) = scored else {
+        let Some((score, _)) = self.best_scored() else {
             let hint = "pass a score to `save` after each epoch";
             return Err(error::config("best snapshot", "one with a score", "none", hint));
         };
-        best.load_all_weights(self.weights.iter().map(|(name, vs)| (name.as_str(), vs)))?;
+        if let Some(unsaved) = self.unsaved.as_ref().filter(|own| own.score == score) {
+            return unsaved.restore();
+        }
+        if let Some(best) = self.snapshots.best() {
+            best.load_all_weights(self.weights.iter().map(|(name, vs)| (name.as_str(), vs)))?;
+        }
         Ok(score)
     }
 

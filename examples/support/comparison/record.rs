@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::Result;
 use g2d::{
-    record::{Csv, JudgedBy, Recorders, RunFolder, RunInfo, TensorBoard},
+    record::{ConsoleProgress, Csv, JudgedBy, Recorders, RunFolder, RunInfo, TensorBoard},
     schedule::Progress,
 };
 
@@ -17,11 +17,17 @@ use crate::support::{methods::Method, metric::ResultMetric};
 const STEP_INTERVAL: u64 = 50;
 
 /// Starts the recorders of a run folder, after removing what was recorded from `at` on.
-pub fn begin(folder: &Path, at: Progress, info: &RunInfo) -> Result<Recorders> {
+pub fn begin(
+    folder: &Path,
+    at: Progress,
+    info: &RunInfo,
+    bar: ConsoleProgress,
+) -> Result<Recorders> {
     let mut recorders = Recorders::new()
         .with(RunFolder::resume(folder, at)?)
         .with(Csv::resume(folder.join("epochs.csv"), at)?.steps(folder.join("steps.csv"))?)
         .with(TensorBoard::resume(folder.join("tensorboard"), at)?)
+        .with(bar)
         .step_interval(STEP_INTERVAL);
     recorders.begin(info);
     Ok(recorders)

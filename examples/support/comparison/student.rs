@@ -94,9 +94,9 @@ impl StudentTraining<'_> {
         .resume(Vec::new())?;
 
         let start = run.trainer.progress();
-        let mut bar = self.bars.add(method.key(), config.epochs, start.epoch);
+        let bar = self.bars.add(method.key(), config.epochs, start.epoch);
         let info = record::info(method, setup, problem, self)?.untrained(untrained);
-        let mut recorders = record::begin(&files.student(method.key()), start, &info)?;
+        let mut recorders = record::begin(&files.student(method.key()), start, &info, bar)?;
         for epoch in run.epochs(config.epochs) {
             run.optimizer.set_lr_factor(config.lr_schedule.factor(epoch))?;
             let batches = setup.shuffled(&problem.splits.train, epoch);
@@ -109,12 +109,9 @@ impl StudentTraining<'_> {
             let report = run.trainer.end_epoch()?;
             let val = StudentScores::evaluate(student, &problem.splits.val, setup, &problem.task)?;
             recorders.epoch(&report, &val.with_keys(metrics, "val"));
-            let fused = [("val".to_owned(), val.fused[0])];
-            bar.epoch(&report, &fused.into_iter().chain(val.heads).collect::<Vec<_>>());
             run.state.push(report);
             unless_disk_fails(run.save(val.selection))?;
         }
-        bar.finish();
 
         run.restore_best()?;
         let results = FinalResults::new(method, student, setup, problem)?;

@@ -117,7 +117,7 @@ fn train_model(
     let (splits, task, config) = (&problem.splits, &problem.task, &setup.config);
     let modality = &problem.modalities[m];
     let val = Cell::new(f64::NAN); // the first metric of the last epoch
-    let mut bar = bars.add(&format!("teacher {modality}"), config.epochs, 0);
+    let bar = bars.add(&format!("teacher {modality}"), config.epochs, 0);
     task.teacher_trainer(modality, m, config.sgd)
         .epochs(config.epochs)
         .schedule(config.lr_schedule)
@@ -126,7 +126,7 @@ fn train_model(
             val.set(task.evaluate(predictions, targets)?[0]);
             task.selection_score(predictions, targets)
         })
-        .on_epoch(|epoch| bar.teacher_epoch(epoch.loss, &[("val".into(), val.get())]))
+        .on_epoch(|epoch| bar.unimodal_epoch(epoch.loss, &[("val".into(), val.get())]))
         .train(
             model,
             vs,

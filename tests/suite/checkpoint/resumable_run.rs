@@ -1,7 +1,7 @@
 //! Runs that hold their parts, with snapshots and patience.
 
 use g2d::{
-    G2dTrainer,
+    Error, G2dTrainer,
     checkpoint::{Best, Builder, ResumableRun},
     loss::Classification,
     optim::{AdamConfig, LrSchedule, Optimizer, SgdConfig},
@@ -153,6 +153,39 @@ fn a_run_without_patience_is_never_exhausted_and_without_scores_has_no_best_weig
     run.save(None).unwrap();
     assert!(!run.is_exhausted());
     assert_config_error(run.restore_best(), &["best snapshot", "one with a score", "`save`"]);
+}
+
+#[test]
+fn the_best_weights_are_kept_in_memory_while_the_disk_fails() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("checkpoints");
+    let student = Tiny::linear(2);
+    let trainer = student.builder(Classification::default()).build(&student).unwrap();
+    let builder = ResumableRun::builder(&path, trainer, ()).weights("student", &student.vs);
+    let mut run = builder.patience(2).resume(()).unwrap();
+    let epoch = |run: &mut ResumableRun<(), ()>, score: f64| {
+        mark(&student, 10.0 * score);
+        run.trainer.step(&student, &student.batch(4, 0.0)).unwrap();
+        run.trainer.end_epoch().unwrap();
+        run.save(score)
+    };
+    epoch(&mut run, 0.5).unwrap();
+    std::fs::rename(&path, folder.path().join("moved")).unwrap();
+    std::fs::write(&path, "a file in place of the folder").unwrap();
+    for score in [0.75, 0.75, 0.25] {
+        assert!(matches!(epoch(&mut run, score).unwrap_err(), Error::Io { .. }));
+    }
+    assert!(run.is_exhausted(), "two epochs without a better score");
+    assert_eq!(run.restore_best().unwrap(), 0.75);
+    assert_eq!(marked(&student), 7.5);
+    std::fs::remove_file(&path).unwrap();
+    std::fs::rename(folder.path().join("moved"), &path).unwrap();
+    epoch(&mut run, 0.625).unwrap();
+    assert_eq!(run.restore_best().unwrap(), 0.75, "still better than what was saved");
+    epoch(&mut run, 0.875).unwrap();
+    mark(&student, 0.0);
+    assert_eq!((run.restore_best().unwrap(), marked(&student)), (0.875, 8.75));
+    assert!(!run.is_exhausted());
 }
 
 #[test]
