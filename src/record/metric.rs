@@ -3,9 +3,8 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
-use tch::{Device, Tensor};
+use tch::Tensor;
 
-use crate::batch::Rows;
 use crate::diagnosis::{Better, Metric};
 use crate::error::Result;
 use crate::metrics;
@@ -87,17 +86,10 @@ impl RunMetric {
     /// # Errors
     /// Any error of the metric.
     pub fn scores(&self, split: &str, predictions: &Predictions) -> Result<Vec<(String, f64)>> {
-        let Predictions { logits, heads, present, targets } = predictions;
-        let mut scores = vec![self.score(split, logits, targets)?];
-        for (modality, logits) in heads {
-            let flags = present.iter().find(|(other, _)| other == modality);
-            let rows =
-                flags.map_or(Ok(Rows::All), |(_, flags)| Rows::from_present(flags, Device::Cpu))?;
-            if !rows.is_missing() {
-                let (logits, targets) = (rows.select(logits)?, rows.select(targets)?);
-                let (name, value) = self.score(split, &logits, &targets)?;
-                scores.push((head_name(&name, modality), value));
-            }
+        let mut scores = vec![self.score(split, &predictions.logits, &predictions.targets)?];
+        let own = |logits: &Tensor, targets: &Tensor| Ok(self.score(split, logits, targets)?.1);
+        for (modality, value) in predictions.head_metric(own)? {
+            scores.push((head_name(&self.name(split), &modality), value));
         }
         Ok(scores)
     }

@@ -54,7 +54,7 @@ pub enum EmaBuffers {
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 ///
-/// In a snapshot: `RunParts::new(&mut trainer).weights("ema", ema.store_mut())`, beside the weights
+/// In a snapshot: `RunParts::new(&mut trainer).weights("ema", ema.store())`, beside the weights
 /// of the model.
 #[derive(Debug)]
 pub struct Ema {

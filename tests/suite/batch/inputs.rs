@@ -148,7 +148,7 @@ fn nan_in_any_tensor_of_an_input_is_named_as_the_modalitys() {
     let _own = ["text", "audio"].map(|m| (vs.root() / m).ones("w", &[1]));
     vs.double();
     let params = g2d::ModalityParams::by_name(&vs, student.modalities()).unwrap();
-    let builder = G2dTrainer::builder(plain()).encoders(params.with_store(&layers.vs));
+    let builder = G2dTrainer::builder(plain()).encoders(params.with_store("layers", &layers.vs));
     let mut trainer = builder.non_finite(NonFinite::Error).build(&student).unwrap();
     let input = wave(0.0, &[4, INPUT]);
     let weight = Tensor::full([4, 1], f64::NAN, (Kind::Double, Device::Cpu));

@@ -1,7 +1,7 @@
 //! Models of several `VarStore`s, and layers without paths.
 
 use g2d::{
-    Batch, G2dTrainer, Modality, ModalityParams, Result, Student,
+    Batch, Features, G2dTrainer, Modality, ModalityParams, Result, Student,
     loss::Classification,
     optim::{Optimizer, SgdConfig},
     parameters::Stores,
@@ -60,7 +60,7 @@ impl Student for Split {
         Ok(self.encoders[m].forward_t(batch.input(m), train))
     }
 
-    fn fuse(&self, features: &[Tensor], _train: bool) -> Result<Tensor> {
+    fn fuse(&self, features: &Features<'_>, _train: bool) -> Result<Tensor> {
         Ok(Tensor::f_cat(features, 1)?.apply(&self.head))
     }
 }

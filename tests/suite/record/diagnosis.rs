@@ -135,10 +135,9 @@ fn a_metric_is_computed_and_named_for_the_fused_model_and_its_heads() {
     let targets = Tensor::from_slice(&[0_i64, 1, 1, 0]);
     let video = Tensor::from_slice2(&[[1.0, 0.0], [1.0, 0.0], [1.0, 0.0], [0.0, 1.0]]);
     let found = Predictions {
-        logits: logits.shallow_clone(),
         heads: vec![("audio".into(), logits.shallow_clone()), ("video".into(), video)],
         present: vec![("video".into(), vec![true, false, false, true])],
-        targets: targets.shallow_clone(),
+        ..Predictions::new(logits.shallow_clone(), targets.shallow_clone())
     };
     let scores = RunMetric::accuracy(2).scores("test", &found).unwrap();
     let expected =

@@ -52,7 +52,7 @@ pub fn epoch(epoch: u64) -> EpochReport {
 
 /// The beginning of an epoch, of three steps each.
 pub fn at_epoch(epoch: u64) -> Progress {
-    Progress { epoch, step: 0, total_steps: 3 * epoch }
+    Progress { epoch, step: 0, total_steps: 3 * epoch, updates: 3 * epoch }
 }
 
 pub fn metrics(epoch: u64) -> Vec<(String, f64)> {
@@ -100,7 +100,8 @@ pub fn recorded(folder: &std::path::Path, name: &str) {
 /// The row of a step of which three make an epoch.
 pub fn step_row(total_steps: u64) -> StepRow {
     let terms = epoch(total_steps / 3).terms;
-    let at = Progress { epoch: total_steps / 3, step: total_steps % 3, total_steps };
+    let (epoch, step) = (total_steps / 3, total_steps % 3);
+    let at = Progress { epoch, step, total_steps, updates: total_steps };
     let (outcome, kappa) = (StepOutcome::Ready, vec![1.0, 0.5]);
     StepRow {
         modalities: Modality::list(["audio", "video"]),

@@ -163,7 +163,7 @@ fn a_csv_of_steps_has_a_column_for_each_value() {
 #[test]
 fn resumed_files_keep_the_steps_before_the_position() {
     let folder = tempfile::tempdir().unwrap();
-    let at = Progress { epoch: 1, step: 1, total_steps: 4 };
+    let at = Progress { epoch: 1, step: 1, total_steps: 4, updates: 4 };
     let [csv, jsonl] = ["steps.csv", "steps.jsonl"].map(|name| folder.path().join(name));
     let [epochs_csv, epochs_jsonl] = ["e.csv", "e.jsonl"].map(|name| folder.path().join(name));
     let mut first = Recorders::new()

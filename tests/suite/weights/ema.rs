@@ -153,14 +153,14 @@ fn a_run_resumes_with_its_average_from_a_snapshot() {
     let (mut student, mut trainer, mut optimizer, mut ema) = start();
     train(&student, &mut trainer, &mut optimizer, &mut ema, 4);
     let mut parts = RunParts::new(&mut trainer)
-        .weights("student", &mut student.vs)
-        .weights("ema", ema.store_mut())
+        .weights("student", &student.vs)
+        .weights("ema", ema.store())
         .optimizer("sgd", &mut optimizer);
     snapshots.save(&mut parts, &(), None).unwrap();
     let (mut student, mut trainer, mut optimizer, mut ema) = start();
     let mut parts = RunParts::new(&mut trainer)
-        .weights("student", &mut student.vs)
-        .weights("ema", ema.store_mut())
+        .weights("student", &student.vs)
+        .weights("ema", ema.store())
         .optimizer("sgd", &mut optimizer);
     snapshots.resume::<()>(&mut parts).unwrap().unwrap();
     assert_eq!((trainer.progress().updates, ema.updates()), (4, 4));

@@ -2,6 +2,7 @@
 
 use g2d::{
     Batch,
+    batch::Input,
     loss::Classification,
     optim::{LrSchedule, Optimizer, ParameterInfo, SgdConfig},
     trainer::{LossScaling, NonFinite, Precision, UnimodalTrainer},
@@ -68,7 +69,7 @@ fn clipping_groups_and_a_schedule_per_update_equal_a_plain_loop() {
         for batch in batches(epoch) {
             let batch = batch.unwrap();
             optimizer.zero_grad().unwrap();
-            cross_entropy(&net(batch.input(1), true).1, batch.targets()).backward();
+            cross_entropy(&net(&batch.inputs()[1], true).1, batch.targets()).backward();
             optimizer.clip_grad_norm(0.1).unwrap();
             let epochs = LrSchedule::step(1, 0.5).factor(epoch);
             optimizer.set_lr_factor(epochs * schedule.factor(update)).unwrap();
@@ -93,12 +94,12 @@ fn clipping_groups_and_a_schedule_per_update_equal_a_plain_loop() {
 }
 
 /// A model in `Float`, and the dtypes in which its last layer has computed.
-fn float_model() -> (nn::VarStore, impl Fn(&Tensor, bool) -> (Tensor, Tensor)) {
+fn float_model() -> (nn::VarStore, impl Fn(&Input, bool) -> (Tensor, Tensor)) {
     let vs = nn::VarStore::new(Device::Cpu);
     let encoder = nn::linear(vs.root() / "encoder", 4, 3, Default::default());
     let head = nn::linear(vs.root() / "head", 3, 3, Default::default());
     crate::support::fill(&vs, 0.0);
-    (vs, move |input: &Tensor, _: bool| {
+    (vs, move |input: &Input, _: bool| {
         let features = input.to_kind(Kind::Float).apply(&encoder).tanh();
         let logits = features.apply(&head);
         (features, logits)
@@ -110,7 +111,7 @@ fn a_teacher_trains_in_mixed_precision_with_a_loss_scale() {
     let run = |precision: Precision| {
         let (vs, net) = float_model();
         let kinds = std::cell::RefCell::new(Vec::new());
-        let recorded = |input: &Tensor, train: bool| {
+        let recorded = |input: &Input, train: bool| {
             let (features, logits) = net(input, train);
             kinds.borrow_mut().push(logits.kind());
             (features, logits)
