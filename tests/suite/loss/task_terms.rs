@@ -218,8 +218,10 @@ fn l_s_and_its_gradient_are_0_where_no_sample_has_a_weight() {
     assert_task(&ignoring, &nothing, &Extras::default(), [0.0, 0.0]);
     let weighted = Classification { sample_weight: Some("v".into()), ..Classification::default() };
     assert_task(&weighted, &classes(), &zeros, [0.0, 0.0]);
-    let of_classes =
-        Classification { class_weight: Some(vec![0.0, 1.0, 1.0, 1.0]), ..Classification::default() };
+    let of_classes = Classification {
+        class_weight: Some(vec![0.0, 1.0, 1.0, 1.0]),
+        ..Classification::default()
+    };
     assert_task(&of_classes, &classes().zeros_like(), &Extras::default(), [0.0, 0.0]);
     let values = Regression { sample_weight: Some("v".into()), ..Regression::default() };
     assert_task(&values, &wave(0.8, &[5, 4]), &zeros, [0.0, 0.0]);
