@@ -16,7 +16,7 @@ pub use input::Input;
 pub use rows::Rows;
 pub(crate) use split::SplitBatch;
 
-use crate::error::{self, Error, Result};
+use crate::error::{self, Result};
 use crate::{libtorch, transfer};
 
 /// A batch of B samples.
@@ -248,7 +248,7 @@ impl Batch {
     pub(crate) fn drop_targets(mut self) -> Result<Self> {
         let (size, options) = ([self.size(), 0], (Kind::Float, self.device()));
         let none = Tensor::f_zeros(size, options);
-        self.targets = none.map_err(|e| Error::torch("make a batch without targets", e))?;
+        self.targets = none.map_err(|e| error::Error::torch("make a batch without targets", e))?;
         Ok(self)
     }
 

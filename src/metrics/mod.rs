@@ -22,10 +22,10 @@
 //! states otherwise.
 //!
 //! # Errors
-//! Every metric of a classification returns [`Error::Shape`](crate::Error::Shape) for other shapes or no
-//! sample, [`Error::Kind`](crate::Error::Kind) for targets of another dtype,
-//! [`Error::Target`](crate::Error::Target) for a label outside `0..C` or other than 0 and 1, and
-//! [`Error::NonFinite`](crate::Error::NonFinite) for a logit that is NaN or infinite.
+//! Every metric of a classification returns [`Error::Shape`] for other shapes or no
+//! sample, [`Error::Kind`] for targets of another dtype,
+//! [`Error::Target`] for a label outside `0..C` or other than 0 and 1, and
+//! [`Error::NonFinite`] for a logit that is NaN or infinite.
 
 mod accuracy;
 mod calibration;
