@@ -2,10 +2,14 @@
 
 use tch::Tensor;
 
-use super::{FeatureProjection, Precision, SuppressedMode, Suppression, missing::features};
+use super::{
+    FeatureProjection, Precision, SuppressedMode, Suppression, missing::features,
+    suppression::Frozen,
+};
 use crate::batch::{Batch, Rows, SplitBatch};
 use crate::error::{self, Result};
 use crate::modality::Modality;
+use crate::parameters::ModalityParams;
 use crate::schedule::Plan;
 use crate::step::Objective;
 use crate::student::{Features, Student};
@@ -65,6 +69,11 @@ impl ForwardPass {
 
     pub(super) fn projection(&self) -> &FeatureProjection {
         &self.projection
+    }
+
+    /// Makes constants of what [`run`](Self::run) uses of suppressed encoders.
+    pub(super) fn freeze(&self, plan: &Plan, params: &ModalityParams) -> Result<Frozen> {
+        self.suppression.freeze(plan, params)
     }
 
     /// Runs encoders, fusion and projection, under autocast where the precision requires it.

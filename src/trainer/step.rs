@@ -93,8 +93,10 @@ impl G2dTrainer {
         let (at, batch) = (self.progress, parts.whole());
         let Planned { teachers, confidence, plan } =
             self.planner.plan(at, parts, &self.objective, &mut self.guard)?;
+        let frozen = self.forward.freeze(&plan, &self.params)?;
         let StudentOutput { features, logits, unimodal, distilled } =
             self.forward.run(student, parts, &teachers, &plan, &self.objective)?;
+        drop(frozen);
         let terms = self.objective.terms(&loss::Input {
             modalities: self.objective.modalities(),
             logits: &logits,

@@ -16,8 +16,11 @@ pub enum Suppression {
     ///
     /// With κ = 0 the encoder runs without gradient, so it costs no backward and stores no activations,
     /// and the gradients of its parameters are undefined after the step, whatever they were before: no
-    /// optimizer changes them. With 0 < κ < 1 its gradient is scaled by κ. [`SuppressedMode`] decides
-    /// whether its buffers change.
+    /// optimizer changes them. With 0 < κ < 1 the gradient that it gets through its features is scaled by κ.
+    /// [`SuppressedMode`] decides whether its buffers change.
+    ///
+    /// Parameters of the encoder that [`Student::fuse`](crate::Student::fuse) uses are constants there with
+    /// κ = 0; with 0 < κ < 1 their gradient is not scaled.
     ///
     /// In an accumulation window the gradients are made undefined at the first micro-batch only, so
     /// that what an encoder learned from earlier micro-batches stays.
@@ -68,6 +71,19 @@ impl Suppression {
         self == Self::SkipBackward && kappa == 0.0
     }
 
+    /// Makes constants of the parameters of encoders that run without gradient, until the returned value is
+    /// dropped. A layer of the encoder that the fusion uses has no gradient then either.
+    pub(super) fn freeze(self, plan: &Plan, params: &ModalityParams) -> Result<Frozen> {
+        let suppressed = (0..).zip(plan.kappa()).filter(|(_, kappa)| self.detaches(**kappa));
+        let all = suppressed.flat_map(|(m, _)| params.encoder(m)).map(|(_, tensor)| tensor);
+        let mut frozen = Frozen(Vec::new());
+        for tensor in all.filter(|tensor| tensor.requires_grad()) {
+            set_requires_grad(tensor, false)?;
+            frozen.0.push(tensor.shallow_clone());
+        }
+        Ok(frozen)
+    }
+
     /// Limits the gradient that flows back into an encoder from all of its features' uses to the share κ.
     pub(super) fn gate_encoder(self, features: Tensor, kappa: f64) -> Result<Tensor> {
         if self == Self::SkipBackward { gate(&features, kappa) } else { Ok(features) }
@@ -97,6 +113,24 @@ impl Suppression {
         }
         Ok(())
     }
+}
+
+/// Parameters that require gradients again when this is dropped, also in unwinding.
+#[must_use = "the parameters are constants until this is dropped"]
+pub(super) struct Frozen(Vec<Tensor>);
+
+impl Drop for Frozen {
+    fn drop(&mut self) {
+        for tensor in &self.0 {
+            // It cannot fail: these are leaves that required gradients before.
+            let _ = set_requires_grad(tensor, true);
+        }
+    }
+}
+
+fn set_requires_grad(tensor: &Tensor, required: bool) -> Result<()> {
+    let set = tensor.f_set_requires_grad(required);
+    set.map(drop).map_err(|e| Error::torch("set whether a parameter requires gradients", e))
 }
 
 /// `features` with the gradient limited to the share κ.

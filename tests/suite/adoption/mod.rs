@@ -3,6 +3,7 @@
 //! - `shared_parameters.rs`: a trunk and an embedding that two modalities share.
 //! - `sequences.rs`: encoders that return [B, T, d], padding masks, a transformer across
 //!   modalities.
+//! - `interacting.rs`: encoders that exchange information; a single forward pass.
 //! - `adapters.rs`: frozen backbones with low-rank adapters; layers frozen and unfrozen during
 //!   training.
 //! - `optimizers.rs`: gradient clipping and parameter groups.
@@ -11,6 +12,7 @@
 
 mod adapters;
 mod downstream_crate;
+mod interacting;
 mod optimizers;
 mod quickstart;
 mod sequences;

@@ -9,11 +9,12 @@ use std::{
 
 use g2d::{
     Batch, Error, Teacher,
+    batch::Input,
     teacher::{ScriptOutput, TorchScript, cache::Digest},
 };
 use tch::{Device, Kind, Tensor};
 
-use crate::support::{assert_error, assert_mismatch, python, script, stdout};
+use crate::support::{assert_error, assert_mismatch, labels, python, script, stdout, wave};
 
 /// The folder that tests/python/torchscript.py has written, once for all tests of this process;
 /// `None` without Python.
@@ -212,6 +213,14 @@ fn a_missing_method_or_an_input_of_a_wrong_shape_is_an_error() {
     assert_mismatch(load("no_forward").output(0, &batch("double")), &words);
     let words = ["a method \"forward\" of one input", "argument 'y'", "wrap the module"];
     assert_mismatch(load("two_inputs").output(0, &batch("double")), &words);
+    let (x, y) = (wave(0.0, &[6, 5]), wave(1.0, &[6, 3]));
+    let both = || Input::new("ids", x.shallow_clone()).with("mask", y.shallow_clone());
+    let two = load("two_inputs").tried_on(both()).unwrap();
+    let output = two.output(0, &Batch::new([both()], labels(6))).unwrap();
+    assert!(output.features.equal(&x) && output.logits.equal(&y));
+    let three = both().with("more", x.shallow_clone());
+    let words = ["a method \"forward\" of 3 inputs"];
+    assert_mismatch(two.output(0, &Batch::new([three], labels(6))), &words);
     let nul = ScriptOutput::Method("a\0b".into());
     assert_error(load("method").output_form(nul).output(0, &batch("double")), &["m0"]);
     let words = ["a tensor of features", "[6, 5]", "a dtype that tch does not have"];
@@ -239,10 +248,10 @@ fn tried_on_finds_modules_in_training_mode_and_flat_logits() {
     let input = batch("double").input(0).shallow_clone();
     assert_error(load("traced_in_training").tried_on(&input), &[]);
     let words = ["features", "different values in two calls", "dropout", ".eval()"];
-    assert_mismatch(load("dropout_in_training").tried_on(&input.repeat([50, 1])), &words);
+    assert_mismatch(load("dropout_in_training").tried_on(input.repeat([50, 1])), &words);
     assert_mismatch(load("flat").tried_on(&input), &["logits", "[6, C]", "[6]"]);
-    assert_mismatch(load("pair").tried_on(&input.narrow(0, 0, 1)), &["at least two", "[1, 5]"]);
-    assert_mismatch(load("pair").tried_on(&Tensor::from(1.0)), &["at least two", "[]"]);
+    assert_mismatch(load("pair").tried_on(input.narrow(0, 0, 1)), &["at least two", "[1, 5]"]);
+    assert_mismatch(load("pair").tried_on(Tensor::from(1.0)), &["at least two", "[]"]);
     assert_mismatch(load("no_columns").tried_on(&input), &["features", "at least one", "[6, 0]"]);
     assert_mismatch(load("labels").tried_on(&input), &["logits", "Int64", "not labels"]);
 }

@@ -1,4 +1,9 @@
 //! The optional methods of `Student`, and the features that L_feat compares.
+//!
+//! - `closures.rs`: students from closures; `features.rs`: what a fusion reads.
+
+mod closures;
+mod features;
 
 mod torchscript;
 

@@ -1,4 +1,9 @@
 //! Batches: invalid presence flags, pinned memory.
+//!
+//! - `inputs.rs`: inputs of several tensors, and extras; `padding.rs`: tensors of different lengths.
+
+mod inputs;
+mod padding;
 
 use g2d::{Batch, Error, evaluate, loss::Classification};
 
