@@ -2,7 +2,6 @@
 #include "guarded.h"
 #include "tensors.h"
 #include <c10/core/Device.h>
-#include <algorithm>
 #include <torch/csrc/jit/api/module.h>
 #include <torch/csrc/jit/serialization/import.h>
 
@@ -17,31 +16,6 @@ bool takes_list(const c10::FunctionSchema &schema) {
   return arguments.size() == 2 &&
          arguments[1].type()->isSubtypeOf(*c10::ListType::ofTensors());
 }
-// Makes tensors that share their elements (tied weights) one tensor again, as they were when the module
-// was saved: otherwise each would get a part of the gradient.
-void tie(const Module &module) {
-  std::vector<at::Tensor> seen;
-  const auto same = [](const at::Tensor &a, const at::Tensor &b) {
-    return a.storage().unsafeGetStorageImpl() == b.storage().unsafeGetStorageImpl() &&
-           a.storage_offset() == b.storage_offset() && a.sizes() == b.sizes() &&
-           a.strides() == b.strides() && a.dtype() == b.dtype();
-  };
-  for (const Module &part : module.modules()) {
-    const auto object = part._ivalue();
-    for (size_t slot = 0; slot < object->type()->numAttributes(); ++slot) {
-      const c10::IValue value = object->getSlot(slot);
-      if (!value.isTensor() || !value.toTensor().defined() || !value.toTensor().has_storage())
-        continue;
-      const at::Tensor tensor = value.toTensor();
-      const auto first = std::find_if(seen.begin(), seen.end(),
-                                      [&](const at::Tensor &other) { return same(tensor, other); });
-      if (first == seen.end())
-        seen.push_back(tensor);
-      else
-        object->setSlot(slot, *first);
-    }
-  }
-}
 } // namespace
 
 extern "C" {
@@ -52,9 +26,7 @@ char *g2d_script_load(const char *path, int device, void **module) {
     const auto on = device >= 0    ? at::Device(at::kCUDA, device)
                     : device == -2 ? at::Device(at::kMPS)
                                    : at::Device(at::kCPU);
-    Module loaded = torch::jit::load(path, on);
-    tie(loaded);
-    *module = new Module(std::move(loaded));
+    *module = new Module(torch::jit::load(path, on));
   });
 }
 
