@@ -53,7 +53,7 @@ fn outcome(folder: &Path) -> Vec<(String, Vec<u8>)> {
             .collect();
         snapshots.sort();
         let newest = snapshots.last().unwrap();
-        for file in ["student.weights.safetensors", "sgd.optimizer.safetensors"] {
+        for file in ["student.weights.safetensors", "main.optimizer.safetensors"] {
             all.push((format!("{method}: {file}"), fs::read(newest.join(file)).unwrap()));
         }
         let run = Run::read(&run).unwrap();
