@@ -7,10 +7,11 @@
 //! - `adapters.rs`: frozen backbones with low-rank adapters; layers frozen and unfrozen during
 //!   training.
 //! - `optimizers.rs`: gradient clipping and parameter groups.
-//! - `quickstart.rs`: the quickstart uses g2d in at most 30 lines.
+//! - `quickstart.rs`: the quickstart uses g2d in at most 30 lines; `adopt.rs`: a large application in 100.
 //! - `downstream_crate.rs`: a downstream crate builds, and its binary starts.
 
 mod adapters;
+mod adopt;
 mod downstream_crate;
 mod interacting;
 mod optimizers;
