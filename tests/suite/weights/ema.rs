@@ -150,14 +150,14 @@ fn a_run_resumes_with_its_average_from_a_snapshot() {
     let whole = (values(&student.vs), values(ema.store()));
 
     let mut snapshots = SnapshotFolder::open(folder.path()).unwrap();
-    let (mut student, mut trainer, mut optimizer, mut ema) = start();
+    let (student, mut trainer, mut optimizer, mut ema) = start();
     train(&student, &mut trainer, &mut optimizer, &mut ema, 4);
     let mut parts = RunParts::new(&mut trainer)
         .weights("student", &student.vs)
         .weights("ema", ema.store())
         .optimizer("sgd", &mut optimizer);
     snapshots.save(&mut parts, &(), None).unwrap();
-    let (mut student, mut trainer, mut optimizer, mut ema) = start();
+    let (student, mut trainer, mut optimizer, mut ema) = start();
     let mut parts = RunParts::new(&mut trainer)
         .weights("student", &student.vs)
         .weights("ema", ema.store())
