@@ -13,7 +13,8 @@ const LENGTHS: &str = "lengths";
 /// Makes a batch of samples, without ids: stacks tensors, pads sequences, and marks the samples that lack
 /// a modality.
 ///
-/// The rows of such samples are zeros. An input that all samples of the batch lack is a tensor [B, 0].
+/// The rows of such samples are zeros. An input that all samples of the batch lack is a tensor [B, 0], or
+/// has the tensors of an empty [`Sample::sequence`].
 ///
 /// # Errors
 /// [`Error::Config`] without a sample, and for samples that differ in the number of inputs, in the names
@@ -112,10 +113,30 @@ fn input(m: usize, samples: &[Sample], labels: &[String]) -> Result<Input> {
     };
     let mut tensors = tensors.into_iter();
     let Some((name, first)) = tensors.next() else {
-        let empty = Tensor::f_zeros([samples.len() as i64, 0], (Kind::Float, Device::Cpu));
-        return Ok(empty.map_err(|e| Error::torch("make a batch of samples", e))?.into());
+        let empty = samples.iter().find_map(|sample| sample.inputs[m].empty_sequence());
+        return absent(empty, samples.len() as i64);
     };
     Ok(tensors.fold(Input::new(name, first), |input, (name, tensor)| input.with(name, tensor)))
+}
+
+/// The input of a modality that all `rows` samples lack, with the names of an empty sequence if there is
+/// one.
+fn absent(sequence: Option<&Input>, rows: i64) -> Result<Input> {
+    let zeros = |size: &[i64], kind| {
+        let zeros = Tensor::f_zeros(size, (kind, Device::Cpu));
+        zeros.map_err(|e| Error::torch("make a batch of samples", e))
+    };
+    let Some(sequence) = sequence else { return Ok(zeros(&[rows, 0], Kind::Float)?.into()) };
+    let mut input =
+        sequence.map(|tensor| zeros(&[&[rows, 1], &tensor.size()[1..]].concat(), tensor.kind()))?;
+    for (name, size, kind) in
+        [(MASK, vec![rows, 1], Kind::Bool), (LENGTHS, vec![rows], Kind::Int64)]
+    {
+        if sequence.tensor(name).is_err() {
+            input = input.with(name, zeros(&size, kind)?);
+        }
+    }
+    Ok(input)
 }
 
 /// Pads the tensors of a sequence, which have the same lengths, and adds mask and lengths.

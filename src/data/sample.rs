@@ -41,14 +41,24 @@ pub(super) enum SampleInput {
     Fixed(Input),
     /// Tensors [T, …] with a length T of this sample.
     Sequence(Input),
+    /// Tensors [0, …]: the sample lacks a modality of sequences with these names, dtypes and shapes.
+    EmptySequence(Input),
 }
 
 impl SampleInput {
     /// The tensors, if the sample has the modality.
     pub fn tensors(&self) -> Option<&Input> {
         match self {
-            Self::Missing => None,
+            Self::Missing | Self::EmptySequence(_) => None,
             Self::Fixed(input) | Self::Sequence(input) => Some(input),
+        }
+    }
+
+    /// The tensors [0, …] of a modality of sequences that the sample lacks.
+    pub fn empty_sequence(&self) -> Option<&Input> {
+        match self {
+            Self::EmptySequence(input) => Some(input),
+            _ => None,
         }
     }
 
@@ -88,8 +98,16 @@ impl Sample {
     /// The batch has the tensors as [B, T of the longest, …] with zeros after the end, and beside them
     /// `mask` [B, T], `Bool`, whether there is a value, and `lengths` \[B\], `Int64`. A sequence that has
     /// a tensor of such a name keeps its own.
+    ///
+    /// With T = 0 the sample lacks the modality, as with [`missing`](Self::missing). A batch that lacks it
+    /// altogether still has the tensors, with T = 1, so that a fusion may read its mask.
     pub fn sequence(self, input: impl Into<Input>) -> Self {
-        self.with(SampleInput::Sequence(input.into()))
+        let input = input.into();
+        let is_empty = input.tensors().all(|(_, tensor)| tensor.size().first() == Some(&0));
+        self.with(match is_empty {
+            true => SampleInput::EmptySequence(input),
+            false => SampleInput::Sequence(input),
+        })
     }
 
     /// Records that the sample lacks the next modality. The batch marks it as

@@ -92,6 +92,29 @@ fn samples_without_a_modality_have_zeros_and_are_marked() {
 }
 
 #[test]
+fn an_empty_sequence_is_a_missing_modality_whose_tensors_are_known() {
+    let sample = |ids: &[i64]| Sample::new(0_i64).input(row(&[1.0])).sequence(words(ids));
+    let batch = collate(vec![sample(&[]), sample(&[7, 5])]).unwrap();
+    assert_eq!(batch.present(1), Some(&[false, true][..]));
+    assert_tensor(batch.input(1), &Tensor::from_slice(&[0_i64, 0, 7, 5]).view([2, 2]));
+
+    let batch = collate(vec![sample(&[]), sample(&[])]).unwrap();
+    assert_eq!(batch.present(1), Some(&[false, false][..]));
+    let zeros = |size: &[i64], kind| Tensor::zeros(size, (kind, tch::Device::Cpu));
+    assert_tensor(batch.input(1), &zeros(&[2, 1], Kind::Int64));
+    assert_tensor(batch.tensor(1, "types").unwrap(), &zeros(&[2, 1], Kind::Uint8));
+    assert_tensor(batch.tensor(1, "mask").unwrap(), &zeros(&[2, 1], Kind::Bool));
+    assert_tensor(batch.tensor(1, "lengths").unwrap(), &zeros(&[2], Kind::Int64));
+
+    let own = |n: i64| {
+        Input::new("ids", zeros(&[n, 3], Kind::Float)).with("mask", zeros(&[n], Kind::Int8))
+    };
+    let batch = collate(vec![Sample::new(0_i64).sequence(own(0))]).unwrap();
+    assert_tensor(batch.input(0), &zeros(&[1, 1, 3], Kind::Float));
+    assert_tensor(batch.tensor(0, "mask").unwrap(), &zeros(&[1, 1], Kind::Int8));
+}
+
+#[test]
 fn samples_that_do_not_fit_each_other_are_errors_that_name_the_sample() {
     let label = |sample: Sample| vec![Sample::new(0_i64).input(row(&[1.0, 2.0])), sample];
     let new = || Sample::new(0_i64);
