@@ -26,7 +26,7 @@ use crate::error::Result;
 /// - A tensor that `safetensors.torch.save_model` left out, because it shares its memory with
 ///   another one, is read from that one.
 ///
-/// A [`Loader`](super::Loader) loads a part of a file into a part of a `VarStore`, and reads other
+/// A [`LoadOptions`](super::LoadOptions) loads a part of a file into a part of a `VarStore`, and reads other
 /// formats.
 ///
 /// # Errors

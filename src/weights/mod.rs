@@ -2,7 +2,7 @@
 //!
 //! - [`save`], [`load`]: safetensors files that PyTorch can load with
 //!   `load_state_dict(strict=True)`, and the reverse. docs/from-python.md shows the Python side.
-//! - [`Loader`]: a part of a file into a part of a `VarStore`, also from tch's `.ot` and from files of
+//! - [`LoadOptions`]: a part of a file into a part of a `VarStore`, also from tch's `.ot` and from files of
 //!   `torch.save`, with a report.
 //! - [`BestEpoch`]: the weights of the best epoch of a training run.
 //! - [`Ema`]: the exponential moving average of the weights.
@@ -14,7 +14,7 @@ mod ema;
 mod fit;
 mod load;
 mod loaded;
-mod loader;
+mod load_options;
 mod save;
 mod source;
 mod wrappers;
@@ -25,7 +25,7 @@ pub use ema::{Averaged, Ema, EmaBuffers};
 pub use load::load;
 pub(crate) use load::read;
 pub(crate) use loaded::Loaded;
-pub use loader::{LoadReport, Loader};
+pub use load_options::{LoadReport, LoadOptions};
 pub use save::save;
 
 /// The buffer of PyTorch's batch norm that counts batches; tch's batch norm has none.

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use g2d::{
     Error,
-    weights::{self, Loader},
+    weights::{self, LoadOptions},
 };
 use tch::{Device, Kind, Tensor, nn, nn::VarStore};
 
@@ -50,7 +50,7 @@ fn a_part_of_a_file_loads_into_a_part_of_a_store() {
     let (source, path) = pretrained(folder.path());
     let mut vs = student();
     let before = values(&vs);
-    let report = Loader::new().prefix("encoder").into_path("audio").load(&mut vs, &path).unwrap();
+    let report = LoadOptions::new().prefix("encoder").into_path("audio").load(&mut vs, &path).unwrap();
     let names = ["audio.fc.bias", "audio.fc.weight", "audio.out.bias", "audio.out.weight"];
     assert_eq!(report.loaded, names);
     assert!(report.kept.is_empty() && report.unused.is_empty(), "{report:?}");
@@ -58,11 +58,11 @@ fn a_part_of_a_file_loads_into_a_part_of_a_store() {
     assert_same(&with_prefix(&values(&vs), "text."), &with_prefix(&before, "text."));
 
     // The whole file does not fit, and a wrong prefix or path is an error with what there is.
-    assert_mismatch(Loader::new().load(&mut vs, &path), &["missing", "unexpected"]);
+    assert_mismatch(LoadOptions::new().load(&mut vs, &path), &["missing", "unexpected"]);
     let words = ["prefix \"enc\"", "{\"encoder\", \"head\"}", "whole components"];
-    assert_mismatch(Loader::new().prefix("enc").into_path("audio").load(&mut vs, &path), &words);
+    assert_mismatch(LoadOptions::new().prefix("enc").into_path("audio").load(&mut vs, &path), &words);
     let words = ["path \"video\" of the VarStore", "{\"audio\", \"text\"}"];
-    assert_mismatch(Loader::new().into_path("video").load(&mut vs, &path), &words);
+    assert_mismatch(LoadOptions::new().into_path("video").load(&mut vs, &path), &words);
 }
 
 #[test]
@@ -71,7 +71,7 @@ fn partial_loading_reports_what_was_and_what_was_not_loaded() {
     let (source, path) = pretrained(folder.path());
     let mut vs = student();
     let before = values(&vs);
-    let text = || Loader::new().prefix("encoder").into_path("text");
+    let text = || LoadOptions::new().prefix("encoder").into_path("text");
     let words = ["2 missing: adapter.bias, adapter.weight"];
     assert_mismatch(text().load(&mut vs, &path), &words);
     assert_same(&values(&vs), &before);
@@ -99,15 +99,15 @@ fn partial_loading_refuses_other_shapes_and_a_file_of_which_nothing_fits() {
     linear(&vs, "head", [2, 6]);
     let before = values(&vs);
     let words = ["2 of another shape", "head.bias (here [6] Float, there [10] Float)"];
-    let error = assert_mismatch(Loader::new().partial().load(&mut vs, &path), &words);
+    let error = assert_mismatch(LoadOptions::new().partial().load(&mut vs, &path), &words);
     assert!(!error.to_string().contains("missing"), "{error}");
     assert_same(&values(&vs), &before);
-    let report = Loader::new().partial().skip("head").load(&mut vs, &path).unwrap();
+    let report = LoadOptions::new().partial().skip("head").load(&mut vs, &path).unwrap();
     assert_eq!(report.loaded, ["encoder.fc.bias", "encoder.fc.weight"]);
 
     let mut other = VarStore::new(Device::Cpu);
     linear(&other, "other", [2, 2]);
-    assert_mismatch(Loader::new().partial().load(&mut other, &path), &["2 missing: other.bias"]);
+    assert_mismatch(LoadOptions::new().partial().load(&mut other, &path), &["2 missing: other.bias"]);
 }
 
 #[test]
@@ -118,8 +118,8 @@ fn another_precision_is_converted_on_request() {
     half.half();
     weights::save(&half, &path).unwrap();
     let mut vs = store();
-    assert_mismatch(Loader::new().load(&mut vs, &path), &["there [2] Half"]);
-    Loader::new().convert().load(&mut vs, &path).unwrap();
+    assert_mismatch(LoadOptions::new().load(&mut vs, &path), &["there [2] Half"]);
+    LoadOptions::new().convert().load(&mut vs, &path).unwrap();
     for (name, tensor) in values(&vs) {
         assert_eq!(tensor.kind(), Kind::Float);
         assert!(tensor.equal(&half.variables()[&name].to_kind(Kind::Float)), "{name}");
@@ -128,7 +128,7 @@ fn another_precision_is_converted_on_request() {
     tensors.insert("fc.bias".into(), Tensor::from_slice(&[1_i64, 2]));
     write(&path, tensors);
     let words = ["fc.bias (here [2] Float, there [2] Int64)", "network's dtypes"];
-    assert_mismatch(Loader::new().convert().load(&mut vs, &path), &words);
+    assert_mismatch(LoadOptions::new().convert().load(&mut vs, &path), &words);
 }
 
 #[test]
@@ -140,7 +140,7 @@ fn names_of_wrappers_are_removed_after_the_prefix() {
     let wrapped = |(name, tensor)| (format!("net.module.{name}"), tensor);
     write(&path, read(&path).into_iter().map(wrapped).collect());
     let mut vs = store();
-    let report = Loader::new().prefix("net").load(&mut vs, &path).unwrap();
+    let report = LoadOptions::new().prefix("net").load(&mut vs, &path).unwrap();
     assert_same(&values(&vs), &values(&saved));
     assert!(report.unused.is_empty(), "counters of batches are not listed: {report:?}");
 }
@@ -154,13 +154,13 @@ fn a_file_of_tch_loads_whatever_its_name() {
         saved.save(folder.path().join(name)).unwrap();
         std::fs::rename(folder.path().join(name), &path).unwrap();
         let mut vs = store();
-        let report = Loader::new().load(&mut vs, &path).unwrap();
+        let report = LoadOptions::new().load(&mut vs, &path).unwrap();
         assert_eq!(report.loaded.len(), 6);
         assert_same(&values(&vs), &values(&saved));
         // A part of it.
         let mut part = VarStore::new(Device::Cpu);
         linear(&part, "text", [3, 2]);
-        Loader::new().prefix("fc").into_path("text").load(&mut part, &path).unwrap();
+        LoadOptions::new().prefix("fc").into_path("text").load(&mut part, &path).unwrap();
         assert_same(&below(&values(&part), "text"), &below(&values(&saved), "fc"));
     }
 }
@@ -172,7 +172,7 @@ fn fixture(name: &str) -> PathBuf {
 #[test]
 fn a_dict_of_torch_save_loads_and_other_checkpoints_name_the_conversion() {
     let mut vs = store();
-    let report = Loader::new().load(&mut vs, fixture("dict.pt")).unwrap();
+    let report = LoadOptions::new().load(&mut vs, fixture("dict.pt")).unwrap();
     assert_eq!((report.loaded.len(), report.unused.len()), (6, 0));
     let found = values(&vs);
     let weight = Tensor::arange(6, (Kind::Float, Device::Cpu)).reshape([2, 3]);
@@ -185,7 +185,7 @@ fn a_dict_of_torch_save_loads_and_other_checkpoints_name_the_conversion() {
         let before = values(&vs);
         let words =
             ["named tensors", "a file of `torch.save`", "torch.save(dict(model.state_dict())"];
-        let error = assert_mismatch(Loader::new().load(&mut vs, fixture(name)), &words);
+        let error = assert_mismatch(LoadOptions::new().load(&mut vs, fixture(name)), &words);
         assert!(matches!(error, Error::Data { .. }), "{error}");
         assert_same(&values(&vs), &before);
     }
@@ -199,8 +199,8 @@ fn a_file_of_no_known_format_and_one_that_is_absent_are_errors() {
     let path = folder.path().join("weights");
     for (bytes, word) in [(&b"PK\x03\x04"[..], "without its end"), (b"{\"a\": 1}", "JSON text")] {
         std::fs::write(&path, bytes).unwrap();
-        assert_mismatch(Loader::new().load(&mut store(), &path), &[word]);
+        assert_mismatch(LoadOptions::new().load(&mut store(), &path), &[word]);
     }
-    let error = Loader::new().load(&mut store(), folder.path().join("absent")).unwrap_err();
+    let error = LoadOptions::new().load(&mut store(), folder.path().join("absent")).unwrap_err();
     assert!(matches!(error, Error::Io { .. }), "{error}");
 }

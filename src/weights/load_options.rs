@@ -37,7 +37,7 @@ const SHOWN: usize = 4;
 ///
 /// # Example
 /// ```
-/// use g2d::weights::{self, Loader};
+/// use g2d::weights::{self, LoadOptions};
 /// use tch::{Device, nn};
 ///
 /// # let folder = tempfile::tempdir()?;
@@ -51,22 +51,22 @@ const SHOWN: usize = 4;
 /// let mut vs = nn::VarStore::new(Device::Cpu);
 /// nn::linear(vs.root() / "text" / "fc", 4, 4, Default::default());
 /// nn::linear(vs.root() / "text" / "adapter", 4, 4, Default::default());
-/// let report = Loader::new().prefix("encoder").into_path("text").partial().load(&mut vs, &path)?;
+/// let report = LoadOptions::new().prefix("encoder").into_path("text").partial().load(&mut vs, &path)?;
 /// assert_eq!(report.loaded, ["text.fc.bias", "text.fc.weight"]);
 /// assert_eq!(report.kept, ["text.adapter.bias", "text.adapter.weight"]);
 /// assert!(report.unused.is_empty()); // everything in the file after "encoder."
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone, Default)]
-#[must_use = "a loader does nothing until `load`"]
-pub struct Loader {
+#[must_use = "a load_options does nothing until `load`"]
+pub struct LoadOptions {
     prefix: String,
     path: String,
     skipped: Vec<String>,
     tolerance: Tolerance,
 }
 
-/// What a [`Loader`] has loaded. The names are full ones, sorted.
+/// What a [`LoadOptions`] has loaded. The names are full ones, sorted.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub struct LoadReport {
@@ -80,8 +80,8 @@ pub struct LoadReport {
     pub unused: Vec<String>,
 }
 
-impl Loader {
-    /// A loader of the whole file into the whole `VarStore`.
+impl LoadOptions {
+    /// A load_options of the whole file into the whole `VarStore`.
     pub fn new() -> Self {
         Self::default()
     }
@@ -180,7 +180,7 @@ impl Loader {
     }
 }
 
-/// The part of a file or of a `VarStore` that a loader selects.
+/// The part of a file or of a `VarStore` that a load_options selects.
 struct Part<T> {
     /// By the names without the root of the part.
     own: BTreeMap<String, T>,
