@@ -58,7 +58,7 @@ const SHOWN: usize = 4;
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Debug, Clone, Default)]
-#[must_use = "a load_options does nothing until `load`"]
+#[must_use = "these options do nothing until `load`"]
 pub struct LoadOptions {
     prefix: String,
     path: String,
@@ -81,7 +81,7 @@ pub struct LoadReport {
 }
 
 impl LoadOptions {
-    /// A load_options of the whole file into the whole `VarStore`.
+    /// Options that load the whole file into the whole `VarStore`.
     pub fn new() -> Self {
         Self::default()
     }
@@ -180,7 +180,7 @@ impl LoadOptions {
     }
 }
 
-/// The part of a file or of a `VarStore` that a load_options selects.
+/// The part of a file or of a `VarStore` that the options select.
 struct Part<T> {
     /// By the names without the root of the part.
     own: BTreeMap<String, T>,

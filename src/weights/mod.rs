@@ -13,8 +13,8 @@ mod channels_last;
 mod ema;
 mod fit;
 mod load;
-mod loaded;
 mod load_options;
+mod loaded;
 mod save;
 mod source;
 mod wrappers;
@@ -24,8 +24,8 @@ pub use channels_last::channels_last;
 pub use ema::{Averaged, Ema, EmaBuffers};
 pub use load::load;
 pub(crate) use load::read;
+pub use load_options::{LoadOptions, LoadReport};
 pub(crate) use loaded::Loaded;
-pub use load_options::{LoadReport, LoadOptions};
 pub use save::save;
 
 /// The buffer of PyTorch's batch norm that counts batches; tch's batch norm has none.

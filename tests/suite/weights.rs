@@ -2,7 +2,7 @@
 
 mod ema;
 mod formats;
-mod loader;
+mod load_options;
 mod wrappers;
 
 use std::{collections::HashMap, fs, path::Path};

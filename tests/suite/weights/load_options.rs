@@ -50,7 +50,8 @@ fn a_part_of_a_file_loads_into_a_part_of_a_store() {
     let (source, path) = pretrained(folder.path());
     let mut vs = student();
     let before = values(&vs);
-    let report = LoadOptions::new().prefix("encoder").into_path("audio").load(&mut vs, &path).unwrap();
+    let report =
+        LoadOptions::new().prefix("encoder").into_path("audio").load(&mut vs, &path).unwrap();
     let names = ["audio.fc.bias", "audio.fc.weight", "audio.out.bias", "audio.out.weight"];
     assert_eq!(report.loaded, names);
     assert!(report.kept.is_empty() && report.unused.is_empty(), "{report:?}");
@@ -60,7 +61,10 @@ fn a_part_of_a_file_loads_into_a_part_of_a_store() {
     // The whole file does not fit, and a wrong prefix or path is an error with what there is.
     assert_mismatch(LoadOptions::new().load(&mut vs, &path), &["missing", "unexpected"]);
     let words = ["prefix \"enc\"", "{\"encoder\", \"head\"}", "whole components"];
-    assert_mismatch(LoadOptions::new().prefix("enc").into_path("audio").load(&mut vs, &path), &words);
+    assert_mismatch(
+        LoadOptions::new().prefix("enc").into_path("audio").load(&mut vs, &path),
+        &words,
+    );
     let words = ["path \"video\" of the VarStore", "{\"audio\", \"text\"}"];
     assert_mismatch(LoadOptions::new().into_path("video").load(&mut vs, &path), &words);
 }
@@ -107,7 +111,10 @@ fn partial_loading_refuses_other_shapes_and_a_file_of_which_nothing_fits() {
 
     let mut other = VarStore::new(Device::Cpu);
     linear(&other, "other", [2, 2]);
-    assert_mismatch(LoadOptions::new().partial().load(&mut other, &path), &["2 missing: other.bias"]);
+    assert_mismatch(
+        LoadOptions::new().partial().load(&mut other, &path),
+        &["2 missing: other.bias"],
+    );
 }
 
 #[test]
