@@ -83,7 +83,7 @@ impl Observation<'_> {
     /// none for it or the whole batch lacks it. Computed once per step and shared by all observers.
     ///
     /// # Errors
-    /// [`Error::Shape`] if [`Student::unimodal_logits`] does not return [B, C].
+    /// Any error of the student; [`Error::Shape`] if [`Student::unimodal_logits`] does not return [B, C].
     ///
     /// # Panics
     /// If `m` is not below the number of modalities.

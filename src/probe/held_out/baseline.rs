@@ -18,12 +18,14 @@ pub enum Baseline {
     /// The input of one sample for every modality, in the student's order and without the batch
     /// dimension, for example the training mean. It replaces the first tensor, as zeros do.
     Input(Vec<Tensor>),
-    /// Features of zeros, which the trainer passes to the fusion for a modality that a sample lacks.
+    /// Features of zeros, which the trainer passes to the fusion for a modality that a sample lacks. To a
+    /// fusion that reads masks or rows the modality is present.
     ZeroFeatures,
 }
 
 impl Baseline {
-    /// The mean input (its first tensor) of every modality over the samples of `batches` that have it, for float inputs.
+    /// The mean of the first tensor of every modality's input over the samples of `batches` that have it,
+    /// for float inputs.
     ///
     /// # Errors
     /// [`Error::Config`](crate::Error::Config) if no sample has one of the modalities.

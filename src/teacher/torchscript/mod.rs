@@ -20,9 +20,9 @@ use crate::modality::Modality;
 /// A TorchScript module as a teacher: frozen, in evaluation mode, without gradient.
 ///
 /// `forward` takes the tensors [B, …] of the modality's [`Input`], in their order, and returns features
-/// and logits in the form of [`ScriptOutput`]. A floating-point tensor is converted to the dtype of the module's parameters, if
-/// they all have one dtype, so that a module in half precision takes `Float` batches. Features and
-/// logits in 16 bits are converted to `Float`.
+/// and logits in the form of [`ScriptOutput`]. A floating-point tensor is converted to the dtype of the
+/// module's parameters, if they all have one dtype, so that a module in half precision takes `Float`
+/// batches. Features and logits in 16 bits are converted to `Float`.
 ///
 /// A TorchScript file is a program: load only files that you trust. docs/from-python.md shows how to
 /// write one.

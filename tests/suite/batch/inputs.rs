@@ -100,7 +100,7 @@ fn all_tensors_of_an_input_reach_the_encoder_and_follow_its_rows() {
     let evaluated = evaluate(&student, [Ok(batch().with_present(0, present))]).unwrap();
     assert!(evaluated.logits.allclose(&partial, 1e-12, 1e-12, false));
     // The text of no sample is read.
-    logits(batch().with_present(0, [false; 4]));
+    assert_eq!(logits(batch().with_present(0, [false; 4])).size(), [4, CLASSES]);
 }
 
 #[test]
