@@ -231,7 +231,7 @@ fn outcome(
 ) -> Result<()> {
     let student = Closures::builder()
         .encoder("audio", |input, _train| encode(input))
-        .encoder("unused", |input, _train| Ok(input.shallow_clone()))
+        .encoder("unused", |input, _train| Ok(input.first().shallow_clone()))
         .fusion(|features: &Features<'_>, _train| Ok(features[0].shallow_clone()))
         .build()?;
     TorchScript::new(&student, vs).save(path, example)
