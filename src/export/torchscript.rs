@@ -54,15 +54,18 @@ const TRACED: [i64; 2] = [3, 5];
 /// # let head = nn::linear(vs.root() / "head", 4, 3, Default::default());
 /// # let student = Closures::builder()
 /// #     .encoder("audio", |input, _train| Ok(encoder.forward(input)))
-/// #     .fusion(|features, _train| Ok(head.forward(&features[0])))
+/// #     .encoder("image", |input, _train| Ok(input.relu()))
+/// #     .fusion(|features, _train| Ok(head.forward(&features[0]) + &features[1]))
 /// #     .build()?;
-/// # let batch = Batch::new([Tensor::randn([4, 8], (Kind::Float, Device::Cpu))], Tensor::zeros([4], (Kind::Int64, Device::Cpu)));
+/// # let random = |shape: &[i64]| Tensor::randn(shape, (Kind::Float, Device::Cpu));
+/// # let targets = Tensor::zeros([4], (Kind::Int64, Device::Cpu));
+/// # let batch = Batch::new([random(&[4, 8]), random(&[4, 3])], targets);
 /// use g2d::export::TorchScript;
 ///
 /// TorchScript::new(&student, &vs).save(&path, &batch)?;
-/// // In Python: torch.jit.load("student.pt")(audio)
+/// // In Python: torch.jit.load("student.pt")(audio, image)
 /// # let module = tch::CModule::load(&path)?;
-/// # assert_eq!(module.forward_ts(&[Tensor::randn([9, 8], (Kind::Float, Device::Cpu))])?.size(), [9, 3]);
+/// # assert_eq!(module.forward_ts(&[random(&[9, 8]), random(&[9, 3])])?.size(), [9, 3]);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub struct TorchScript<'a> {

@@ -129,12 +129,11 @@ impl TorchScriptBuilder {
     /// Builds the student.
     ///
     /// # Errors
-    /// [`Error::Config`](crate::Error::Config) without an encoder or a fusion, for invalid names
-    /// ([`Modality::check_names`]), for a part of a modality that has no encoder, and for a method that
+    /// [`Error::Config`](crate::Error::Config) without an encoder or a fusion, for fewer than two
+    /// modalities or invalid names ([`Modality::check_names`]), for a part of a modality that has no encoder, and for a method that
     /// does not take the number of tensors that it will be called with.
     pub fn build(self) -> Result<TorchScript> {
         let (modalities, encoders): (Vec<_>, Vec<_>) = self.encoders.into_iter().unzip();
-        Modality::check_names(&modalities)?;
         let missing = |method: &str| {
             let expected = format!("a call of `{method}`");
             error::config("TorchScript student", expected, "none", "add it before `build`")
@@ -142,6 +141,7 @@ impl TorchScriptBuilder {
         if modalities.is_empty() {
             return Err(missing("encoder"));
         }
+        Modality::check_names(&modalities)?;
         let fusion = self.fusion.ok_or_else(|| missing("fusion"))?;
         let index = |modality: Modality| {
             modalities.iter().position(|other| *other == modality).ok_or_else(|| {

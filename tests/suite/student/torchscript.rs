@@ -232,12 +232,14 @@ fn invalid_parts_are_errors_that_name_the_method() {
     let method = |name: &str| model.method(name).unwrap();
     let builder = || TorchScript::builder().encoder("audio", method("encode_audio"));
     let one = builder().fusion(method("fuse")).build();
-    assert_mismatch(one, &["number of inputs of method \"fuse\"", "expected 2", "found 1"]);
+    assert_mismatch(one, &["modalities of the student", "at least 2"]);
     let both = || builder().encoder("text", method("encode_text"));
     let inputs = both().inputs("text", ["ids"]).fusion(method("fuse")).build();
     assert_mismatch(inputs, &["method \"encode_text\"", "expected 2", "found 1"]);
     let further = both().fusion(method("fuse")).fusion_input("text", "mask").build();
     assert_mismatch(further, &["method \"fuse\"", "expected 2", "found 3"]);
+    let narrow = both().fusion(method("predict_audio")).build();
+    assert_mismatch(narrow, &["of method \"predict_audio\"", "expected 1", "found 2"]);
     let head = both().head("video", method("predict_audio")).fusion(method("fuse")).build();
     assert_mismatch(head, &["expected one of [\"audio\", \"text\"]", "found \"video\""]);
     assert_mismatch(both().build(), &["a call of `fusion`"]);
