@@ -161,6 +161,9 @@ public:
         fail(std::string(a->kind().toQualString()) + " and " + b->kind().toQualString());
       if (a->kind() == prim::Constant)
         constant(a, b);
+      // libtorch removes an expansion that is marked as implicit when it runs a module.
+      if (a->kind() == aten::expand)
+        a->replaceInput(2, graph->insertConstant(false));
     }
     EliminateDeadCode(graph);
     graph->lint();

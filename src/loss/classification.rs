@@ -1,13 +1,11 @@
 //! Loss for class labels.
 
 use serde::{Deserialize, Serialize};
-use tch::{Reduction, Tensor};
+use tch::Tensor;
 
 use super::{
     Confidence, Distillation, G2dLoss, Input, Labels, TaskInput, Terms, TrueClassProbability,
-    WithTask,
-    compare::{Base, Compare},
-    sigmoid, softmax, targets, torch, weights,
+    WithTask, base::Base, targets, weights,
 };
 use crate::error::{self, Result};
 use crate::modality::Modality;
@@ -128,33 +126,6 @@ impl Classification {
         refuse("pos_weight", "`Labels::Multi`", !multi && self.pos_weight.is_some())?;
         refuse("ignore_index", "`Labels::Single`", !single && self.ignore_index.is_some())?;
         refuse("label_smoothing", "classes", multi && self.label_smoothing != 0.0)
-    }
-}
-
-impl Compare for Classification {
-    /// L_S.
-    fn task(&self, input: &TaskInput<'_>) -> Result<Tensor> {
-        match self.labels {
-            Labels::Multi => sigmoid::task(self, input),
-            Labels::Single | Labels::Soft => softmax::task(self, input),
-        }
-    }
-
-    /// L_logit for one teacher: `KL(σ(teacher/T) ‖ σ(student/T))·T²`, batch mean.
-    fn divergence(&self, teacher: &Tensor, student: &Tensor, temperature: f64) -> Result<Tensor> {
-        let (t, s) = (teacher / temperature, student / temperature);
-        let kl = |log_t: Tensor, log_s: Tensor| log_s.f_kl_div(&log_t, Reduction::Sum, true);
-        let sum = || match self.labels {
-            Labels::Single | Labels::Soft => {
-                kl(t.f_log_softmax(-1, None)?, s.f_log_softmax(-1, None)?)
-            }
-            Labels::Multi => {
-                let ones = kl(t.f_log_sigmoid()?, s.f_log_sigmoid()?)?;
-                ones.f_add(&kl((-&t).f_log_sigmoid()?, (-&s).f_log_sigmoid()?)?)
-            }
-        };
-        let scale = temperature * temperature / student.size()[0] as f64;
-        Ok(sum().map_err(torch)? * scale)
     }
 }
 

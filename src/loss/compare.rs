@@ -2,7 +2,7 @@
 
 use tch::Tensor;
 
-use super::{Distillation, G2dLoss, TaskInput};
+use super::TaskInput;
 use crate::error::{self, Result};
 use crate::modality::Modality;
 
@@ -13,12 +13,6 @@ pub(super) trait Compare {
 
     /// The divergence of a student's logits [B, C] from a teacher's at a temperature.
     fn divergence(&self, teacher: &Tensor, student: &Tensor, temperature: f64) -> Result<Tensor>;
-}
-
-/// A loss with distillation, whose L_S another one can replace.
-pub(super) trait Base: G2dLoss + Compare {
-    /// The distillation terms.
-    fn distillation(&self) -> &Distillation;
 }
 
 /// Refuses tensors of different shapes, devices or dtypes, which libtorch would broadcast or promote

@@ -12,6 +12,8 @@
 //!   [`InverseError`].
 
 mod balanced;
+mod base;
+mod classes;
 mod classification;
 mod compare;
 mod confidence;

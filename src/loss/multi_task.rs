@@ -5,7 +5,8 @@ use tch::{Kind, Tensor};
 
 use super::{
     Distillation, G2dLoss, Input, TaskInput, Terms, WithTask,
-    compare::{Base, Compare},
+    base::Base,
+    compare::Compare,
     task::{Task, TaskLoss, TaskTargets, in_task},
     torch,
 };

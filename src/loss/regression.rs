@@ -5,10 +5,7 @@ use tch::{Kind, Reduction, Tensor};
 
 use super::{
     Confidence, Distillation, ExponentialError, G2dLoss, Input, Penalty, TaskInput, Terms,
-    WithTask,
-    compare::{Base, Compare},
-    confidence::like,
-    targets, torch, weights,
+    WithTask, base::Base, compare::Compare, confidence::like, targets, torch, weights,
 };
 use crate::error::{self, Result};
 use crate::modality::Modality;

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use super::{Classification, Distillation, Labels, Regression, compare::Base, torch};
+use super::{Classification, Distillation, Labels, Regression, base::Base, torch};
 use crate::error::{self, Error, Result};
 use crate::modality::Modality;
 

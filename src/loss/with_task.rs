@@ -4,10 +4,7 @@ use std::fmt;
 
 use tch::Tensor;
 
-use super::{
-    Distillation, G2dLoss, Input, Labels, TaskInput, Terms,
-    compare::{Base, Compare},
-};
+use super::{Distillation, G2dLoss, Input, Labels, TaskInput, Terms, base::Base, compare::Compare};
 use crate::error::Result;
 use crate::modality::Modality;
 

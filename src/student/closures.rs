@@ -142,7 +142,6 @@ impl<'a> ClosuresBuilder<'a> {
     /// ([`Modality::check_names`]), and for a part of a modality that has no encoder.
     pub fn build(self) -> Result<Closures<'a>> {
         let (modalities, encoders): (Vec<_>, Vec<_>) = self.encoders.into_iter().unzip();
-        Modality::check_names(&modalities)?;
         let missing = |method: &str| {
             let expected = format!("a call of `{method}`");
             error::config("student from closures", expected, "none", "add it before `build`")
@@ -150,6 +149,7 @@ impl<'a> ClosuresBuilder<'a> {
         if modalities.is_empty() {
             return Err(missing("encoder"));
         }
+        Modality::check_names(&modalities)?;
         let fusion = self.fusion.ok_or_else(|| missing("fusion"))?;
         let parts = |encoder| Parts { encoder, shape: None, distilled: None, head: None };
         let mut parts: Vec<_> = encoders.into_iter().map(parts).collect();

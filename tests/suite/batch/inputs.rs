@@ -154,7 +154,7 @@ fn nan_in_any_tensor_of_an_input_is_named_as_the_modalitys() {
     let weight = Tensor::full([4, 1], f64::NAN, (Kind::Double, Device::Cpu));
     let text = Input::new("values", input.copy()).with("weight", weight);
     let outcome = trainer.step(&student, &Batch::new([text, input.into()], labels(4)));
-    assert_mismatch(outcome, &["input of \"text\""]);
+    assert_mismatch(outcome, &["input of modality \"text\""]);
 }
 
 /// The mean of the samples' cross-entropies, weighted by an extra; records the extra.
