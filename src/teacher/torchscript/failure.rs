@@ -33,7 +33,8 @@ pub(super) fn cause(
         let expected = format!("a method {method:?}");
         return error::config(part("module"), expected, "none of this name", hint);
     }
-    if cause.contains(&format!("{method}()")) && cause.contains("argument") {
+    let is_of_method = [format!("{method}()"), format!("operator '{method}'")];
+    if cause.contains("argument") && is_of_method.iter().any(|text| cause.contains(text)) {
         let count = match input.tensors().len() {
             1 => "one input".to_owned(),
             count => format!("{count} inputs"),
