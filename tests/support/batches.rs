@@ -20,13 +20,14 @@ pub fn with_nan_input(batch: &Batch, m: usize) -> Batch {
     Batch::new(inputs, batch.targets().copy())
 }
 
-/// The rows of `batch` in this order, with their ids; without presence flags.
+/// The rows of `batch` in this order, with their ids if it has any; without presence flags.
 pub fn select_rows(batch: &Batch, rows: &[i64]) -> Batch {
     let index = Tensor::from_slice(rows);
     let select = |tensor: &Tensor| tensor.index_select(0, &index);
     let inputs: Vec<_> = batch.inputs().iter().map(Input::first).map(select).collect();
-    let ids: Vec<i64> = rows.iter().map(|&row| batch.ids().unwrap()[row as usize]).collect();
-    Batch::new(inputs, select(batch.targets())).with_ids(ids)
+    let selected = Batch::new(inputs, select(batch.targets()));
+    let Some(ids) = batch.ids() else { return selected };
+    selected.with_ids(rows.iter().map(|&row| ids[row as usize]).collect::<Vec<_>>())
 }
 
 /// The rows whose flag is set.

@@ -246,7 +246,6 @@ fn a_panic_in_a_step_restores_modes_and_changes_neither_totals_nor_progress() {
         };
         let (with, without) = (run(true), run(false));
         assert_eq!((with.0, with.1), (without.0, without.1), "{place:?}");
-        println!("{place:?}");
         assert_same(&with.2, &without.2);
     }
 }
