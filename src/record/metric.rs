@@ -34,7 +34,7 @@ pub struct JudgedBy {
 /// let logits = Tensor::from_slice2(&[[2.0, 1.0], [0.0, 3.0], [1.0, 4.0], [0.0, 1.0]]);
 /// let targets = Tensor::from_slice(&[0_i64, 1, 0, 1]);
 /// let heads = vec![("audio".into(), logits.shallow_clone())];
-/// let found = Predictions { logits, heads, present: Vec::new(), targets };
+/// let found = Predictions { heads, ..Predictions::new(logits, targets) };
 /// let accuracy = RunMetric::accuracy(2);
 /// assert_eq!(
 ///     accuracy.scores("val", &found)?,
