@@ -1,18 +1,17 @@
-//! A generated data set, and a teacher in TorchScript.
+//! A generated data set, and the file of a teacher.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use g2d::{Batch, batch::Input, data::InMemory};
-use tch::nn::{self, OptimizerConfig};
-use tch::{CModule, Device, Kind, Tensor, kind::FLOAT_CPU, kind::INT64_CPU};
+use tch::{Device, Kind, Tensor, kind::FLOAT_CPU, kind::INT64_CPU};
 
-use crate::model::{BANDS, CLASSES, WIDTH, WORDS};
+use crate::model::{BANDS, CLASSES, WORDS};
 
 /// The modalities, in order.
 pub const MODALITIES: [&str; 3] = ["audio", "image", "text"];
 
-const SAMPLES: i64 = 120;
+const SAMPLES: i64 = 80;
 
 /// Samples with a spectrogram, an image, and for four of five a text. The class is a band of the
 /// spectrogram, a colour and a word; the band is the clearest.
@@ -53,35 +52,7 @@ pub fn example(data: &InMemory, device: Device) -> Result<Batch> {
     Ok(batches.next().expect("one batch")?)
 }
 
-/// Trains a bag of words and writes it as TorchScript, in place of a file that was exported from PyTorch.
-/// Returns its path.
-pub fn text_teacher(folder: &Path) -> Result<PathBuf> {
-    let path = folder.join("text.pt");
-    let vs = nn::VarStore::new(Device::Cpu);
-    let words = nn::embedding(vs.root() / "words", WORDS, WIDTH, Default::default());
-    let head = nn::linear(vs.root() / "head", WIDTH, CLASSES, Default::default());
-    let forward = |ids: &Tensor, mask: &Tensor| {
-        let mask = mask.unsqueeze(2).to_kind(Kind::Float);
-        let features = (ids.apply(&words) * mask).sum_dim_intlist(1, false, Kind::Float);
-        let logits = features.apply(&head);
-        (features, logits)
-    };
-    let mut optimizer = nn::Adam::default().build(&vs, 0.05)?;
-    let classes: Vec<i64> = (0..10 * CLASSES).map(|i| i % CLASSES).collect();
-    for _ in 0..30 {
-        let text: Vec<Tensor> = classes.iter().map(|&class| sentence(class, 4)).collect();
-        let text = Input::padded(&text)?;
-        let (_, logits) = forward(&text, text.tensor("mask")?);
-        optimizer.backward_step(&logits.cross_entropy_for_logits(&Tensor::from_slice(&classes)));
-    }
-    let _no_grad = tch::no_grad_guard();
-    let text = Input::padded(&[sentence(0, 8), sentence(1, 3)])?;
-    let inputs: Vec<Tensor> = text.tensors().map(|(_, tensor)| tensor.shallow_clone()).collect();
-    let module =
-        CModule::create_by_tracing("Teacher", "forward", &inputs, &mut |inputs: &[Tensor]| {
-            let (features, logits) = forward(&inputs[0], &inputs[1]);
-            vec![features, logits]
-        })?;
-    module.save(&path)?;
-    Ok(path)
+/// The teacher of the text, which `text_teacher.py` trains and exports from PyTorch.
+pub fn text_teacher() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("examples/adopt/text.pt")
 }

@@ -49,7 +49,7 @@ fn main() -> Result<()> {
         let teacher = FrozenModel::new(name, &mut vs, model);
         Ok(Cached::record(&teacher, m, train.batches(&stored, 0, device))?)
     };
-    let text = TorchScript::load("text", data::text_teacher(&out)?, device)?;
+    let text = TorchScript::load("text", data::text_teacher(), device)?;
     let text = Cached::record(&text, 2, train.batches(&stored, 0, device))?;
 
     let vs = VarStore::new(device);

@@ -78,7 +78,7 @@ fn norm(path: Path) -> nn::LayerNorm {
 fn feed_forward(path: Path) -> nn::Sequential {
     nn::seq()
         .add(norm(&path / "norm"))
-        .add(nn::linear(&path / "in", WIDTH, 2 * WIDTH, Default::default()))
+        .add(nn::linear(&path / "inner", WIDTH, 2 * WIDTH, Default::default()))
         .add_fn(|x| x.silu())
         .add(nn::linear(&path / "out", 2 * WIDTH, WIDTH, Default::default()))
 }
@@ -133,7 +133,7 @@ impl Text {
             words: nn::embedding(path / "words", WORDS, WIDTH, Default::default()),
             norms: ["norm1", "norm2"].map(|name| norm(path / name)),
             attention: Attention::new(&(path / "attention")),
-            hidden: [linear("in", WIDTH, 2 * WIDTH), linear("out", 2 * WIDTH, WIDTH)],
+            hidden: [linear("inner", WIDTH, 2 * WIDTH), linear("out", 2 * WIDTH, WIDTH)],
         }
     }
 
