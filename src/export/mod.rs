@@ -6,6 +6,7 @@
 
 mod check;
 mod function;
+mod names;
 mod samples;
 mod torchscript;
 

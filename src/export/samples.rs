@@ -4,6 +4,7 @@ use std::cell::RefCell;
 
 use tch::Tensor;
 
+use super::names::identifier;
 use crate::batch::{Batch, Input};
 use crate::error::{self, Error, Result};
 use crate::modality::Modality;
@@ -84,12 +85,6 @@ pub(super) fn with_tensors(batch: &Batch, tensors: &[Tensor]) -> Result<Batch> {
     };
     let inputs = batch.inputs().iter().map(|input| input.map(replace));
     batch.with_inputs(inputs.collect::<Result<_>>()?)
-}
-
-fn identifier(name: &str) -> String {
-    let legal = |c: char| if c.is_ascii_alphanumeric() { c } else { '_' };
-    let name: String = name.chars().map(legal).collect();
-    if name.starts_with(|c: char| c.is_ascii_digit()) { format!("_{name}") } else { name }
 }
 
 fn failed(source: tch::TchError) -> Error {

@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
-use tch::{Tensor, nn::VarStore};
+use tch::Tensor;
 
 use super::{
     check::check,
     function::{Function, Model},
+    names,
     samples::{Samples, tensors, with_tensors},
 };
 use crate::batch::Batch;
@@ -14,7 +15,7 @@ use crate::calibration::Prediction;
 use crate::error::{self, Error, Result};
 use crate::file::atomic;
 use crate::libtorch::{ScriptModule, TraceError, TracedMethod};
-use crate::parameters::Variables;
+use crate::parameters::{Stores, Variables};
 use crate::student::Student;
 
 /// Numbers of samples of the two batches from which a method is recorded.
@@ -33,7 +34,7 @@ const TRACED: [i64; 2] = [3, 5];
 /// | `features` | a tuple of the encoders' features |
 /// | `unimodal_logits` | a tuple of the logits [B, C] of the unimodal heads; only if every modality has one |
 ///
-/// Parameters and buffers are those of the `VarStore`, under their names: `state_dict()` in Python.
+/// Parameters and buffers are those of the stores, under their names: `state_dict()` in Python.
 ///
 /// # What is recorded
 /// The operations are recorded by running the student on 3 and on 5 samples. A size that the student reads
@@ -74,10 +75,10 @@ pub struct TorchScript<'a> {
 }
 
 impl<'a> TorchScript<'a> {
-    /// Exports `student`, whose parameters and buffers are in `vs`.
-    pub fn new(student: &'a dyn Student, vs: &VarStore) -> Self {
+    /// Exports `student`, whose parameters and buffers are in `stores`: `&vs`, or several with names.
+    pub fn new(student: &'a dyn Student, stores: impl Into<Stores>) -> Self {
         let model = Model { student, prediction: None };
-        Self { model, variables: Variables::new(vs) }
+        Self { model, variables: Variables::new(stores) }
     }
 
     /// Makes `forward` return the calibrated logits of a prediction: those of [`Prediction::logits`], in
@@ -95,7 +96,7 @@ impl<'a> TorchScript<'a> {
     /// # Errors
     /// Any error of the student. [`Error::NonFinite`] for a parameter, a buffer or an output that is not
     /// finite. [`Error::Config`] if the example has no sample with every modality, if the student has a
-    /// trainable tensor that is not in the `VarStore`, and if the module does not reproduce the student:
+    /// trainable tensor that is in none of the stores, if a path of a variable has a keyword of Python, and if the module does not reproduce the student:
     /// its outputs on 1, 3, 5 and 11 samples and on all of `example` may differ by 10⁻⁶, relative to the
     /// largest output if that is above 1 (in 16 bits, or on a device other than the CPU, by 10⁻²).
     /// [`Error::Io`] or [`Error::Torch`] if the file cannot be written. A previous file at `path` is
@@ -110,8 +111,9 @@ impl<'a> TorchScript<'a> {
         }
         let parameters = self.variables.parameters().map(|(name, t)| (name.as_str(), t, true));
         let buffers = self.variables.buffers().map(|(name, t)| (name.as_str(), t, false));
-        let mut module =
-            ScriptModule::with_variables(&parameters.chain(buffers).collect::<Vec<_>>())?;
+        let variables: Vec<_> = parameters.chain(buffers).collect();
+        variables.iter().try_for_each(|(name, ..)| names::check_variable(name))?;
+        let mut module = ScriptModule::with_variables(&variables)?;
         let names = samples.input_names(modalities);
         for &function in &functions {
             self.record(&mut module, function, &samples, &names)?;
@@ -155,7 +157,7 @@ const UNKNOWN: &str = "Cannot insert a Tensor that requires grad as a constant";
 fn unknown_tensor() -> Error {
     error::config(
         "student to export",
-        "trainable tensors of the given `VarStore` alone",
+        "trainable tensors of the given stores alone",
         "another trainable tensor",
         "pass the stores of all parts of the student",
     )

@@ -12,21 +12,24 @@ at::DeviceType device_of(int device) {
 
 extern "C" {
 
-// The autocast mode of a thread for a device; `kind` is libtorch's number of the dtype.
+// The autocast mode of a thread for a device; `kind` is libtorch's number of the dtype, and `cache` tells
+// whether casts of weights are kept.
 struct g2d_autocast {
   int device;
   int kind;
   bool enabled;
+  bool cache;
 };
 
 char *g2d_autocast_enter(int device, int kind, g2d_autocast *before) {
   return guarded([&] {
     using namespace at::autocast;
     const auto type = device_of(device);
-    *before = {device, static_cast<int>(get_autocast_dtype(type)), is_autocast_enabled(type)};
+    *before = {device, static_cast<int>(get_autocast_dtype(type)), is_autocast_enabled(type),
+               is_autocast_cache_enabled()};
     set_autocast_dtype(type, static_cast<at::ScalarType>(kind));
     set_autocast_enabled(type, true);
-    clear_cache();
+    set_autocast_cache_enabled(false);
   });
 }
 
@@ -36,7 +39,7 @@ char *g2d_autocast_leave(const g2d_autocast *before) {
     const auto type = device_of(before->device);
     set_autocast_enabled(type, before->enabled);
     set_autocast_dtype(type, static_cast<at::ScalarType>(before->kind));
-    clear_cache();
+    set_autocast_cache_enabled(before->cache);
   });
 }
 }

@@ -10,12 +10,14 @@ use tch::{Device, Kind};
 use super::check;
 use crate::error::{self, Result};
 
-/// The autocast mode of a thread for a device. `kind` is libtorch's number of the dtype.
+/// The autocast mode of a thread for a device. `kind` is libtorch's number of the dtype, and `cache`
+/// tells whether casts of weights are kept.
 #[repr(C)]
 struct Mode {
     device: c_int,
     kind: c_int,
     enabled: bool,
+    cache: bool,
 }
 
 unsafe extern "C" {
@@ -25,8 +27,9 @@ unsafe extern "C" {
 
 /// Guard of autocast on this thread. Dropping it, also in unwinding, restores the mode before.
 ///
-/// libtorch's cache of cast weights is cleared at both ends, since an optimizer that steps between
-/// two regions changes the weights and not their casts.
+/// Casts of weights are not kept. libtorch's cache of them belongs to the process: another thread that
+/// clears it would change how the gradient of a weight with two uses is rounded, and an optimizer that
+/// steps between two regions changes the weights and not their casts.
 #[must_use = "autocast ends when this is dropped"]
 pub(crate) struct Autocast {
     before: Mode,
@@ -56,7 +59,7 @@ impl Autocast {
                 return Err(error::wrong_kind("precision", "Half or BFloat16", other, hint));
             }
         };
-        let mut before = Mode { device: 0, kind: 0, enabled: false };
+        let mut before = Mode { device: 0, kind: 0, enabled: false, cache: false };
         // SAFETY: `before` outlives the call, which writes it in the layout that both sides
         // declare.
         check("start autocast", unsafe { g2d_autocast_enter(device, kind, &mut before) })?;
@@ -68,5 +71,24 @@ impl Drop for Autocast {
     fn drop(&mut self) {
         // SAFETY: `before` was written by `enter`. `check` frees the error, which is ignored.
         let _ = check("end autocast", unsafe { g2d_autocast_leave(&self.before) });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tch::{Device, Kind, Tensor};
+
+    use super::Autocast;
+
+    #[test]
+    fn a_weight_is_cast_at_every_use_and_the_mode_is_restored() {
+        let x = Tensor::ones([2, 2], (Kind::Float, Device::Cpu));
+        let mut weight = Tensor::ones([2, 2], (Kind::Float, Device::Cpu)).set_requires_grad(true);
+        let region = Autocast::enter(Device::Cpu, Kind::BFloat16).unwrap();
+        assert_eq!(x.matmul(&weight).kind(), Kind::BFloat16);
+        let _ = tch::no_grad(|| weight.fill_(3.0));
+        assert_eq!(x.matmul(&weight).double_value(&[0, 0]), 6.0);
+        drop(region);
+        assert_eq!(x.matmul(&weight).kind(), Kind::Float);
     }
 }

@@ -18,6 +18,10 @@ pub enum Precision {
     #[default]
     Full,
     /// `BFloat16`: the range of `Float` with 8 bits of precision; needs no loss scaling.
+    ///
+    /// On processors with AMX, libtorch 2.13 computes a convolution with a stride wrongly if its output
+    /// has one column and several rows (it reads memory that it has not written). Set
+    /// `ONEDNN_MAX_CPU_ISA=AVX512_CORE_BF16` in the environment for a model with such a layer.
     Bf16,
     /// `Half` with dynamic loss scaling ([`LossScaling`](super::LossScaling)): a step whose gradients
     /// overflow is skipped. Costs one synchronisation with the device per accumulation window.

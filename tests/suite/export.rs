@@ -287,7 +287,7 @@ fn a_student_that_cannot_be_recorded_is_refused_with_the_reason() {
     let other = VarStore::new(Device::Cpu);
     let layer_of_another = nn::linear(other.root(), 3, 3, Default::default());
     let unknown = export(&|x| Ok(x.apply(&layer).apply(&layer_of_another)));
-    assert_mismatch(unknown, &["trainable tensors of the given `VarStore` alone", "all parts"]);
+    assert_mismatch(unknown, &["trainable tensors of the given stores alone", "all parts"]);
     let failed = export(&|x| Ok(x.narrow(1, 0, 4).apply(&layer)));
     assert!(matches!(
         assert_error(failed, &["encoder of modality \"audio\""]),
@@ -307,6 +307,36 @@ fn a_student_that_cannot_be_recorded_is_refused_with_the_reason() {
     assert_eq!(fs::read_to_string(&path).unwrap(), "before");
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1, "a temporary file is left");
     export(&|x| Ok(x.apply(&layer))).unwrap();
+}
+
+#[test]
+fn names_of_stores_and_modalities_become_names_in_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("student.pt");
+    let samples = [inputs(8).0, inputs(8).0.narrow(1, 0, 3)];
+    let labels = Tensor::zeros([8], (Kind::Int64, Device::Cpu));
+    let example = Batch::new(samples.each_ref().map(Tensor::shallow_clone), labels);
+    let export = |of_head: &str| {
+        let [a, b] = [(), ()].map(|()| VarStore::new(Device::Cpu));
+        let encoder = nn::linear(a.root(), 5, 4, Default::default());
+        let head = nn::linear(b.root() / of_head, 4, 3, Default::default());
+        let student = Closures::builder()
+            .encoder("lambda", |input, _train| Ok(input.first().apply(&encoder)))
+            .encoder("2nd", |input, _train| Ok(input.first().shallow_clone()))
+            .fusion(|features: &Features<'_>, _train| Ok(features[0].apply(&head) + &features[1]))
+            .build()?;
+        TorchScript::new(&student, [("encoder", &a), ("head", &b)]).save(&path, &example)
+    };
+    let words = ["variable \"head.in.bias\" to export", "without keywords of Python", "\"in\""];
+    assert_mismatch(export("in"), &words);
+    assert!(!path.exists());
+
+    export("out").unwrap();
+    let module = CModule::load(&path).unwrap();
+    let mut names: Vec<_> = module.named_parameters().unwrap().into_iter().map(|p| p.0).collect();
+    names.sort();
+    assert_eq!(names, ["encoder.bias", "encoder.weight", "head.out.bias", "head.out.weight"]);
+    assert_eq!(module.forward_ts(&samples).unwrap().size(), [8, 3]);
 }
 
 /// The recorded operations of a TorchScript student are those of its methods.
