@@ -60,10 +60,12 @@ pub fn measure(
         let step = g2d(&contiguous, cached, phase, full, train)?;
         all.add(format!("{phase_name}_cached_default"), step);
     }
-    let still = "suppressed_cached_still_fp32";
-    let (cached, evaluation) =
-        (channels_last.borrow().cached_teachers(), SuppressedMode::Evaluation);
-    all.add(still, g2d(&channels_last, cached, TrainingPhase::Suppressed, full, evaluation)?);
+    let frozen = [("suppressed_frozen_fp32", full), ("suppressed_frozen_bf16", Precision::Bf16)];
+    for (name, precision) in frozen {
+        let (cached, mode) = (channels_last.borrow().cached_teachers(), SuppressedMode::Cached);
+        let step = g2d(&channels_last, cached, TrainingPhase::Suppressed, precision, mode)?;
+        all.add(name, step);
+    }
 
     let times = all.run(rounds)?;
     print_times(&times);
@@ -78,7 +80,9 @@ pub fn measure(
             results.add_ratio(&format!("{name}_against_bf16"), &times, &name, &reference);
         }
     }
-    results.add_ratio(still, &times, still, "fair suppressed");
+    for (name, _) in frozen {
+        results.add_ratio(name, &times, name, "fair suppressed");
+    }
     results.add_ratio("authors_loops", &times, "authors suppressed", "fair suppressed");
     results.add_ratio("trainer_overhead", &times, "trainer", "plain");
     results.add_ratio("joint_cached_overhead", &times, "joint_cached_default", "plain");

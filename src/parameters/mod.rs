@@ -13,5 +13,6 @@ mod variables;
 pub(crate) use assign::within;
 pub(crate) use copies::TensorCopies;
 pub use modality_params::ModalityParams;
+pub(crate) use modality_params::Version;
 pub use stores::Stores;
 pub(crate) use variables::Variables;

@@ -2,13 +2,13 @@
 
 use std::collections::{HashMap, HashSet};
 
-use tch::{Device, Tensor, nn::VarStore};
+use tch::{Device, TchError, Tensor, nn::VarStore};
 
 use super::{
     stores::{Stores, Variable, storage},
     variables::Variables,
 };
-use crate::error::{self, Result};
+use crate::error::{self, Error, Result};
 use crate::libtorch;
 use crate::modality::Modality;
 
@@ -44,9 +44,13 @@ pub struct ModalityParams {
 struct Encoder {
     modality: Modality,
     parameters: Vec<(String, Tensor)>,
-    /// The names of the buffers for which the modality would own a parameter.
-    buffers: Vec<String>,
+    /// The buffers whose names make them the encoder's.
+    buffers: Vec<(String, Tensor)>,
 }
+
+/// The addresses of variables, and how often libtorch has changed each in place.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Version(Vec<(usize, i64)>);
 
 impl ModalityParams {
     /// The parameters and buffers of a model of one modality, none of which need learn.
@@ -73,7 +77,7 @@ impl ModalityParams {
             let m = owner(&variable)?;
             let own = m.map(|m| &mut encoders[m]);
             if variable.is_parameter {
-                own.into_iter().for_each(|own| own.add(&variable));
+                own.into_iter().for_each(|own| own.parameters.push(variable.named()));
                 let name = variable.name.clone();
                 let key = storage(&variable.tensor);
                 let (first, first_m) = owners.entry(key).or_insert_with(|| (name, m));
@@ -81,7 +85,7 @@ impl ModalityParams {
                     return Err(tied(&encoders, (&variable.name, m), (first, *first_m)));
                 }
             } else {
-                own.into_iter().for_each(|own| own.buffers.push(variable.name.clone()));
+                own.into_iter().for_each(|own| own.buffers.push(variable.named()));
             }
             let modality = m.map(|m| encoders[m].modality.clone());
             variables.insert(Variable { modality, ..variable });
@@ -155,6 +159,16 @@ impl ModalityParams {
         libtorch::clear_grads(self.encoder(m).iter().map(|(_, tensor)| tensor))
     }
 
+    /// The state of the parameters and buffers of encoder `m`: another one after any of them has changed.
+    pub(crate) fn version(&self, m: usize) -> Result<Version> {
+        let Encoder { parameters, buffers, .. } = &self.encoders[m];
+        let version =
+            |(_, tensor): &(String, Tensor)| Ok((storage(tensor), tensor.f_internal_version()?));
+        let versions: std::result::Result<_, TchError> =
+            parameters.iter().chain(buffers).map(version).collect();
+        versions.map(Version).map_err(|e| Error::torch("read the versions of variables", e))
+    }
+
     /// All variables of the model: those of the encoders and shared ones.
     pub(crate) fn variables(&self) -> &Variables {
         &self.variables
@@ -167,16 +181,9 @@ impl ModalityParams {
     /// The modality whose encoder has a parameter or buffer called `name`.
     pub(crate) fn owner(&self, name: &str) -> Option<&Modality> {
         let owns = |Encoder { parameters, buffers, .. }: &&Encoder| {
-            let mut all = parameters.iter().map(|(own, _)| own).chain(buffers);
-            all.any(|own| own == name)
+            parameters.iter().chain(buffers).any(|(own, _)| own == name)
         };
         self.encoders.iter().find(owns).map(|encoder| &encoder.modality)
-    }
-}
-
-impl Encoder {
-    fn add(&mut self, variable: &Variable) {
-        self.parameters.push((variable.name.clone(), variable.tensor.shallow_clone()));
     }
 }
 

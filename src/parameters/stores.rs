@@ -39,6 +39,13 @@ pub(super) struct Variable {
     pub modality: Option<Modality>,
 }
 
+impl Variable {
+    /// The name and a handle on the tensor.
+    pub(super) fn named(&self) -> (String, Tensor) {
+        (self.name.clone(), self.tensor.shallow_clone())
+    }
+}
+
 impl Stores {
     /// Adds the variables of `vs`, sorted by name, under `name`; under their own names if it is
     /// empty.

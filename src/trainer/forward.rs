@@ -3,8 +3,8 @@
 use tch::Tensor;
 
 use super::{
-    FeatureProjection, Precision, SuppressedMode, Suppression, missing::features,
-    suppression::Frozen,
+    FeatureProjection, Precision, SuppressedMode, Suppression, feature_cache::FeatureCache,
+    missing::features, suppression::Frozen,
 };
 use crate::batch::{Batch, Rows, SplitBatch};
 use crate::error::{self, Result};
@@ -21,6 +21,8 @@ pub(super) struct ForwardPass {
     suppressed_mode: SuppressedMode,
     precision: Precision,
     projection: FeatureProjection,
+    /// Used in [`SuppressedMode::Cached`].
+    cache: FeatureCache,
 }
 
 /// The student's output for a batch, checked and in `Float`.
@@ -47,8 +49,7 @@ impl ForwardPass {
         projection: FeatureProjection,
         modalities: &[Modality],
     ) -> Result<Self> {
-        if suppressed_mode == SuppressedMode::Evaluation && suppression != Suppression::SkipBackward
-        {
+        if suppressed_mode != SuppressedMode::Train && suppression != Suppression::SkipBackward {
             return Err(error::config(
                 "suppressed mode",
                 "`Suppression::SkipBackward`, which runs suppressed encoders without gradient",
@@ -60,7 +61,8 @@ impl ForwardPass {
             let (expected, found) = (format!("one of {modalities:?}"), format!("{unknown:?}"));
             return Err(error::config("feature projection", expected, found, "use one of these"));
         }
-        Ok(Self { suppression, suppressed_mode, precision, projection })
+        let cache = FeatureCache::new(modalities.len());
+        Ok(Self { suppression, suppressed_mode, precision, projection, cache })
     }
 
     pub(super) fn precision(&self) -> Precision {
@@ -78,18 +80,17 @@ impl ForwardPass {
 
     /// Runs encoders, fusion and projection, under autocast where the precision requires it.
     pub(super) fn run(
-        &self,
+        &mut self,
         student: &dyn Student,
         parts: &SplitBatch<'_>,
         teachers: &[Option<TeacherOutput>],
         plan: &Plan,
+        params: &ModalityParams,
         objective: &Objective,
     ) -> Result<StudentOutput> {
         let region = self.precision.region(parts.whole().device())?;
         let encoded = features(student, parts, |m, part| {
-            let features = self.encode(student, m, part, plan.kappa()[m])?;
-            let what = format!("features of modality {:?}", objective.modalities()[m]);
-            check_output(&what, &features, None, part)?;
+            let features = self.encode(student, m, part, plan.kappa()[m], params)?;
             self.suppression.gate_encoder(features, plan.kappa()[m])
         })?;
         let gated = encoded.iter().zip(plan.kappa());
@@ -118,11 +119,32 @@ impl ForwardPass {
         })
     }
 
-    /// Runs the encoder of modality `m`, without gradient where κ suppresses it entirely.
-    fn encode(&self, student: &dyn Student, m: usize, batch: &Batch, kappa: f64) -> Result<Tensor> {
-        let detached = self.suppression.detaches(kappa);
-        let _no_grad = detached.then(tch::no_grad_guard);
-        student.encode(m, batch, !detached || self.suppressed_mode == SuppressedMode::Train)
+    /// The features of modality `m`, validated; without gradient where κ suppresses the encoder entirely.
+    fn encode(
+        &mut self,
+        student: &dyn Student,
+        m: usize,
+        batch: &Batch,
+        kappa: f64,
+        params: &ModalityParams,
+    ) -> Result<Tensor> {
+        let modality = &student.modalities()[m];
+        let encode = |train: bool| {
+            let features = student.encode(m, batch, train)?;
+            check_output(&format!("features of modality {modality:?}"), &features, None, batch)?;
+            Ok(features)
+        };
+        if !self.suppression.detaches(kappa) {
+            return encode(true);
+        }
+        let _no_grad = tch::no_grad_guard();
+        match self.suppressed_mode {
+            SuppressedMode::Train => encode(true),
+            SuppressedMode::Evaluation => encode(false),
+            SuppressedMode::Cached => {
+                self.cache.features(m, modality, batch, params, || encode(false))
+            }
+        }
     }
 
     /// The student's unimodal logits, validated, if the loss needs them.

@@ -12,7 +12,7 @@ use crate::student::Student;
 pub(super) fn features(
     student: &dyn Student,
     parts: &SplitBatch<'_>,
-    encode: impl Fn(usize, &Batch) -> Result<Tensor>,
+    mut encode: impl FnMut(usize, &Batch) -> Result<Tensor>,
 ) -> Result<Vec<Tensor>> {
     let (modalities, rows) = (student.modalities(), parts.whole().size());
     let empty = (0..modalities.len())

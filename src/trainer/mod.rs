@@ -7,7 +7,7 @@
 //! | `step.rs` | `G2dTrainer`: the order of a step |
 //! | `builder.rs` | [`Builder`]: the configuration, checked in `build` |
 //! | `planner.rs` | `Planner`: teachers, scheduler; from teacher outputs to ρ to a plan |
-//! | `forward.rs` | `ForwardPass`: the student's forward pass under a plan; `missing.rs` fills in absent features |
+//! | `forward.rs` | `ForwardPass`: the student's forward pass under a plan; `missing.rs` fills in absent features, `feature_cache.rs` keeps those of suppressed encoders |
 //! | `suppression.rs` | [`Suppression`]: κ applied to features and gradients |
 //! | `window.rs` | `AccumulationWindow`: micro-batches, loss scale, buffer copies; the only backward |
 //! | `finite.rs` | `FiniteGuard`: the [`NonFinite`] policy, deferred checks, skipped steps; `sources.rs` names the first value that is not finite, `buffers.rs` checks the buffers |
@@ -24,6 +24,7 @@
 mod buffers;
 mod builder;
 mod evaluate;
+mod feature_cache;
 mod finite;
 mod forward;
 mod gradients;

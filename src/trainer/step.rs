@@ -96,7 +96,7 @@ impl G2dTrainer {
             self.planner.plan(at, parts, &self.objective, &mut self.guard)?;
         let frozen = self.forward.freeze(&plan, &self.params)?;
         let StudentOutput { features, logits, unimodal, distilled } =
-            self.forward.run(student, parts, &teachers, &plan, &self.objective)?;
+            self.forward.run(student, parts, &teachers, &plan, &self.params, &self.objective)?;
         drop(frozen);
         let terms = self.objective.terms(&loss::Input {
             modalities: self.objective.modalities(),

@@ -63,6 +63,17 @@ pub enum SuppressedMode {
     Train,
     /// Evaluation mode: nothing of the encoder changes, buffers included.
     Evaluation,
+    /// Evaluation mode, and the features are kept by sample id until a variable of the encoder changes,
+    /// so that a stage in which others learn computes them once. Equal to [`Evaluation`](Self::Evaluation)
+    /// up to rounding, since a sample is encoded beside other samples than in a later batch.
+    ///
+    /// Batches need ids ([`Batch::with_ids`](crate::Batch::with_ids)), and the input of a sample must be the
+    /// same in every epoch. Another input of the same id, as random augmentation makes it, is
+    /// [`Error::Cache`]; on a device other than the CPU, where that would synchronise, it makes the
+    /// features, and so the loss, NaN. Every variable that the encoder reads must belong to it.
+    ///
+    /// The features stay in the memory of their device. They are not part of a checkpoint.
+    Cached,
 }
 
 impl Suppression {

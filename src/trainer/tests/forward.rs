@@ -12,8 +12,9 @@ fn a_suppressed_encoder_runs_without_gradient() {
     let (student, batch) = (Pair::new(), batch(0.0));
     let parts = SplitBatch::new(&batch, 2).unwrap();
     let plan = Plan::new([0.0, 1.0]).unwrap();
-    let pass = forward(SuppressedMode::Train);
-    let output = pass.run(&student, &parts, &[], &plan, &student.objective()).unwrap();
+    let mut pass = forward(SuppressedMode::Train);
+    let output =
+        pass.run(&student, &parts, &[], &plan, &student.params(), &student.objective()).unwrap();
     let learns: Vec<bool> = output.features.iter().map(Tensor::requires_grad).collect();
     assert_eq!(learns, [false, true]);
     assert!(output.logits.requires_grad());
@@ -25,8 +26,10 @@ fn kappa_scales_the_gradient_and_not_the_features() {
     let parts = SplitBatch::new(&batch, 2).unwrap();
     let run = |kappa: f64| {
         let plan = Plan::new([kappa, 1.0]).unwrap();
-        let pass = forward(SuppressedMode::Train);
-        let output = pass.run(&student, &parts, &[], &plan, &student.objective()).unwrap();
+        let mut pass = forward(SuppressedMode::Train);
+        let output = pass
+            .run(&student, &parts, &[], &plan, &student.params(), &student.objective())
+            .unwrap();
         output.logits.sum(Kind::Float).backward();
         let gradient = student.gradient().copy();
         let _ = student.gradient().zero_();
@@ -47,7 +50,9 @@ fn the_suppressed_mode_sets_the_train_flag_of_suppressed_encoders_only() {
         (SuppressedMode::Evaluation, [0.0, 1.0], true),
     ] {
         let plan = Plan::new(kappa).unwrap();
-        forward(mode).run(&student, &parts, &[], &plan, &student.objective()).unwrap();
+        forward(mode)
+            .run(&student, &parts, &[], &plan, &student.params(), &student.objective())
+            .unwrap();
         assert_eq!(student.train.get(), train, "{mode:?} {kappa:?}"); // of modality b, the last one
     }
 }

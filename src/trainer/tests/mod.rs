@@ -83,8 +83,8 @@ impl Pair {
         let (objective, params) = (self.objective(), self.params());
         let plan = Plan::new(kappa).unwrap();
         let parts = SplitBatch::new(batch, 2).unwrap();
-        let forward = forward(SuppressedMode::Train);
-        let output = forward.run(self, &parts, &[], &plan, &objective).unwrap();
+        let mut forward = forward(SuppressedMode::Train);
+        let output = forward.run(self, &parts, &[], &plan, &params, &objective).unwrap();
         let input = loss::Input {
             modalities: objective.modalities(),
             logits: &output.logits,
