@@ -1,15 +1,13 @@
 // TorchScript modules whose variables can be trained.
 #include "guarded.h"
+#include "module.h"
 #include "tensors.h"
 #include <c10/core/Device.h>
-#include <torch/csrc/jit/api/module.h>
 #include <torch/csrc/jit/serialization/import.h>
 
 using torch::jit::Module;
 
 namespace {
-Module &module_at(void *module) { return *static_cast<Module *>(module); }
-
 // Whether the method takes one list of tensors in place of several tensors.
 bool takes_list(const c10::FunctionSchema &schema) {
   const auto &arguments = schema.arguments(); // the first one is the module itself

@@ -1,5 +1,6 @@
 // A TorchScript module recorded from a function, for any batch size.
 #include "guarded.h"
+#include "module.h"
 #include "tensors.h"
 #include <ATen/ops/empty.h>
 #include <ATen/ops/isclose.h>
@@ -7,7 +8,6 @@
 #include <algorithm>
 #include <cmath>
 #include <sstream>
-#include <torch/csrc/jit/api/module.h>
 #include <torch/csrc/jit/frontend/tracer.h>
 #include <torch/csrc/jit/ir/ir.h>
 #include <torch/csrc/jit/passes/dead_code_elimination.h>
@@ -15,8 +15,6 @@
 using namespace torch::jit;
 
 namespace {
-Module &module_at(void *module) { return *static_cast<Module *>(module); }
-
 // The submodule at the path before the last component of `name`, made where there is none.
 Module owner_of(Module root, std::string &name) {
   for (size_t dot; (dot = name.find('.')) != std::string::npos; name = name.substr(dot + 1)) {

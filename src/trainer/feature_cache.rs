@@ -34,8 +34,13 @@ impl FeatureCache {
         Self(std::iter::repeat_with(Recorded::default).take(k).collect())
     }
 
-    /// The features of `batch` by encoder `m`; calls `encode` if a sample is new, or if a variable of the
-    /// encoder has changed since the last call.
+    /// Forgets the features of modality `m`, whose encoder learns.
+    pub(super) fn forget(&mut self, m: usize) {
+        self.0[m] = Recorded::default();
+    }
+
+    /// The features of `batch` by encoder `m`, which does not learn; calls `encode` if a sample is new, or if
+    /// a variable of the encoder has changed since the last call.
     pub(super) fn features(
         &mut self,
         m: usize,
@@ -48,6 +53,11 @@ impl FeatureCache {
             let hint = "add them with `Batch::with_ids`, or choose another suppressed mode";
             error::cache(what(modality), "a batch with sample ids", "none", hint)
         })?;
+        if params.gradients(m).next().is_some() {
+            // An optimizer will still apply what an earlier micro-batch has left.
+            self.forget(m);
+            return encode();
+        }
         let torch = |e| Error::torch(format!("look up the {}", what(modality)), e);
         let version = params.version(m)?;
         let recorded = &mut self.0[m];

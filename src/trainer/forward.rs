@@ -135,6 +135,7 @@ impl ForwardPass {
             Ok(features)
         };
         if !self.suppression.detaches(kappa) {
+            self.cache.forget(m);
             return encode(true);
         }
         let _no_grad = tch::no_grad_guard();

@@ -63,8 +63,8 @@ pub enum SuppressedMode {
     Train,
     /// Evaluation mode: nothing of the encoder changes, buffers included.
     Evaluation,
-    /// Evaluation mode, and the features are kept by sample id until a variable of the encoder changes,
-    /// so that a stage in which others learn computes them once. Equal to [`Evaluation`](Self::Evaluation)
+    /// Evaluation mode, and the features are kept by sample id until the encoder learns or one of its
+    /// variables changes, so that a stage in which others learn computes them once. Equal to [`Evaluation`](Self::Evaluation)
     /// up to rounding, since a sample is encoded beside other samples than in a later batch.
     ///
     /// Batches need ids ([`Batch::with_ids`](crate::Batch::with_ids)), and the input of a sample must be the

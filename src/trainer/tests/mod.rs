@@ -136,7 +136,8 @@ const WHOLE: MicroBatch = MicroBatch { index: 0, count: 1 };
 fn forward(suppressed_mode: SuppressedMode) -> ForwardPass {
     let (suppression, precision) = (Suppression::SkipBackward, Precision::Full);
     let projection = FeatureProjection::default();
-    ForwardPass::new(suppression, suppressed_mode, precision, projection, &[]).unwrap()
+    let modalities = Modality::list(["a", "b"]);
+    ForwardPass::new(suppression, suppressed_mode, precision, projection, &modalities).unwrap()
 }
 
 /// Two samples of each modality whose values depend on `phase`.

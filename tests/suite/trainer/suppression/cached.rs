@@ -45,6 +45,9 @@ impl Student for Noted<'_> {
     fn fuse(&self, features: &Features<'_>, train: bool) -> Result<Tensor> {
         self.inner.fuse(features, train)
     }
+    fn feature_shape(&self, m: usize) -> Option<Vec<i64>> {
+        self.inner.feature_shape(m)
+    }
 }
 
 /// Twelve samples as three batches, in an order of the epoch's own.
@@ -117,6 +120,25 @@ fn any_change_of_the_encoder_makes_its_features_new() {
     assert_eq!(runs_after(&add("m0.bn.running_mean")), 1);
     assert_eq!(runs_after(&add("m1.conv.weight")), 0);
     assert_eq!(runs_after(&add("head.bias")), 0);
+}
+
+#[test]
+fn gradients_that_wait_for_the_optimizer_keep_features_from_being_kept() {
+    let student = Tiny::linear(2);
+    let noted = Noted::new(&student);
+    let builder = student.builder(Classification::default());
+    let kappa = vec![vec![1.0, 1.0], vec![0.0, 1.0], vec![0.0, 1.0], vec![0.0, 1.0]];
+    let builder = builder.scheduler(KappaPerStep(kappa)).accumulate(2);
+    let mut trainer = builder.suppressed_mode(SuppressedMode::Cached).build(&student).unwrap();
+    let sgd = SgdConfig { lr: 0.05, ..Default::default() };
+    let mut optimizer = Optimizer::builder(&student.vs, sgd).build().unwrap();
+    let batch = student.batch(4, 0.0);
+    let runs = [(); 4].map(|()| {
+        trainer.step(&noted, &batch).unwrap();
+        trainer.update(&mut optimizer).unwrap();
+        noted.runs(0)
+    });
+    assert_eq!(runs, [1, 1, 1, 0]);
 }
 
 #[test]
