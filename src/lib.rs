@@ -2,6 +2,7 @@
 #![deny(missing_docs)]
 #![deny(unsafe_code)]
 
+pub mod algorithm;
 pub mod batch;
 pub mod calibration;
 pub mod checkpoint;

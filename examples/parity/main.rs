@@ -1,18 +1,20 @@
 //! Numeric parity with the authors' code, on golden cases.
 //!
 //! `parity CASE.json…` creates the weights and inputs of each case by the formula in the README of the
-//! golden cases, trains with `G2dTrainer` in float64 as the authors' code does, and compares every
-//! number of the case. The exit code is non-zero if a relative difference exceeds 1e-9. `--smoke`
+//! golden cases, trains in float64 as the authors' code does, with `G2dTrainer` or with a baseline of
+//! `paper::baselines`, and compares every number of the case. The exit code is non-zero if a relative difference exceeds 1e-9. `--smoke`
 //! runs the cases in ../shared/golden, if the folder exists.
 
 mod harness;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{path::{Path, PathBuf}, process::ExitCode};
 
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
 
-use harness::{GoldenCase, TOLERANCE, compare, golden_cases, run};
+use harness::{
+    Differences, GoldenCase, TOLERANCE, baseline_cases, baselines, compare, golden_cases, run,
+};
 
 /// Compare g2d with numbers of the authors' code.
 #[derive(Debug, Parser)]
@@ -29,24 +31,39 @@ fn main() -> Result<ExitCode> {
     let Arguments { mut cases, smoke } = Arguments::parse();
     if smoke {
         cases.extend(golden_cases()?);
+        cases.extend(baseline_cases()?);
         if cases.is_empty() {
             println!("skipped: no cases in ../shared/golden");
             return Ok(ExitCode::SUCCESS);
         }
     }
     ensure!(!cases.is_empty(), "expected case files, found none; pass CASE.json… or --smoke");
-    let mut failed = 0;
+    let (mut failed, mut largest) = (0, Vec::new());
     for path in &cases {
         let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
-        let case = GoldenCase::parse(&text).with_context(|| path.display().to_string())?;
-        let computed = run(&case).with_context(|| path.display().to_string())?;
-        let differences = compare(&case, &computed)?;
+        let differences = differences(&text, path).with_context(|| path.display().to_string())?;
         println!("{}\n{differences}", path.display());
+        largest.push((path, differences.largest()));
         if !differences.are_within_tolerance() {
             failed += 1;
         }
     }
+    println!("largest relative difference of each case");
+    for (path, difference) in largest {
+        println!("{difference:8.1e}  {}", path.display());
+    }
     let (all, equal) = (cases.len(), cases.len() - failed);
     println!("{equal} of {all} cases agree within {TOLERANCE:e}");
     Ok(if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Trains a case of the authors' code or of a baseline.
+fn differences(text: &str, path: &Path) -> Result<Differences> {
+    let value = serde_json::from_str(text)?;
+    if baselines::is_baseline(&value) {
+        let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+        return baselines::compare(&value, &stem);
+    }
+    let case = GoldenCase::parse(text)?;
+    compare(&case, &run(&case)?)
 }

@@ -1,0 +1,44 @@
+//! Golden cases of the baselines: official code of other methods, and derivations of it.
+//!
+//! - `case.rs`: the fields of a case; `network.rs`: its network and extra heads.
+//! - `recorder.rs`: an optimizer that records the gradients that it gets.
+//! - `tree.rs`: the comparison of two JSON values.
+//! - The other files: how each method trains a case and which numbers it reports.
+
+mod agm;
+mod case;
+mod dgl;
+mod heads;
+mod network;
+mod recorder;
+mod tree;
+
+use anyhow::{Result, bail};
+use serde_json::Value;
+
+use super::differences::Differences;
+use case::Case;
+
+/// Whether the text of a file is a case of a baseline.
+pub fn is_baseline(case: &Value) -> bool {
+    case["method"].is_string()
+}
+
+/// Trains the case in the file with this stem, and compares every number of it.
+pub fn compare(case: &Value, stem: &str) -> Result<Differences> {
+    tree::compare(case, &run(case, stem)?)
+}
+
+/// Trains the case; returns its numbers in the structure of the case.
+pub fn run(case: &Value, stem: &str) -> Result<Value> {
+    tch::set_num_threads(1);
+    let case = Case::new(case, stem);
+    match case.text("method")? {
+        "AGM" if case.has("modalities") => agm::coefficients(&case),
+        "AGM" => agm::train(&case),
+        "DGL" => dgl::train(&case),
+        "MMPareto" => heads::mmpareto(&case),
+        "G-Blending" => heads::g_blending(&case),
+        other => bail!("no method {other:?}"),
+    }
+}

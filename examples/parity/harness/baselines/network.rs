@@ -1,0 +1,150 @@
+//! The network of a case.
+
+use std::collections::BTreeMap;
+
+use anyhow::{Context, Result};
+use g2d::{
+    Batch, Features, Modality, ModalityParams, Student,
+    optim::Optimizer,
+    paper::networks::{ClassifierConfig, FusionClassifier},
+};
+use serde_json::{Value, json};
+use tch::{
+    Device, Kind, Tensor,
+    nn::{self, Module, VarStore},
+};
+
+use super::{case::Case, recorder::Recorder};
+use crate::harness::{case::MODALITIES, formula};
+
+/// The layer of our concatenation, which some networks call `head`.
+const FUSED: &str = "fusion_module.fc_out";
+
+/// The authors' network in float64, with the extra layers of a case.
+pub struct Network {
+    pub vs: VarStore,
+    student: FusionClassifier,
+    /// Heads of single modalities beside the fusion.
+    heads: Vec<nn::Linear>,
+    /// The name of [`FUSED`] in the case.
+    fused: String,
+}
+
+impl Network {
+    /// The network, with the parameters of the formula. `extra` registers further layers.
+    pub fn new<T>(
+        case: &Case<'_>,
+        extra: impl FnOnce(&VarStore) -> Result<T>,
+    ) -> Result<(Self, T)> {
+        let dataset = case.dataset()?;
+        let mut vs = VarStore::new(Device::Cpu);
+        let channels = dataset.shapes().map(|shape| shape[0]);
+        let modalities: Vec<_> = MODALITIES.iter().map(Modality::new).zip(channels).collect();
+        let config = ClassifierConfig::authors(case.fusion()?);
+        let student = FusionClassifier::new(&vs, &modalities, dataset.classes(), config)?;
+        let extra = extra(&vs)?;
+        let layers = case.layers();
+        let single = |name: &&String| name.contains("head_") && !name.contains('.');
+        let fused = layers.iter().find(|name| *name == "head").map_or(FUSED, String::as_str);
+        let width = student.feature_shape(0).context("no width")?[0];
+        let head = |name: &String| {
+            nn::linear(vs.root() / name, width, dataset.classes(), nn::LinearConfig::default())
+        };
+        let mut names: Vec<&String> = layers.iter().filter(single).collect();
+        names.sort_by_key(|name| !name.contains("audio"));
+        let heads = names.into_iter().map(head).collect();
+        // Layers that exist in the official network and do not learn.
+        let known = vs.variables();
+        for layer in &layers {
+            if layer != fused && !known.contains_key(&format!("{layer}.weight")) {
+                let path = layer.split('.').fold(vs.root(), |path, part| path / part);
+                nn::linear(path, 2 * width, dataset.classes(), nn::LinearConfig::default());
+            }
+        }
+        vs.double();
+        let network = Self { fused: fused.to_owned(), vs, student, heads };
+        formula::fill_as(&network.vs, "student", |own| {
+            (own != "boost_rate").then(|| network.name(own))
+        })?;
+        Ok((network, extra))
+    }
+
+    /// The name of a variable in the case.
+    fn name(&self, own: &str) -> String {
+        own.replacen(FUSED, &self.fused, 1)
+    }
+
+    pub fn params(&self) -> Result<ModalityParams> {
+        // Includes the layers that are beside the student.
+        Ok(self.student.encoder_params(&self.vs)?)
+    }
+
+    pub fn optimizer(&self, case: &Case<'_>) -> Result<Recorder<'_>> {
+        let optimizer = Optimizer::builder(&self.vs, case.sgd()?).build()?;
+        Ok(Recorder::new(optimizer, self))
+    }
+
+    /// √Σ‖g‖² over the parameters below `part` of the case's network; `None` without gradients.
+    pub fn gradient_norm(&self, part: &str) -> Result<Option<f64>> {
+        let mut squares = None;
+        for (own, variable) in self.vs.variables() {
+            let gradient = variable.grad();
+            let is_part = self.name(&own).split('.').next() == Some(part);
+            if is_part && gradient.defined() {
+                let square = f64::try_from(gradient.f_norm()?)?.powi(2);
+                *squares.get_or_insert(0.0) += square;
+            }
+        }
+        Ok(squares.map(f64::sqrt))
+    }
+
+    /// The gradient norms of both encoders and of the fusion.
+    pub fn gradient_norms(&self) -> Result<Value> {
+        let fusion = self.fused.split('.').next().unwrap_or_default();
+        let norm = |part| self.gradient_norm(part);
+        Ok(json!({
+            "audio": norm("audio_net")?, "visual": norm("visual_net")?, "fusion": norm(fusion)?,
+        }))
+    }
+
+    /// Σ|·| of every variable, and of all parameters of each encoder.
+    pub fn abs_sums(&self) -> Result<Value> {
+        let mut sums = BTreeMap::new();
+        for (own, tensor) in self.vs.variables() {
+            let name = self.name(&own);
+            let sum = f64::try_from(tensor.f_abs()?.f_sum(Kind::Double)?)?;
+            let root = name.split('.').next().unwrap_or_default().to_owned();
+            if tensor.requires_grad() {
+                *sums.entry(format!("all parameters of {root}")).or_insert(0.0) += sum;
+                *sums.entry(root).or_insert(0.0) += sum;
+            }
+            sums.insert(name, sum);
+        }
+        Ok(json!(sums))
+    }
+}
+
+impl Student for Network {
+    fn modalities(&self) -> &[Modality] {
+        self.student.modalities()
+    }
+
+    fn encode(&self, m: usize, batch: &Batch, train: bool) -> g2d::Result<Tensor> {
+        self.student.encode(m, batch, train)
+    }
+
+    fn fuse(&self, features: &Features<'_>, train: bool) -> g2d::Result<Tensor> {
+        self.student.fuse(features, train)
+    }
+
+    fn feature_shape(&self, m: usize) -> Option<Vec<i64>> {
+        self.student.feature_shape(m)
+    }
+
+    fn unimodal_logits(&self, m: usize, features: &Features<'_>) -> g2d::Result<Option<Tensor>> {
+        match self.heads.get(m) {
+            Some(head) => Ok(Some(head.forward(&features[m]))),
+            None => self.student.unimodal_logits(m, features),
+        }
+    }
+}
