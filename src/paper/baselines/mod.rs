@@ -2,7 +2,10 @@
 //!
 //! - [`Ogm`]: on-the-fly gradient modulation, OGM and OGM-GE, for [`G2dTrainer`](crate::G2dTrainer).
 //! - The others are an [`Algorithm`](crate::algorithm::Algorithm) each, with settings of the authors'
-//!   defaults: [`Dgl`], [`MmPareto`].
+//!   defaults: [`Agm`], [`Pmr`], [`MmPareto`], [`Mla`], [`ReconBoost`], [`Dgl`], [`InfoReg`], [`Lfm`],
+//!   [`Opm`], [`GBlending`].
+//! - [`SharedHead`], [`BoostHead`]: heads of [`Mla`] and [`ReconBoost`]; [`attributions`]: the Shapley values
+//!   of [`Agm`].
 //!
 //! docs/baselines.md compares them.
 
@@ -11,8 +14,17 @@ mod attribution;
 mod delegate;
 mod dgl;
 mod g_blending;
+mod info_reg;
+mod lfm;
+mod mla;
 mod mmpareto;
 mod ogm;
+mod opm;
+mod pmr;
+mod projection;
+mod prototypes;
+mod recon_boost;
+mod saved_tensor;
 mod settings;
 mod shared_head;
 mod window;
@@ -21,7 +33,14 @@ pub use agm::{Agm, AgmClip, AgmCoefficients, AgmConfig, AgmScores};
 pub use attribution::attributions;
 pub use dgl::{Dgl, DglConfig};
 pub use g_blending::{BranchLosses, GBlending, GBlendingConfig};
+pub use info_reg::{InfoReg, InfoRegConfig};
+pub use lfm::{Lfm, LfmConfig, LfmWeight};
+pub use mla::{Mla, MlaConfig, MlaFusion};
 pub use mmpareto::{MmPareto, MmParetoConfig};
 pub use ogm::Ogm;
+pub use opm::{Opm, OpmConfig};
+pub use pmr::{Pmr, PmrConfig};
+pub use projection::MlaProjection;
+pub use recon_boost::{BoostHead, ReconBoost, ReconBoostConfig, StageLr};
 pub use shared_head::SharedHead;
 pub use window::EpochWindow;

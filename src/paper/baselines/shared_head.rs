@@ -7,6 +7,7 @@ use tch::{
     nn::{self, Module},
 };
 
+use crate::algorithm::{Gradients, Parameter, Session};
 use crate::error::{self, Result};
 
 /// A head of one or two linear layers that the features of every modality pass through, so that all
@@ -60,6 +61,38 @@ impl SharedHead {
         }
         let hidden = self.hidden.as_ref().map(|layer| layer.forward(features).relu());
         Ok(self.out.forward(hidden.as_ref().unwrap_or(features)))
+    }
+
+    /// Refuses a session whose model does not have the parameters of this head, or has them as those of an
+    /// encoder.
+    pub(super) fn check_known(&self, session: &Session) -> Result<()> {
+        let is_shared = |weight: &Tensor| {
+            let own = |p: &Parameter| p.tensor.data_ptr() == weight.data_ptr();
+            session.parameters().iter().any(|p| own(p) && p.modality.is_none())
+        };
+        if self.tensors().all(is_shared) {
+            return Ok(());
+        }
+        let hint = "make the head in the model's `VarStore`, outside the encoders' paths, before the \
+                    `ModalityParams`";
+        let expected = "parameters of the model that belong to no encoder";
+        Err(error::config("parameters of the shared head", expected, "others", hint))
+    }
+
+    /// The L2 norm of the gradients of this head, a scalar.
+    pub(super) fn gradient_norm(&self, gradients: &Gradients<'_>) -> Result<Tensor> {
+        let pointers: Vec<_> = self.tensors().map(Tensor::data_ptr).collect();
+        Gradients::of(gradients, |p| pointers.contains(&p.tensor.data_ptr())).norm()
+    }
+
+    fn tensors(&self) -> impl Iterator<Item = &Tensor> {
+        let layers = self.hidden.iter().chain([&self.out]);
+        layers.flat_map(|layer| [Some(&layer.ws), layer.bs.as_ref()]).flatten()
+    }
+
+    /// Whether it is one linear layer.
+    pub fn is_linear(&self) -> bool {
+        self.hidden.is_none()
     }
 
     /// The weight [C, d] of the last layer.

@@ -17,8 +17,8 @@ use super::{
 use crate::harness::{case::MODALITIES, formula};
 
 pub fn train(case: &Case<'_>) -> Result<Value> {
-    let (network, ()) = Network::new(case, |_| Ok(()))?;
-    let (mut free, ()) = Network::new(case, |_| Ok(()))?;
+    let network = Network::fused(case)?;
+    let mut free = Network::fused(case)?;
     let clip = case.has("clip").then(|| clip(case, &network)).transpose()?;
     let config =
         AgmConfig { alpha: case.number("alpha")?, cap: case.get("cap")?, clip, window: None };

@@ -30,6 +30,10 @@ impl<'a> Case<'a> {
         T::deserialize(&self.value[key]).with_context(|| format!("field {key:?} of the case"))
     }
 
+    pub fn keys(&self) -> impl Iterator<Item = &'a str> {
+        self.value.as_object().into_iter().flat_map(Map::keys).map(String::as_str)
+    }
+
     pub fn text(&self, key: &str) -> Result<&'a str> {
         self.get(key)
     }
@@ -74,15 +78,14 @@ impl<'a> Case<'a> {
         formula::batch(self.dataset()?, self.get("batch")?, t)
     }
 
-    /// The numbers that steps of an epoch, written as "t = 0, 1, 2", are trained on.
-    pub fn times(&self, key: &str, default: usize) -> Result<Vec<usize>> {
-        if !self.has(key) {
-            return Ok((0..default).collect());
-        }
+    /// The steps that a text lists as "t = 0, 1, 2".
+    pub fn times(&self, key: &str) -> Result<Vec<usize>> {
         let text = self.text(key)?;
-        let list = text.split('=').nth(1).with_context(|| format!("{key}: no list t = …"))?;
-        let times = list.split(',').map(|t| t.trim().parse::<usize>());
-        Ok(times.collect::<Result<_, _>>().with_context(|| format!("{key}: {text}"))?)
+        let list = text.split("t = ").nth(1).with_context(|| format!("{key}: no list t = …"))?;
+        let is_listed = |c: char| c.is_ascii_digit() || c == ',' || c == ' ';
+        let end = list.find(|c| !is_listed(c)).unwrap_or(list.len());
+        let times = list[..end].split(',').map(|t| t.trim().parse::<usize>());
+        times.collect::<Result<_, _>>().with_context(|| format!("{key}: {text}"))
     }
 
     /// The names of parameters in `final_abs_sum`, without their last component, outside the encoders.

@@ -13,8 +13,8 @@ use super::{
 };
 
 pub fn train(case: &Case<'_>) -> Result<Value> {
-    let (network, ()) = Network::new(case, |_| Ok(()))?;
-    let (mut free, ()) = Network::new(case, |_| Ok(()))?;
+    let network = Network::fused(case)?;
+    let mut free = Network::fused(case)?;
     let clip_norm: Option<f64> = case.get("clip_norm")?;
     let config = DglConfig { alpha: case.number("alpha")?, clip_norm };
     let mut dgl = Dgl::new(&network, network.params()?, config)?;

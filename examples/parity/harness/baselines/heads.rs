@@ -17,8 +17,8 @@ use super::{
 use crate::harness::case::MODALITIES;
 
 pub fn mmpareto(case: &Case<'_>) -> Result<Value> {
-    let (network, ()) = Network::new(case, |_| Ok(()))?;
-    let (mut free, ()) = Network::new(case, |_| Ok(()))?;
+    let network = Network::fused(case)?;
+    let mut free = Network::fused(case)?;
     let config = MmParetoConfig { gamma: case.number("gamma")? };
     let mut method = MmPareto::new(&network, network.params()?, config)?;
     let mut optimizer = network.optimizer(case)?;
@@ -64,7 +64,7 @@ fn losses(report: &StepReport) -> Result<Value> {
 }
 
 pub fn g_blending(case: &Case<'_>) -> Result<Value> {
-    let (network, ()) = Network::new(case, |_| Ok(()))?;
+    let network = Network::fused(case)?;
     let losses_of: BTreeMap<String, BranchLosses> = case.get("branch_losses")?;
     let branch = |name: &str| losses_of.get(name).copied().context("no losses of a branch");
     let unimodal = [branch(MODALITIES[0])?, branch(MODALITIES[1])?];

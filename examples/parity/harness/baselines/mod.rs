@@ -9,7 +9,13 @@ mod agm;
 mod case;
 mod dgl;
 mod heads;
+mod info_reg;
+mod lfm;
+mod mla;
 mod network;
+mod opm;
+mod pmr;
+mod recon_boost;
 mod recorder;
 mod tree;
 
@@ -36,6 +42,12 @@ pub fn run(case: &Value, stem: &str) -> Result<Value> {
     match case.text("method")? {
         "AGM" if case.has("modalities") => agm::coefficients(&case),
         "AGM" => agm::train(&case),
+        "PMR" => pmr::train(&case),
+        "MLA" => mla::train(&case),
+        "ReconBoost" => recon_boost::train(&case),
+        "InfoReg" => info_reg::train(&case),
+        "LFM" => lfm::train(&case),
+        "OPM" => opm::train(&case),
         "DGL" => dgl::train(&case),
         "MMPareto" => heads::mmpareto(&case),
         "G-Blending" => heads::g_blending(&case),

@@ -6,7 +6,7 @@ use anyhow::{Context, Result};
 use g2d::{
     Batch, Features, Modality, ModalityParams, Student,
     optim::Optimizer,
-    paper::networks::{ClassifierConfig, FusionClassifier},
+    paper::networks::{ClassifierConfig, FusionClassifier, FusionKind},
 };
 use serde_json::{Value, json};
 use tch::{
@@ -31,22 +31,29 @@ pub struct Network {
 }
 
 impl Network {
-    /// The network, with the parameters of the formula. `extra` registers further layers.
+    /// The network of a method that uses its fusion.
+    pub fn fused(case: &Case<'_>) -> Result<Self> {
+        Ok(Self::new(case, case.fusion()?, |_, _| Ok(()))?.0)
+    }
+
+    /// The network, with the parameters of the formula. `extra` registers further layers, for features of a
+    /// width.
     pub fn new<T>(
         case: &Case<'_>,
-        extra: impl FnOnce(&VarStore) -> Result<T>,
+        fusion: FusionKind,
+        extra: impl FnOnce(&VarStore, i64) -> Result<T>,
     ) -> Result<(Self, T)> {
         let dataset = case.dataset()?;
         let mut vs = VarStore::new(Device::Cpu);
         let channels = dataset.shapes().map(|shape| shape[0]);
         let modalities: Vec<_> = MODALITIES.iter().map(Modality::new).zip(channels).collect();
-        let config = ClassifierConfig::authors(case.fusion()?);
+        let config = ClassifierConfig::authors(fusion);
         let student = FusionClassifier::new(&vs, &modalities, dataset.classes(), config)?;
-        let extra = extra(&vs)?;
+        let width = student.feature_shape(0).context("no width")?[0];
+        let extra = extra(&vs, width)?;
         let layers = case.layers();
         let single = |name: &&String| name.contains("head_") && !name.contains('.');
         let fused = layers.iter().find(|name| *name == "head").map_or(FUSED, String::as_str);
-        let width = student.feature_shape(0).context("no width")?[0];
         let head = |name: &String| {
             nn::linear(vs.root() / name, width, dataset.classes(), nn::LinearConfig::default())
         };
