@@ -232,8 +232,7 @@ impl<'a> Pass<'a> {
     /// Reads the loss and the buffers.
     fn check_finite(&self, loss: &Tensor) -> Result<()> {
         let flag = self.buffers.flag()?;
-        let scalars: Vec<Tensor> =
-            [Some(loss.detach()), flag].into_iter().flatten().collect();
+        let scalars: Vec<Tensor> = [Some(loss.detach()), flag].into_iter().flatten().collect();
         let values = transfer::read_scalars(&scalars)?;
         if !values[0].is_finite() {
             return Err(self.not_finite("loss", values[0].to_string()));

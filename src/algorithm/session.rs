@@ -101,11 +101,7 @@ impl Session {
     /// # Errors
     /// [`Error::Config`](crate::Error::Config) for fewer than two modalities, and for parameters of
     /// other modalities or in another order.
-    pub fn new(
-        name: &'static str,
-        student: &dyn Student,
-        params: ModalityParams,
-    ) -> Result<Self> {
+    pub fn new(name: &'static str, student: &dyn Student, params: ModalityParams) -> Result<Self> {
         let modalities = student.modalities().to_vec();
         Modality::check_names(&modalities)?;
         if !params.modalities().eq(&modalities) {

@@ -43,8 +43,7 @@ pub(crate) fn set_grads<'a>(pairs: impl Iterator<Item = (&'a Tensor, &'a Tensor)
         pairs.map(|(tensor, gradient)| (tensor.as_ptr(), gradient.as_ptr())).unzip();
     // SAFETY: as above, for both arrays. The shim shares the gradients' memory and changes no
     // element of it.
-    let message =
-        unsafe { g2d_set_grads(tensors.as_ptr(), gradients.as_ptr(), tensors.len()) };
+    let message = unsafe { g2d_set_grads(tensors.as_ptr(), gradients.as_ptr(), tensors.len()) };
     check("set gradients", message)
 }
 

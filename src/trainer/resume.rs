@@ -4,7 +4,10 @@ use std::fmt::Display;
 
 use serde::{Deserialize, Serialize};
 
-use super::{G2dTrainer, LossScale, totals::{EpochTotals, EpochTotalsState}};
+use super::{
+    G2dTrainer, LossScale,
+    totals::{EpochTotals, EpochTotalsState},
+};
 use crate::error::{self, Result};
 use crate::modality::Modality;
 use crate::schedule::Progress;

@@ -34,11 +34,7 @@ pub fn fill(vs: &VarStore, net: &str) -> Result<()> {
 }
 
 /// [`fill`] for a network whose variables have other names there; those without a name keep their values.
-pub fn fill_as(
-    vs: &VarStore,
-    net: &str,
-    name: impl Fn(&str) -> Option<String>,
-) -> Result<()> {
+pub fn fill_as(vs: &VarStore, net: &str, name: impl Fn(&str) -> Option<String>) -> Result<()> {
     let _no_grad = tch::no_grad_guard();
     for (own, mut variable) in vs.variables() {
         let Some(key) = name(&own) else { continue };

@@ -200,7 +200,8 @@ impl Algorithm for Agm {
             let surrogate = (&by_logits[0].detach() * scaled).f_sum(logits.kind())?;
             pass.read("loss", &[loss.detach()])?;
             let mut gradients = pass.gradients(&surrogate, false)?;
-            let clipped = clip.as_ref().map_or(Ok(false), |c| clip_gradients(pass, c, &mut gradients))?;
+            let clipped =
+                clip.as_ref().map_or(Ok(false), |c| clip_gradients(pass, c, &mut gradients))?;
             pass.update(&gradients, optimizer)?;
             let names = pass.modalities();
             let mut computed = Computed::new(&loss, &loss, &logits)
@@ -224,7 +225,11 @@ impl Algorithm for Agm {
         let k = self.session.modalities().len();
         self.scores = self.session.restore(state, |scores: &AgmScores| {
             let fits = scores.means.len() == k && scores.means.iter().all(|mean| mean.is_finite());
-            if fits { Ok(()) } else { Err(error::foreign_state("scores of Agm", k, scores.means.len())) }
+            if fits {
+                Ok(())
+            } else {
+                Err(error::foreign_state("scores of Agm", k, scores.means.len()))
+            }
         })?;
         Ok(())
     }
@@ -254,11 +259,7 @@ fn score(pass: &Pass<'_>, phi: &Tensor) -> Result<Tensor> {
 
 /// Clips the gradients where an entry of those that `clip` names is outside its threshold. Returns whether
 /// it has.
-fn clip_gradients(
-    pass: &Pass<'_>,
-    clip: &AgmClip,
-    gradients: &mut Gradients<'_>,
-) -> Result<bool> {
+fn clip_gradients(pass: &Pass<'_>, clip: &AgmClip, gradients: &mut Gradients<'_>) -> Result<bool> {
     let named = clip.parameters.iter().filter_map(|name| gradients.get(name));
     let largest = named.map(|gradient| gradient.abs().max().to_kind(Kind::Double));
     let largest = pass.read("gradient of the classifier", &largest.collect::<Vec<_>>())?;

@@ -21,7 +21,12 @@ pub fn attributions(logits: &[Tensor]) -> Result<Vec<Tensor>> {
     if sets < 2 || !sets.is_power_of_two() {
         let hint = "pass z(S) for every non-empty set S of modalities";
         let expected = "2^k − 1 tensors for k modalities";
-        return Err(error::config("logits of the sets of modalities", expected, logits.len(), hint));
+        return Err(error::config(
+            "logits of the sets of modalities",
+            expected,
+            logits.len(),
+            hint,
+        ));
     }
     let k = sets.trailing_zeros();
     let factorial = |n: u32| (1..=n).map(f64::from).product::<f64>();

@@ -99,6 +99,7 @@ impl Algorithm for Dgl {
 /// The features of modality `m`, with zeros for those of the others.
 fn alone(features: &[Tensor], m: usize) -> Result<Vec<Tensor>> {
     let each = features.iter().enumerate();
-    let each = each.map(|(o, own)| if o == m { Ok(own.shallow_clone()) } else { own.f_zeros_like() });
+    let each =
+        each.map(|(o, own)| if o == m { Ok(own.shallow_clone()) } else { own.f_zeros_like() });
     Ok(each.collect::<std::result::Result<_, TchError>>()?)
 }

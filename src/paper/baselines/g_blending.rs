@@ -60,7 +60,8 @@ impl GBlendingConfig {
     /// # Errors
     /// [`Error::Config`](crate::Error::Config) for a loss that is not finite.
     pub fn from_losses(joint: BranchLosses, unimodal: &[BranchLosses]) -> Result<Self> {
-        let merits: Vec<f64> = [&joint].into_iter().chain(unimodal).map(BranchLosses::merit).collect();
+        let merits: Vec<f64> =
+            [&joint].into_iter().chain(unimodal).map(BranchLosses::merit).collect();
         if merits.iter().any(|merit| !merit.is_finite()) {
             let found = format!("{joint:?}, {unimodal:?}");
             return Err(error::out_of_range("losses of the branches", "finite numbers", found));
@@ -161,8 +162,7 @@ mod tests {
 
     #[test]
     fn a_branch_that_gets_worse_has_no_weight() {
-        let (worse, better) =
-            (branch([2.0, 1.0], [2.0, 2.5]), branch([2.0, 1.0], [2.0, 1.5]));
+        let (worse, better) = (branch([2.0, 1.0], [2.0, 2.5]), branch([2.0, 1.0], [2.0, 1.5]));
         let config = GBlendingConfig::from_losses(worse, &[better]).unwrap();
         assert_eq!(config, GBlendingConfig { joint: 0.0, unimodal: vec![1.0] });
         let config = GBlendingConfig::from_losses(worse, &[worse]).unwrap();

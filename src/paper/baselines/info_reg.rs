@@ -138,9 +138,8 @@ impl Memory {
     fn new(session: &Session) -> Result<Self> {
         let mut store = VarStore::new(session.device());
         let parameters = session.parameters();
-        let convolves = [0, 1].map(|m| {
-            parameters.iter().any(|p| p.modality == Some(m) && p.tensor.dim() == 4)
-        });
+        let convolves =
+            [0, 1].map(|m| parameters.iter().any(|p| p.modality == Some(m) && p.tensor.dim() == 4));
         let mut encoders = HashMap::new();
         for parameter in parameters {
             let Some(modality) = parameter.modality else { continue };
@@ -151,11 +150,8 @@ impl Memory {
                 let path = parts.clone().fold(store.root() / kind, |path, part| path / part);
                 path.zeros_no_train("value", &parameter.tensor.size())
             };
-            let kept = Kept {
-                modality,
-                start: zeros("start"),
-                squares: traced.then(|| zeros("squares")),
-            };
+            let kept =
+                Kept { modality, start: zeros("start"), squares: traced.then(|| zeros("squares")) };
             encoders.insert(parameter.name.clone(), kept);
         }
         if let Some(parameter) = parameters.first() {

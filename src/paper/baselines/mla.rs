@@ -4,7 +4,9 @@ use serde::{Deserialize, Serialize};
 use tch::{Kind, TchError, Tensor};
 
 use super::{
-    delegate::session_methods, projection::{MlaProjection, Projection}, saved_tensor::SavedTensor,
+    delegate::session_methods,
+    projection::{MlaProjection, Projection},
+    saved_tensor::SavedTensor,
     shared_head::SharedHead,
 };
 use crate::algorithm::{Algorithm, Computed, Session};
@@ -110,7 +112,12 @@ impl Mla {
             let valid = |weight: &f64| weight.is_finite() && *weight >= 0.0;
             if weights.len() != k {
                 let hint = "pass a weight for each modality, in the student's order";
-                return Err(error::one_per_modality("weights of MlaFusion", names, weights.len(), hint));
+                return Err(error::one_per_modality(
+                    "weights of MlaFusion",
+                    names,
+                    weights.len(),
+                    hint,
+                ));
             }
             if !weights.iter().all(valid) {
                 let found = format!("{weights:?}");
@@ -119,7 +126,12 @@ impl Mla {
         }
         if config.projection != MlaProjection::AsRun && !head.is_linear() {
             let hint = "use `SharedHead::new`, or `MlaProjection::AsRun`";
-            return Err(error::config("shared head of Mla", "one linear layer", "two layers", hint));
+            return Err(error::config(
+                "shared head of Mla",
+                "one linear layer",
+                "two layers",
+                hint,
+            ));
         }
         head.check_known(&session)?;
         Ok(Self { projection: Projection::new(config.projection), config, session, head })
@@ -149,9 +161,7 @@ impl Algorithm for Mla {
         let of_head = head.weight().data_ptr();
         let mut moved = projection.clone();
         let report = session.step(student, batch, |pass| {
-            let alpha = 0.1_f64.powf(
-                pass.at().step as f64 / config.batches_per_epoch as f64 + 1.0,
-            );
+            let alpha = 0.1_f64.powf(pass.at().step as f64 / config.batches_per_epoch as f64 + 1.0);
             let features = pass.encode_vectors(true)?;
             let (mut logits, mut losses) = (Vec::new(), Vec::new());
             let (mut means, mut norms, mut matrices) = (Vec::new(), Vec::new(), Vec::new());

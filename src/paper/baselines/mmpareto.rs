@@ -138,7 +138,11 @@ impl Algorithm for MmPareto {
                 .numbers("joint_norm", names, &number(|w| w.joint_norm))
                 .numbers("unimodal_norm", names, &number(|w| w.unimodal_norm))
                 .each("largest_scale", names, &stacked.iter().map(Tensor::max).collect::<Vec<_>>())
-                .each("smallest_scale", names, &stacked.iter().map(Tensor::min).collect::<Vec<_>>()))
+                .each(
+                    "smallest_scale",
+                    names,
+                    &stacked.iter().map(Tensor::min).collect::<Vec<_>>(),
+                ))
         })
     }
 }

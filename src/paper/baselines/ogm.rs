@@ -61,7 +61,13 @@ fn authors_scope() -> GradientScope {
 impl Ogm {
     /// OGM with strength α > 0 (1 in the authors' code) in the epochs of `window`.
     pub fn new(alpha: f64, window: RangeInclusive<u64>) -> Self {
-        Self { alpha, window: window.into(), scope: authors_scope(), noise_seed: None, noise_drawn: 0 }
+        Self {
+            alpha,
+            window: window.into(),
+            scope: authors_scope(),
+            noise_seed: None,
+            noise_drawn: 0,
+        }
     }
 
     /// OGM-GE, with noise from a generator that is seeded with `seed`.

@@ -11,8 +11,8 @@ use crate::algorithm::{Algorithm, Computed, Session};
 use crate::batch::Batch;
 use crate::error::{self, Result};
 use crate::optim::ApplyGradients;
-use crate::parameters::ModalityParams;
 use crate::paper::random::generator;
+use crate::parameters::ModalityParams;
 use crate::step::StepReport;
 use crate::student::Student;
 

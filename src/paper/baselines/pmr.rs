@@ -146,7 +146,8 @@ impl Algorithm for Pmr {
             for (m, own) in features.iter().enumerate() {
                 let (similarity, labels) = prototypes.similarity(m, own, labels)?;
                 let own = labels.f_unsqueeze(1)?;
-                let probability = similarity.detach().f_softmax(1, None)?.f_gather(1, &own, false)?;
+                let probability =
+                    similarity.detach().f_softmax(1, None)?.f_gather(1, &own, false)?;
                 scores.push(probability.f_sum(similarity.kind())?);
                 losses.push(if labels.numel() == 0 {
                     similarity.f_sum(similarity.kind())? * 0.0
@@ -195,4 +196,3 @@ impl Algorithm for Pmr {
         Ok(())
     }
 }
-

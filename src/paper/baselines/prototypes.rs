@@ -113,7 +113,8 @@ impl Prototypes {
                 (0..).zip(&self.known).filter(|(_, known)| **known).map(|(j, _)| j).collect();
             let mut index = vec![-1_i64; self.known.len()];
             (0..).zip(&classes).for_each(|(i, &class)| index[class as usize] = i);
-            let on_device = |values: &[i64]| Tensor::f_from_slice(values)?.f_to_device(means.device());
+            let on_device =
+                |values: &[i64]| Tensor::f_from_slice(values)?.f_to_device(means.device());
             let of_labels = on_device(&index)?.f_index_select(0, &labels)?;
             let rows = of_labels.f_ge(0)?.f_nonzero()?.f_squeeze_dim(1)?;
             labels = of_labels.f_index_select(0, &rows)?;

@@ -78,7 +78,13 @@ impl StageLr {
         match *self {
             Self::Constant => 1.0,
             Self::Every { stages, factor } => factor.powf((stage / stages.max(1)) as f64),
-            Self::Once { stage: first, factor } => if stage < first { 1.0 } else { factor },
+            Self::Once { stage: first, factor } => {
+                if stage < first {
+                    1.0
+                } else {
+                    factor
+                }
+            }
         }
     }
 
@@ -350,7 +356,8 @@ impl<'p> Turn<'_, 'p> {
         } else {
             loss.detach().f_zeros_like()?
         };
-        let learns = |p: &Parameter| p.modality.is_none_or(|owner| owner == m) && !head.is_initial(p);
+        let learns =
+            |p: &Parameter| p.modality.is_none_or(|owner| owner == m) && !head.is_initial(p);
         let gradients = pass.gradients_where(&loss, false, learns)?;
         let total = loss.detach() + &consolidation * config.alpha;
         let computed = Computed::new(&total, &loss, &logits)

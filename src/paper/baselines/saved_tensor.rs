@@ -25,9 +25,10 @@ impl SavedTensor {
     /// # Errors
     /// [`Error::Config`](crate::Error::Config) for numbers that do not fill the shape.
     pub(super) fn tensor(&self, like: &Tensor) -> Result<Tensor> {
-        let fills = self.shape.iter().try_fold(1_i64, |n, &side| {
-            if side < 0 { None } else { n.checked_mul(side) }
-        });
+        let fills = self
+            .shape
+            .iter()
+            .try_fold(1_i64, |n, &side| if side < 0 { None } else { n.checked_mul(side) });
         if fills != Some(self.values.len() as i64) {
             let (expected, found) = (format!("{:?}", self.shape), self.values.len());
             return Err(error::foreign_state("tensor of an algorithm", expected, found));

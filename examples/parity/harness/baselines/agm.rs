@@ -97,7 +97,12 @@ pub fn coefficients(case: &Case<'_>) -> Result<Value> {
     let found = running.coefficients(&scores, case.number("alpha")?, case.get("cap")?);
     running.add(&scores);
     let by_name = |values: &[f64]| -> Value {
-        names.iter().cloned().zip(values.iter().map(|value| json!(value))).collect::<Map<_, _>>().into()
+        names
+            .iter()
+            .cloned()
+            .zip(values.iter().map(|value| json!(value)))
+            .collect::<Map<_, _>>()
+            .into()
     };
     let rows = |phi: &Tensor| (0..batch).map(|i| row(&phi.get(i))).collect::<Result<Vec<_>>>();
     let mut shares = Map::new();

@@ -36,7 +36,8 @@ fn projection(case: &Case<'_>) -> Result<MlaProjection> {
         MlaProjection::AsRun
     } else if has(&["stepped before", "previous"]) {
         MlaProjection::Previous
-    } else if has(&["outer product", "elementwise", "element-wise", "as written", "||p||", "‖p‖"]) {
+    } else if has(&["outer product", "elementwise", "element-wise", "as written", "||p||", "‖p‖"])
+    {
         MlaProjection::AsWritten
     } else if has(&["recursive least squares"]) {
         MlaProjection::Current

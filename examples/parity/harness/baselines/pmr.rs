@@ -65,7 +65,8 @@ pub fn train(case: &Case<'_>) -> Result<Value> {
                 for of in ["proto_loss", "coefficient", "score"] {
                     step[format!("{of}_{name}")] = json!(scalar(detail(&report, of, name)?)?);
                 }
-                step[format!("similarity_{name}_row0")] = row(detail(&report, "similarity", name)?)?;
+                step[format!("similarity_{name}_row0")] =
+                    row(detail(&report, "similarity", name)?)?;
                 losses[m] += scalar(detail(&report, "proto_loss", name)?)?;
             }
             ratios += ratio;
