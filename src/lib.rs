@@ -74,6 +74,11 @@ pub mod prelude {
 #[doc = include_str!("../docs/adopting.md")]
 mod adopting {}
 
+/// Tests the code of docs/baselines.md.
+#[cfg(all(doctest, feature = "paper"))]
+#[doc = include_str!("../docs/baselines.md")]
+mod baselines_page {}
+
 /// Tests the code of docs/checkpoints.md.
 #[cfg(doctest)]
 #[doc = include_str!("../docs/checkpoints.md")]

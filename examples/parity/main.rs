@@ -65,7 +65,7 @@ fn differences(text: &str, path: &Path) -> Result<Differences> {
     let value = serde_json::from_str(text)?;
     if baselines::is_baseline(&value) {
         let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-        return baselines::compare(&value, &stem);
+        return baselines::run_and_compare(&value, &stem);
     }
     let case = GoldenCase::parse(text)?;
     compare(&case, &run(&case)?)

@@ -30,9 +30,11 @@ pub fn is_baseline(case: &Value) -> bool {
     case["method"].is_string()
 }
 
+pub use tree::{compare, is_setting};
+
 /// Trains the case in the file with this stem, and compares every number of it.
-pub fn compare(case: &Value, stem: &str) -> Result<Differences> {
-    tree::compare(case, &run(case, stem)?)
+pub fn run_and_compare(case: &Value, stem: &str) -> Result<Differences> {
+    compare(case, &run(case, stem)?)
 }
 
 /// Trains the case; returns its numbers in the structure of the case.

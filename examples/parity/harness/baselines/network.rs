@@ -73,7 +73,39 @@ impl Network {
         formula::fill_as(&network.vs, "student", |own| {
             (own != "boost_rate").then(|| network.name(own))
         })?;
+        if case.has("heads") {
+            network.define_heads(case.text("heads")?)?;
+        }
         Ok((network, extra))
+    }
+
+    /// Sets the heads of single modalities where a case defines them otherwise than by the formula: by a
+    /// sign ("minus"), and by the columns of the fused head ("columns", "slice") in place of their own
+    /// weights. A bias that the text does not mention is that of the formula.
+    fn define_heads(&self, text: &str) -> Result<()> {
+        let text = text.to_lowercase();
+        if text == "by the formula" {
+            return Ok(());
+        }
+        let has = |words: &[&str]| words.iter().any(|word| text.contains(word));
+        let sign = if has(&["minus", "negative", "negated", "opposite", "-"]) { -1.0 } else { 1.0 };
+        let of_fused = has(&["column", "slice", "part of", "half", "[:"]);
+        let _no_grad = tch::no_grad_guard();
+        let variables = self.vs.variables();
+        let fused = |name: &str| variables.get(&format!("{FUSED}.{name}")).context("no fused head");
+        for (m, head) in self.heads.iter().enumerate() {
+            let width = head.ws.size()[1];
+            let columns = fused("weight")?.narrow(1, m as i64 * width, width);
+            let weight = if of_fused { columns } else { head.ws.copy() };
+            head.ws.shallow_clone().f_copy_(&(weight * sign))?;
+            if let (Some(bias), true) = (&head.bs, has(&["bias"])) {
+                let fused = fused("bias")?;
+                let zeros = bias.zeros_like();
+                let defined = if has(&["zero"]) { zeros } else { fused * sign };
+                bias.shallow_clone().f_copy_(&defined)?;
+            }
+        }
+        Ok(())
     }
 
     /// The name of a variable in the case.

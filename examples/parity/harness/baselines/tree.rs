@@ -6,39 +6,46 @@ use serde_json::Value;
 use crate::harness::differences::{Differences, difference};
 
 /// The entries of a case that configure it.
-const SETTINGS: [&str; 22] = [
-    "batch",
-    "classes",
-    "lr",
-    "momentum",
-    "weight_decay",
+const SETTINGS: [&str; 26] = [
     "alpha",
-    "cap",
-    "clip_norm",
-    "clip",
-    "modalities",
-    "labels",
-    "running_before",
-    "iteration",
-    "gamma",
-    "momentum_coef",
+    "alpha_start",
     "av_alpha",
+    "batch",
     "batches_per_epoch",
+    "branch_losses",
+    "cap",
+    "classes",
+    "clip",
+    "clip_norm",
+    "epochs_of_a_phase",
+    "gamma",
+    "iteration",
+    "labels",
+    "lambda",
+    "lr",
+    "lr_alpha",
+    "modalities",
+    "momentum",
+    "momentum_coef",
+    "p_exe",
+    "q_base",
+    "running_before",
     "weight1",
     "weight2",
-    "epochs_of_a_phase",
-    "branch_losses",
-    "q_base",
+    "weight_decay",
 ];
-const MORE_SETTINGS: [&str; 4] = ["lambda", "p_exe", "alpha_start", "lr_alpha"];
+
+/// Whether the entry of a case configures it or describes it, so that it is not compared.
+pub fn is_setting(key: &str, value: &Value) -> bool {
+    SETTINGS.contains(&key) || value.is_string()
+}
 
 /// Compares every number of `case` that is not a setting with that at the same place of `found`.
 pub fn compare(case: &Value, found: &Value) -> Result<Differences> {
     let mut differences = Differences::default();
     let entries = case.as_object().context("a case is a JSON object")?;
     for (key, expected) in entries {
-        let setting = SETTINGS.contains(&key.as_str()) || MORE_SETTINGS.contains(&key.as_str());
-        if !setting && !expected.is_string() {
+        if !is_setting(key, expected) {
             walk(key, key, expected, &found[key], &mut differences)?;
         }
     }
