@@ -152,6 +152,7 @@ impl Rival {
             }
             (Self::Mla, RivalHead::Shared(head)) => {
                 let projection = config.mla_projection;
+                let batches_per_epoch = Some(batches_per_epoch);
                 let config = MlaConfig { projection, batches_per_epoch, ..MlaConfig::default() };
                 Box::new(Mla::new(student, params, head, config)?)
             }

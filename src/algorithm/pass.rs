@@ -262,29 +262,7 @@ impl<'a> Pass<'a> {
         self.updates.set(self.updates.get() + 1);
         Ok(())
     }
-}
 
-/// H v, where H is the Hessian of the scalar `curved` by the parameter `by` in its rows and by all
-/// parameters in its columns, and v the gradient of the scalar `along`.
-pub(super) fn hessian_product(
-    parameters: &[Parameter],
-    curved: &Tensor,
-    along: &Tensor,
-    by: &Tensor,
-) -> std::result::Result<Tensor, TchError> {
-    let all: Vec<&Tensor> =
-        parameters.iter().map(|p| &p.tensor).filter(|tensor| tensor.requires_grad()).collect();
-    let v = Tensor::f_run_backward(&[along], &all, true, false)?;
-    let first = Tensor::f_run_backward(&[curved], &all, true, true)?;
-    let pairs = first.iter().zip(&v).filter(|(g, v)| g.defined() && v.defined());
-    let products = pairs.map(|(g, v)| g.f_mul(&v.detach())?.f_sum(g.kind()));
-    let products = products.collect::<std::result::Result<Vec<_>, TchError>>()?;
-    let product = Tensor::f_stack(&products, 0)?.f_sum(along.kind())?;
-    let mut found = Tensor::f_run_backward(&[product], &[by], false, false)?;
-    Ok(found.swap_remove(0))
-}
-
-impl Pass<'_> {
     /// H v for the parameter `name`: the product of the Hessian of the scalar `curved` with the gradient v
     /// of the scalar `along`, both by all parameters, in the rows of that parameter. Differentiates twice.
     ///
@@ -292,13 +270,23 @@ impl Pass<'_> {
     /// [`Error::Config`] for a name of no parameter; [`Error::NonFinite`] for a loss that is not finite.
     pub fn hessian_product(&self, curved: &Tensor, along: &Tensor, name: &str) -> Result<Tensor> {
         self.check_finite(curved)?;
-        let Some(by) = self.parameters.iter().find(|parameter| parameter.name == name) else {
+        let Some(rows) = self.parameters.iter().find(|parameter| parameter.name == name) else {
             let names: Vec<_> = self.parameters.iter().map(|p| &p.name).take(4).collect();
             let (what, found) = ("parameter of a Hessian product", format!("{name:?}"));
             let hint = "pass the full name of a parameter";
             return Err(error::config(what, format!("one of {names:?}, …"), found, hint));
         };
-        hessian_product(self.parameters, curved, along, &by.tensor)
-            .map_err(|e| Error::torch("differentiate a loss twice", e))
+        let all = self.parameters.iter().map(|parameter| &parameter.tensor);
+        let all: Vec<&Tensor> = all.filter(|tensor| tensor.requires_grad()).collect();
+        let compute = || {
+            let v = Tensor::f_run_backward(&[along], &all, true, false)?;
+            let first = Tensor::f_run_backward(&[curved], &all, true, true)?;
+            let pairs = first.iter().zip(&v).filter(|(g, v)| g.defined() && v.defined());
+            let products = pairs.map(|(g, v)| g.f_mul(&v.detach())?.f_sum(g.kind()));
+            let products = products.collect::<std::result::Result<Vec<_>, TchError>>()?;
+            let product = Tensor::f_stack(&products, 0)?.f_sum(along.kind())?;
+            Ok(Tensor::f_run_backward(&[product], &[&rows.tensor], false, false)?.swap_remove(0))
+        };
+        compute().map_err(|e| Error::torch("differentiate a loss twice", e))
     }
 }

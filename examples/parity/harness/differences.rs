@@ -73,11 +73,6 @@ impl Differences {
         let larger = |worst: f64, x: f64| if x.is_nan() { x } else { worst.max(x) };
         self.worst.values().map(|(difference, _)| *difference).fold(0.0, larger)
     }
-
-    /// Returns whether every difference is within [`TOLERANCE`].
-    pub fn are_within_tolerance(&self) -> bool {
-        self.worst.values().all(|&(difference, _)| difference <= TOLERANCE)
-    }
 }
 
 impl fmt::Display for Differences {

@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 
 pub use case::GoldenCase;
-pub use differences::{Differences, TOLERANCE, compare};
+pub use differences::{TOLERANCE, compare};
 pub use run::run;
 
 /// The case files of the authors' code in ../shared/golden beside the repository, sorted; empty if the

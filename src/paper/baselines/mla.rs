@@ -19,25 +19,16 @@ use crate::student::{Features, Student};
 use crate::trainer::ResumeState;
 
 /// Settings of [`Mla`].
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct MlaConfig {
     /// The projection of the head's gradient, by default [`MlaProjection::Previous`].
     pub projection: MlaProjection,
-    /// The number of batches in an epoch, by which α of the projection decreases; by default 1.
-    pub batches_per_epoch: u64,
+    /// The number of batches in an epoch, over which α of the projection decreases. A projection needs it;
+    /// `None` by default.
+    pub batches_per_epoch: Option<u64>,
     /// The prediction, by default [`MlaFusion::Dynamic`].
     pub fusion: MlaFusion,
-}
-
-impl Default for MlaConfig {
-    fn default() -> Self {
-        Self {
-            projection: MlaProjection::default(),
-            batches_per_epoch: 1,
-            fusion: MlaFusion::default(),
-        }
-    }
 }
 
 /// The prediction of [`Mla`] from the logits z_m.
@@ -104,9 +95,6 @@ impl Mla {
         config: MlaConfig,
     ) -> Result<Self> {
         let session = Session::new("mla", student, params)?;
-        if config.batches_per_epoch == 0 {
-            return Err(error::out_of_range("batches_per_epoch of Mla", "at least 1", 0));
-        }
         let (k, names) = (session.modalities().len(), session.modalities());
         if let MlaFusion::Fixed(weights) = &config.fusion {
             let valid = |weight: &f64| weight.is_finite() && *weight >= 0.0;
@@ -134,6 +122,13 @@ impl Mla {
             ));
         }
         head.check_known(&session)?;
+        let batches = config.batches_per_epoch;
+        if config.projection != MlaProjection::AsRun && batches.is_none_or(|batches| batches == 0) {
+            let found = format!("{batches:?}");
+            let expected = "the number of batches in an epoch, at least 1";
+            let hint = "set it, or choose `MlaProjection::AsRun`";
+            return Err(error::config("batches_per_epoch of Mla", expected, found, hint));
+        }
         Ok(Self { projection: Projection::new(config.projection), config, session, head })
     }
 
@@ -161,7 +156,8 @@ impl Algorithm for Mla {
         let of_head = head.weight().data_ptr();
         let mut moved = projection.clone();
         let report = session.step(student, batch, |pass| {
-            let alpha = 0.1_f64.powf(pass.at().step as f64 / config.batches_per_epoch as f64 + 1.0);
+            let batches = config.batches_per_epoch.unwrap_or(1).max(1) as f64;
+            let alpha = 0.1_f64.powf(pass.at().step as f64 / batches + 1.0);
             let features = pass.encode_vectors(true)?;
             let (mut logits, mut losses) = (Vec::new(), Vec::new());
             let (mut means, mut norms, mut matrices) = (Vec::new(), Vec::new(), Vec::new());

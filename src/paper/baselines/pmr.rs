@@ -161,12 +161,10 @@ impl Algorithm for Pmr {
             let alpha = if active { config.alpha } else { 0.0 };
             let coefficient = |m: usize| if scores[m] < scores[1 - m] { alpha } else { 0.0 };
             let coefficients = [coefficient(0), coefficient(1)];
-            let mut total = task.shallow_clone();
-            for (loss, coefficient) in losses.iter().zip(coefficients) {
-                if coefficient > 0.0 {
-                    total = total + loss * coefficient;
-                }
-            }
+            let terms =
+                losses.iter().zip(coefficients).filter(|(_, coefficient)| *coefficient > 0.0);
+            let terms = terms.map(|(loss, coefficient)| loss * coefficient);
+            let total = terms.fold(task.shallow_clone(), |sum, term| sum + term);
             let gradients = pass.gradients(&total, false)?;
             pass.update(&gradients, optimizer)?;
             let names = pass.modalities();

@@ -24,6 +24,11 @@ fn with_shared_head(k: usize) -> (Tiny, SharedHead) {
     (tiny, head)
 }
 
+/// The default projection.
+fn mla_config() -> MlaConfig {
+    MlaConfig { batches_per_epoch: Some(3), ..Default::default() }
+}
+
 fn cross_entropy(z: &Tensor, batch: &Batch) -> Tensor {
     z.cross_entropy_loss::<Tensor>(batch.targets(), None, tch::Reduction::Mean, -100, 0.0)
 }
@@ -33,7 +38,7 @@ fn modalities_of_mla_take_turns_on_a_head_that_moves_between_them() {
     for k in [2, 3] {
         for projection in [MlaProjection::AsRun, MlaProjection::Current, MlaProjection::Previous] {
             let (tiny, head) = with_shared_head(k);
-            let config = MlaConfig { projection, batches_per_epoch: 4, ..Default::default() };
+            let config = MlaConfig { projection, batches_per_epoch: Some(4), ..Default::default() };
             let mut mla = Mla::new(&tiny, tiny.params(), head, config).unwrap();
             let (expected, own_head) = with_shared_head(k);
             let mut optimizer = Recorder::new(&tiny.vs, 0.1);
@@ -98,7 +103,7 @@ fn modalities_of_mla_take_turns_on_a_head_that_moves_between_them() {
 #[test]
 fn the_prediction_of_mla_weighs_each_sample_by_entropy() {
     let (tiny, head) = with_shared_head(3);
-    let mla = Mla::new(&tiny, tiny.params(), head, MlaConfig::default()).unwrap();
+    let mla = Mla::new(&tiny, tiny.params(), head, mla_config()).unwrap();
     let batch = tiny.batch(5, 0.2);
     let z: Vec<Tensor> = {
         let _no_grad = tch::no_grad_guard();
@@ -296,7 +301,7 @@ fn a_trainer_as_an_algorithm_does_what_step_and_update_do() {
 #[test]
 fn an_epoch_reports_means_and_begins_the_next_one() {
     let (tiny, head) = with_shared_head(2);
-    let mut mla = Mla::new(&tiny, tiny.params(), head, MlaConfig::default()).unwrap();
+    let mut mla = Mla::new(&tiny, tiny.params(), head, mla_config()).unwrap();
     let mut optimizer = Recorder::new(&tiny.vs, 0.1);
     let mut losses = Vec::new();
     for step in 0..3 {

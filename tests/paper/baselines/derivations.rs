@@ -108,7 +108,8 @@ fn dgl_trains_encoders_by_their_own_losses_and_the_fusion_by_the_fused_loss() {
                 let features = encode(&tiny, &batch, true);
                 let masked = (0..k).map(|m| {
                     let zeros = |j: usize| features[j].zeros_like();
-                    let only = |j| if j == m { features[j].shallow_clone() } else { zeros(j) };
+                    let only =
+                        |j: usize| if j == m { features[j].shallow_clone() } else { zeros(j) };
                     fuse(&tiny, &(0..k).map(only).collect::<Vec<_>>(), &batch, true)
                 });
                 let own: Tensor = masked.map(|z| cross_entropy(&z, &batch)).sum();
@@ -389,7 +390,7 @@ fn recon_boost_boosts_one_modality_and_then_trains_all() {
                     let q = true_class(&others.detach(), &batch);
                     let q = if stage == 0 { q.ones_like() } else { q };
                     let log = true_class(&z(m, &batch), &batch).log();
-                    -((5.0 - q) * log).mean(Kind::Double) / CLASSES as f64
+                    Tensor::mean(&((5.0 - q) * log), Kind::Double) * (-1.0 / CLASSES as f64)
                 } else {
                     let sum: Tensor = (0..k).map(|o| z(o, &batch)).sum();
                     cross_entropy(&(sum * rate()), &batch)

@@ -78,6 +78,9 @@ fn a_head_outside_the_parameters_is_refused() {
     let head = SharedHead::new(tiny.vs.root() / "shared", WIDTH, CLASSES).unwrap();
     let config = MlaConfig { fusion: MlaFusion::Fixed(vec![1.0; 3]), ..Default::default() };
     assert_config_error(Mla::new(&tiny, tiny.params(), head, config), &["weights of MlaFusion"]);
+    let head = SharedHead::new(tiny.vs.root() / "again", WIDTH, CLASSES).unwrap();
+    let found = Mla::new(&tiny, tiny.params(), head, MlaConfig::default());
+    assert_config_error(found, &["batches_per_epoch of Mla", "None"]);
     assert!(SharedHead::new(tiny.vs.root() / "none", 0, CLASSES).is_err());
 }
 

@@ -41,7 +41,7 @@ fn method(name: &str) -> (Tiny, Box<dyn Algorithm>) {
         }
         "mmpareto" => Box::new(MmPareto::new(&tiny, params, MmParetoConfig::default()).unwrap()),
         "mla" => {
-            let config = MlaConfig { batches_per_epoch: 3, ..Default::default() };
+            let config = MlaConfig { batches_per_epoch: Some(3), ..Default::default() };
             Box::new(Mla::new(&tiny, params, shared, config).unwrap())
         }
         "recon_boost" => {

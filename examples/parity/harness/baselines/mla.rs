@@ -56,7 +56,7 @@ pub fn train(case: &Case<'_>) -> Result<Value> {
     })?;
     let config = MlaConfig {
         projection: projection(case)?,
-        batches_per_epoch: case.get("batches_per_epoch")?,
+        batches_per_epoch: Some(case.get("batches_per_epoch")?),
         fusion: MlaFusion::Dynamic,
     };
     let mut mla = Mla::new(&network, network.params()?, head, config)?;

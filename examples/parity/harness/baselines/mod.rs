@@ -17,12 +17,11 @@ mod opm;
 mod pmr;
 mod recon_boost;
 mod recorder;
-mod tree;
+pub mod tree;
 
 use anyhow::{Result, bail};
 use serde_json::Value;
 
-use super::differences::Differences;
 use case::Case;
 
 /// Whether the text of a file is a case of a baseline.
@@ -30,14 +29,7 @@ pub fn is_baseline(case: &Value) -> bool {
     case["method"].is_string()
 }
 
-pub use tree::{compare, is_setting};
-
-/// Trains the case in the file with this stem, and compares every number of it.
-pub fn run_and_compare(case: &Value, stem: &str) -> Result<Differences> {
-    compare(case, &run(case, stem)?)
-}
-
-/// Trains the case; returns its numbers in the structure of the case.
+/// Trains the case in the file with this stem; returns its numbers in the structure of the case.
 pub fn run(case: &Value, stem: &str) -> Result<Value> {
     tch::set_num_threads(1);
     let case = Case::new(case, stem);
