@@ -160,13 +160,13 @@ fn a_modality_of_recon_boost_predicts_by_its_initial_head_before_its_first_turn(
         let found = evaluate(&Ruled::new(method, &tiny), [Ok(tiny.batch(4, 0.6))]).unwrap();
         let _no_grad = tch::no_grad_guard();
         let mut sum = Tensor::zeros_like(&found.logits);
-        for m in 0..2 {
+        for (m, initial) in initial.into_iter().enumerate() {
             let own = tiny.encode(m, &batch, false).unwrap();
             let linear = |x: &Tensor, name: &str| {
                 let (weight, bias) = (format!("{name}.weight"), format!("{name}.bias"));
                 x.linear(&variable(&weight), Some(&variable(&bias)))
             };
-            let z = match initial[m] {
+            let z = match initial {
                 true => linear(&own, &format!("fc_m{m}")),
                 false => linear(&linear(&own, "head.fc1").relu(), "head.fc2"),
             };

@@ -333,8 +333,8 @@ fn pmr_draws_the_weaker_modality_to_its_prototypes() {
         })
         .collect();
     method.begin_epoch(&tiny, &mut seen.into_iter().map(Ok)).unwrap();
-    for m in 0..2 {
-        assert_close(method.prototypes(m).unwrap(), &prototypes[m]);
+    for (m, expected) in prototypes.iter().enumerate() {
+        assert_close(method.prototypes(m).unwrap(), expected);
     }
     let batch = tiny.batch(6, 0.1);
     let (expected, scores) = derived(&tiny.vs, || {

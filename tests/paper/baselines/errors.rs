@@ -4,10 +4,10 @@ use g2d::{
     Batch, Error, Student,
     algorithm::Algorithm,
     paper::baselines::{
-        Agm, AgmClip, AgmConfig, BoostHead, Dgl, DglConfig, GBlending, GBlendingConfig, InfoReg,
-        InfoRegConfig, Lfm, LfmConfig, LfmWeight, Mla, MlaConfig, MlaFusion, MmPareto,
-        MmParetoConfig, Opm, OpmConfig, Pmr, PmrConfig, ReconBoost, ReconBoostConfig, SharedHead,
-        attributions,
+        Agm, AgmClip, AgmConfig, BoostHead, Dgl, DglConfig, EpochWindow, GBlending,
+        GBlendingConfig, InfoReg, InfoRegConfig, Lfm, LfmConfig, LfmWeight, Mla, MlaConfig,
+        MlaFusion, MmPareto, MmParetoConfig, Opm, OpmConfig, Pmr, PmrConfig, ReconBoost,
+        ReconBoostConfig, SharedHead, attributions,
     },
 };
 use tch::{Kind, Tensor};
@@ -36,7 +36,8 @@ fn settings_out_of_range_are_refused() {
     let clip = Some(AgmClip { parameters, threshold: 1.0, norm: 1.0 });
     let clip = AgmConfig { clip, ..Default::default() };
     assert_config_error(Agm::new(&tiny, params(), clip), &["AgmClip", "head.wieght"]);
-    let window = AgmConfig { window: Some((3..=1).into()), ..Default::default() };
+    let window =
+        AgmConfig { window: Some(EpochWindow { first: 3, last: 1 }), ..Default::default() };
     assert_config_error(Agm::new(&tiny, params(), window), &["window of Agm", "3..=1"]);
     let momentum = PmrConfig { momentum: 1.5, ..Default::default() };
     assert_config_error(Pmr::new(&tiny, params(), momentum), &["momentum of Pmr", "1.5"]);
