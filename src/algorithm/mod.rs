@@ -9,6 +9,7 @@
 //! The algorithms of other papers are in `g2d::paper::baselines` (feature `paper`); docs/baselines.md
 //! compares them and writes another one.
 
+mod computed;
 mod gradients;
 mod pass;
 mod ruled;
@@ -17,10 +18,11 @@ mod trainer;
 
 use tch::{Device, Tensor, nn::VarStore};
 
+pub use computed::Computed;
 pub use gradients::{Gradients, Parameter};
 pub use pass::Pass;
 pub use ruled::Ruled;
-pub use session::{Computed, Session};
+pub use session::Session;
 
 use crate::batch::Batch;
 use crate::error::Result;

@@ -1,12 +1,10 @@
 //! InfoReg.
 
-use std::collections::HashMap;
-
 use serde::{Deserialize, Serialize};
-use tch::{Kind, Tensor, nn::VarStore};
+use tch::{Tensor, nn::VarStore};
 
-use super::settings;
-use crate::algorithm::{Algorithm, Computed, Gradients, Session};
+use super::{encoder_memory::EncoderMemory, settings};
+use crate::algorithm::{Algorithm, Computed, Session};
 use crate::batch::Batch;
 use crate::error::{self, Result};
 use crate::modality::Modality;
@@ -65,26 +63,9 @@ const TRACES: usize = 10;
 pub struct InfoReg {
     config: InfoRegConfig,
     session: Session,
-    memory: Memory,
+    memory: EncoderMemory,
     /// T of each modality in every finished epoch.
     traces: Vec<[f64; 2]>,
-}
-
-/// Tensors of the parameters of both encoders.
-#[derive(Debug)]
-struct Memory {
-    store: VarStore,
-    encoders: HashMap<String, Kept>,
-}
-
-/// What is kept of a parameter.
-#[derive(Debug)]
-struct Kept {
-    modality: usize,
-    /// θ at the start of the epoch.
-    start: Tensor,
-    /// Σ gradient² of the epoch, of a parameter that is traced.
-    squares: Option<Tensor>,
 }
 
 impl InfoReg {
@@ -108,7 +89,7 @@ impl InfoReg {
         }
         let session = Session::new("info_reg", student, params)?;
         session.expect_modalities(2)?;
-        let memory = Memory::new(&session)?;
+        let memory = EncoderMemory::new(&session)?;
         Ok(Self { config, session, memory, traces: Vec::new() })
     }
 
@@ -134,72 +115,6 @@ fn information(traces: impl DoubleEndedIterator<Item = f64>) -> f64 {
     (last - before) / last
 }
 
-impl Memory {
-    fn new(session: &Session) -> Result<Self> {
-        let mut store = VarStore::new(session.device());
-        let parameters = session.parameters();
-        let convolves =
-            [0, 1].map(|m| parameters.iter().any(|p| p.modality == Some(m) && p.tensor.dim() == 4));
-        let mut encoders = HashMap::new();
-        for parameter in parameters {
-            let Some(modality) = parameter.modality else { continue };
-            let dimensions = parameter.tensor.dim();
-            let traced = if convolves[modality] { dimensions == 4 } else { dimensions >= 2 };
-            let zeros = |kind: &str| {
-                let parts = parameter.name.split('.');
-                let path = parts.clone().fold(store.root() / kind, |path, part| path / part);
-                path.zeros_no_train("value", &parameter.tensor.size())
-            };
-            let kept =
-                Kept { modality, start: zeros("start"), squares: traced.then(|| zeros("squares")) };
-            encoders.insert(parameter.name.clone(), kept);
-        }
-        if let Some(parameter) = parameters.first() {
-            store.set_kind(parameter.tensor.kind());
-        }
-        Ok(Self { store, encoders })
-    }
-
-    /// Begins an epoch.
-    fn begin(&self, session: &Session) -> Result<()> {
-        let _no_grad = tch::no_grad_guard();
-        for parameter in session.parameters() {
-            if let Some(kept) = self.encoders.get(&parameter.name) {
-                kept.start.shallow_clone().f_copy_(&parameter.tensor)?;
-                if let Some(squares) = &kept.squares {
-                    let _ = squares.shallow_clone().f_zero_()?;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn add_squares(&self, gradients: &Gradients<'_>) -> Result<()> {
-        let _no_grad = tch::no_grad_guard();
-        for (parameter, gradient) in gradients.iter() {
-            let kept = self.encoders.get(&parameter.name);
-            if let Some(squares) = kept.and_then(|kept| kept.squares.as_ref()) {
-                let _ = squares.shallow_clone().f_add_(&gradient.f_square()?)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// T of each modality.
-    fn traces(&self) -> Result<[f64; 2]> {
-        let mut traces = [0.0; 2];
-        let mut names: Vec<&String> = self.encoders.keys().collect();
-        names.sort();
-        for name in names {
-            let Kept { modality, squares, .. } = &self.encoders[name];
-            if let Some(squares) = squares {
-                traces[*modality] += f64::try_from(squares.f_mean(Kind::Double)?)?;
-            }
-        }
-        Ok(traces)
-    }
-}
-
 impl Algorithm for InfoReg {
     fn modalities(&self) -> &[Modality] {
         self.session.modalities()
@@ -222,7 +137,7 @@ impl Algorithm for InfoReg {
         let information = self.information();
         let Self { config, session, memory, .. } = self;
         if session.progress().step == 0 {
-            memory.begin(session)?;
+            memory.begin(session.parameters())?;
         }
         session.step(student, batch, |pass| {
             let features = pass.encode_all(true)?;
@@ -245,13 +160,11 @@ impl Algorithm for InfoReg {
             let mut gradients = pass.gradients(&total, false)?;
             if betas[stronger] > 0.0 {
                 gradients.replace(|parameter, gradient| {
-                    let kept = memory.encoders.get(&parameter.name);
-                    let kept = kept.filter(|kept| kept.modality == stronger);
-                    let pulled = kept.map(|kept| {
-                        let moved = parameter.tensor.f_sub(&kept.start)?;
-                        gradient.f_add(&moved.f_mul_scalar(betas[stronger])?)
-                    });
-                    Ok(pulled.transpose()?)
+                    if parameter.modality != Some(stronger) {
+                        return Ok(None);
+                    }
+                    let moved = memory.moved(parameter)?;
+                    Ok(Some(gradient.f_add(&moved.f_mul_scalar(betas[stronger])?)?))
                 })?;
             }
             pass.update(&gradients, optimizer)?;
@@ -287,7 +200,7 @@ impl Algorithm for InfoReg {
     }
 
     fn store(&self) -> Option<&VarStore> {
-        Some(&self.memory.store)
+        Some(self.memory.store())
     }
 }
 

@@ -105,30 +105,23 @@ impl Algorithm for MmPareto {
             let products = pass.read("gradients", &products)?;
             let weights: Vec<Weights> = products.chunks(3).map(Weights::new).collect();
 
-            let mut scales: Vec<Vec<Tensor>> = (0..k).map(|_| Vec::new()).collect();
+            let mut scales = Vec::new();
+            let joint_gradients = Gradients::of(&gradients, |p| p.modality.is_some());
             for (m, h) in unimodal.iter().enumerate() {
-                // `combined` has the encoder's gradients that g or h has; the missing one is 0.
-                let mut combined = Gradients::of(h, |p| p.modality == Some(m));
-                combined.add(&Gradients::of(&gradients, |p| p.modality == Some(m)))?;
-                combined.replace(|parameter, sum| {
-                    let part = |gradients: &Gradients<'_>, weight: f64| {
-                        gradients.get(&parameter.name).map(|own| own * (2.0 * weight))
-                    };
-                    let parts = [part(&gradients, weights[m].joint), part(h, weights[m].unimodal)];
-                    let mixed: Tensor = parts.into_iter().flatten().sum();
-                    let scale = (sum.norm() / mixed.norm().clamp_min(1e-30)).clamp_min(1.0);
-                    let replaced = mixed * &scale * gamma;
-                    scales[m].push(scale);
-                    Ok(Some(replaced))
-                })?;
-                gradients.set_from(&combined);
+                let (mixed, own) = mix(&joint_gradients, h, m, &weights[m], gamma)?;
+                gradients.set_from(&mixed);
                 gradients.add(&Gradients::of(h, |p| p.modality.is_none()))?;
+                // A frozen encoder has no scale.
+                scales.push(if own.is_empty() {
+                    Tensor::from(1.0)
+                } else {
+                    Tensor::f_stack(&own, 0)?
+                });
             }
             pass.update(&gradients, optimizer)?;
 
             let total: Tensor = &joint + losses.iter().sum::<Tensor>();
             let number = |of: fn(&Weights) -> f64| weights.iter().map(of).collect::<Vec<_>>();
-            let stacked: Vec<Tensor> = scales.iter().map(|each| Tensor::stack(each, 0)).collect();
             let names = pass.modalities();
             Ok(Computed::new(&total, &joint, &logits)
                 .heads(&losses)
@@ -137,14 +130,36 @@ impl Algorithm for MmPareto {
                 .numbers("weight_unimodal", names, &number(|w| w.unimodal))
                 .numbers("joint_norm", names, &number(|w| w.joint_norm))
                 .numbers("unimodal_norm", names, &number(|w| w.unimodal_norm))
-                .each("largest_scale", names, &stacked.iter().map(Tensor::max).collect::<Vec<_>>())
-                .each(
-                    "smallest_scale",
-                    names,
-                    &stacked.iter().map(Tensor::min).collect::<Vec<_>>(),
-                ))
+                .each("largest_scale", names, &scales.iter().map(Tensor::max).collect::<Vec<_>>())
+                .each("smallest_scale", names, &scales.iter().map(Tensor::min).collect::<Vec<_>>()))
         })
     }
+}
+
+/// The gradients of the encoder of modality `m` from its parts of g and h, and the scale of each parameter. A
+/// gradient that only one of them has is 0 in the other.
+fn mix<'a>(
+    g: &Gradients<'a>,
+    h: &Gradients<'a>,
+    m: usize,
+    weights: &Weights,
+    gamma: f64,
+) -> Result<(Gradients<'a>, Vec<Tensor>)> {
+    let mut mixed = Gradients::of(g, |p| p.modality == Some(m));
+    mixed.add(&Gradients::of(h, |p| p.modality == Some(m)))?;
+    let mut scales = Vec::new();
+    mixed.replace(|parameter, sum| {
+        let part = |gradients: &Gradients<'_>, weight: f64| {
+            gradients.get(&parameter.name).map(|own| own * (2.0 * weight))
+        };
+        let parts = [part(g, weights.joint), part(h, weights.unimodal)];
+        let weighted: Tensor = parts.into_iter().flatten().sum();
+        let scale = (sum.norm() / weighted.norm().clamp_min(1e-30)).clamp_min(1.0);
+        let scaled = weighted * &scale * gamma;
+        scales.push(scale);
+        Ok(Some(scaled))
+    })?;
+    Ok((mixed, scales))
 }
 
 /// ⟨g, g⟩, ⟨g, h⟩ and ⟨h, h⟩ over the encoder of modality `m`.

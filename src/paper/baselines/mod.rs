@@ -11,8 +11,10 @@
 
 mod agm;
 mod attribution;
+mod boost_head;
 mod delegate;
 mod dgl;
+mod encoder_memory;
 mod g_blending;
 mod info_reg;
 mod lfm;
@@ -27,10 +29,12 @@ mod recon_boost;
 mod saved_tensor;
 mod settings;
 mod shared_head;
+mod stage_lr;
 mod window;
 
 pub use agm::{Agm, AgmClip, AgmCoefficients, AgmConfig, AgmScores};
 pub use attribution::attributions;
+pub use boost_head::BoostHead;
 pub use dgl::{Dgl, DglConfig};
 pub use g_blending::{BranchLosses, GBlending, GBlendingConfig};
 pub use info_reg::{InfoReg, InfoRegConfig};
@@ -41,6 +45,7 @@ pub use ogm::Ogm;
 pub use opm::{Opm, OpmConfig};
 pub use pmr::{Pmr, PmrConfig};
 pub use projection::MlaProjection;
-pub use recon_boost::{BoostHead, ReconBoost, ReconBoostConfig, StageLr};
+pub use recon_boost::{ReconBoost, ReconBoostConfig};
 pub use shared_head::SharedHead;
+pub use stage_lr::StageLr;
 pub use window::EpochWindow;

@@ -1,7 +1,7 @@
 //! Class prototypes: mean features.
 
 use serde::{Deserialize, Serialize};
-use tch::{Kind, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use super::saved_tensor::SavedTensor;
 use crate::algorithm::Session;
@@ -65,7 +65,8 @@ impl Prototypes {
             let hint = "give `begin_epoch` some of the training batches";
             return Err(error::config("prototypes", "at least one batch", "none", hint));
         };
-        let known = Vec::<f64>::try_from(counts.f_to_kind(Kind::Double)?)?;
+        let on_host = counts.f_to_device(Device::Cpu)?.f_to_kind(Kind::Double)?;
+        let known = Vec::<f64>::try_from(on_host)?;
         let divisor = counts.f_clamp_min(1.0)?.f_unsqueeze(1)?;
         let means = means.iter().map(|sum| sum.f_div(&divisor));
         Ok(Self {

@@ -1,18 +1,12 @@
 //! ReconBoost.
 
-use std::borrow::Borrow;
-
 use serde::{Deserialize, Serialize};
-use tch::{
-    Kind, Reduction, Tensor,
-    nn::{self, Module},
-};
+use tch::{Kind, Reduction, Tensor};
 
-use super::{delegate::session_methods, settings, shared_head::SharedHead};
+use super::{boost_head::BoostHead, delegate::session_methods, settings, stage_lr::StageLr};
 use crate::algorithm::{Algorithm, Computed, Gradients, Parameter, Pass, Session};
 use crate::batch::Batch;
 use crate::error::{self, Result};
-use crate::modality::Modality;
 use crate::optim::ApplyGradients;
 use crate::parameters::ModalityParams;
 use crate::step::StepReport;
@@ -45,118 +39,6 @@ impl Default for ReconBoostConfig {
             phase_epochs: 4,
             lr: StageLr::Every { stages: 30, factor: 0.1 },
         }
-    }
-}
-
-/// The factor on the learning rate of the optimizer by stage, counted from 0.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", deny_unknown_fields)]
-pub enum StageLr {
-    /// The learning rate is constant.
-    Constant,
-    /// factorⁿ after n times `stages` stages: the authors' rule for CREMA-D, 0.1 every 30. With 1 stage it
-    /// is what the G²D paper's fork does for CREMA-D and AV-MNIST, by a condition that binds wrongly: frozen
-    /// after about three stages.
-    Every {
-        /// At least 1.
-        stages: u64,
-        /// The factor of each time.
-        factor: f64,
-    },
-    /// `factor` from stage `stage` on: the authors' rule for AVE, 0.5 at 40.
-    Once {
-        /// The first stage with the factor.
-        stage: u64,
-        /// The factor.
-        factor: f64,
-    },
-}
-
-impl StageLr {
-    /// The factor of a stage.
-    pub fn factor(&self, stage: u64) -> f64 {
-        match *self {
-            Self::Constant => 1.0,
-            Self::Every { stages, factor } => factor.powf((stage / stages.max(1)) as f64),
-            Self::Once { stage: first, factor } => {
-                if stage < first {
-                    1.0
-                } else {
-                    factor
-                }
-            }
-        }
-    }
-
-    fn check(&self) -> Result<()> {
-        match *self {
-            Self::Constant => Ok(()),
-            Self::Every { stages: 0, .. } => {
-                Err(error::out_of_range("stages of StageLr", "at least 1", 0))
-            }
-            Self::Every { factor, .. } | Self::Once { factor, .. } => {
-                settings::not_negative("factor of StageLr", factor)
-            }
-        }
-    }
-}
-
-/// The heads of [`ReconBoost`]: one that all modalities share, b, and a linear one per modality for the time
-/// before its first turn.
-#[derive(Debug)]
-pub struct BoostHead {
-    shared: SharedHead,
-    /// b, \[1\].
-    rate: Tensor,
-    /// Empty without pretrained unimodal networks.
-    initial: Vec<nn::Linear>,
-}
-
-impl BoostHead {
-    /// Registers `head.fc1` [hidden, width], `head.fc2` [outputs, hidden] and `boost_rate`, which is 1, at
-    /// `path`. The authors have 512 features and 256 hidden units.
-    ///
-    /// # Errors
-    /// [`Error::Config`](crate::Error::Config) for a size below 1.
-    pub fn new<'a>(
-        path: impl Borrow<nn::Path<'a>>,
-        width: i64,
-        hidden: i64,
-        outputs: i64,
-    ) -> Result<Self> {
-        let path = path.borrow();
-        let shared = SharedHead::with_hidden(path / "head", width, hidden, outputs)?;
-        Ok(Self { shared, rate: path.ones("boost_rate", &[1]), initial: Vec::new() })
-    }
-
-    /// Registers a linear layer `fc_{modality}` at `path` for each modality, into which the caller loads
-    /// that of a pretrained unimodal network, whose encoder the student starts from. It is not trained, and
-    /// gives the modality's logits before its first turn.
-    ///
-    /// # Errors
-    /// [`Error::Config`](crate::Error::Config) for a size below 1.
-    pub fn with_initial<'a>(
-        mut self,
-        path: impl Borrow<nn::Path<'a>>,
-        modalities: &[Modality],
-        width: i64,
-        outputs: i64,
-    ) -> Result<Self> {
-        if width < 1 || outputs < 1 {
-            let found = format!("{width} and {outputs}");
-            return Err(error::out_of_range("sizes of the initial heads", "at least 1", found));
-        }
-        let head = |m: &Modality| {
-            let path = path.borrow() / format!("fc_{m}");
-            nn::linear(path, width, outputs, nn::LinearConfig::default())
-        };
-        self.initial = modalities.iter().map(head).collect();
-        Ok(self)
-    }
-
-    fn is_initial(&self, parameter: &Parameter) -> bool {
-        let own = |tensor: &Tensor| tensor.data_ptr() == parameter.tensor.data_ptr();
-        self.initial.iter().any(|head| own(&head.ws) || head.bs.as_ref().is_some_and(own))
     }
 }
 
@@ -224,31 +106,23 @@ impl ReconBoost {
             return Err(error::out_of_range("phase_epochs of ReconBoost", "at least 1", 0));
         }
         let session = Session::new("recon_boost", student, params)?;
-        let (modalities, found) = (session.modalities(), head.initial.len());
+        let (modalities, found) = (session.modalities(), head.initial_heads());
         if found != 0 && found != modalities.len() {
             let hint = "pass all modalities to `BoostHead::with_initial`";
             return Err(error::one_per_modality("initial heads", modalities, found, hint));
         }
-        head.shared.check_known(&session)?;
+        head.check_known(&session)?;
         Ok(Self { config, session, head, begun: 0 })
     }
 
     /// b.
     pub fn boost_rate(&self) -> &Tensor {
-        &self.head.rate
+        self.head.rate()
     }
 
     /// z_m for features [B, d] of modality `m`.
     fn own_logits(&self, m: usize, features: &Tensor) -> Result<Tensor> {
-        own_logits(&self.head, self.begun, m, features)
-    }
-}
-
-/// z_m: of the shared head, or of the initial one before the first of the `begun` stages of modality `m`.
-fn own_logits(head: &BoostHead, begun: u64, m: usize, features: &Tensor) -> Result<Tensor> {
-    match head.initial.get(m) {
-        Some(initial) if (m as u64) >= begun => Ok(initial.forward(features)),
-        _ => head.shared.forward(features),
+        self.head.logits(self.begun, m, features)
     }
 }
 
@@ -291,7 +165,7 @@ impl Algorithm for ReconBoost {
     fn logits(&self, _student: &dyn Student, features: &Features<'_>) -> Result<Tensor> {
         let own = features.iter().enumerate().map(|(m, own)| self.own_logits(m, own));
         let own = own.collect::<Result<Vec<_>>>()?;
-        Ok(own.iter().sum::<Tensor>().f_mul(&self.head.rate)?)
+        Ok(own.iter().sum::<Tensor>().f_mul(self.head.rate())?)
     }
 
     fn unimodal_logits(
@@ -325,7 +199,7 @@ struct Turn<'a, 'p> {
 impl<'p> Turn<'_, 'p> {
     fn own(&self, m: usize) -> Result<Tensor> {
         let features = self.pass.encode(m, true)?;
-        own_logits(self.head, self.begun, m, &features)
+        self.head.logits(self.begun, m, &features)
     }
 
     /// Phase 1: the modality of the stage learns what the others do not predict.
@@ -336,10 +210,10 @@ impl<'p> Turn<'_, 'p> {
         let others = {
             let _no_grad = tch::no_grad_guard();
             let others = (0..k).filter(|&o| o != m).map(|o| self.own(o));
-            others.collect::<Result<Vec<_>>>()?.iter().sum::<Tensor>().f_mul(&head.rate)?
+            others.collect::<Result<Vec<_>>>()?.iter().sum::<Tensor>().f_mul(head.rate())?
         };
         let logits = self.own(m)?;
-        let others = match *stage == 0 && head.initial.is_empty() {
+        let others = match *stage == 0 && head.initial_heads() == 0 {
             true => pass.true_class_probability(&others)?.f_ones_like()?,
             false => pass.true_class_probability(&others)?,
         };
@@ -371,7 +245,7 @@ impl<'p> Turn<'_, 'p> {
         let Self { head, pass, .. } = self;
         let own = (0..pass.modalities().len()).map(|m| self.own(m));
         let own = own.collect::<Result<Vec<_>>>()?;
-        let logits = own.iter().sum::<Tensor>().f_mul(&head.rate)?;
+        let logits = own.iter().sum::<Tensor>().f_mul(head.rate())?;
         let loss = pass.cross_entropy(&logits)?;
         let gradients = pass.gradients_where(&loss, false, |p| !head.is_initial(p))?;
         Ok((Computed::new(&loss, &loss, &logits), gradients))

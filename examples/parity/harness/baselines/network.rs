@@ -52,12 +52,17 @@ impl Network {
         let width = student.feature_shape(0).context("no width")?[0];
         let extra = extra(&vs, width)?;
         let layers = case.layers();
-        let single = |name: &&String| name.contains("head_") && !name.contains('.');
-        let fused = layers.iter().find(|name| *name == "head").map_or(FUSED, String::as_str);
-        let head = |name: &String| {
-            nn::linear(vs.root() / name, width, dataset.classes(), nn::LinearConfig::default())
+        let is_single = |name: &str| {
+            let of_modality = ["audio", "video", "visual"].iter().any(|m| name.contains(m));
+            of_modality && !name.starts_with("fusion_module")
         };
-        let mut names: Vec<&String> = layers.iter().filter(single).collect();
+        let fused = layers.iter().find(|name| !name.contains('.') && !is_single(name));
+        let fused = fused.map_or(FUSED, String::as_str);
+        let head = |name: &String| {
+            let path = name.split('.').fold(vs.root(), |path, part| path / part);
+            nn::linear(path, width, dataset.classes(), nn::LinearConfig::default())
+        };
+        let mut names: Vec<&String> = layers.iter().filter(|name| is_single(name)).collect();
         names.sort_by_key(|name| !name.contains("audio"));
         let heads = names.into_iter().map(head).collect();
         // Layers that exist in the official network and do not learn.

@@ -28,10 +28,17 @@ fn observe(network: &Network) -> Result<Value> {
     }))
 }
 
+/// The width of the hidden layer, from the description "head.fc1 [256, 512]".
+fn hidden(case: &Case<'_>) -> Result<i64> {
+    let text = case.text("network")?;
+    let size = text.split("head.fc1 [").nth(1).and_then(|rest| rest.split(',').next());
+    Ok(size.context("no size of head.fc1")?.trim().parse()?)
+}
+
 pub fn train(case: &Case<'_>) -> Result<Value> {
     let classes = case.dataset()?.classes();
     let (network, head) = Network::new(case, FusionKind::Late, |vs, width| {
-        let head = BoostHead::new(vs.root(), width, 256, classes)?;
+        let head = BoostHead::new(vs.root(), width, hidden(case)?, classes)?;
         Ok(head.with_initial(vs.root(), &Modality::list(MODALITIES), width, classes)?)
     })?;
     let epochs: u64 = case.get("epochs_of_a_phase")?;
