@@ -41,6 +41,13 @@ pub struct BranchLosses {
 const LEAST_OVERFITTING: f64 = 1e-12;
 
 impl BranchLosses {
+    fn is_finite(&self) -> bool {
+        let Self { train_before, validation_before, train_after, validation_after } = self;
+        [train_before, validation_before, train_after, validation_after]
+            .into_iter()
+            .all(|loss| loss.is_finite())
+    }
+
     /// max(G, 0) / O².
     fn merit(&self) -> f64 {
         let generalisation = self.validation_before - self.validation_after;
@@ -60,12 +67,12 @@ impl GBlendingConfig {
     /// # Errors
     /// [`Error::Config`](crate::Error::Config) for a loss that is not finite.
     pub fn from_losses(joint: BranchLosses, unimodal: &[BranchLosses]) -> Result<Self> {
-        let merits: Vec<f64> =
-            [&joint].into_iter().chain(unimodal).map(BranchLosses::merit).collect();
-        if merits.iter().any(|merit| !merit.is_finite()) {
+        let branches = || [&joint].into_iter().chain(unimodal);
+        if !branches().all(BranchLosses::is_finite) {
             let found = format!("{joint:?}, {unimodal:?}");
             return Err(error::out_of_range("losses of the branches", "finite numbers", found));
         }
+        let merits: Vec<f64> = branches().map(BranchLosses::merit).collect();
         let sum: f64 = merits.iter().sum();
         let weight = |merit: &f64| if sum > 0.0 { merit / sum } else { 1.0 / merits.len() as f64 };
         let weights: Vec<f64> = merits.iter().map(weight).collect();
