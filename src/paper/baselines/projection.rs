@@ -143,4 +143,18 @@ mod tests {
         let p: Vec<f64> = own.turn(&b, 0.5).unwrap().unwrap().reshape(-1).try_into().unwrap();
         assert!((p[0] - 1.0 / 3.0).abs() < 1e-15 && p[1..] == [0.0, 0.0, 1.0]);
     }
+
+    #[test]
+    fn the_projection_as_written_divides_elementwise_and_normalises() {
+        let r = Tensor::from_slice(&[1.0, 2.0]);
+        let mut own = Projection::new(MlaProjection::AsWritten);
+        assert!(own.turn(&r, 0.5).unwrap().is_none());
+        // I − r rᵀ ⊘ (½ + r rᵀ) = [[1 − 1/1.5, −2/2.5], [−2/2.5, 1 − 4/4.5]], then its norm.
+        let expected = [1.0 - 1.0 / 1.5, -0.8, -0.8, 1.0 - 4.0 / 4.5];
+        let norm = expected.iter().map(|x| x * x).sum::<f64>().sqrt();
+        let p: Vec<f64> = own.turn(&r, 0.5).unwrap().unwrap().reshape(-1).try_into().unwrap();
+        for (found, expected) in p.iter().zip(expected) {
+            assert!((found - expected / norm).abs() < 1e-15, "{p:?}");
+        }
+    }
 }
