@@ -2,6 +2,7 @@
 #![deny(missing_docs)]
 #![deny(unsafe_code)]
 
+pub mod algorithm;
 pub mod batch;
 pub mod calibration;
 pub mod checkpoint;
@@ -72,6 +73,11 @@ pub mod prelude {
 #[cfg(doctest)]
 #[doc = include_str!("../docs/adopting.md")]
 mod adopting {}
+
+/// Tests the code of docs/baselines.md.
+#[cfg(all(doctest, feature = "paper"))]
+#[doc = include_str!("../docs/baselines.md")]
+mod baselines_page {}
 
 /// Tests the code of docs/checkpoints.md.
 #[cfg(doctest)]

@@ -10,10 +10,10 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use harness::{GoldenCase, TOLERANCE, compare, golden_cases, run};
+use harness::{GoldenCase, TOLERANCE, baseline_cases, baselines, compare, golden_cases, run};
 
-/// The JSON pointers of all expected numbers.
-fn expected_numbers(case: &Value) -> Vec<String> {
+/// The JSON pointers of all numbers in these entries of a case.
+fn expected_numbers<'a>(case: &Value, parts: impl IntoIterator<Item = &'a str>) -> Vec<String> {
     fn walk(value: &Value, path: String, found: &mut Vec<String>) {
         match value {
             Value::Number(_) if !path.ends_with("/epoch") => found.push(path),
@@ -22,13 +22,14 @@ fn expected_numbers(case: &Value) -> Vec<String> {
                 each.for_each(|(i, item)| walk(item, format!("{path}/{i}"), found));
             }
             Value::Object(items) => {
-                items.iter().for_each(|(key, item)| walk(item, format!("{path}/{key}"), found));
+                let key = |key: &str| key.replace('~', "~0").replace('/', "~1");
+                items.iter().for_each(|(k, item)| walk(item, format!("{path}/{}", key(k)), found));
             }
             _ => {}
         }
     }
     let mut found = Vec::new();
-    for part in ["steps", "final_abs_sum"] {
+    for part in parts {
         walk(&case[part], format!("/{part}"), &mut found);
     }
     found
@@ -45,10 +46,10 @@ fn golden_cases_agree_and_every_number_is_compared() {
         let case = GoldenCase::parse(&text).unwrap();
         let computed = run(&case).unwrap();
         let differences = compare(&case, &computed).unwrap();
-        assert!(differences.are_within_tolerance(), "{}\n{differences}", path.display());
+        assert!(differences.largest() <= TOLERANCE, "{}\n{differences}", path.display());
 
         let case: Value = serde_json::from_str(&text).unwrap();
-        let numbers = expected_numbers(&case);
+        let numbers = expected_numbers(&case, ["steps", "final_abs_sum"]);
         assert!(numbers.len() > 100, "{}: {} numbers", path.display(), numbers.len());
         for number in numbers {
             let mut wrong = case.clone();
@@ -57,9 +58,37 @@ fn golden_cases_agree_and_every_number_is_compared() {
             *place = (value + (1e4 * TOLERANCE) * value.abs().max(1.0)).into();
             let wrong = GoldenCase::parse(&wrong.to_string()).unwrap();
             assert!(
-                !compare(&wrong, &computed).unwrap().are_within_tolerance(),
+                compare(&wrong, &computed).unwrap().largest() > TOLERANCE,
                 "{number} is not compared"
             );
+        }
+    }
+}
+
+#[test]
+fn cases_of_other_methods_agree_and_every_number_is_compared() {
+    let paths = baseline_cases().unwrap();
+    if paths.is_empty() {
+        skip::skipped("no cases in ../shared/golden/baselines");
+    }
+    for path in paths {
+        let case: Value = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+        assert!(baselines::is_baseline(&case), "{}", path.display());
+        let computed = baselines::run(&case, &path.file_stem().unwrap().to_string_lossy()).unwrap();
+        let differences = baselines::tree::compare(&case, &computed).unwrap();
+        assert!(differences.largest() <= TOLERANCE, "{}\n{differences}", path.display());
+
+        let compared = case.as_object().unwrap().iter();
+        let compared = compared.filter(|(key, value)| !baselines::tree::is_setting(key, value));
+        let numbers = expected_numbers(&case, compared.map(|(key, _)| key.as_str()));
+        assert!(numbers.len() > 50, "{}: {} numbers", path.display(), numbers.len());
+        for number in numbers {
+            let mut wrong = case.clone();
+            let place = wrong.pointer_mut(&number).unwrap();
+            let value = place.as_f64().unwrap();
+            *place = (value + (1e4 * TOLERANCE) * value.abs().max(1.0)).into();
+            let differences = baselines::tree::compare(&wrong, &computed).unwrap();
+            assert!(differences.largest() > TOLERANCE, "{number} is not compared");
         }
     }
 }
@@ -110,6 +139,6 @@ fn other_settings_agree_with_plain_pytorch() {
     for (given, case) in other_settings().iter().zip(cases) {
         let case = GoldenCase::parse(&case.to_string()).unwrap();
         let differences = compare(&case, &run(&case).unwrap()).unwrap();
-        assert!(differences.are_within_tolerance(), "{given}\n{differences}");
+        assert!(differences.largest() <= TOLERANCE, "{given}\n{differences}");
     }
 }

@@ -22,7 +22,7 @@ use crate::support::{
     comparison::{
         HELD_OUT, Networks, PredictionTask, Problem, SplitData, Splits, data_name, with_validation,
     },
-    methods::StudentDesign,
+    methods::{FusionTraits, StudentDesign},
 };
 
 const EMBEDDED: &[u8] = include_bytes!("../data/spoken-digits/digits.npz");
@@ -166,7 +166,7 @@ impl Networks for Classifiers {
     ) -> Result<(Box<dyn Student + Send>, ModalityParams)> {
         let Self { channels, classes, classifier } = self;
         let mut student = FusionClassifier::new(vs, channels, *classes, *classifier)?;
-        if design.heads && !self.is_late() {
+        if design.heads {
             let student = student.with_heads(vs, *classes)?;
             let encoders = student.student().encoder_params(vs)?;
             return Ok((Box::new(student), encoders));
@@ -178,8 +178,8 @@ impl Networks for Classifiers {
         Ok((Box::new(student), encoders))
     }
 
-    fn is_late(&self) -> bool {
-        self.classifier.fusion == FusionKind::Late
+    fn fusion(&self) -> FusionTraits {
+        FusionTraits { late: self.classifier.fusion == FusionKind::Late, slices: true }
     }
 
     fn teacher(&self, m: usize, vs: &VarStore) -> Result<Box<dyn UnimodalModel + Send>> {

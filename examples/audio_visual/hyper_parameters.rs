@@ -6,7 +6,10 @@ use anyhow::{Context, Result, ensure};
 use g2d::{
     loss::{Distillation, FeatureReduction},
     optim::{LrSchedule, SgdConfig},
-    paper::networks::{Backbone, ClassifierConfig, FusionKind, Initialisation},
+    paper::{
+        baselines::MlaProjection,
+        networks::{Backbone, ClassifierConfig, FusionKind, Initialisation},
+    },
     schedule::Ranking,
     trainer::{GradientScope, KeepWeights},
 };
@@ -17,6 +20,7 @@ use crate::support::{
     command_line::choice,
     comparison::{ComparisonConfig, TrainingConfig},
     methods::{BalancedConfig, MethodConfig, SuppressionStyle},
+    rivals::RivalConfig,
 };
 
 /// Hyper-parameters that replace those of a preset.
@@ -79,6 +83,30 @@ pub struct HyperParameterFlags {
     /// Weight of the task loss beside an ensemble term, and for a fusion without heads
     #[arg(long)]
     fused_weight: Option<f64>,
+    /// α of AGM
+    #[arg(long, value_name = "ALPHA")]
+    agm_alpha: Option<f64>,
+    /// α of PMR
+    #[arg(long, value_name = "ALPHA")]
+    pmr_alpha: Option<f64>,
+    /// γ of MMPareto
+    #[arg(long, value_name = "GAMMA")]
+    mmpareto_gamma: Option<f64>,
+    /// Projection of MLA: as_run (none), as_written, current or previous
+    #[arg(long, value_parser = choice::<MlaProjection>)]
+    mla_projection: Option<MlaProjection>,
+    /// w₁ of ReconBoost
+    #[arg(long, value_name = "WEIGHT")]
+    recon_boost_weight: Option<f64>,
+    /// Number of epochs of a phase of ReconBoost
+    #[arg(long, value_name = "EPOCHS")]
+    recon_boost_epochs: Option<u64>,
+    /// α of DGL
+    #[arg(long, value_name = "ALPHA")]
+    dgl_alpha: Option<f64>,
+    /// Factor on β of InfoReg
+    #[arg(long, value_name = "FACTOR")]
+    info_reg_beta: Option<f64>,
     /// Weight of the task loss
     #[arg(long)]
     task_weight: Option<f64>,
@@ -115,6 +143,8 @@ pub struct HyperParameters {
     suppression: SuppressionParameters,
     #[serde(flatten)]
     balanced: BalancedConfig,
+    #[serde(flatten)]
+    rivals: RivalConfig,
     distillation: Distillation,
 }
 
@@ -226,6 +256,7 @@ impl HyperParameters {
                 ogm_alpha: 1.0,
             },
             balanced: BalancedConfig::default(),
+            rivals: RivalConfig::default(),
             distillation: Distillation::default(),
         }
     }
@@ -299,6 +330,7 @@ impl HyperParameters {
                 ogm_scope: GradientScope::FourDimensional,
                 suppression: style,
                 balanced: self.balanced,
+                rivals: self.rivals,
             },
             distillation: self.distillation.clone(),
         };

@@ -13,6 +13,8 @@ use g2d::{
 };
 use serde::{Deserialize, Serialize};
 
+use super::rivals::{Rival, RivalConfig, RivalHeads};
+
 /// A method of training the student.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 #[value(rename_all = "snake_case")]
@@ -55,6 +57,23 @@ pub enum Method {
     HeadKdFeatures,
     /// Head distillation with calibrated fusion weights
     HeadKdWeighted,
+    /// Adaptive gradient modulation
+    Agm,
+    /// Prototypical modal rebalance, for two modalities
+    Pmr,
+    /// Fused and unimodal gradients combined without conflict
+    #[value(name = "mmpareto")]
+    MmPareto,
+    /// Alternating unimodal adaptation of a shared head
+    Mla,
+    /// Modalities boosted one after the other
+    ReconBoost,
+    /// Encoders that learn from their own losses alone
+    Dgl,
+    /// Regularisation of the stronger of two encoders
+    InfoReg,
+    /// Alignment of the modalities' predictions
+    Lfm,
 }
 
 /// The parts of a method.
@@ -125,6 +144,8 @@ pub struct MethodConfig {
     pub suppression: SuppressionStyle,
     /// Balanced training.
     pub balanced: BalancedConfig,
+    /// The methods of other papers.
+    pub rivals: RivalConfig,
 }
 
 /// The hyper-parameters of balanced training, the same for all data sets.
@@ -164,18 +185,27 @@ pub enum TeacherKnowledge {
     Values { weights: FusionWeights, ranking: Ranking },
 }
 
+/// What a fusion is.
+#[derive(Debug, Clone, Copy)]
+pub struct FusionTraits {
+    /// Whether it is a weighted sum of unimodal heads.
+    pub late: bool,
+    /// Whether it has unimodal logits of its own.
+    pub slices: bool,
+}
+
 /// What the fusion of a student needs for a method.
 #[derive(Debug, Clone, Default)]
 pub struct StudentDesign {
     /// The weights of a late fusion; the mean without them.
     pub weights: Option<FusionWeights>,
-    /// Whether unimodal heads are trained, so that a fusion without heads gets them beside it.
+    /// Whether unimodal heads are registered beside the fusion.
     pub heads: bool,
 }
 
 impl Method {
     /// The methods of the comparison.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 20] = [
         Self::Joint,
         Self::JointSmp,
         Self::Umt,
@@ -188,6 +218,14 @@ impl Method {
         Self::Balanced,
         Self::BalancedFull,
         Self::BalancedSmp,
+        Self::Agm,
+        Self::Pmr,
+        Self::MmPareto,
+        Self::Mla,
+        Self::ReconBoost,
+        Self::Dgl,
+        Self::InfoReg,
+        Self::Lfm,
     ];
 
     /// The paper's ablation and balanced training.
@@ -259,6 +297,29 @@ impl Method {
             Self::HeadKdWeighted => {
                 calibrated("head_kd_weighted", "head distillation + weights", HEAD_KD)
             }
+            Self::Agm => uniform("agm", "AGM", Smp::None, TASK),
+            Self::Pmr => uniform("pmr", "PMR", Smp::None, TASK),
+            Self::MmPareto => uniform("mmpareto", "MMPareto", Smp::None, TASK),
+            Self::Mla => uniform("mla", "MLA", Smp::None, TASK),
+            Self::ReconBoost => uniform("recon_boost", "ReconBoost", Smp::None, TASK),
+            Self::Dgl => uniform("dgl", "DGL", Smp::None, TASK),
+            Self::InfoReg => uniform("info_reg", "InfoReg", Smp::None, TASK),
+            Self::Lfm => uniform("lfm", "LFM", Smp::None, TASK),
+        }
+    }
+
+    /// The method of another paper that it is; `None` for those of `G2dTrainer`.
+    pub fn rival(self) -> Option<Rival> {
+        match self {
+            Self::Agm => Some(Rival::Agm),
+            Self::Pmr => Some(Rival::Pmr),
+            Self::MmPareto => Some(Rival::MmPareto),
+            Self::Mla => Some(Rival::Mla),
+            Self::ReconBoost => Some(Rival::ReconBoost),
+            Self::Dgl => Some(Rival::Dgl),
+            Self::InfoReg => Some(Rival::InfoReg),
+            Self::Lfm => Some(Rival::Lfm),
+            _ => None,
         }
     }
 
@@ -271,6 +332,9 @@ impl Method {
     pub fn supports(self, k: usize, classes: bool) -> bool {
         let Recipe { smp, terms, .. } = self.recipe();
         let pairs_only = matches!(smp, Smp::Ogm | Smp::OgmGe);
+        if let Some(rival) = self.rival() {
+            return classes && rival.supports(k);
+        }
         (!pairs_only || (k == 2 && classes)) && (!terms.ensemble || classes)
     }
 
@@ -288,8 +352,12 @@ impl Method {
         features || logits || ensemble || heads == Some(HeadTarget::Teacher) || ranks
     }
 
-    /// What the method needs of the student's fusion, which is a late fusion or not.
-    pub fn design(self, teachers: &TeacherKnowledge, late: bool) -> g2d::Result<StudentDesign> {
+    /// What the method needs of the student's fusion.
+    pub fn design(
+        self,
+        teachers: &TeacherKnowledge,
+        fusion: FusionTraits,
+    ) -> g2d::Result<StudentDesign> {
         let weights = match (self.recipe().weights, teachers) {
             (Weights::Uniform, _) => None,
             (Weights::Calibrated, TeacherKnowledge::Classes(of)) => Some(of.fusion_weights()?),
@@ -298,7 +366,13 @@ impl Method {
             }
             (_, TeacherKnowledge::Values { weights, .. }) => Some(weights.clone()),
         };
-        Ok(StudentDesign { weights: weights.filter(|_| late), heads: self.trains_heads() })
+        let heads = match self.rival().map(Rival::heads) {
+            None => self.trains_heads() && !fusion.late,
+            Some(RivalHeads::None) => false,
+            Some(RivalHeads::Slices) => !fusion.slices,
+            Some(RivalHeads::Own) => true,
+        };
+        Ok(StudentDesign { weights: weights.filter(|_| fusion.late), heads })
     }
 
     /// The terms of the loss, from the weights `given` to the published ones.

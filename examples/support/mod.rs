@@ -5,7 +5,7 @@
 //! - `command_line`: parsing of flags; `random`: normal values; `parallel`: several trainings at a
 //!   time; `progress`: progress bars.
 //! - `metric`: metrics of results; `statistics`: means over seeds and their intervals.
-//! - `methods`: the training methods that are compared; `baselines`: what needs no student.
+//! - `rivals`: the methods of other papers; `methods`: the training methods that are compared; `baselines`: what needs no student.
 //! - `summary`: the results of one seed; `aggregate`: those of several seeds.
 //! - `explanation`: two sentences about the results of one seed; `claims`, `table`, `figure`: what is
 //!   made of aggregated results; `output`: their files.
@@ -25,6 +25,7 @@ pub mod output;
 pub mod parallel;
 pub mod progress;
 pub mod random;
+pub mod rivals;
 pub mod statistics;
 pub mod summary;
 pub mod table;

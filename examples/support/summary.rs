@@ -53,6 +53,10 @@ pub struct MethodSummary {
     /// The prediction of the method, whose metrics are `scores`.
     #[serde(default)]
     pub prediction: String,
+    /// The seconds of a step, with the passes between epochs and without the loading of data; comparable
+    /// between methods that were trained one at a time (`--jobs 1`).
+    #[serde(default)]
+    pub seconds_per_step: f64,
 }
 
 impl SeedSummary {

@@ -35,18 +35,20 @@ fn write_results(out: &mut String, results: &AggregateResults) -> Result<()> {
         results.metrics.iter().map(|m| format!(" test {} |", m.title())).collect();
     let heads = columns(&|m| format!("{m} head"));
     let kappas = columns(&|m| format!("κ {m}"));
-    writeln!(out, "| |{metrics}{heads} ρ (training) |{kappas}")?;
-    writeln!(out, "|---|{}", "---|".repeat(results.metrics.len() + 1 + 2 * k))?;
+    writeln!(out, "| |{metrics}{heads} ρ (training) |{kappas} step time / joint |")?;
+    writeln!(out, "|---|{}", "---|".repeat(results.metrics.len() + 2 + 2 * k))?;
+    let seconds = |method: Method| Some(results.methods.get(method.key())?.means.seconds_per_step);
+    let joint = seconds(Method::Joint).filter(|&seconds| seconds > 0.0);
     let blank = " |".repeat(k);
     for name in &results.modalities {
         let Some(teacher) = results.teachers.get(name) else { continue };
         let scores = test_cells(results, None, &teacher.intervals.scores);
         let rho = teacher.means.train_confidence;
-        writeln!(out, "| teacher {name} |{scores}{blank} {rho:.3} |{blank}")?;
+        writeln!(out, "| teacher {name} |{scores}{blank} {rho:.3} |{blank} |")?;
     }
     for (baseline, BaselineResult { test, intervals }) in &results.baselines {
         let scores = test_cells(results, Some(test), intervals);
-        writeln!(out, "| {baseline} |{scores}{blank} |{blank}")?;
+        writeln!(out, "| {baseline} |{scores}{blank} |{blank} |")?;
     }
     for method in Method::every() {
         let Some(found) = results.methods.get(method.key()) else { continue };
@@ -56,7 +58,9 @@ fn write_results(out: &mut String, results: &AggregateResults) -> Result<()> {
         let cells = |cell: &dyn Fn(&String) -> Option<String>| -> String {
             results.modalities.iter().map(|m| in_column(cell(m))).collect()
         };
-        writeln!(out, "| {method} |{scores}{} |{}", cells(&head), cells(&kappa))?;
+        let cost = joint.zip(seconds(method)).map(|(joint, own)| format!("{:.2}", own / joint));
+        let cost = in_column(cost);
+        writeln!(out, "| {method} |{scores}{} |{}{cost}", cells(&head), cells(&kappa))?;
     }
     Ok(())
 }

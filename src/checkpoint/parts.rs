@@ -5,22 +5,25 @@ use std::path::Path;
 use tch::nn::VarStore;
 
 use super::{generators, manifest::Manifest};
+use crate::algorithm::Algorithm;
 use crate::error::{self, Error, Result};
 use crate::optim::Optimizer;
 use crate::state::State;
-use crate::trainer::G2dTrainer;
 use crate::weights;
 
-/// The trainer, weights and optimizers of a run, for one call. Weights and optimizers have names in the
+/// The trainer or another [`Algorithm`], weights and optimizers of a run, for one call. Weights and optimizers have names in the
 /// snapshot.
 ///
 /// [`ResumableRun`](super::ResumableRun) holds the parts for the whole run.
 #[must_use = "parts are for `SnapshotFolder::save` and `SnapshotFolder::resume`"]
 pub struct RunParts<'a> {
-    trainer: &'a mut G2dTrainer,
+    trainer: &'a mut dyn Algorithm,
     weights: Vec<Named<&'a VarStore>>,
     optimizers: Vec<Named<&'a mut Optimizer>>,
 }
+
+/// The name of the algorithm's own store in a snapshot.
+const STORE: &str = "algorithm";
 
 /// A part with its name.
 struct Named<P> {
@@ -29,8 +32,8 @@ struct Named<P> {
 }
 
 impl<'a> RunParts<'a> {
-    /// The parts of a run of `trainer`.
-    pub fn new(trainer: &'a mut G2dTrainer) -> Self {
+    /// The parts of a run of `trainer`, a [`G2dTrainer`](crate::G2dTrainer) or another algorithm.
+    pub fn new(trainer: &'a mut dyn Algorithm) -> Self {
         Self { trainer, weights: Vec::new(), optimizers: Vec::new() }
     }
 
@@ -49,7 +52,7 @@ impl<'a> RunParts<'a> {
     /// The manifest of a snapshot of these parts.
     ///
     /// # Errors
-    /// [`Error::Config`] for a name that is not valid, and any error of [`G2dTrainer::state`].
+    /// [`Error::Config`] for a name that is not valid, and any error of [`Algorithm::state`].
     pub(super) fn manifest(&mut self, caller: State, score: Option<f64>) -> Result<Manifest> {
         let [weights, optimizers] = self.files()?;
         Ok(Manifest::new(self.trainer.state()?, caller, score, weights, optimizers))
@@ -57,8 +60,8 @@ impl<'a> RunParts<'a> {
 
     /// Writes all files of a snapshot except its manifest.
     pub(super) fn save(&self, manifest: &Manifest, folder: &Path) -> Result<()> {
-        for (file, Named { part, .. }) in manifest.weights.iter().zip(&self.weights) {
-            weights::save(part, folder.join(file))?;
+        for (file, vs) in manifest.weights.iter().zip(self.stores()) {
+            weights::save(vs, folder.join(file))?;
         }
         for (file, Named { part, .. }) in manifest.optimizers.iter().zip(&self.optimizers) {
             part.save(folder.join(file))?;
@@ -83,8 +86,8 @@ impl<'a> RunParts<'a> {
             }
         }
         manifest.check_files(folder)?;
-        let weights = manifest.weights.iter().zip(&self.weights);
-        let weights = weights.map(|(file, vs)| weights::read(vs.part, &folder.join(file)));
+        let weights = manifest.weights.iter().zip(self.stores());
+        let weights = weights.map(|(file, vs)| weights::read(vs, &folder.join(file)));
         let weights = weights.collect::<Result<Vec<_>>>()?;
         let optimizers = manifest.optimizers.iter().zip(&self.optimizers);
         let optimizers = optimizers.map(|(file, own)| own.part.read(&folder.join(file)));
@@ -99,6 +102,11 @@ impl<'a> RunParts<'a> {
         generators::restore(&states)
     }
 
+    /// The stores of the weights, then that of the algorithm, if it has one.
+    fn stores(&self) -> impl Iterator<Item = &VarStore> {
+        self.weights.iter().map(|named| named.part).chain(self.trainer.store())
+    }
+
     /// Refuses names that are not valid in a snapshot.
     pub(super) fn check_names(&self) -> Result<()> {
         self.files().map(drop)
@@ -106,18 +114,19 @@ impl<'a> RunParts<'a> {
 
     /// The files of the weights and those of the optimizers, in the order of the parts.
     fn files(&self) -> Result<[Vec<String>; 2]> {
-        let weights = self.weights.iter().map(|vs| &vs.name);
-        let optimizers = self.optimizers.iter().map(|optimizer| &optimizer.name);
+        let own = self.trainer.store().map(|_| STORE.to_owned());
+        let weights = self.weights.iter().map(|vs| vs.name.clone()).chain(own);
+        let optimizers = self.optimizers.iter().map(|optimizer| optimizer.name.clone());
         Ok([files(weights, "weights")?, files(optimizers, "optimizer")?])
     }
 }
 
 /// The files of parts with these names.
-fn files<'n>(names: impl Iterator<Item = &'n String>, what: &str) -> Result<Vec<String>> {
+fn files(names: impl Iterator<Item = String>, what: &str) -> Result<Vec<String>> {
     let mut files: Vec<String> = Vec::new();
     for name in names {
         let is_legal = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';
-        let file = file(name, what);
+        let file = file(&name, what);
         if name.is_empty() || !name.chars().all(is_legal) || files.contains(&file) {
             return Err(error::config(
                 format!("name of {what} in a snapshot"),

@@ -6,6 +6,7 @@ use serde::{Serialize, de::DeserializeOwned};
 use tch::nn::VarStore;
 
 use super::{Best, Optimizers, RunParts, Snapshot, SnapshotFolder, unsaved::Unsaved};
+use crate::algorithm::Algorithm;
 use crate::error::{self, Error, Result};
 use crate::optim::Optimizer;
 use crate::step::StepReport;
@@ -48,9 +49,9 @@ use crate::trainer::G2dTrainer;
 /// # }
 /// ```
 #[derive(Debug)]
-pub struct ResumableRun<S = (), O = Optimizer> {
-    /// The trainer.
-    pub trainer: G2dTrainer,
+pub struct ResumableRun<S = (), O = Optimizer, T = G2dTrainer> {
+    /// The trainer, or another algorithm.
+    pub trainer: T,
     /// The optimizer, or several ones.
     pub optimizer: O,
     /// The state of the caller's loop.
@@ -67,9 +68,9 @@ pub struct ResumableRun<S = (), O = Optimizer> {
 /// The parts and the settings of a [`ResumableRun`].
 #[derive(Debug)]
 #[must_use = "a builder does nothing until `resume`"]
-pub struct Builder<O = Optimizer> {
+pub struct Builder<O = Optimizer, T = G2dTrainer> {
     folder: PathBuf,
-    trainer: G2dTrainer,
+    trainer: T,
     optimizer: O,
     weights: Vec<(String, VarStore)>,
     keep_last: usize,
@@ -82,11 +83,13 @@ impl ResumableRun {
     /// A builder of a run with snapshots in `folder`. By default a snapshot is taken where
     /// [`save`](Self::save) is called, the 2 newest snapshots and the one with the highest score are kept,
     /// and no score ends the run.
-    pub fn builder<O: Optimizers>(
+    ///
+    /// `trainer` is a [`G2dTrainer`] or another [`Algorithm`], such as a `Box<dyn Algorithm>`.
+    pub fn builder<O: Optimizers, T: Algorithm>(
         folder: impl Into<PathBuf>,
-        trainer: G2dTrainer,
+        trainer: T,
         optimizer: O,
-    ) -> Builder<O> {
+    ) -> Builder<O, T> {
         Builder {
             folder: folder.into(),
             trainer,
@@ -100,7 +103,7 @@ impl ResumableRun {
     }
 }
 
-impl<O: Optimizers> Builder<O> {
+impl<O: Optimizers, T: Algorithm> Builder<O, T> {
     /// Adds the parameters and buffers of `vs` under a name of ASCII letters, digits, '-' and '_'. Add every
     /// `VarStore` that is trained. The run shares its variables and does not borrow it.
     pub fn weights(mut self, name: impl Into<String>, vs: &VarStore) -> Self {
@@ -140,7 +143,10 @@ impl<O: Optimizers> Builder<O> {
     /// [`Error::Config`] without weights, for an invalid name, and for an interval or
     /// a patience of 0; any error of [`SnapshotFolder::open`] and [`SnapshotFolder::resume`]. If the newest
     /// snapshot is damaged, older ones are not used instead.
-    pub fn resume<S: Serialize + DeserializeOwned>(self, state: S) -> Result<ResumableRun<S, O>> {
+    pub fn resume<S: Serialize + DeserializeOwned>(
+        self,
+        state: S,
+    ) -> Result<ResumableRun<S, O, T>> {
         let Self { folder, trainer, optimizer, weights, keep_last, best, every, patience } = self;
         if weights.is_empty() {
             let what = "weights of a resumable run";
@@ -172,7 +178,7 @@ impl<O: Optimizers> Builder<O> {
     }
 }
 
-impl<S: Serialize + DeserializeOwned, O: Optimizers> ResumableRun<S, O> {
+impl<S: Serialize + DeserializeOwned, O: Optimizers, T: Algorithm> ResumableRun<S, O, T> {
     /// The epochs to train, until `end` epochs are finished; none if the run
     /// [is exhausted](Self::is_exhausted).
     pub fn epochs(&self, end: u64) -> Range<u64> {
@@ -277,7 +283,7 @@ impl<S: Serialize + DeserializeOwned, O: Optimizers> ResumableRun<S, O> {
 }
 
 fn parts<'a, O: Optimizers>(
-    trainer: &'a mut G2dTrainer,
+    trainer: &'a mut dyn Algorithm,
     weights: &'a [(String, VarStore)],
     optimizers: &'a mut O,
 ) -> RunParts<'a> {

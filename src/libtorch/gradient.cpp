@@ -1,9 +1,10 @@
-// Clearing, scaling and checking of gradients.
+// Clearing, setting, scaling and checking of gradients.
 #include "guarded.h"
 #include "tensors.h"
 #include <ATen/core/grad_mode.h>
 #include <ATen/ops/_amp_foreach_non_finite_check_and_unscale.h>
 #include <ATen/ops/_foreach_mul.h>
+#include <ATen/ops/empty_like.h>
 #include <ATen/ops/full.h>
 #include <ATen/ops/zeros.h>
 #include <vector>
@@ -16,6 +17,24 @@ char *g2d_clear_grads(void *const *tensors, size_t count) {
   return guarded([&] {
     for (size_t i = 0; i < count; ++i)
       tensor_at(tensors, i).mutable_grad().reset();
+  });
+}
+
+// Replaces the gradients of `tensors`. An undefined gradient resets. As autograd does, a gradient
+// gets the strides of its parameter, which the fused optimizers require.
+char *g2d_set_grads(void *const *tensors, void *const *gradients, size_t count) {
+  return guarded([&] {
+    at::NoGradGuard no_grad;
+    for (size_t i = 0; i < count; ++i) {
+      const at::Tensor &tensor = tensor_at(tensors, i);
+      at::Tensor gradient = tensor_at(gradients, i);
+      if (gradient.defined()) {
+        gradient = gradient.detach();
+        if (gradient.strides() != tensor.strides())
+          gradient = at::empty_like(tensor).copy_(gradient);
+      }
+      tensor.mutable_grad() = gradient;
+    }
   });
 }
 

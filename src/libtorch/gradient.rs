@@ -1,4 +1,4 @@
-//! Clearing, scaling and checking of gradients.
+//! Clearing, setting, scaling and checking of gradients.
 
 use std::{
     ffi::{c_char, c_void},
@@ -13,6 +13,11 @@ use crate::error::Result;
 
 unsafe extern "C" {
     fn g2d_clear_grads(tensors: *const *const C_tensor, count: usize) -> *mut c_char;
+    fn g2d_set_grads(
+        tensors: *const *const C_tensor,
+        gradients: *const *const C_tensor,
+        count: usize,
+    ) -> *mut c_char;
     fn g2d_scale_grads(
         tensors: *const *const C_tensor,
         count: usize,
@@ -30,6 +35,16 @@ pub(crate) fn clear_grads<'a>(tensors: impl Iterator<Item = &'a Tensor>) -> Resu
     // only resets the gradient of the shared implementation, which tch's own `&self` methods
     // (`zero_grad`, `backward`) change as well.
     check("clear gradients", unsafe { g2d_clear_grads(tensors.as_ptr(), tensors.len()) })
+}
+
+/// Replaces the gradient of each tensor; an undefined one makes it undefined.
+pub(crate) fn set_grads<'a>(pairs: impl Iterator<Item = (&'a Tensor, &'a Tensor)>) -> Result<()> {
+    let (tensors, gradients): (Vec<_>, Vec<_>) =
+        pairs.map(|(tensor, gradient)| (tensor.as_ptr(), gradient.as_ptr())).unzip();
+    // SAFETY: as above, for both arrays. The shim shares the gradients' memory and changes no
+    // element of it.
+    let message = unsafe { g2d_set_grads(tensors.as_ptr(), gradients.as_ptr(), tensors.len()) };
+    check("set gradients", message)
 }
 
 /// Multiplies the defined gradients of `tensors` by `factor`, in place. Returns a scalar on their

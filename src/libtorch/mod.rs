@@ -33,7 +33,7 @@ use tch::TchError;
 pub(crate) use autocast::Autocast;
 pub(crate) use buffer::{any_not_finite, copy};
 pub(crate) use generator::{generator_state, restore_generator};
-pub(crate) use gradient::{clear_grads, scale_grads};
+pub(crate) use gradient::{clear_grads, scale_grads, set_grads};
 pub(crate) use modes::Modes;
 pub(crate) use optimizer::{AdamArgs, AdamMoments, SgdArgs, adam, clip_grad_norm, sgd};
 pub(crate) use pinned::pin;

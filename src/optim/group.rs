@@ -110,6 +110,11 @@ impl Group {
         self.parameters.iter().map(read).collect()
     }
 
+    /// Discards the state of all parameters.
+    pub(super) fn discard_state(&mut self) {
+        self.parameters.iter_mut().for_each(|parameter| parameter.state.clear());
+    }
+
     /// Restores a state that this group has read.
     pub(super) fn restore(&mut self, state: Vec<Vec<Tensor>>) {
         self.parameters.iter_mut().zip(state).for_each(|(own, state)| own.state = state);

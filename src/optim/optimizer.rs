@@ -88,6 +88,12 @@ impl Optimizer {
         Ok(())
     }
 
+    /// Discards momentum, moments and numbers of steps, as if the optimizer were new. Parameters,
+    /// gradients and the learning rate factor do not change.
+    pub fn discard_state(&mut self) {
+        self.groups.iter_mut().for_each(Group::discard_state);
+    }
+
     /// The name of each group and its current learning rate. The name is the group's path, "" for the
     /// parameters of no group, with " (no decay)" for those without weight decay.
     pub fn lr(&self) -> impl Iterator<Item = (&str, f64)> {

@@ -1,10 +1,12 @@
 //! What one training step is: what it shows while it runs, and what it reports when it ends.
 //!
 //! - [`Observation`]: the view of a running step that probes, modulations and finite checks share.
-//! - [`StepReport`], [`StepValues`], [`StepOutcome`]: the result of a step.
+//! - [`StepReport`], [`StepValues`], [`StepOutcome`]: the result of a step; [`Detail`]: a value that one
+//!   algorithm adds to it.
 //! - [`EpochReport`], [`Measurement`]: the result of an epoch.
 //! - [`MicroBatch`]: the position in an accumulation window.
 
+mod detail;
 mod epoch;
 mod measurement;
 mod micro_batch;
@@ -13,6 +15,7 @@ mod observation;
 mod outcome;
 mod report;
 
+pub use detail::Detail;
 pub use epoch::EpochReport;
 pub use measurement::Measurement;
 pub use micro_batch::MicroBatch;

@@ -216,6 +216,7 @@ impl Observation<'_> {
             terms: self.terms.map(Tensor::detach),
             confidence: self.confidence.iter().map(detach).collect(),
             logits: self.logits.shallow_clone(),
+            details: Vec::new(),
         }
     }
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
-use super::{MicroBatch, StepOutcome};
+use super::{Detail, MicroBatch, StepOutcome};
 use crate::error::Result;
 use crate::loss::Terms;
 use crate::schedule::{Plan, Progress};
@@ -36,6 +36,9 @@ pub struct StepReport {
     pub confidence: Vec<Option<Tensor>>,
     /// The fused logits or predictions [B, C].
     pub logits: Tensor,
+    /// The values that only the [`Algorithm`](crate::algorithm::Algorithm) of the step has; none of
+    /// [`G2dTrainer`](crate::G2dTrainer).
+    pub details: Vec<Detail>,
 }
 
 /// A [`StepReport`] as numbers. In JSON a number that is not finite is `"NaN"`, `"inf"` or `"-inf"`.

@@ -12,11 +12,11 @@ use crate::transfer;
 /// The buffers that every step checks, with their names. A buffer that held an infinity when the trainer
 /// was built, such as an attention mask, is not checked.
 #[derive(Debug, Default)]
-pub(super) struct WatchedBuffers(Named);
+pub(crate) struct WatchedBuffers(Named);
 
 impl WatchedBuffers {
     /// The buffers of a model whose encoders are known. Synchronises with the device.
-    pub(super) fn from_params(params: &ModalityParams) -> Result<Self> {
+    pub(crate) fn from_params(params: &ModalityParams) -> Result<Self> {
         let source = |name: &str| Source::Buffer {
             name: name.to_owned(),
             modality: params.owner(name).cloned(),
@@ -37,12 +37,12 @@ impl WatchedBuffers {
 
     /// A scalar on the device that is not 0 where a buffer is not finite; `None` without buffers. Does
     /// not synchronise with the device.
-    pub(super) fn flag(&self) -> Result<Option<Tensor>> {
+    pub(crate) fn flag(&self) -> Result<Option<Tensor>> {
         libtorch::any_not_finite(self.0.iter().map(|(_, tensor)| tensor))
     }
 
     /// The first buffer that is not finite, else [`Source::Total`]. Synchronises with the device.
-    pub(super) fn first(&self) -> Result<Source> {
+    pub(crate) fn first(&self) -> Result<Source> {
         let shared = |(source, tensor): &(Source, Tensor)| (source.clone(), tensor.shallow_clone());
         sources::first(self.0.iter().map(shared).collect())
     }

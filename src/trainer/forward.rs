@@ -229,7 +229,7 @@ fn check_logits(
 
 /// Refuses a model output that is not a float tensor with one row per sample, with `dimensions`
 /// dimensions (at least two if `None`), on the device of the batch.
-pub(super) fn check_output(
+pub(crate) fn check_output(
     what: &str,
     tensor: &Tensor,
     dimensions: Option<usize>,

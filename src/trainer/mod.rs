@@ -48,9 +48,11 @@ mod update;
 mod updater;
 mod window;
 
+pub(crate) use buffers::WatchedBuffers;
 pub use builder::Builder;
 pub use evaluate::{evaluate, evaluate_teacher, predict};
 pub use finite::NonFinite;
+pub(crate) use forward::check_output;
 pub use precision::Precision;
 pub use predictions::Predictions;
 pub use projection::FeatureProjection;
@@ -58,4 +60,5 @@ pub use resume::ResumeState;
 pub use scaling::{LossScale, LossScaling};
 pub use step::G2dTrainer;
 pub use suppression::{GradientScope, SuppressedMode, Suppression};
+pub(crate) use totals::EpochTotals;
 pub use unimodal::{KeepWeights, TeacherEpoch, TrainedTeacher, UnimodalTrainer};

@@ -4,7 +4,10 @@ use std::fmt::Display;
 
 use serde::{Deserialize, Serialize};
 
-use super::{G2dTrainer, LossScale, totals::EpochTotalsState};
+use super::{
+    G2dTrainer, LossScale,
+    totals::{EpochTotals, EpochTotalsState},
+};
 use crate::error::{self, Result};
 use crate::modality::Modality;
 use crate::schedule::Progress;
@@ -27,9 +30,54 @@ pub struct ResumeState {
     /// Empty without a modulation.
     modulation: State,
     probes: Vec<State>,
+    /// The state of an algorithm other than `G2dTrainer`.
+    #[serde(default, skip_serializing_if = "State::is_none")]
+    algorithm: State,
 }
 
 impl ResumeState {
+    /// The state of an algorithm other than `G2dTrainer`.
+    pub(crate) fn of_algorithm(
+        modalities: &[Modality],
+        progress: Progress,
+        totals: &EpochTotals,
+        algorithm: State,
+    ) -> Result<Self> {
+        Ok(Self {
+            modalities: modalities.to_vec(),
+            progress,
+            totals: totals.state()?,
+            loss_scale: None,
+            skipped_in_a_row: 0,
+            scheduler: State::none(),
+            modulation: State::none(),
+            probes: Vec::new(),
+            algorithm,
+        })
+    }
+
+    /// The state of an algorithm other than `G2dTrainer`; none of that.
+    pub(crate) fn algorithm(&self) -> &State {
+        &self.algorithm
+    }
+
+    /// The means of the epoch so far, of these modalities.
+    pub(crate) fn totals(&self, modalities: &[Modality]) -> Result<EpochTotals> {
+        self.check_modalities(modalities)?;
+        if self.totals.has_modalities(modalities.len()) {
+            return Ok(self.totals.clone().into());
+        }
+        let expected = format!("of {} modalities", modalities.len());
+        Err(error::foreign_state("means of the epoch", expected, "another number"))
+    }
+
+    fn check_modalities(&self, own: &[Modality]) -> Result<()> {
+        if self.modalities == own {
+            return Ok(());
+        }
+        differs("modalities", format!("{own:?}"), format!("{:?}", self.modalities))
+    }
+
     /// The position in the training run.
     pub fn progress(&self) -> Progress {
         self.progress
@@ -55,6 +103,7 @@ impl G2dTrainer {
             scheduler: self.planner.state()?,
             modulation: self.modulation.as_ref().map_or(Ok(State::none()), |m| m.state())?,
             probes,
+            algorithm: State::none(),
         })
     }
 
@@ -67,9 +116,9 @@ impl G2dTrainer {
     pub fn restore(&mut self, state: &ResumeState) -> Result<()> {
         self.window.expect_closed("restoring the trainer")?;
         let found = |there: bool| if there { "one" } else { "none" };
-        if state.modalities != self.modalities() {
-            let [here, there] = [self.modalities(), &state.modalities].map(|m| format!("{m:?}"));
-            return differs("modalities", here, there);
+        state.check_modalities(self.modalities())?;
+        if !state.algorithm.is_none() {
+            return differs("algorithm", "G2dTrainer", "another one");
         }
         if self.modulation.is_none() && !state.modulation.is_none() {
             return differs("gradient modulation", "none", "the state of one");

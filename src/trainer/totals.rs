@@ -12,7 +12,7 @@ use crate::step::{EpochReport, StepReport};
 
 /// The sums behind an [`EpochReport`].
 #[derive(Debug)]
-pub(super) struct EpochTotals {
+pub(crate) struct EpochTotals {
     terms: Terms<Mean>,
     confidence: Vec<Mean>,
     kappa: Vec<f64>,
@@ -30,7 +30,7 @@ pub(super) struct EpochTotalsState {
 }
 
 impl EpochTotals {
-    pub(super) fn new(modalities: usize) -> Self {
+    pub(crate) fn new(modalities: usize) -> Self {
         let optional = || (0..modalities).map(|_| Some(Mean::default())).collect();
         Self {
             terms: Terms {
@@ -53,7 +53,7 @@ impl EpochTotals {
     }
 
     /// Adds a step, weighted by its samples.
-    pub(super) fn add(&mut self, report: &StepReport) -> Result<()> {
+    pub(crate) fn add(&mut self, report: &StepReport) -> Result<()> {
         let samples = report.batch_size as f64;
         self.terms.total.add(&report.terms.total, samples)?;
         self.terms.task.add(&report.terms.task, samples)?;
@@ -74,7 +74,7 @@ impl EpochTotals {
     }
 
     /// The report of an epoch that ends at `at`, in one transfer; without measurements.
-    pub(super) fn read(&self, at: Progress, modalities: &[Modality]) -> Result<EpochReport> {
+    pub(crate) fn read(&self, at: Progress, modalities: &[Modality]) -> Result<EpochReport> {
         let means = self.terms.iter().chain(&self.confidence);
         let mut values = Mean::read_all(means)?.into_iter();
         let mut next = || values.next().flatten();

@@ -24,6 +24,7 @@ const LAYERS: &[&[&str]] = &[
     &["step"],
     &["data", "diagnosis", "modulation", "optim", "probe", "weights"],
     &["trainer"],
+    &["algorithm"],
     &["calibration", "checkpoint", "record"],
     &["export", "paper", "report"],
 ];

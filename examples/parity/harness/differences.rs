@@ -11,6 +11,7 @@ use super::{case::GoldenCase, run::ComputedNumbers};
 pub const TOLERANCE: f64 = 1e-9;
 
 /// The largest relative difference of each quantity, and its place.
+#[derive(Default)]
 pub struct Differences {
     worst: BTreeMap<String, (f64, String)>,
 }
@@ -23,13 +24,9 @@ pub struct Differences {
 /// # Errors
 /// A quantity of the case that [`run`](super::run::run) does not compute.
 pub fn compare(case: &GoldenCase, computed: &ComputedNumbers) -> Result<Differences> {
-    let mut worst = BTreeMap::new();
+    let mut found_differences = Differences::default();
     let mut note = |quantity: &str, place: String, difference: f64| {
-        let entry = worst.entry(quantity.to_owned()).or_insert((0.0, String::new()));
-        // A comparison with NaN is always false.
-        if entry.1.is_empty() || difference.is_nan() || difference > entry.0 {
-            *entry = (difference, place);
-        }
+        found_differences.note(quantity, place, difference);
     };
     for (t, (step, found)) in case.steps.iter().zip(&computed.steps).enumerate() {
         for (quantity, expected) in &step.expected {
@@ -49,10 +46,11 @@ pub fn compare(case: &GoldenCase, computed: &ComputedNumbers) -> Result<Differen
             computed.final_abs_sum.get(name).with_context(|| format!("no parameter {name:?}"))?;
         note("final_abs_sum", name.clone(), difference(&[*expected], &[*found]));
     }
-    Ok(Differences { worst })
+    Ok(found_differences)
 }
 
-fn difference(expected: &[f64], found: &[f64]) -> f64 {
+/// The largest difference of `found`, relative to the largest of the `expected` numbers.
+pub fn difference(expected: &[f64], found: &[f64]) -> f64 {
     let scale = expected.iter().fold(0.0_f64, |largest, x| largest.max(x.abs()));
     let relative = |(e, f): (&f64, &f64)| if e == f { 0.0 } else { (e - f).abs() / scale };
     let larger =
@@ -61,9 +59,19 @@ fn difference(expected: &[f64], found: &[f64]) -> f64 {
 }
 
 impl Differences {
-    /// Returns whether every difference is within [`TOLERANCE`].
-    pub fn are_within_tolerance(&self) -> bool {
-        self.worst.values().all(|&(difference, _)| difference <= TOLERANCE)
+    /// Adds a difference.
+    pub fn note(&mut self, quantity: &str, place: String, difference: f64) {
+        let entry = self.worst.entry(quantity.to_owned()).or_insert((0.0, String::new()));
+        // A comparison with NaN is always false.
+        if entry.1.is_empty() || difference.is_nan() || difference > entry.0 {
+            *entry = (difference, place);
+        }
+    }
+
+    /// The largest difference of all quantities.
+    pub fn largest(&self) -> f64 {
+        let larger = |worst: f64, x: f64| if x.is_nan() { x } else { worst.max(x) };
+        self.worst.values().map(|(difference, _)| *difference).fold(0.0, larger)
     }
 }
 

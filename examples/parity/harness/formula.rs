@@ -4,10 +4,10 @@ use anyhow::{Result, ensure};
 use g2d::Batch;
 use tch::{Tensor, nn::VarStore};
 
-use super::case::GoldenCase;
+use super::case::GoldenDataset;
 
 /// `n` values in [-1, 1), a function of `name`.
-fn u(name: &str, n: usize) -> Vec<f64> {
+pub fn u(name: &str, n: usize) -> Vec<f64> {
     let start = name
         .bytes()
         .fold(2_166_136_261_u32, |x, byte| (x ^ u32::from(byte)).wrapping_mul(16_777_619));
@@ -23,15 +23,21 @@ fn u(name: &str, n: usize) -> Vec<f64> {
     (0..n).map(value).collect()
 }
 
-fn tensor(name: &str, shape: &[i64]) -> Result<Tensor> {
+pub fn tensor(name: &str, shape: &[i64]) -> Result<Tensor> {
     let n: i64 = shape.iter().product();
     Ok(Tensor::from_slice(&u(name, n as usize)).f_reshape(shape)?)
 }
 
 /// Sets the parameters and buffers of `vs`, as parts of the network `net`.
 pub fn fill(vs: &VarStore, net: &str) -> Result<()> {
+    fill_as(vs, net, |key| Some(key.to_owned()))
+}
+
+/// [`fill`] for a network whose variables have other names there; those without a name keep their values.
+pub fn fill_as(vs: &VarStore, net: &str, name: impl Fn(&str) -> Option<String>) -> Result<()> {
     let _no_grad = tch::no_grad_guard();
-    for (key, mut variable) in vs.variables() {
+    for (own, mut variable) in vs.variables() {
+        let Some(key) = name(&own) else { continue };
         let shape = variable.size();
         let values = || tensor(&format!("{net}/{key}"), &shape);
         let fan_in = shape.iter().skip(1).product::<i64>() as f64;
@@ -51,16 +57,16 @@ pub fn fill(vs: &VarStore, net: &str) -> Result<()> {
     Ok(())
 }
 
-/// The batch of step `t`. No two steps share an id.
-pub fn batch(case: &GoldenCase, t: usize) -> Result<Batch> {
+/// The batch of `size` samples of step `t`. No two steps share an id.
+pub fn batch(dataset: GoldenDataset, size: i64, t: usize) -> Result<Batch> {
     let input = |name: &str, sample: &[i64]| {
-        let shape: Vec<i64> = [case.batch].into_iter().chain(sample.iter().copied()).collect();
+        let shape: Vec<i64> = [size].into_iter().chain(sample.iter().copied()).collect();
         tensor(&format!("input/{name}/{t}"), &shape)
     };
-    let [audio, visual] = case.dataset.shapes();
+    let [audio, visual] = dataset.shapes();
     let inputs = [input("audio", &audio)?, input("visual", &visual)?];
-    let (t, classes) = (t as i64, case.dataset.classes());
-    let labels: Vec<i64> = (0..case.batch).map(|i| (3 * i + t) % classes).collect();
-    let ids: Vec<i64> = (0..case.batch).map(|i| t * case.batch + i).collect();
+    let (t, classes) = (t as i64, dataset.classes());
+    let labels: Vec<i64> = (0..size).map(|i| (3 * i + t) % classes).collect();
+    let ids: Vec<i64> = (0..size).map(|i| t * size + i).collect();
     Ok(Batch::new(inputs, Tensor::from_slice(&labels)).with_ids(ids))
 }

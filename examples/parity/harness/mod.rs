@@ -4,7 +4,9 @@
 //! - `models.rs`: networks and teachers; `compatibility.rs`: numbers that only the authors' code
 //!   reports.
 //! - `run.rs`: training; `differences.rs`: the comparison.
+//! - `baselines/`: the cases of other methods.
 
+pub mod baselines;
 mod case;
 mod compatibility;
 mod differences;
@@ -20,9 +22,19 @@ pub use case::GoldenCase;
 pub use differences::{TOLERANCE, compare};
 pub use run::run;
 
-/// The case files in ../shared/golden beside the repository, sorted; empty if the folder is absent.
+/// The case files of the authors' code in ../shared/golden beside the repository, sorted; empty if the
+/// folder is absent.
 pub fn golden_cases() -> Result<Vec<PathBuf>> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/golden");
+    cases("../shared/golden")
+}
+
+/// The case files of the baselines, as [`golden_cases`].
+pub fn baseline_cases() -> Result<Vec<PathBuf>> {
+    cases("../shared/golden/baselines")
+}
+
+fn cases(folder: &str) -> Result<Vec<PathBuf>> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join(folder);
     let Ok(entries) = std::fs::read_dir(folder) else {
         return Ok(Vec::new());
     };

@@ -35,7 +35,7 @@ pub fn teachers(case: &GoldenCase) -> Result<Vec<Cached>> {
         vs.double();
         formula::fill(&vs, &format!("{}_teacher", MODALITIES[m]))?;
         let teacher = net.into_teacher(MODALITIES[m], &mut vs);
-        let batches = (0..case.steps.len()).map(|t| formula::batch(case, t));
+        let batches = (0..case.steps.len()).map(|t| formula::batch(case.dataset, case.batch, t));
         let batches = batches.collect::<Result<Vec<_>>>()?;
         Ok(Cached::record(&teacher, m, batches.into_iter().map(Ok))?)
     };

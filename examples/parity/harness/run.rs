@@ -58,7 +58,7 @@ pub fn run(case: &GoldenCase) -> Result<ComputedNumbers> {
 
     let mut steps = Vec::new();
     for (t, step) in case.steps.iter().enumerate() {
-        let batch = formula::batch(case, t)?;
+        let batch = formula::batch(case.dataset, case.batch, t)?;
         free_vs.copy(&vs)?;
         zero_gradients(&free_vs);
         free.step(&free_student, &batch)?;

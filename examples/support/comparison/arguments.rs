@@ -19,6 +19,7 @@ use super::{
 use crate::support::{
     command_line,
     methods::{BalancedConfig, Method, MethodConfig, SuppressionStyle},
+    rivals::RivalConfig,
 };
 
 /// What is run, and where.
@@ -70,7 +71,10 @@ impl RunArguments {
         }
         if let Some(method) = self.methods.iter().find(|method| !supported(method)) {
             let key = method.key();
-            bail!("--methods: {key} needs classes, and OGM also exactly two modalities");
+            bail!(
+                "--methods: {key} does not support this data: OGM, an ensemble term and the methods of \
+                 other papers need classes; OGM, PMR and InfoReg exactly two modalities"
+            );
         }
         Ok(self.methods.clone())
     }
@@ -127,6 +131,9 @@ pub struct TrainingArguments {
     #[command(flatten)]
     #[serde(flatten)]
     balanced: BalancedConfig,
+    #[command(flatten)]
+    #[serde(flatten)]
+    rivals: RivalConfig,
 }
 
 impl TrainingArguments {
@@ -168,6 +175,7 @@ impl TrainingArguments {
                 ogm_scope: GradientScope::All,
                 suppression: SuppressionStyle::SkipBackward,
                 balanced: own.balanced,
+                rivals: own.rivals,
             },
             distillation: Distillation::default(),
         };

@@ -9,13 +9,15 @@
 //! - `run_files.rs`: the files of a comparison, for resuming.
 //! - `teacher.rs`: training of teachers; `knowledge.rs`: their calibration and ensembles;
 //!   `evaluation.rs`: evaluation of students.
-//! - `record.rs`: the recorders of a student; `outcome.rs`: its final results; `student.rs`: training
+//! - `record.rs`: the recorders of a student; `measured.rs`: the gradient norms that they record; `history.rs`: its epochs and seconds; `outcome.rs`: its final results; `student.rs`: training
 //!   of students.
 //! - `reports.rs`: HTML reports; `run.rs`: the whole comparison.
 
 mod arguments;
 mod evaluation;
+mod history;
 mod knowledge;
+mod measured;
 mod outcome;
 mod problem;
 mod record;

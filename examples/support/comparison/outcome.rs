@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
-use g2d::{EpochReport, Student, calibration::Prediction, evaluate, record::Outcome};
+use g2d::{Student, calibration::Prediction, evaluate, record::Outcome};
 
 use super::{
     evaluation::{StudentScores, linear_probe, shapley},
+    history::History,
     problem::Problem,
     setup::TrainingSetup,
     task::PredictionTask,
@@ -76,7 +77,7 @@ impl FinalResults {
 /// A student with the weights of its best epoch, and the history of its training.
 pub struct TrainedStudent<'a> {
     pub student: &'a dyn Student,
-    pub reports: &'a [EpochReport],
+    pub history: &'a History,
     pub results: FinalResults,
 }
 
@@ -100,8 +101,9 @@ impl TrainedStudent<'_> {
         let of = |split, fused| self.results.chosen(metrics, split, fused);
         let mut scores = with_keys(metrics, "test", &of("test", test));
         scores.extend(with_keys(&metrics[..1], "val", &of("val", val)));
-        let epochs = self.reports.len() as f64;
-        let mean = |m: usize| self.reports.iter().map(|r| r.kappa[m]).sum::<f64>() / epochs;
+        let reports = &self.history.reports;
+        let mean =
+            |m: usize| reports.iter().map(|r| r.kappa[m]).sum::<f64>() / reports.len() as f64;
         let kappa = problem.modalities.iter().enumerate();
         MethodSummary {
             scores: scores.into_iter().collect(),
@@ -109,6 +111,7 @@ impl TrainedStudent<'_> {
             kappa: kappa.map(|(m, modality)| (modality.name().to_owned(), mean(m))).collect(),
             predictions: predictions.clone(),
             prediction: chosen.clone(),
+            seconds_per_step: self.history.seconds_per_step(),
         }
     }
 }

@@ -17,7 +17,7 @@ use tch::nn::VarStore;
 
 use super::{split::SplitData, task::PredictionTask};
 use crate::support::{
-    methods::StudentDesign,
+    methods::{FusionTraits, StudentDesign},
     metric::{Scores, with_keys},
 };
 
@@ -50,8 +50,8 @@ pub trait Networks: Send + Sync {
         design: &StudentDesign,
     ) -> Result<(Box<dyn Student + Send>, ModalityParams)>;
 
-    /// Returns whether the fusion is late: a weighted sum of unimodal heads.
-    fn is_late(&self) -> bool;
+    /// What the fusion is.
+    fn fusion(&self) -> FusionTraits;
 
     /// The teacher of modality `m`.
     fn teacher(&self, m: usize, vs: &VarStore) -> Result<Box<dyn UnimodalModel + Send>>;
@@ -74,7 +74,7 @@ impl Networks for MixedNetworks {
         if let Some(file) = &self.backbone_weights {
             network.load_image_weights(vs, file)?;
         }
-        if design.heads && !self.is_late() {
+        if design.heads {
             let network = network.with_heads(vs)?;
             let encoders = network.student().encoder_params(vs)?;
             return Ok((Box::new(network), encoders));
@@ -86,8 +86,12 @@ impl Networks for MixedNetworks {
         Ok((Box::new(network), encoders))
     }
 
-    fn is_late(&self) -> bool {
-        self.config.fusion == MixedFusion::Late
+    fn fusion(&self) -> FusionTraits {
+        let fusion = self.config.fusion;
+        FusionTraits {
+            late: fusion == MixedFusion::Late,
+            slices: matches!(fusion, MixedFusion::Late | MixedFusion::Concat),
+        }
     }
 
     fn teacher(&self, m: usize, vs: &VarStore) -> Result<Box<dyn UnimodalModel + Send>> {

@@ -14,7 +14,7 @@ use super::{
 use crate::support::{methods::Method, metric::ResultMetric};
 
 /// Steps between two recorded ones.
-const STEP_INTERVAL: u64 = 50;
+pub const STEP_INTERVAL: u64 = 50;
 
 /// Starts the recorders of a run folder, after removing what was recorded from `at` on.
 pub fn begin(

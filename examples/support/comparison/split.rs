@@ -86,6 +86,12 @@ impl SplitData {
         self.batches(rows, epoch, batch_size, device)
     }
 
+    /// The number of batches of [`shuffled`](Self::shuffled).
+    pub fn shuffled_batches(&self, batch_size: usize) -> usize {
+        let rows = self.len();
+        (rows - usize::from(rows % batch_size == 1)).div_ceil(batch_size)
+    }
+
     fn batches(
         &self,
         rows: Vec<usize>,

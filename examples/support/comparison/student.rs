@@ -1,10 +1,11 @@
 //! Training of students.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Instant};
 
 use anyhow::Result;
 use g2d::{
     Error, G2dTrainer, ModalityParams, Student, Teacher,
+    algorithm::{Algorithm, Ruled},
     checkpoint::ResumableRun,
     optim::Optimizer,
     probe::{ConfidenceRatio, GradientNorm, LossRatio, TeacherCka, UpdateRatio},
@@ -16,11 +17,14 @@ use tch::nn::VarStore;
 
 use super::{
     evaluation::{StudentScores, linear_probe},
+    history::History,
+    measured::Measured,
     outcome::{FinalResults, TrainedStudent},
     problem::Problem,
     record,
     run_files::RunFiles,
     setup::TrainingSetup,
+    task::PredictionTask,
     teacher::SharedTeacher,
 };
 use crate::support::{
@@ -28,6 +32,7 @@ use crate::support::{
     methods::{Method, TeacherKnowledge},
     metric::Scores,
     progress::ProgressBars,
+    rivals::RivalHead,
     summary::{MethodSummary, TeacherSummary},
 };
 
@@ -37,6 +42,8 @@ pub struct StudentRun {
     vs: VarStore,
     student: Box<dyn Student + Send>,
     encoders: ModalityParams,
+    /// The head that the method has for all modalities.
+    head: RivalHead,
     teachers: Vec<Box<dyn Teacher + Send>>,
 }
 
@@ -63,12 +70,19 @@ impl StudentRun {
     ) -> Result<Self> {
         tch::manual_seed(setup.seed as i64);
         let vs = VarStore::new(setup.device);
-        let design = method.design(knowledge, problem.networks.is_late())?;
-        let (student, encoders) = problem.networks.student(&vs, &design)?;
+        let design = method.design(knowledge, problem.networks.fusion())?;
+        let (student, mut encoders) = problem.networks.student(&vs, &design)?;
+        let head = match (method.rival(), &problem.task) {
+            (Some(rival), PredictionTask::Classification { classes }) => {
+                rival.head(&vs, &*student, *classes)?
+            }
+            _ => RivalHead::None,
+        };
+        encoders = encoders.with_store("", &vs); // the head was registered after the student
         weights::channels_last(&vs)?;
         let teachers = teachers.iter().filter(|_| method.uses_teachers());
         let teachers = teachers.map(SharedTeacher::for_student).collect::<Result<_>>()?;
-        Ok(Self { method, vs, student, encoders, teachers })
+        Ok(Self { method, vs, student, encoders, head, teachers })
     }
 }
 
@@ -77,45 +91,71 @@ impl StudentTraining<'_> {
     pub fn run(&self, run: StudentRun, problem: &Problem) -> Result<MethodSummary> {
         let Self { setup, files, .. } = *self;
         let (config, metrics) = (&setup.config, problem.task.metrics());
-        let StudentRun { method, vs, student, encoders, teachers } = run;
+        let method = run.method;
         if let Some(result) = files.student_result(method.key())? {
             return Ok(result);
         }
+        let StudentRun { vs, student, encoders, head, teachers, .. } = run;
         let student = &*student;
         let optimizer = Optimizer::builder(&vs, config.sgd).build()?;
-        let trainer = self.trainer(method, student, encoders, teachers, problem)?;
+        let batches = problem.splits.train.shuffled_batches(config.batch_size);
+        let algorithm: Box<dyn Algorithm> = match method.rival() {
+            Some(rival) => {
+                let rivals = &config.methods.rivals;
+                rival.algorithm(student, encoders, head, rivals, batches as u64)?
+            }
+            None => Box::new(self.trainer(method, student, encoders, teachers, problem)?),
+        };
         let untrained = linear_probe(student, setup, problem)?;
-        let builder = ResumableRun::builder(files.checkpoints(method.key()), trainer, optimizer);
+        let builder = ResumableRun::builder(files.checkpoints(method.key()), algorithm, optimizer);
         let builder = builder.weights("student", &vs);
         let mut run = match self.save_every {
             Some(steps) => builder.every(steps),
             None => builder,
         }
-        .resume(Vec::new())?;
+        .resume(History::default())?;
 
         let start = run.trainer.progress();
         let bar = self.bars.add(method.key(), config.epochs, start.epoch);
         let info = record::info(method, setup, problem, self)?.untrained(untrained);
         let mut recorders = record::begin(&files.student(method.key()), start, &info, bar)?;
         for epoch in run.epochs(config.epochs) {
-            run.optimizer.set_lr_factor(config.lr_schedule.factor(epoch))?;
-            let batches = setup.shuffled(&problem.splits.train, epoch);
-            for batch in batches.skip(run.batches_done()) {
-                let report = run.trainer.step(student, &batch?)?;
-                recorders.step(StepRecord::new(&report).optimizer(&run.optimizer));
-                run.trainer.update(&mut run.optimizer)?;
+            if !run.trainer.schedules_lr() {
+                run.optimizer.set_lr_factor(config.lr_schedule.factor(epoch))?;
+            }
+            if run.trainer.reads_batches() && run.batches_done() == 0 {
+                // A tenth of the batches, as the authors of PMR.
+                let mut tenth =
+                    setup.shuffled(&problem.splits.train, epoch).take((batches / 10).max(1));
+                let begin = Instant::now();
+                run.trainer.begin_epoch(student, &mut tenth)?;
+                run.state.seconds += begin.elapsed().as_secs_f64();
+            }
+            let shuffled = setup.shuffled(&problem.splits.train, epoch);
+            for batch in shuffled.skip(run.batches_done()) {
+                let (batch, begin) = (batch?, Instant::now());
+                let mut optimizer = Measured::new(&mut run.optimizer, run.trainer.progress());
+                let report = run.trainer.step(student, &batch, &mut optimizer)?;
+                let norm = optimizer.gradient_norm;
+                run.state.seconds += begin.elapsed().as_secs_f64();
+                run.state.steps += 1;
+                let record = StepRecord::new(&report).optimizer(&run.optimizer);
+                recorders.step(record.gradient_norm(norm.as_ref()));
                 unless_disk_fails(run.save_if_due(&report))?;
             }
+            run.trainer.finish_update(&mut run.optimizer)?;
             let report = run.trainer.end_epoch()?;
-            let val = StudentScores::evaluate(student, &problem.splits.val, setup, &problem.task)?;
+            let ruled = Ruled::new(&*run.trainer, student);
+            let val = StudentScores::evaluate(&ruled, &problem.splits.val, setup, &problem.task)?;
             recorders.epoch(&report, &val.with_keys(metrics, "val"));
-            run.state.push(report);
+            run.state.reports.push(report);
             unless_disk_fails(run.save(val.selection))?;
         }
 
         run.restore_best()?;
-        let results = FinalResults::new(method, student, setup, problem)?;
-        let trained = TrainedStudent { student, reports: &run.state, results };
+        let ruled = Ruled::new(&*run.trainer, student);
+        let results = FinalResults::new(method, &ruled, setup, problem)?;
+        let trained = TrainedStudent { student: &ruled, history: &run.state, results };
         recorders.finish(&trained.outcome(setup, problem)?);
         for failure in recorders.failures() {
             eprintln!("{method}: a recorder failed: {failure}");
@@ -134,7 +174,7 @@ impl StudentTraining<'_> {
         problem: &Problem,
     ) -> Result<G2dTrainer> {
         let Self { setup, knowledge, .. } = *self;
-        let (config, late) = (&setup.config, problem.networks.is_late());
+        let (config, late) = (&setup.config, problem.networks.fusion().late);
         let (scheduler, suppression) = method.smp(&config.methods, knowledge);
         let balanced = &config.methods.balanced;
         let distillation = method.distillation(&config.distillation, balanced, knowledge, late);

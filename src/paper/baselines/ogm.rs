@@ -7,6 +7,7 @@ use rand_distr::StandardNormal;
 use serde::{Deserialize, Serialize};
 use tch::{Device, Kind, TchError, Tensor};
 
+use super::EpochWindow;
 use crate::error::{self, Error, Result};
 use crate::loss::{Classification, G2dLoss};
 use crate::modality::Modality;
@@ -53,14 +54,6 @@ pub struct Ogm {
     noise_drawn: u64,
 }
 
-/// The epochs of the modulation, both ends included.
-#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct EpochWindow {
-    first: u64,
-    last: u64,
-}
-
 fn authors_scope() -> GradientScope {
     GradientScope::FourDimensional
 }
@@ -68,8 +61,13 @@ fn authors_scope() -> GradientScope {
 impl Ogm {
     /// OGM with strength α > 0 (1 in the authors' code) in the epochs of `window`.
     pub fn new(alpha: f64, window: RangeInclusive<u64>) -> Self {
-        let window = EpochWindow { first: *window.start(), last: *window.end() };
-        Self { alpha, window, scope: authors_scope(), noise_seed: None, noise_drawn: 0 }
+        Self {
+            alpha,
+            window: window.into(),
+            scope: authors_scope(),
+            noise_seed: None,
+            noise_drawn: 0,
+        }
     }
 
     /// OGM-GE, with noise from a generator that is seeded with `seed`.
@@ -164,12 +162,7 @@ impl Modulate for Ogm {
         if !(self.alpha.is_finite() && self.alpha > 0.0) {
             return Err(error::out_of_range("alpha of Ogm", "a finite number > 0", self.alpha));
         }
-        let EpochWindow { first, last } = self.window;
-        if first > last {
-            let found = format!("{first}..={last}");
-            return Err(error::out_of_range("window of Ogm", "first epoch ≤ last epoch", found));
-        }
-        Ok(())
+        self.window.check("window of Ogm")
     }
 
     fn needs_unimodal_logits(&self) -> bool {
@@ -177,7 +170,7 @@ impl Modulate for Ogm {
     }
 
     fn modulate(&mut self, step: &Observation<'_>) -> Result<Option<Vec<f64>>> {
-        if !(self.window.first..=self.window.last).contains(&step.at.epoch) {
+        if !self.window.contains(step.at.epoch) {
             return Ok(None);
         }
         let all = 0..step.modalities().len();

@@ -13,7 +13,10 @@ mod saved_state;
 
 use g2d::{
     loss::Classification,
-    optim::{AdamConfig, AdamWConfig, Algorithm, Anneal, Decay, LrSchedule, Optimizer, SgdConfig},
+    optim::{
+        AdamConfig, AdamWConfig, Algorithm, Anneal, ApplyGradients, Decay, LrSchedule, Optimizer,
+        SgdConfig,
+    },
     schedule::Sequential,
 };
 use tch::{Device, Kind, Tensor, nn};
@@ -263,4 +266,36 @@ fn two_parameters_of_one_name_are_an_error() {
     let _ = other.root().zeros("w", &[1]);
     let builder = Optimizer::builder(&vs, SgdConfig::default()).with_store("a", &other);
     assert_mismatch(builder.build(), &["\"a.w\"", "one parameter of this name"]);
+}
+
+#[test]
+fn an_optimizer_without_its_state_continues_as_a_new_one() {
+    let sgd = SgdConfig { lr: 0.1, momentum: 0.9, ..Default::default() };
+    let adam = AdamConfig { lr: 0.1, ..Default::default() };
+    for config in [Algorithm::from(sgd), Algorithm::from(adam)] {
+        let train = |restart: &dyn Fn(&Small, Optimizer) -> Optimizer| {
+            let small = Small::new(Kind::Double);
+            let mut optimizer = Optimizer::builder(&small.vs, config).build().unwrap();
+            small.run(&mut optimizer, 0..5);
+            let mut optimizer = restart(&small, optimizer);
+            small.run(&mut optimizer, 5..8);
+            small.numbers()
+        };
+        let new = train(&|small, _| Optimizer::builder(&small.vs, config).build().unwrap());
+        let restarted = train(&|_, mut optimizer| {
+            ApplyGradients::restart(&mut optimizer).unwrap();
+            optimizer
+        });
+        let kept = train(&|_, optimizer| optimizer);
+        assert_eq!(restarted, new);
+        assert_ne!(restarted, kept);
+    }
+}
+
+#[test]
+fn an_optimizer_of_tch_cannot_restart() {
+    let tiny = Tiny::linear(2);
+    let mut optimizer = tiny.optimizer();
+    assert_mismatch(ApplyGradients::restart(&mut optimizer), &["g2d::optim::Optimizer"]);
+    assert_mismatch(ApplyGradients::set_lr_factor(&mut optimizer, 0.5), &["learning rate factor"]);
 }

@@ -1,0 +1,55 @@
+//! A G²D trainer as an algorithm.
+
+use tch::Device;
+
+use super::Algorithm;
+use crate::batch::Batch;
+use crate::error::Result;
+use crate::modality::Modality;
+use crate::optim::ApplyGradients;
+use crate::schedule::Progress;
+use crate::step::{EpochReport, StepReport};
+use crate::student::Student;
+use crate::trainer::{G2dTrainer, ResumeState};
+
+/// [`step`](Algorithm::step) is [`G2dTrainer::step`] with [`G2dTrainer::update`].
+impl Algorithm for G2dTrainer {
+    fn modalities(&self) -> &[Modality] {
+        Self::modalities(self)
+    }
+
+    fn progress(&self) -> Progress {
+        Self::progress(self)
+    }
+
+    fn device(&self) -> Device {
+        Self::device(self)
+    }
+
+    fn step(
+        &mut self,
+        student: &dyn Student,
+        batch: &Batch,
+        mut optimizer: &mut dyn ApplyGradients,
+    ) -> Result<StepReport> {
+        let report = Self::step(self, student, batch)?;
+        self.update(&mut optimizer)?;
+        Ok(report)
+    }
+
+    fn finish_update(&mut self, mut optimizer: &mut dyn ApplyGradients) -> Result<()> {
+        Self::finish_update(self, &mut optimizer).map(drop)
+    }
+
+    fn end_epoch(&mut self) -> Result<EpochReport> {
+        Self::end_epoch(self)
+    }
+
+    fn state(&mut self) -> Result<ResumeState> {
+        Self::state(self)
+    }
+
+    fn restore(&mut self, state: &ResumeState) -> Result<()> {
+        Self::restore(self, state)
+    }
+}
