@@ -27,6 +27,9 @@ fn main() {
         .cpp(true)
         .std("c++20")
         .warnings(false)
+        // It calls libtorch and does nothing that an optimisation could speed up.
+        .opt_level(0)
+        .debug(false)
         .include(SHIM)
         .include(include.join("torch/csrc/api/include"))
         .include(include)
