@@ -44,7 +44,12 @@ fn finish(child: Child) {
 
 /// Weights, reports and results of a comparison, without durations.
 fn outcome(folder: &Path) -> Vec<(String, Vec<u8>)> {
-    let mut all = vec![("summary".to_owned(), fs::read(folder.join("summary.json")).unwrap())];
+    let summary = fs::read(folder.join("summary.json")).unwrap();
+    let mut summary: serde_json::Value = serde_json::from_slice(&summary).unwrap();
+    for method in METHODS {
+        assert!(summary["methods"][method]["seconds_per_step"].take().is_f64());
+    }
+    let mut all = vec![("summary".to_owned(), serde_json::to_vec(&summary).unwrap())];
     for method in METHODS {
         let run = folder.join(method);
         let mut snapshots: Vec<_> = fs::read_dir(run.join("checkpoints"))
