@@ -11,8 +11,8 @@ use crate::optim::Optimizer;
 use crate::state::State;
 use crate::weights;
 
-/// The trainer or another [`Algorithm`], weights and optimizers of a run, for one call. Weights and optimizers have names in the
-/// snapshot.
+/// The trainer or another [`Algorithm`], weights and optimizers of a run, for one call. Weights and
+/// optimizers have names in the snapshot.
 ///
 /// [`ResumableRun`](super::ResumableRun) holds the parts for the whole run.
 #[must_use = "parts are for `SnapshotFolder::save` and `SnapshotFolder::resume`"]

@@ -96,8 +96,8 @@ impl<'a> TorchScript<'a> {
     /// # Errors
     /// Any error of the student. [`Error::NonFinite`] for a parameter, a buffer or an output that is not
     /// finite. [`Error::Config`] if the example has no sample with every modality, if the student has a
-    /// trainable tensor that is in none of the stores, if a path of a variable has a keyword of Python, and if the module does not reproduce the student:
-    /// its outputs on 1, 3, 5 and 11 samples and on all of `example` may differ by 10⁻⁶, relative to the
+    /// trainable tensor that is in none of the stores, if a path of a variable has a keyword of Python,
+    /// and if the module does not reproduce the student: its outputs on 1, 3, 5 and 11 samples and on all of `example` may differ by 10⁻⁶, relative to the
     /// largest output if that is above 1 (in 16 bits, or on a device other than the CPU, by 10⁻²).
     /// [`Error::Io`] or [`Error::Torch`] if the file cannot be written. A previous file at `path` is
     /// unchanged then.

@@ -69,8 +69,11 @@ impl FeatureCache {
             return recorded.select(&rows, &prints, modality);
         }
         let features = encode()?.detach();
-        recorded.add(ids, &features, &prints).map_err(torch)?;
-        Ok(features)
+        let added = recorded.add(ids, &features, &prints).map_err(torch);
+        if added.is_err() {
+            self.forget(m); // what was added in part
+        }
+        added.map(|()| features)
     }
 }
 
