@@ -166,9 +166,10 @@ fn check_modalities(
         return refused(path, i, "modalities", &expected, &found);
     }
     let k = info.modalities.len();
-    let terms_lengths = [terms.feature.len(), terms.logit.len()];
-    let head = Some(terms.head.len()).filter(|length| *length > 0);
-    let mut lengths = lengths.into_iter().chain(terms_lengths).chain(head);
+    // A loss without terms of a kind has none for any modality.
+    let of_terms = [&terms.feature, &terms.logit, &terms.head].map(Vec::len);
+    let of_terms = of_terms.into_iter().filter(|length| *length > 0);
+    let mut lengths = lengths.into_iter().chain(of_terms);
     match lengths.find(|length| *length != k) {
         Some(length) => refused(path, i, "values", &format_args!("{k}, one per modality"), &length),
         None => Ok(()),

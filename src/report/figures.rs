@@ -134,9 +134,12 @@ fn losses(run: &Run) -> Vec<Plot> {
         let task = series("L_S (task)", task, Colour::Hue(0), Stroke::Dashed);
         [series("L_G2D (total)", total, Colour::Ink, Stroke::Solid), task]
     };
-    let mut terms = per_modality(run, Stroke::Solid, " features", |r, m| r.report.terms.feature[m]);
-    terms.extend(per_modality(run, Stroke::Dashed, " logits", |r, m| r.report.terms.logit[m]));
-    let head = |r: &EpochRow, m: usize| r.report.terms.head.get(m).copied().flatten();
+    let known = |values: &[Option<f64>], m: usize| values.get(m).copied().flatten();
+    let feature = |r: &EpochRow, m: usize| known(&r.report.terms.feature, m);
+    let logit = |r: &EpochRow, m: usize| known(&r.report.terms.logit, m);
+    let head = |r: &EpochRow, m: usize| known(&r.report.terms.head, m);
+    let mut terms = per_modality(run, Stroke::Solid, " features", feature);
+    terms.extend(per_modality(run, Stroke::Dashed, " logits", logit));
     terms.extend(per_modality(run, Stroke::Dashed, " head", head));
     let ensemble = curve(run, |r| r.report.terms.ensemble);
     terms.extend(series("ensemble", ensemble, Colour::Ink, Stroke::Dashed));

@@ -5,9 +5,10 @@ use std::fs;
 use g2d::{
     Error,
     record::{Recorder, Run, RunFolder},
+    report::Report,
 };
 
-use super::{at_epoch, epoch, info, metrics, outcome, recorded};
+use super::{at_epoch, epoch, info, metrics, outcome, recorded, step_row};
 use crate::support::{assert_error, assert_mismatch};
 
 #[test]
@@ -43,6 +44,25 @@ fn head_and_ensemble_terms_are_read_back() {
     fs::write(&path, wrong).unwrap();
     let words = ["values in line 1", "2, one per modality", "found 1"];
     assert_mismatch(Run::read(folder.path()), &words);
+}
+
+#[test]
+fn rows_of_a_loss_without_distillation_are_read_back() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut run = RunFolder::create(folder.path()).unwrap();
+    run.begin(&info("AGM")).unwrap();
+    let mut step = step_row(1);
+    let mut report = epoch(0);
+    for terms in [&mut step.values.terms, &mut report.terms] {
+        terms.feature.clear();
+        terms.logit.clear();
+    }
+    run.step_row(&step).unwrap();
+    run.epoch(&report, &[]).unwrap();
+    let run = Run::read(folder.path()).unwrap();
+    assert_eq!((&run.steps[0], &run.epochs[0].report), (&step, &report));
+    let plots = Report::new(vec![run]).unwrap().plots();
+    assert!(plots.iter().any(|plot| plot.name == "loss"));
 }
 
 #[test]
