@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 pub enum Clock {
     /// Wall-clock time.
     Wall,
-    /// CPU time of this process's threads (Linux).
+    /// CPU time of this process's threads, or of its child processes (Linux).
     Cpu,
 }
 
@@ -29,6 +29,28 @@ impl Clock {
             }
         }
     }
+}
+
+impl Clock {
+    /// The duration in seconds of `work`, which runs a child process to its end.
+    pub fn time_child(self, work: impl FnOnce() -> Result<()>) -> Result<f64> {
+        let start = match self {
+            Self::Wall => return self.time(work),
+            Self::Cpu => child_seconds()?,
+        };
+        work()?;
+        Ok(child_seconds()? - start)
+    }
+}
+
+/// The CPU time of all child processes that have ended.
+fn child_seconds() -> Result<f64> {
+    let text = fs::read_to_string("/proc/self/stat").context("--cpu-time needs Linux")?;
+    // The second field, the name in parentheses, may contain spaces.
+    let (_, fields) = text.rsplit_once(')').context("/proc/self/stat is malformed")?;
+    let fields: Vec<&str> = fields.split_whitespace().collect();
+    let ticks: f64 = fields[13].parse::<f64>()? + fields[14].parse::<f64>()?; // cutime, cstime
+    Ok(ticks / 100.0)
 }
 
 fn cpu_seconds() -> Result<f64> {

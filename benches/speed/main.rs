@@ -9,6 +9,7 @@
 //! - `steps.rs`: steps by hand and by the trainer; `reference.rs`: the same step in Python.
 //! - `step_time.rs`: ratios of step times; `memory.rs`: peak memory; `overhead.rs`: the trainer's own
 //!   time; `loading.rs`: the data pipeline.
+//! - `recipe.rs`: the whole recipe, as processes.
 //! - `scaling.rs`: time and memory by number of modalities and by batch size.
 
 mod clock;
@@ -18,6 +19,7 @@ mod cremad_files;
 mod loading;
 mod memory;
 mod overhead;
+mod recipe;
 mod reference;
 mod results;
 mod rounds;
@@ -30,7 +32,10 @@ use std::path::PathBuf;
 use anyhow::Result;
 use clap::Parser;
 
-use crate::{clock::Clock, cremad::InputShape, memory::MemoryProbe, results::BenchmarkResults};
+use crate::{
+    clock::Clock, cremad::InputShape, memory::MemoryProbe, recipe::Recipe,
+    results::BenchmarkResults,
+};
 
 #[derive(Debug, Parser)]
 struct Arguments {
@@ -40,6 +45,12 @@ struct Arguments {
     /// Run everything once with the smallest shapes, to test that it works
     #[arg(long)]
     smoke: bool,
+    /// Measure the whole recipe alone
+    #[arg(long)]
+    recipe: bool,
+    /// Folder in the layout of AV-MNIST for the recipe [default: generated data]
+    #[arg(long, value_name = "DIR")]
+    recipe_data: Option<PathBuf>,
     /// File for the ratios, as JSON
     #[arg(long, default_value = "target/bench/ratios.json")]
     out: PathBuf,
@@ -62,8 +73,9 @@ struct Arguments {
 }
 
 fn main() -> Result<()> {
-    let Arguments { quick, smoke, out, threads, rounds, cpu_time, memory, bench: _ } =
-        Arguments::parse();
+    let Arguments {
+        quick, smoke, recipe, recipe_data, out, threads, rounds, cpu_time, memory, ..
+    } = Arguments::parse();
     let cores = std::thread::available_parallelism().map_or(1, |n| n.get() as i32);
     let threads = threads.unwrap_or(cores);
     tch::set_num_threads(threads);
@@ -75,12 +87,19 @@ fn main() -> Result<()> {
 
     let clock = if cpu_time { Clock::Cpu } else { Clock::Wall };
     let shape = if smoke { InputShape::SMOKE } else { InputShape::CREMAD };
+    let mut results = BenchmarkResults::new(threads, clock);
+    if recipe || !quick {
+        let rounds = if smoke { 1 } else { rounds.unwrap_or(3) };
+        Recipe::new(recipe_data, smoke, threads, clock)?.measure(&mut results, rounds)?;
+    }
+    if recipe {
+        return results.finish(&out);
+    }
     let rounds = rounds.unwrap_or(match (smoke, quick) {
         (true, _) => 1,
         (_, true) => 5,
         _ => 15,
     });
-    let mut results = BenchmarkResults::new(threads, clock);
     let plain = step_time::measure(&mut results, shape, rounds, threads, clock)?;
     overhead::measure(&mut results, smoke, plain)?;
     if !smoke {

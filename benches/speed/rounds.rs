@@ -12,6 +12,7 @@ pub type TimedStep = Box<dyn FnMut() -> Result<f64>>;
 /// Steps that are timed in interleaved rounds.
 pub struct Rounds {
     clock: Clock,
+    warm_up: bool,
     steps: Vec<(String, TimedStep)>,
 }
 
@@ -20,7 +21,12 @@ pub struct Times(Vec<(String, Vec<f64>)>);
 
 impl Rounds {
     pub fn new(clock: Clock) -> Self {
-        Self { clock, steps: Vec::new() }
+        Self { clock, warm_up: true, steps: Vec::new() }
+    }
+
+    /// Rounds of whole processes, which need no warm-up.
+    pub fn without_warm_up(clock: Clock) -> Self {
+        Self { warm_up: false, ..Self::new(clock) }
     }
 
     pub fn add(&mut self, name: impl Into<String>, mut step: Step) {
@@ -32,12 +38,12 @@ impl Rounds {
         self.steps.push((name.into(), step));
     }
 
-    /// Times every step once per round, after a warm-up round. Each round starts with another step,
+    /// Times every step once per round, after a warm-up round if there is one. Each round starts with another step,
     /// and every other round is in reverse order, so that no step always follows the same step.
     pub fn run(mut self, rounds: usize) -> Result<Times> {
         let count = self.steps.len();
         let mut times = vec![Vec::new(); count];
-        for round in 0..=rounds {
+        for round in usize::from(!self.warm_up)..=rounds {
             eprintln!("round {round} of {rounds}");
             let forward = (0..count).map(|i| (i + round * 5) % count);
             let order: Vec<usize> =

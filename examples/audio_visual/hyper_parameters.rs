@@ -11,14 +11,14 @@ use g2d::{
         networks::{Backbone, ClassifierConfig, FusionKind, Initialisation},
     },
     schedule::Ranking,
-    trainer::{GradientScope, KeepWeights},
+    trainer::{GradientScope, KeepWeights, Precision, SuppressedMode},
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::support::{
     command_line::choice,
-    comparison::{ComparisonConfig, TrainingConfig},
+    comparison::{ComparisonConfig, ComputeConfig, TrainingConfig},
     methods::{BalancedConfig, MethodConfig, SuppressionStyle},
     rivals::RivalConfig,
 };
@@ -107,6 +107,13 @@ pub struct HyperParameterFlags {
     /// Factor on β of InfoReg
     #[arg(long, value_name = "FACTOR")]
     info_reg_beta: Option<f64>,
+    /// Dtype of forward passes: full, bf16 or fp16
+    #[arg(long, value_parser = choice::<Precision>)]
+    precision: Option<Precision>,
+    /// Mode of a suppressed encoder: train (as in the authors' code), evaluation, or cached
+    /// (evaluation, once per stage)
+    #[arg(long, value_parser = choice::<SuppressedMode>)]
+    suppressed_mode: Option<SuppressedMode>,
     /// Weight of the task loss
     #[arg(long)]
     task_weight: Option<f64>,
@@ -145,6 +152,8 @@ pub struct HyperParameters {
     balanced: BalancedConfig,
     #[serde(flatten)]
     rivals: RivalConfig,
+    #[serde(flatten)]
+    compute: ComputeConfig,
     distillation: Distillation,
 }
 
@@ -257,6 +266,7 @@ impl HyperParameters {
             },
             balanced: BalancedConfig::default(),
             rivals: RivalConfig::default(),
+            compute: ComputeConfig::default(),
             distillation: Distillation::default(),
         }
     }
@@ -333,9 +343,12 @@ impl HyperParameters {
                 rivals: self.rivals,
             },
             distillation: self.distillation.clone(),
+            compute: self.compute,
         };
+        // Compact networks gain nothing from a second thread.
+        let threads = if self.networks.backbone == Backbone::Compact { 1 } else { 4 };
         let (json, description) = (serde_json::to_value(self)?, self.to_string());
-        Ok(ComparisonConfig { seed: self.seed, training, json, description })
+        Ok(ComparisonConfig { seed: self.seed, threads, training, json, description })
     }
 }
 

@@ -74,7 +74,6 @@ pub struct MethodIntervals {
     pub kappa: Estimates,
     /// The metrics of each prediction that is made of fused logits and heads.
     pub predictions: BTreeMap<String, Estimates>,
-    pub seconds_per_step: Estimate,
 }
 
 fn means(estimates: &Estimates) -> Scores {
@@ -110,7 +109,8 @@ impl AggregateResults {
                 (name.clone(), each(own, &of))
             });
             let predictions: BTreeMap<_, _> = predictions.collect();
-            let seconds = over(&|s| s.methods[method].seconds_per_step);
+            let seconds = summaries.iter().filter_map(|s| s.methods[method].seconds_per_step);
+            let seconds: Vec<f64> = seconds.collect();
             // The prediction may differ between seeds.
             let chosen = summaries.iter().map(|s| s.methods[method].prediction.clone());
             let means = MethodSummary {
@@ -119,11 +119,11 @@ impl AggregateResults {
                 kappa: means(&kappa),
                 predictions: predictions.iter().map(|(n, own)| (n.clone(), means(own))).collect(),
                 prediction: chosen.collect::<Vec<_>>().join(", "),
-                seconds_per_step: seconds.mean,
+                seconds_per_step: (!seconds.is_empty())
+                    .then(|| seconds.iter().sum::<f64>() / seconds.len() as f64),
             };
             let test = scores.remove(&metric.key_on("test")).context("no metric on test data")?;
-            let intervals =
-                MethodIntervals { scores, heads, kappa, predictions, seconds_per_step: seconds };
+            let intervals = MethodIntervals { scores, heads, kappa, predictions };
             Ok((method.clone(), MethodResult { means, test, intervals }))
         });
         let baselines = first.baselines.iter().map(|(baseline, scores)| {

@@ -86,7 +86,7 @@ pub fn evaluate(results: &AggregateResults) -> Vec<Claim> {
         ),
     ];
     let ours = [Method::Balanced, Method::BalancedFull, Method::BalancedSmp];
-    let rivals = [
+    let alternatives = [
         Row::Method(Method::Joint),
         Row::Method(Method::G2dSmp),
         Row::Baseline(Baseline::BetterTeacher),
@@ -95,9 +95,14 @@ pub fn evaluate(results: &AggregateResults) -> Vec<Claim> {
         Row::Method(Method::HeadCe),
     ];
     let not_below = ours.into_iter().flat_map(|own| {
-        rivals.into_iter().map(move |rival| {
-            (format!("{own} is not below {rival}"), comparison.pair(Row::Method(own), rival))
-        })
+        let others = (
+            format!("{own} is not below the methods of other papers"),
+            comparison.gains(own, Method::ALL.into_iter().filter(|other| other.rival().is_some())),
+        );
+        let pair = move |other| {
+            (format!("{own} is not below {other}"), comparison.pair(Row::Method(own), other))
+        };
+        alternatives.into_iter().map(pair).chain([others])
     });
     let all = paper.into_iter().chain(not_below);
     all.filter_map(|(claim, differences)| Some(Claim::new(claim, differences?))).collect()
@@ -134,7 +139,7 @@ impl Comparison<'_> {
         }
     }
 
-    /// The gain of `a` over `b`.
+    /// The gain of `a` over `b`, if both were computed.
     fn gain(&self, a: Row, b: Row) -> Option<(String, Estimate)> {
         let (left, right) = match self.results.metric().better {
             Direction::Higher => (a, b),
@@ -146,6 +151,16 @@ impl Comparison<'_> {
 
     fn pair(&self, a: Row, b: Row) -> Option<Vec<(String, Estimate)>> {
         self.gain(a, b).map(|gain| vec![gain])
+    }
+
+    /// The gains of a method over those of `others` that were run; `None` without any.
+    fn gains(
+        &self,
+        own: Method,
+        others: impl Iterator<Item = Method>,
+    ) -> Option<Vec<(String, Estimate)>> {
+        let gains = others.filter_map(|other| self.gain(Row::Method(own), Row::Method(other)));
+        Some(gains.collect::<Vec<_>>()).filter(|gains| !gains.is_empty())
     }
 
     /// The gains of G²D with SMP over the other published methods and the better teacher.

@@ -8,6 +8,11 @@ use indicatif::MultiProgress;
 pub struct ProgressBars(MultiProgress);
 
 impl ProgressBars {
+    /// Runs `print` while no bar is drawn.
+    pub fn suspend<R>(&self, print: impl FnOnce() -> R) -> R {
+        self.0.suspend(print)
+    }
+
     /// Adds a training of `epochs` epochs, of which `done` have been trained before.
     pub fn add(&self, name: &str, epochs: u64, done: u64) -> ConsoleProgress {
         ConsoleProgress::with_group(&self.0, name, epochs).starting_at(done).with_lines(10)

@@ -54,9 +54,9 @@ pub struct MethodSummary {
     #[serde(default)]
     pub prediction: String,
     /// The seconds of a step, with the passes between epochs and without the loading of data; comparable
-    /// between methods that were trained one at a time (`--jobs 1`).
+    /// between methods that were trained one at a time (`--jobs 1`). `None` in older results.
     #[serde(default)]
-    pub seconds_per_step: f64,
+    pub seconds_per_step: Option<f64>,
 }
 
 impl SeedSummary {

@@ -37,7 +37,7 @@ fn write_results(out: &mut String, results: &AggregateResults) -> Result<()> {
     let kappas = columns(&|m| format!("κ {m}"));
     writeln!(out, "| |{metrics}{heads} ρ (training) |{kappas} step time / joint |")?;
     writeln!(out, "|---|{}", "---|".repeat(results.metrics.len() + 2 + 2 * k))?;
-    let seconds = |method: Method| Some(results.methods.get(method.key())?.means.seconds_per_step);
+    let seconds = |method: Method| results.methods.get(method.key())?.means.seconds_per_step;
     let joint = seconds(Method::Joint).filter(|&seconds| seconds > 0.0);
     let blank = " |".repeat(k);
     for name in &results.modalities {

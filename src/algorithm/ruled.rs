@@ -8,21 +8,21 @@ use crate::error::Result;
 use crate::modality::Modality;
 use crate::student::{Features, Student};
 
-/// A student whose fused and unimodal logits are those of an algorithm's prediction rule, for
-/// [`evaluate`](crate::evaluate) and the held-out measures.
-pub struct Ruled<'a> {
-    algorithm: &'a dyn Algorithm,
+/// A student whose fused and unimodal logits are those of an algorithm's prediction rule, for the held-out
+/// measures. [`Algorithm::evaluate`] evaluates such a student.
+pub struct Ruled<'a, A: ?Sized = dyn Algorithm + 'a> {
+    algorithm: &'a A,
     student: &'a dyn Student,
 }
 
-impl<'a> Ruled<'a> {
+impl<'a, A: Algorithm + ?Sized> Ruled<'a, A> {
     /// `student` under the rule of `algorithm`.
-    pub fn new(algorithm: &'a dyn Algorithm, student: &'a dyn Student) -> Self {
+    pub fn new(algorithm: &'a A, student: &'a dyn Student) -> Self {
         Self { algorithm, student }
     }
 }
 
-impl Student for Ruled<'_> {
+impl<A: Algorithm + ?Sized> Student for Ruled<'_, A> {
     fn modalities(&self) -> &[Modality] {
         self.student.modalities()
     }

@@ -10,9 +10,10 @@ use crate::optim::ApplyGradients;
 use crate::schedule::Progress;
 use crate::step::{EpochReport, StepReport};
 use crate::student::Student;
-use crate::trainer::{G2dTrainer, ResumeState};
+use crate::trainer::{G2dTrainer, Predictions, ResumeState};
 
-/// [`step`](Algorithm::step) is [`G2dTrainer::step`] with [`G2dTrainer::update`].
+/// [`step`](Algorithm::step) is [`G2dTrainer::step`] with [`G2dTrainer::update`];
+/// [`evaluate`](Algorithm::evaluate) runs in the trainer's precision.
 impl Algorithm for G2dTrainer {
     fn modalities(&self) -> &[Modality] {
         Self::modalities(self)
@@ -43,6 +44,14 @@ impl Algorithm for G2dTrainer {
 
     fn end_epoch(&mut self) -> Result<EpochReport> {
         Self::end_epoch(self)
+    }
+
+    fn evaluate(
+        &self,
+        student: &dyn Student,
+        batches: &mut dyn Iterator<Item = Result<Batch>>,
+    ) -> Result<Predictions> {
+        Self::evaluate(self, student, batches)
     }
 
     fn state(&mut self) -> Result<ResumeState> {

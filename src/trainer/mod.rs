@@ -16,7 +16,7 @@
 //! | `observers.rs` | `Observers`: probes and epoch means (`totals.rs`) |
 //! | `modulation.rs` | the check of a [`Modulate`](crate::modulation::Modulate) and its turn in a step |
 //! | `resume.rs` | [`ResumeState`]: the state of all owners, for a checkpoint |
-//! | `precision.rs`, `scaling.rs` | [`Precision`] (autocast) and [`LossScaling`] |
+//! | `precision.rs`, `scaling.rs` | [`Precision`] (autocast) and [`LossScaling`]; `in_precision.rs`: [`InPrecision`], a teacher outside a trainer |
 //! | `projection.rs` | [`FeatureProjection`] |
 //! | `evaluate.rs` | [`evaluate`], [`predict`]; `predictions.rs`: [`Predictions`] and what is measured on them |
 //! | `unimodal/` | [`UnimodalTrainer`]: training of a teacher |
@@ -28,6 +28,7 @@ mod feature_cache;
 mod finite;
 mod forward;
 mod gradients;
+mod in_precision;
 mod missing;
 mod modulation;
 mod observers;
@@ -53,6 +54,7 @@ pub use builder::Builder;
 pub use evaluate::{evaluate, evaluate_teacher, predict};
 pub use finite::NonFinite;
 pub(crate) use forward::check_output;
+pub use in_precision::InPrecision;
 pub use precision::Precision;
 pub use predictions::Predictions;
 pub use projection::FeatureProjection;

@@ -13,12 +13,14 @@ use serde::Serialize;
 use tch::Device;
 
 use super::{
+    compute::ComputeConfig,
     problem::Problem,
     setup::{ComparisonConfig, TrainingConfig},
 };
 use crate::support::{
     command_line,
     methods::{BalancedConfig, Method, MethodConfig, SuppressionStyle},
+    parallel::Workers,
     rivals::RivalConfig,
 };
 
@@ -50,9 +52,15 @@ pub struct RunArguments {
     /// cpu, cuda or cuda:N
     #[arg(long, default_value = "cpu", value_parser = command_line::device)]
     pub device: Device,
-    /// Number of trainings at a time [default: number of cores]
-    #[arg(long, value_name = "N")]
-    jobs: Option<usize>,
+    /// Number of trainings at a time [default: as many as use all cores]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    jobs: Option<u32>,
+    /// Threads per training [default: 1, or up to 4 for ResNet-18]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    threads: Option<u32>,
+    /// Leave out probes, Shapley values and linear probes, which cost up to a quarter of a training
+    #[arg(long)]
+    pub no_probes: bool,
     /// A few epochs on a few samples, to test that everything runs
     #[arg(long)]
     pub smoke: bool,
@@ -84,10 +92,13 @@ impl RunArguments {
         if self.seeds > 1 { self.out.join(format!("seed{seed}")) } else { self.out.clone() }
     }
 
-    /// The number of trainings at a time.
-    pub fn jobs(&self) -> usize {
+    /// The trainings at a time, with `threads` threads each unless the user gives their number. The
+    /// number of threads does not depend on that of trainings, since it changes how sums are rounded.
+    pub fn workers(&self, threads: usize) -> Workers {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        self.jobs.unwrap_or(cores).max(1)
+        let threads = self.threads.map_or(threads.min(cores), |threads| threads as usize);
+        let jobs = self.jobs.map_or((cores / threads).max(1), |jobs| jobs as usize);
+        Workers { jobs, threads }
     }
 }
 
@@ -134,6 +145,9 @@ pub struct TrainingArguments {
     #[command(flatten)]
     #[serde(flatten)]
     rivals: RivalConfig,
+    #[command(flatten)]
+    #[serde(flatten)]
+    compute: ComputeConfig,
 }
 
 impl TrainingArguments {
@@ -178,7 +192,8 @@ impl TrainingArguments {
                 rivals: own.rivals,
             },
             distillation: Distillation::default(),
+            compute: own.compute,
         };
-        Ok(ComparisonConfig { seed, training, json, description })
+        Ok(ComparisonConfig { seed, threads: 1, training, json, description })
     }
 }

@@ -2,7 +2,8 @@
 
 use anyhow::Result;
 use g2d::{
-    Batch, Modality, Student, evaluate,
+    Batch, Modality, Student,
+    algorithm::Algorithm,
     probe::held_out::{LinearProbe, Shapley},
     step::Measurement,
     trainer::Predictions,
@@ -23,14 +24,15 @@ pub struct StudentScores {
 }
 
 impl StudentScores {
-    /// Evaluates a student.
+    /// Evaluates a student by the prediction rule of its algorithm.
     pub fn evaluate(
+        algorithm: &dyn Algorithm,
         student: &dyn Student,
         split: &SplitData,
         setup: &TrainingSetup,
         task: &PredictionTask,
     ) -> Result<Self> {
-        Self::new(&evaluate(student, setup.stored(split))?, task)
+        Self::new(&algorithm.evaluate(student, &mut setup.stored(split))?, task)
     }
 
     /// The metrics of predictions.

@@ -5,7 +5,8 @@
 //!
 //! - `split.rs`: the samples of a split; `task.rs`: the loss and the metrics; `problem.rs`: data,
 //!   networks and task.
-//! - `setup.rs`: what all trainings share; `arguments.rs`: the flags that configure it.
+//! - `compute.rs`: precision and mode of forward passes; `setup.rs`: what all trainings share;
+//!   `arguments.rs`: the flags that configure it.
 //! - `run_files.rs`: the files of a comparison, for resuming.
 //! - `teacher.rs`: training of teachers; `knowledge.rs`: their calibration and ensembles;
 //!   `evaluation.rs`: evaluation of students.
@@ -14,6 +15,7 @@
 //! - `reports.rs`: HTML reports; `run.rs`: the whole comparison.
 
 mod arguments;
+mod compute;
 mod evaluation;
 mod history;
 mod knowledge;
@@ -31,6 +33,7 @@ mod task;
 mod teacher;
 
 pub use arguments::{RunArguments, TrainingArguments};
+pub use compute::ComputeConfig;
 pub use problem::{HELD_OUT, MixedNetworks, Networks, Problem, Splits, data_name, with_validation};
 pub use run::compare;
 pub use setup::{ComparisonConfig, TrainingConfig};

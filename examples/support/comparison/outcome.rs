@@ -3,7 +3,12 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
-use g2d::{Student, calibration::Prediction, evaluate, record::Outcome};
+use g2d::{
+    Student,
+    algorithm::{Algorithm, Ruled},
+    calibration::Prediction,
+    record::Outcome,
+};
 
 use super::{
     evaluation::{StudentScores, linear_probe, shapley},
@@ -34,13 +39,14 @@ impl FinalResults {
     /// trains heads is the one of the lowest NLL on validation data; that of another is the fused logits.
     pub fn new(
         method: Method,
+        algorithm: &dyn Algorithm,
         student: &dyn Student,
         setup: &TrainingSetup,
         problem: &Problem,
     ) -> Result<Self> {
         let task = &problem.task;
-        let val = evaluate(student, setup.stored(&problem.splits.val))?;
-        let test = evaluate(student, setup.stored(&problem.splits.test))?;
+        let val = algorithm.evaluate(student, &mut setup.stored(&problem.splits.val))?;
+        let test = algorithm.evaluate(student, &mut setup.stored(&problem.splits.test))?;
         let mut results = Self {
             val: StudentScores::new(&val, task)?,
             test: StudentScores::new(&test, task)?,
@@ -76,21 +82,28 @@ impl FinalResults {
 
 /// A student with the weights of its best epoch, and the history of its training.
 pub struct TrainedStudent<'a> {
-    pub student: &'a dyn Student,
+    pub student: Ruled<'a>,
     pub history: &'a History,
     pub results: FinalResults,
 }
 
 impl TrainedStudent<'_> {
-    /// The outcome for the run folder; the recorders add the diagnosis.
-    pub fn outcome(&self, setup: &TrainingSetup, problem: &Problem) -> Result<Outcome> {
+    /// The outcome for the run folder, with held-out measures if `probes`; the recorders add the diagnosis.
+    pub fn outcome(
+        &self,
+        setup: &TrainingSetup,
+        problem: &Problem,
+        probes: bool,
+    ) -> Result<Outcome> {
         let metrics = problem.task.metrics();
         let FinalResults { val, test, .. } = &self.results;
         let mut scores = test.with_keys(metrics, "test");
         scores.extend(val.with_keys(&metrics[..1], "val"));
-        let probes = linear_probe(self.student, setup, problem)?;
-        let mut measurements = shapley(self.student, setup, problem)?;
-        measurements.extend(probes);
+        let mut measurements = Vec::new();
+        if probes {
+            measurements = shapley(&self.student, setup, problem)?;
+            measurements.extend(linear_probe(&self.student, setup, problem)?);
+        }
         Ok(Outcome { scores, measurements, diagnosis: None })
     }
 
@@ -111,7 +124,7 @@ impl TrainedStudent<'_> {
             kappa: kappa.map(|(m, modality)| (modality.name().to_owned(), mean(m))).collect(),
             predictions: predictions.clone(),
             prediction: chosen.clone(),
-            seconds_per_step: self.history.seconds_per_step(),
+            seconds_per_step: Some(self.history.seconds_per_step()),
         }
     }
 }

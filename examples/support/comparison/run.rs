@@ -1,6 +1,6 @@
 //! The whole comparison.
 
-use std::path::Path;
+use std::{collections::BTreeMap, path::Path};
 
 use anyhow::{Context, Result};
 use serde_json::json;
@@ -13,70 +13,98 @@ use super::{
     run_files::RunFiles,
     setup::{ComparisonConfig, TrainingSetup},
     student::{StudentRun, StudentTraining},
-    teacher::UntrainedTeacher,
+    teacher::{SharedTeacher, UntrainedTeacher},
 };
 use crate::support::{
-    aggregate::AggregateResults, explanation::explain, methods::Method, output,
-    parallel::in_parallel, progress::ProgressBars, summary::SeedSummary,
+    aggregate::AggregateResults,
+    baselines::Baseline,
+    explanation::explain,
+    methods::{Method, TeacherKnowledge},
+    metric::Scores,
+    output,
+    parallel::Workers,
+    progress::ProgressBars,
+    summary::{SeedSummary, TeacherSummary},
 };
 
 /// The number of samples of each split in a smoke test.
 const SMOKE_SAMPLES: usize = 48;
 
-/// The comparison of one seed.
-struct Comparison<'a> {
-    problem: Problem,
+/// The trainings of one seed.
+struct SeedRun {
     setup: TrainingSetup,
     files: RunFiles,
-    methods: &'a [Method],
-    jobs: usize,
-    save_every: Option<u64>,
+    methods: Vec<Method>,
+}
+
+/// What follows from the teachers of a seed.
+struct TeacherResults {
+    scores: Vec<TeacherSummary>,
+    knowledge: TeacherKnowledge,
+    baselines: BTreeMap<Baseline, Scores>,
 }
 
 /// Compares methods on every seed and writes the results into the output folder. `problem(seed,
 /// folder)` creates the problem of a seed, and may write files into the seed's folder.
+///
+/// The teachers of all seeds are one queue of trainings, and so are the students, so that all cores
+/// work to its end. Networks are created one after the other before, since libtorch has one random
+/// generator per process.
 pub fn compare(
     run: &RunArguments,
     config: &ComparisonConfig,
     mut problem: impl FnMut(u64, &Path) -> Result<Problem>,
 ) -> Result<()> {
-    let (mut summaries, mut data) = (Vec::new(), String::new());
-    for seed in config.seed..config.seed + run.seeds {
-        let folder = run.folder(seed);
-        std::fs::create_dir_all(&folder)
-            .with_context(|| format!("create the folder {}", folder.display()))?;
-        let mut problem = problem(seed, &folder)?;
-        if run.smoke {
-            problem = problem.first(SMOKE_SAMPLES)?;
+    let seeds = config.seed..config.seed + run.seeds;
+    let runs = seeds.map(|seed| SeedRun::new(seed, run, config, &mut problem));
+    let (runs, problems): (Vec<_>, Vec<_>) = runs.collect::<Result<Vec<_>>>()?.into_iter().unzip();
+    let (bars, workers) = (ProgressBars::default(), run.workers(config.threads));
+    let (data, modalities) = (problems[0].to_string(), problems[0].modalities.clone());
+    let metrics = problems[0].task.metrics();
+    println!("{data}\n{}, {:?}", config.description, run.device);
+
+    let teachers = train_teachers(&runs, &problems, workers, &bars)?;
+    let results = teachers.iter().zip(&problems).map(|(own, problem)| results(own, problem));
+    let results = results.collect::<Result<Vec<_>>>()?;
+    let mut summaries: Vec<_> = runs
+        .iter()
+        .zip(&results)
+        .map(|(run, TeacherResults { scores, baselines, .. })| {
+            let mut summary = SeedSummary::new(run.setup.seed, &modalities, metrics);
+            let names = modalities.iter().map(|modality| modality.name().to_owned());
+            summary.teachers.extend(names.zip(scores.iter().cloned()));
+            summary.baselines.clone_from(baselines);
+            summary
+        })
+        .collect();
+
+    let mut students = Vec::new();
+    for (s, SeedRun { setup, methods, .. }) in runs.iter().enumerate() {
+        let (problem, knowledge) = (&problems[s], &results[s].knowledge);
+        for &method in methods {
+            let student = StudentRun::new(method, setup, problem, &teachers[s], knowledge)?;
+            students.push((s, student, problem.share()));
         }
-        let methods = run.methods(&problem)?;
-        data = problem.to_string();
-        println!("{data}\n{}, {:?}, seed {seed}", config.description, run.device);
-        let mut json = config.json.clone();
-        json["seed"] = json!(seed);
-        let mut settings = json.clone();
-        settings["data"] = json!(data);
-        let keys: Vec<_> = methods.iter().map(|method| method.key()).collect();
-        let comparison = Comparison {
-            problem,
-            files: RunFiles::open(&folder, run.resume, &settings, &keys)?,
-            setup: TrainingSetup {
-                seed,
-                device: run.device,
-                config: config.training.clone(),
-                json,
-            },
-            methods: &methods,
-            jobs: run.jobs(),
-            save_every: run.save_every,
-        };
-        let summary = comparison.run()?;
-        comparison.files.save_summary(&summary)?;
-        let explanation = explain(&summary).unwrap_or_default();
-        let report = reports::write(&comparison.files, &methods, &explanation)?;
-        println!("{summary}\n{explanation}\nreport: {}", report.display());
-        summaries.push(summary);
     }
+    let train = |(s, student, problem): (usize, StudentRun, Problem)| {
+        let (SeedRun { setup, files, .. }, known) = (&runs[s], &results[s]);
+        let training = StudentTraining {
+            setup,
+            files,
+            save_every: run.save_every,
+            teachers: &known.scores,
+            knowledge: &known.knowledge,
+            baselines: &known.baselines,
+            bars: &bars,
+            probes: !run.no_probes,
+        };
+        Ok((s, student.method.key().to_owned(), training.run(student, &problem)?))
+    };
+    workers.run(students, train, |_, (s, method, result)| {
+        summaries[s].methods.insert(method, result);
+        let is_complete = summaries[s].methods.len() == runs[s].methods.len();
+        if is_complete { bars.suspend(|| runs[s].finish(&summaries[s])) } else { Ok(()) }
+    })?;
     if summaries.len() > 1 {
         let results = AggregateResults::new(&data, &config.description, &summaries)?;
         let (table, out) = (output::write(&results, &run.out)?, run.out.display());
@@ -85,46 +113,74 @@ pub fn compare(
     Ok(())
 }
 
-impl Comparison<'_> {
-    /// Trains teachers and students, and evaluates each of them on the test data once.
-    fn run(&self) -> Result<SeedSummary> {
-        let Self { problem, setup, files, .. } = self;
-        let modalities = &problem.modalities;
-        let mut summary = SeedSummary::new(setup.seed, modalities, problem.task.metrics());
-        let bars = ProgressBars::default();
-
-        // Networks are created one after the other, since libtorch has one random generator per
-        // process; then they are trained in parallel.
-        let untrained = (0..modalities.len())
-            .map(|m| Ok((UntrainedTeacher::new(m, setup, problem)?, problem.share())))
-            .collect::<Result<Vec<_>>>()?;
-        let teachers = in_parallel(self.jobs, untrained, |(teacher, problem)| {
-            teacher.train(setup, files, &problem, &bars)
-        })?;
-        let scores: Vec<_> = teachers.iter().map(|teacher| teacher.summary.clone()).collect();
-        let names = modalities.iter().map(|modality| modality.name().to_owned());
-        summary.teachers.extend(names.zip(scores.iter().cloned()));
-        let knowledge = knowledge(&teachers, &problem.task)?;
-        summary.baselines.extend(baselines(&teachers, &knowledge, problem)?);
-
-        let student = |&method: &Method| {
-            let student = StudentRun::new(method, setup, problem, &teachers, &knowledge)?;
-            Ok((student, problem.share()))
-        };
-        let students = self.methods.iter().map(student).collect::<Result<Vec<_>>>()?;
-        let training = StudentTraining {
-            setup,
-            files,
-            save_every: self.save_every,
-            teachers: &scores,
-            knowledge: &knowledge,
-            baselines: &summary.baselines,
-            bars: &bars,
-        };
-        let results = in_parallel(self.jobs, students, |(student, problem)| {
-            Ok((student.method.key().to_owned(), training.run(student, &problem)?))
-        })?;
-        summary.methods.extend(results);
-        Ok(summary)
+impl SeedRun {
+    /// The trainings of a seed, with its problem.
+    fn new(
+        seed: u64,
+        run: &RunArguments,
+        config: &ComparisonConfig,
+        problem: &mut impl FnMut(u64, &Path) -> Result<Problem>,
+    ) -> Result<(Self, Problem)> {
+        let folder = run.folder(seed);
+        std::fs::create_dir_all(&folder)
+            .with_context(|| format!("create the folder {}", folder.display()))?;
+        let mut problem = problem(seed, &folder)?;
+        if run.smoke {
+            problem = problem.first(SMOKE_SAMPLES)?;
+        }
+        let methods = run.methods(&problem)?;
+        config.training.compute.check(&methods, &problem)?;
+        let mut json = config.json.clone();
+        json["seed"] = json!(seed);
+        let mut settings = json.clone();
+        settings["data"] = json!(problem.to_string());
+        let keys: Vec<_> = methods.iter().map(|method| method.key()).collect();
+        let files = RunFiles::open(&folder, run.resume, &settings, &keys)?;
+        let prefix = if run.seeds > 1 { format!("seed {seed}: ") } else { String::new() };
+        let config = config.training.clone();
+        let setup = TrainingSetup { seed, prefix, device: run.device, config, json };
+        Ok((Self { setup, files, methods }, problem))
     }
+
+    /// Writes and prints the results of the seed.
+    fn finish(&self, summary: &SeedSummary) -> Result<()> {
+        self.files.save_summary(summary)?;
+        let explanation = explain(summary).unwrap_or_default();
+        let report = reports::write(&self.files, &self.methods, &explanation)?;
+        let seed = self.setup.seed;
+        println!("seed {seed}\n{summary}\n{explanation}\nreport: {}", report.display());
+        Ok(())
+    }
+}
+
+/// Trains the teachers of all seeds.
+fn train_teachers(
+    runs: &[SeedRun],
+    problems: &[Problem],
+    workers: Workers,
+    bars: &ProgressBars,
+) -> Result<Vec<Vec<SharedTeacher>>> {
+    let mut untrained = Vec::new();
+    for (SeedRun { setup, files, .. }, problem) in runs.iter().zip(problems) {
+        for m in 0..problem.modalities.len() {
+            let teacher = UntrainedTeacher::new(m, setup, problem)?;
+            untrained.push((setup, files, teacher, problem.share()));
+        }
+    }
+    let train = |(setup, files, teacher, problem): (_, _, UntrainedTeacher, _)| {
+        teacher.train(setup, files, &problem, bars)
+    };
+    let mut trained = workers.map(untrained, train)?.into_iter();
+    let own = |problem: &Problem| trained.by_ref().take(problem.modalities.len()).collect();
+    Ok(problems.iter().map(own).collect())
+}
+
+/// What follows from the teachers of a seed.
+fn results(teachers: &[SharedTeacher], problem: &Problem) -> Result<TeacherResults> {
+    let knowledge = knowledge(teachers, &problem.task)?;
+    Ok(TeacherResults {
+        scores: teachers.iter().map(|teacher| teacher.summary.clone()).collect(),
+        baselines: baselines(teachers, &knowledge, problem)?.into_iter().collect(),
+        knowledge,
+    })
 }

@@ -8,7 +8,10 @@ use g2d::{
 use serde_json::Value;
 use tch::Device;
 
-use super::split::{BatchIterator, SplitData};
+use super::{
+    compute::ComputeConfig,
+    split::{BatchIterator, SplitData},
+};
 use crate::support::methods::MethodConfig;
 
 /// The hyper-parameters of all trainings.
@@ -24,13 +27,20 @@ pub struct TrainingConfig {
     pub methods: MethodConfig,
     /// The weights of the distillation terms, for methods that have these terms.
     pub distillation: Distillation,
+    pub compute: ComputeConfig,
 }
+
+/// The least number of samples in a batch that is evaluated: without gradient, larger batches need
+/// little memory.
+const EVALUATION_BATCH: usize = 128;
 
 /// The configuration of a comparison.
 #[derive(Debug, Clone)]
 pub struct ComparisonConfig {
     /// The first seed.
     pub seed: u64,
+    /// Threads per training, unless the user gives their number: more than one only for large networks.
+    pub threads: usize,
     pub training: TrainingConfig,
     /// The configuration in files, an object.
     pub json: Value,
@@ -41,6 +51,8 @@ pub struct ComparisonConfig {
 /// The configuration of the trainings of one seed.
 pub struct TrainingSetup {
     pub seed: u64,
+    /// Names the seed before the name of a progress bar, if there are several.
+    pub prefix: String,
     pub device: Device,
     pub config: TrainingConfig,
     /// The configuration in files, with the seed.
@@ -48,9 +60,9 @@ pub struct TrainingSetup {
 }
 
 impl TrainingSetup {
-    /// All samples of a split in stored order.
+    /// All samples of a split in stored order, for evaluation.
     pub fn stored<'s>(&self, split: &'s SplitData) -> BatchIterator<'s> {
-        split.stored(self.config.batch_size, self.device)
+        split.stored(self.config.batch_size.max(EVALUATION_BATCH), self.device)
     }
 
     /// All samples of a split in the order of an epoch.

@@ -57,6 +57,8 @@ pub struct StudentTraining<'a> {
     pub knowledge: &'a TeacherKnowledge,
     pub baselines: &'a BTreeMap<Baseline, Scores>,
     pub bars: &'a ProgressBars,
+    /// Whether probes observe the training and its result.
+    pub probes: bool,
 }
 
 impl StudentRun {
@@ -106,7 +108,8 @@ impl StudentTraining<'_> {
             }
             None => Box::new(self.trainer(method, student, encoders, teachers, problem)?),
         };
-        let untrained = linear_probe(student, setup, problem)?;
+        let untrained =
+            if self.probes { linear_probe(student, setup, problem)? } else { Vec::new() };
         let builder = ResumableRun::builder(files.checkpoints(method.key()), algorithm, optimizer);
         let builder = builder.weights("student", &vs);
         let mut run = match self.save_every {
@@ -116,7 +119,8 @@ impl StudentTraining<'_> {
         .resume(History::default())?;
 
         let start = run.trainer.progress();
-        let bar = self.bars.add(method.key(), config.epochs, start.epoch);
+        let bar =
+            self.bars.add(&format!("{}{}", setup.prefix, method.key()), config.epochs, start.epoch);
         let info = record::info(method, setup, problem, self)?.untrained(untrained);
         let mut recorders = record::begin(&files.student(method.key()), start, &info, bar)?;
         for epoch in run.epochs(config.epochs) {
@@ -145,18 +149,18 @@ impl StudentTraining<'_> {
             }
             run.trainer.finish_update(&mut run.optimizer)?;
             let report = run.trainer.end_epoch()?;
-            let ruled = Ruled::new(&*run.trainer, student);
-            let val = StudentScores::evaluate(&ruled, &problem.splits.val, setup, &problem.task)?;
+            let (trainer, val) = (&*run.trainer, &problem.splits.val);
+            let val = StudentScores::evaluate(trainer, student, val, setup, &problem.task)?;
             recorders.epoch(&report, &val.with_keys(metrics, "val"));
             run.state.reports.push(report);
             unless_disk_fails(run.save(val.selection))?;
         }
 
         run.restore_best()?;
-        let ruled = Ruled::new(&*run.trainer, student);
-        let results = FinalResults::new(method, &ruled, setup, problem)?;
-        let trained = TrainedStudent { student: &ruled, history: &run.state, results };
-        recorders.finish(&trained.outcome(setup, problem)?);
+        let results = FinalResults::new(method, &*run.trainer, student, setup, problem)?;
+        let student = Ruled::new(&*run.trainer, student);
+        let trained = TrainedStudent { student, history: &run.state, results };
+        recorders.finish(&trained.outcome(setup, problem, self.probes)?);
         for failure in recorders.failures() {
             eprintln!("{method}: a recorder failed: {failure}");
         }
@@ -184,11 +188,16 @@ impl StudentTraining<'_> {
             .encoders(encoders)
             .scheduler(scheduler)
             .suppression(suppression)
-            .probe(ConfidenceRatio::default())
-            .probe(LossRatio::default())
-            .probe(GradientNorm::default())
-            .probe(UpdateRatio::with_interval(8))
-            .probe(TeacherCka::with_interval(8));
+            .suppressed_mode(config.compute.suppressed_mode)
+            .precision(config.compute.precision);
+        if self.probes {
+            builder = builder
+                .probe(ConfidenceRatio::default())
+                .probe(LossRatio::default())
+                .probe(GradientNorm::default())
+                .probe(UpdateRatio::with_interval(8))
+                .probe(TeacherCka::with_interval(8));
+        }
         builder = teachers.into_iter().fold(builder, Builder::teacher);
         if let Some(modulation) = method.modulation(&config.methods, setup.seed) {
             builder = builder.modulation(modulation);

@@ -6,13 +6,13 @@ use anyhow::Result;
 use g2d::{
     Modality, Teacher,
     teacher::{Cached, FrozenModel, UnimodalModel},
-    trainer::{Predictions, evaluate_teacher},
+    trainer::{InPrecision, Predictions, evaluate_teacher},
     weights,
 };
 use tch::nn::VarStore;
 
 use super::{
-    problem::{Networks, Problem},
+    problem::{Networks, Problem, Splits},
     run_files::RunFiles,
     setup::TrainingSetup,
 };
@@ -68,21 +68,26 @@ impl UntrainedTeacher {
             train_model(m, &vs, &*model, setup, problem, bars)?;
         }
         let teacher = FrozenModel::from_model(modality.clone(), &mut vs, model);
+        let teacher = InPrecision::new(teacher, setup.config.compute.precision);
+        let Splits { train, val, test } = &problem.splits;
         let predictions = HeldOut {
-            val: evaluate_teacher(&teacher, m, setup.stored(&problem.splits.val))?,
-            test: evaluate_teacher(&teacher, m, setup.stored(&problem.splits.test))?,
+            val: evaluate_teacher(&teacher, m, setup.stored(val))?,
+            test: evaluate_teacher(&teacher, m, setup.stored(test))?,
         };
+        let record = || Cached::record(&teacher, m, setup.stored(train));
+        let cache = train.is_constant().then(record).transpose()?;
         let summary = match loaded {
             Some(summary) => summary,
             None => {
-                let summary = summary(m, &teacher, &predictions, setup, problem)?;
+                let recorded: &dyn Teacher = match &cache {
+                    Some(cache) => cache,
+                    None => &teacher,
+                };
+                let summary = summary(m, recorded, &predictions, setup, problem)?;
                 files.save_teacher(modality.name(), &vs, &summary)?;
                 summary
             }
         };
-        let train = &problem.splits.train;
-        let record = || Cached::record(&teacher, m, setup.stored(train));
-        let cache = train.is_constant().then(record).transpose()?;
         let networks = Arc::clone(&problem.networks);
         Ok(SharedTeacher { summary, predictions, m, modality, vs, networks, cache })
     }
@@ -117,8 +122,9 @@ fn train_model(
     let (splits, task, config) = (&problem.splits, &problem.task, &setup.config);
     let modality = &problem.modalities[m];
     let val = Cell::new(f64::NAN); // the first metric of the last epoch
-    let bar = bars.add(&format!("teacher {modality}"), config.epochs, 0);
+    let bar = bars.add(&format!("{}teacher {modality}", setup.prefix), config.epochs, 0);
     task.teacher_trainer(modality, m, config.sgd)
+        .precision(config.compute.precision)
         .epochs(config.epochs)
         .schedule(config.lr_schedule)
         .keep(config.teacher_weights)
