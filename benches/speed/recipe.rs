@@ -107,7 +107,7 @@ impl Recipe {
     fn reference(&self, python: &std::ffi::OsStr, seed: u64) -> Result<(f64, Value)> {
         let mut command = Command::new(python);
         command
-            .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/reference/recipe.py"))
+            .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("reference/recipe.py"))
             .arg(&self.data)
             .args([self.epochs, self.stage, seed].map(|n| n.to_string()))
             .arg(self.threads.to_string());

@@ -25,7 +25,7 @@ impl Reference {
             eprintln!("skipped: G2D_PYTHON is not set, so there are no ratios to PyTorch");
             return Ok(None);
         };
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/reference/step.py");
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("reference/step.py");
         let InputShape { batch, audio: [frequencies, columns], side } = shape;
         let numbers =
             [threads.into(), batch, frequencies, columns, side].map(|n: i64| n.to_string());

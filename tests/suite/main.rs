@@ -6,7 +6,6 @@
 //! - `fuzzing/`: settings, reports, run folders and cache files with random changes.
 //! - `adoption/`: models of other shapes in a loop like a user's; the length of the quickstart; a
 //!   downstream crate.
-//! - `structure/`: the direction of imports between the modules of `src`.
 //! - `msrv.rs`: the minimum supported Rust version.
 //! - `../support/`: support that all test binaries share.
 
@@ -35,7 +34,6 @@ mod report;
 mod schedule;
 mod settings;
 mod step;
-mod structure;
 mod student;
 #[path = "../support/mod.rs"]
 mod support;

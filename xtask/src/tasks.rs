@@ -23,6 +23,8 @@ use crate::{
 
 /// The optional features of g2d. Tests and examples need all of them.
 const FEATURES: [&str; 4] = ["paper", "progress", "report", "tensorboard"];
+/// Optimises g2d itself, which the profile leaves out for short builds.
+const OPTIMISED: [&str; 2] = ["--config", "profile.dev.package.g2d.opt-level=2"];
 /// The feature that builds without libtorch and without a C++ compiler.
 const DOC_ONLY: &str = "doc-only";
 
@@ -72,7 +74,9 @@ pub fn reproduce(
 ) -> Result<()> {
     let cargo = cargo_with_libtorch()?;
     let (example, own) = data_set.example();
-    let mut command = run_example(&cargo, example);
+    let mut command = cargo.command();
+    command.args(["run", "--features", &all_features()]).args(OPTIMISED);
+    command.args(["--example", example, "--"]);
     command.arg(if ablation { "--ablation" } else { "--all-methods" });
     command.args(own).args(["--seed", "1", "--seeds", &seeds.to_string()]);
     if let Some(data) = data_set.data(&cargo, data)? {
@@ -161,15 +165,17 @@ fn bench_smoke(cargo: &Cargo) -> Result<()> {
 
 /// Builds the example that the benchmark `speed` runs as a process.
 fn build_recipe(cargo: &Cargo) -> Result<()> {
-    cargo.run(["build", "--features", &all_features(), "--example", "audio_visual"])
+    let mut command = cargo.command();
+    command.args(["build", "--features", &all_features(), "--example", "audio_visual"]);
+    finish(command.args(OPTIMISED))
 }
 
 /// A command that runs a benchmark in the profile of all other builds, since another profile would
 /// build libtorch's bindings again.
 fn benchmark(cargo: &Cargo, name: &str) -> Command {
     let mut command = cargo.command();
-    command.args(["bench", "--profile", "dev", "--features", &all_features()]);
-    command.args(["--bench", name, "--"]);
+    command.args(["bench", "--profile", "dev", "--package", "g2d-benches"]);
+    command.args(OPTIMISED).args(["--bench", name, "--"]);
     command
 }
 

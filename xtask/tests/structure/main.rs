@@ -1,6 +1,6 @@
-//! The direction of imports between the modules of `src`.
+//! The direction of imports between the modules of g2d, whose tests would build a parser of Rust for it.
 //!
-//! `structure/source.rs` reads the source. Test code in `src` is not checked.
+//! `source.rs` reads the source. Test code in `src` is not checked.
 
 mod source;
 
@@ -36,7 +36,7 @@ const ON_PUBLIC_API: [&str; 2] = ["paper", "report"];
 const ROOT_NAMES: usize = 20;
 
 fn this_crate() -> Crate {
-    Crate::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"))
+    Crate::read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../src"))
 }
 
 #[track_caller]
@@ -119,7 +119,7 @@ fn imports_come_from_lower_layers() {
 /// Its table has the number of a layer in the first row of the layer, and files or folders as code.
 #[test]
 fn the_architecture_page_has_the_same_layers() {
-    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/architecture.md");
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/architecture.md");
     let page = std::fs::read_to_string(page).unwrap();
     let section = page.split("\n## Layers\n").nth(1).unwrap().split("\n## ").next().unwrap();
     let (mut found, mut layer) = (vec![BTreeSet::new(); LAYERS.len()], None);
