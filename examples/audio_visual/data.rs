@@ -22,7 +22,7 @@ use crate::support::{
     comparison::{
         HELD_OUT, Networks, PredictionTask, Problem, SplitData, Splits, data_name, with_validation,
     },
-    methods::{FusionTraits, StudentDesign},
+    composition::{FusionTraits, StudentDesign},
 };
 
 const EMBEDDED: &[u8] = include_bytes!("../data/spoken-digits/digits.npz");

@@ -19,7 +19,7 @@ use serde_json::{Map, Value};
 use crate::support::{
     command_line::choice,
     comparison::{ComparisonConfig, ComputeConfig, TrainingConfig},
-    methods::{BalancedConfig, MethodConfig, SuppressionStyle},
+    composition::{BalancedConfig, MethodConfig, SuppressionStyle},
     rivals::RivalConfig,
 };
 

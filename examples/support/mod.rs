@@ -5,7 +5,9 @@
 //! - `command_line`: parsing of flags; `random`: normal values; `parallel`: several trainings at a
 //!   time; `progress`: progress bars.
 //! - `metric`: metrics of results; `statistics`: means over seeds and their intervals.
-//! - `rivals`: the methods of other papers; `methods`: the training methods that are compared; `baselines`: what needs no student.
+//! - `rivals`: the methods of other papers; `methods`: the names and parts of the
+//!   methods that are compared; `composition`: from these parts to those of the library; `baselines`: what
+//!   needs no student.
 //! - `summary`: the results of one seed; `aggregate`: those of several seeds.
 //! - `explanation`: two sentences about the results of one seed; `claims`, `table`, `figure`: what is
 //!   made of aggregated results; `output`: their files.
@@ -17,6 +19,7 @@ pub mod baselines;
 pub mod claims;
 pub mod command_line;
 pub mod comparison;
+pub mod composition;
 pub mod explanation;
 pub mod figure;
 pub mod methods;

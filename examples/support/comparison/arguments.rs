@@ -19,7 +19,8 @@ use super::{
 };
 use crate::support::{
     command_line,
-    methods::{BalancedConfig, Method, MethodConfig, SuppressionStyle},
+    composition::{BalancedConfig, MethodConfig, SuppressionStyle},
+    methods::Method,
     parallel::Workers,
     rivals::RivalConfig,
 };

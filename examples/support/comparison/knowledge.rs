@@ -13,7 +13,7 @@ use tch::{Kind, Tensor};
 use super::{problem::Problem, task::PredictionTask, teacher::SharedTeacher};
 use crate::support::{
     baselines::Baseline,
-    methods::TeacherKnowledge,
+    composition::TeacherKnowledge,
     metric::{Scores, with_keys},
 };
 

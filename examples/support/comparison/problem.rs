@@ -17,7 +17,7 @@ use tch::nn::VarStore;
 
 use super::{split::SplitData, task::PredictionTask};
 use crate::support::{
-    methods::{FusionTraits, StudentDesign},
+    composition::{FusionTraits, StudentDesign},
     metric::{Scores, with_keys},
 };
 

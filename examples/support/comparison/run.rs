@@ -18,8 +18,9 @@ use super::{
 use crate::support::{
     aggregate::AggregateResults,
     baselines::Baseline,
+    composition::TeacherKnowledge,
     explanation::explain,
-    methods::{Method, TeacherKnowledge},
+    methods::Method,
     metric::Scores,
     output,
     parallel::Workers,

@@ -12,7 +12,7 @@ use super::{
     compute::ComputeConfig,
     split::{BatchIterator, SplitData},
 };
-use crate::support::methods::MethodConfig;
+use crate::support::composition::MethodConfig;
 
 /// The hyper-parameters of all trainings.
 #[derive(Debug, Clone)]

@@ -29,7 +29,8 @@ use super::{
 };
 use crate::support::{
     baselines::Baseline,
-    methods::{Method, TeacherKnowledge},
+    composition::TeacherKnowledge,
+    methods::Method,
     metric::Scores,
     progress::ProgressBars,
     rivals::RivalHead,
