@@ -4,7 +4,7 @@
 //! - [`Session`]: what algorithms share: the checks of a step, the position in the run, the means of
 //!   an epoch and their state. [`Pass`]: the forward and backward passes over one batch.
 //!   [`Gradients`]: the gradients of a model's parameters, which an algorithm may change.
-//! - [`Ruled`]: a student with the prediction rule of an algorithm, for held-out measures.
+//! - [`Ruled`]: a student with the prediction rule of an algorithm, for evaluation.
 //!
 //! The algorithms of other papers are in `g2d::paper::baselines` (feature `paper`); docs/baselines.md
 //! compares them and writes another one.
@@ -31,7 +31,7 @@ use crate::optim::ApplyGradients;
 use crate::schedule::Progress;
 use crate::step::{EpochReport, StepReport};
 use crate::student::{Features, Student};
-use crate::trainer::{Predictions, ResumeState, evaluate};
+use crate::trainer::{Precision, ResumeState};
 
 /// A method that trains a student by an optimizer of the caller.
 ///
@@ -48,7 +48,7 @@ use crate::trainer::{Predictions, ResumeState, evaluate};
 ///
 /// # Example
 /// ```no_run
-/// # use g2d::{Batch, Result, Student, algorithm::Algorithm, optim::Optimizer};
+/// # use g2d::{Batch, Result, Student, algorithm::{Algorithm, Ruled}, optim::Optimizer};
 /// # fn train(
 /// #     algorithm: &mut dyn Algorithm, student: &dyn Student, optimizer: &mut Optimizer,
 /// #     loader: impl Fn(u64) -> Vec<Result<Batch>>, val: impl Fn() -> Vec<Result<Batch>>,
@@ -60,7 +60,7 @@ use crate::trainer::{Predictions, ResumeState, evaluate};
 ///     }
 ///     algorithm.finish_update(optimizer)?;
 ///     algorithm.end_epoch()?;
-///     let found = algorithm.evaluate(student, &mut val().into_iter())?;
+///     let found = Ruled::new(algorithm, student).evaluate(val())?;
 ///     println!("{}", found.accuracy()?);
 /// }
 /// # Ok(())
@@ -153,17 +153,10 @@ pub trait Algorithm {
         student.unimodal_logits(m, features)
     }
 
-    /// Evaluates a student by the prediction rule, in evaluation mode and without gradient, as
-    /// [`evaluate`] does.
-    ///
-    /// # Errors
-    /// As `evaluate`.
-    fn evaluate(
-        &self,
-        student: &dyn Student,
-        batches: &mut dyn Iterator<Item = Result<Batch>>,
-    ) -> Result<Predictions> {
-        evaluate(&Ruled::new(self, student), batches)
+    /// The dtype in which the student runs, in training and in [`Ruled::evaluate`]: [`Precision::Full`] by
+    /// default.
+    fn precision(&self) -> Precision {
+        Precision::Full
     }
 
     /// What [`restore`](Self::restore) needs to resume a run, except for the tensors of
@@ -248,12 +241,8 @@ impl<T: Algorithm + ?Sized> Algorithm for Box<T> {
         (**self).unimodal_logits(student, m, features)
     }
 
-    fn evaluate(
-        &self,
-        student: &dyn Student,
-        batches: &mut dyn Iterator<Item = Result<Batch>>,
-    ) -> Result<Predictions> {
-        (**self).evaluate(student, batches)
+    fn precision(&self) -> Precision {
+        (**self).precision()
     }
 
     fn state(&mut self) -> Result<ResumeState> {

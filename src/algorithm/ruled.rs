@@ -7,22 +7,35 @@ use crate::batch::Batch;
 use crate::error::Result;
 use crate::modality::Modality;
 use crate::student::{Features, Student};
+use crate::trainer::{Predictions, evaluate_in};
 
-/// A student whose fused and unimodal logits are those of an algorithm's prediction rule, for the held-out
-/// measures. [`Algorithm::evaluate`] evaluates such a student.
-pub struct Ruled<'a, A: ?Sized = dyn Algorithm + 'a> {
-    algorithm: &'a A,
+/// A student whose fused and unimodal logits are those of an algorithm's prediction rule: to evaluate it,
+/// and for the held-out measures.
+pub struct Ruled<'a> {
+    algorithm: &'a dyn Algorithm,
     student: &'a dyn Student,
 }
 
-impl<'a, A: Algorithm + ?Sized> Ruled<'a, A> {
+impl<'a> Ruled<'a> {
     /// `student` under the rule of `algorithm`.
-    pub fn new(algorithm: &'a A, student: &'a dyn Student) -> Self {
+    pub fn new(algorithm: &'a dyn Algorithm, student: &'a dyn Student) -> Self {
         Self { algorithm, student }
+    }
+
+    /// Runs [`evaluate`](crate::evaluate) in the [`Precision`](crate::trainer::Precision) of the algorithm;
+    /// logits are returned in `Float`.
+    ///
+    /// # Errors
+    /// As `evaluate`.
+    pub fn evaluate(
+        &self,
+        batches: impl IntoIterator<Item = Result<Batch>>,
+    ) -> Result<Predictions> {
+        evaluate_in(self.algorithm.precision(), self, batches)
     }
 }
 
-impl<A: Algorithm + ?Sized> Student for Ruled<'_, A> {
+impl Student for Ruled<'_> {
     fn modalities(&self) -> &[Modality] {
         self.student.modalities()
     }

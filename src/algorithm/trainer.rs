@@ -10,10 +10,9 @@ use crate::optim::ApplyGradients;
 use crate::schedule::Progress;
 use crate::step::{EpochReport, StepReport};
 use crate::student::Student;
-use crate::trainer::{G2dTrainer, Predictions, ResumeState};
+use crate::trainer::{G2dTrainer, Precision, ResumeState};
 
-/// [`step`](Algorithm::step) is [`G2dTrainer::step`] with [`G2dTrainer::update`];
-/// [`evaluate`](Algorithm::evaluate) runs in the trainer's precision.
+/// [`step`](Algorithm::step) is [`G2dTrainer::step`] with [`G2dTrainer::update`].
 impl Algorithm for G2dTrainer {
     fn modalities(&self) -> &[Modality] {
         Self::modalities(self)
@@ -46,12 +45,8 @@ impl Algorithm for G2dTrainer {
         Self::end_epoch(self)
     }
 
-    fn evaluate(
-        &self,
-        student: &dyn Student,
-        batches: &mut dyn Iterator<Item = Result<Batch>>,
-    ) -> Result<Predictions> {
-        Self::evaluate(self, student, batches)
+    fn precision(&self) -> Precision {
+        Self::precision(self)
     }
 
     fn state(&mut self) -> Result<ResumeState> {

@@ -20,7 +20,16 @@ pub fn evaluate(
     student: &dyn Student,
     batches: impl IntoIterator<Item = Result<Batch>>,
 ) -> Result<Predictions> {
-    run(Precision::Full, student, with_targets(batches))
+    evaluate_in(Precision::Full, student, batches)
+}
+
+/// Runs [`evaluate`] in a precision.
+pub(crate) fn evaluate_in(
+    precision: Precision,
+    student: &dyn Student,
+    batches: impl IntoIterator<Item = Result<Batch>>,
+) -> Result<Predictions> {
+    run(precision, student, with_targets(batches))
 }
 
 /// Runs a student as [`evaluate`] does, over batches that need no targets
@@ -49,7 +58,7 @@ impl G2dTrainer {
         batches: impl IntoIterator<Item = Result<Batch>>,
     ) -> Result<Predictions> {
         self.params.variables().check_finite("model to evaluate")?;
-        run(self.precision(), student, with_targets(batches))
+        evaluate_in(self.precision(), student, batches)
     }
 
     /// Runs [`predict`] in the trainer's [`Precision`]; logits are returned in `Float`.

@@ -51,6 +51,7 @@ mod window;
 
 pub(crate) use buffers::WatchedBuffers;
 pub use builder::Builder;
+pub(crate) use evaluate::evaluate_in;
 pub use evaluate::{evaluate, evaluate_teacher, predict};
 pub use finite::NonFinite;
 pub(crate) use forward::check_output;

@@ -211,7 +211,7 @@ impl G2dTrainer {
     }
 
     /// The precision of forward passes.
-    pub(super) fn precision(&self) -> Precision {
+    pub(crate) fn precision(&self) -> Precision {
         self.forward.precision()
     }
 

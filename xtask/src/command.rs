@@ -2,10 +2,19 @@
 
 use std::{
     fmt,
+    io::{self, IsTerminal as _},
     process::{Command, ExitStatus},
+    sync::mpsc::{self, RecvTimeoutError},
+    thread,
+    time::{Duration, Instant},
 };
 
 use anyhow::{Context as _, Result};
+
+use crate::terminal::{format_duration, message};
+
+/// The time between two messages of a build.
+const INTERVAL: Duration = Duration::from_secs(30);
 
 /// Runs `command` to completion on this process's stdin, stdout and stderr.
 ///
@@ -16,6 +25,26 @@ pub fn finish(command: &mut Command) -> Result<()> {
         format!("cannot start {}; is cargo installed and on PATH?", display(command))
     })?;
     if status.success() { Ok(()) } else { Err(Failed(status).into()) }
+}
+
+/// Runs a build as [`finish`]. Cargo draws a progress bar on a terminal; elsewhere a message tells every
+/// half minute that the build continues.
+pub fn finish_build(command: &mut Command) -> Result<()> {
+    if io::stderr().is_terminal() {
+        return finish(command);
+    }
+    let (running, ended) = mpsc::channel::<()>();
+    thread::scope(|scope| {
+        scope.spawn(move || {
+            let start = Instant::now();
+            while ended.recv_timeout(INTERVAL) == Err(RecvTimeoutError::Timeout) {
+                message(&format!("building for {}", format_duration(start.elapsed())));
+            }
+        });
+        let result = finish(command);
+        drop(running);
+        result
+    })
 }
 
 /// A child process that ended with an exit code other than zero or by a signal. It has already

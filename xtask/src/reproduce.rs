@@ -71,6 +71,46 @@ impl Reproduction {
         }
     }
 
+    /// The strengths of the methods of other papers: half, once or twice the authors' value (of MLA's
+    /// projection: `as_run`, `previous` or `current`), the best on validation data at seed 100.
+    pub fn strengths(self) -> &'static [&'static str] {
+        match self {
+            Self::SpokenDigits => &[
+                "--agm-alpha=1",
+                "--pmr-alpha=2",
+                "--mmpareto-gamma=3",
+                "--mla-projection=as_run",
+                "--recon-boost-weight=10",
+                "--dgl-alpha=8",
+                "--info-reg-beta=0.5",
+            ],
+            Self::AvDigits => &[
+                "--agm-alpha=0.5",
+                "--pmr-alpha=2",
+                "--mmpareto-gamma=3",
+                "--mla-projection=as_run",
+                "--recon-boost-weight=2.5",
+                "--dgl-alpha=8",
+                "--info-reg-beta=2",
+            ],
+            Self::Spsw => &[
+                "--agm-alpha=1",
+                "--mmpareto-gamma=3",
+                "--mla-projection=as_run",
+                "--recon-boost-weight=10",
+                "--dgl-alpha=8",
+            ],
+            Self::Mfeat => &[
+                "--agm-alpha=0.5",
+                "--mmpareto-gamma=0.75",
+                "--mla-projection=as_run",
+                "--recon-boost-weight=10",
+                "--dgl-alpha=4",
+            ],
+            Self::SpswPhone | Self::Karly | Self::ParkinsonsTime | Self::Houses => &[],
+        }
+    }
+
     /// The folder of its data.
     fn folder(self) -> &'static str {
         match self {

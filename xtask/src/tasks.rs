@@ -13,7 +13,7 @@ use anyhow::{Context as _, Result};
 
 use crate::{
     cargo::Cargo,
-    command::finish,
+    command::{finish, finish_build},
     libtorch::Libtorch,
     reproduce::Reproduction,
     search::Search,
@@ -54,6 +54,10 @@ fn run_example(cargo: &Cargo, example: &str) -> Command {
 /// Runs the demo. Its results go to `target/g2d-demo` unless `args` contain `--out`.
 pub fn demo(seed: Option<u64>, args: &[String]) -> Result<()> {
     let cargo = cargo_with_libtorch()?;
+    let mut build = cargo.command();
+    build.args(["build", "--features", &all_features(), "--example", "audio_visual"]);
+    message("building the demo; the first time, libtorch's bindings alone take over a minute");
+    finish_build(&mut build)?;
     let mut command = run_example(&cargo, "audio_visual");
     if !args.iter().any(|arg| arg == "--out" || arg.starts_with("--out=")) {
         command.arg("--out").arg(cargo.root().join("target").join("g2d-demo"));
@@ -78,7 +82,12 @@ pub fn reproduce(
     command.args(["run", "--features", &all_features()]).args(OPTIMISED);
     command.args(["--example", example, "--"]);
     command.arg(if ablation { "--ablation" } else { "--all-methods" });
-    command.args(own).args(["--seed", "1", "--seeds", &seeds.to_string()]);
+    command.args(own).args(data_set.strengths()).args([
+        "--seed",
+        "1",
+        "--seeds",
+        &seeds.to_string(),
+    ]);
     if let Some(data) = data_set.data(&cargo, data)? {
         command.arg("--data").arg(data);
     }
@@ -167,7 +176,7 @@ fn bench_smoke(cargo: &Cargo) -> Result<()> {
 fn build_recipe(cargo: &Cargo) -> Result<()> {
     let mut command = cargo.command();
     command.args(["build", "--features", &all_features(), "--example", "audio_visual"]);
-    finish(command.args(OPTIMISED))
+    finish_build(command.args(OPTIMISED))
 }
 
 /// A command that runs a benchmark in the profile of all other builds, since another profile would

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use g2d::{
     Batch, Modality, Student,
-    algorithm::Algorithm,
+    algorithm::Ruled,
     probe::held_out::{LinearProbe, Shapley},
     step::Measurement,
     trainer::Predictions,
@@ -24,15 +24,14 @@ pub struct StudentScores {
 }
 
 impl StudentScores {
-    /// Evaluates a student by the prediction rule of its algorithm.
+    /// Evaluates a student.
     pub fn evaluate(
-        algorithm: &dyn Algorithm,
-        student: &dyn Student,
+        student: &Ruled<'_>,
         split: &SplitData,
         setup: &TrainingSetup,
         task: &PredictionTask,
     ) -> Result<Self> {
-        Self::new(&algorithm.evaluate(student, &mut setup.stored(split))?, task)
+        Self::new(&student.evaluate(setup.stored(split))?, task)
     }
 
     /// The metrics of predictions.

@@ -3,12 +3,7 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
-use g2d::{
-    Student,
-    algorithm::{Algorithm, Ruled},
-    calibration::Prediction,
-    record::Outcome,
-};
+use g2d::{Student, algorithm::Ruled, calibration::Prediction, record::Outcome};
 
 use super::{
     evaluation::{StudentScores, linear_probe, shapley},
@@ -39,14 +34,13 @@ impl FinalResults {
     /// trains heads is the one of the lowest NLL on validation data; that of another is the fused logits.
     pub fn new(
         method: Method,
-        algorithm: &dyn Algorithm,
-        student: &dyn Student,
+        student: &Ruled<'_>,
         setup: &TrainingSetup,
         problem: &Problem,
     ) -> Result<Self> {
         let task = &problem.task;
-        let val = algorithm.evaluate(student, &mut setup.stored(&problem.splits.val))?;
-        let test = algorithm.evaluate(student, &mut setup.stored(&problem.splits.test))?;
+        let val = student.evaluate(setup.stored(&problem.splits.val))?;
+        let test = student.evaluate(setup.stored(&problem.splits.test))?;
         let mut results = Self {
             val: StudentScores::new(&val, task)?,
             test: StudentScores::new(&test, task)?,

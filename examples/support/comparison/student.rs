@@ -150,16 +150,16 @@ impl StudentTraining<'_> {
             }
             run.trainer.finish_update(&mut run.optimizer)?;
             let report = run.trainer.end_epoch()?;
-            let (trainer, val) = (&*run.trainer, &problem.splits.val);
-            let val = StudentScores::evaluate(trainer, student, val, setup, &problem.task)?;
+            let ruled = Ruled::new(&*run.trainer, student);
+            let val = StudentScores::evaluate(&ruled, &problem.splits.val, setup, &problem.task)?;
             recorders.epoch(&report, &val.with_keys(metrics, "val"));
             run.state.reports.push(report);
             unless_disk_fails(run.save(val.selection))?;
         }
 
         run.restore_best()?;
-        let results = FinalResults::new(method, &*run.trainer, student, setup, problem)?;
         let student = Ruled::new(&*run.trainer, student);
+        let results = FinalResults::new(method, &student, setup, problem)?;
         let trained = TrainedStudent { student, history: &run.state, results };
         recorders.finish(&trained.outcome(setup, problem, self.probes)?);
         for failure in recorders.failures() {
