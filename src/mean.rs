@@ -1,17 +1,25 @@
 //! Weighted means of device scalars.
 
 use serde::{Deserialize, Serialize};
-use tch::{Device, TchError, Tensor};
+use tch::{Device, Tensor};
 
 use crate::error::{Error, Result};
 use crate::number::Numbers;
-use crate::transfer;
+use crate::{libtorch, transfer};
 
 /// A weighted mean whose sum stays on the device until it is read.
 #[derive(Debug, Default)]
 pub(crate) struct Mean {
-    sum: Option<Tensor>,
+    /// `None` without values.
+    sum: Option<Sum>,
     weight: f64,
+}
+
+/// A sum where its values are. In host memory a number takes a fraction of the time of a tensor.
+#[derive(Debug)]
+enum Sum {
+    Host(f64),
+    Device(Tensor),
 }
 
 /// A [`Mean`] as numbers, for a checkpoint.
@@ -26,14 +34,13 @@ pub(crate) struct MeanState {
 impl Mean {
     /// Adds the scalar `value` with this weight.
     pub(crate) fn add(&mut self, value: &Tensor, weight: f64) -> Result<()> {
-        let add = || {
-            let value = value.f_detach()?.f_to_kind(transfer::wide_kind(value.device()))? * weight;
-            match &self.sum {
-                Some(sum) => sum.f_to_device(value.device())?.f_add(&value),
-                None => Ok(value),
+        self.sum = Some(match (&self.sum, value.device()) {
+            (None, Device::Cpu) => Sum::Host(libtorch::number(value)? * weight),
+            (Some(Sum::Host(sum)), Device::Cpu) => {
+                Sum::Host(sum + libtorch::number(value)? * weight)
             }
-        };
-        self.sum = Some(add().map_err(|source| Error::torch("add to a mean", source))?);
+            (sum, _) => Sum::Device(on_device(sum.as_ref(), value, weight)?),
+        });
         self.weight += weight;
         Ok(())
     }
@@ -45,7 +52,10 @@ impl Mean {
 
     /// Multiplies the weight of all values so far by `factor`.
     pub(crate) fn fade(&mut self, factor: f64) {
-        self.sum = self.sum.take().map(|sum| sum * factor);
+        self.sum = self.sum.take().map(|sum| match sum {
+            Sum::Host(sum) => Sum::Host(sum * factor),
+            Sum::Device(sum) => Sum::Device(sum * factor),
+        });
         self.weight *= factor;
     }
 
@@ -54,27 +64,54 @@ impl Mean {
         means: impl IntoIterator<Item = &'a Self>,
     ) -> Result<Vec<Option<f64>>> {
         let means: Vec<&Self> = means.into_iter().collect();
-        let devices = || means.iter().filter_map(|mean| mean.sum.as_ref()).map(Tensor::device);
-        // A restored mean without new values is on the host, the others are on the model's device.
-        let device = devices().find(|device| *device != Device::Cpu).unwrap_or(Device::Cpu);
-        let zero = Tensor::from(0.0);
-        let sum = |mean: &&Self| mean.sum.as_ref().unwrap_or(&zero).f_to_device(device);
-        let sums = means.iter().map(sum).collect::<std::result::Result<Vec<_>, TchError>>();
-        let sums = sums.map_err(|source| Error::torch("read means", source))?;
-        let mean = |(sum, mean): (f64, &Self)| (mean.weight > 0.0).then(|| sum / mean.weight);
-        Ok(transfer::read_scalars(&sums)?.into_iter().zip(means).map(mean).collect())
+        transfer::record_read(means.len());
+        let on_device = means.iter().filter_map(|mean| match &mean.sum {
+            Some(Sum::Device(sum)) => Some(sum.shallow_clone()),
+            _ => None,
+        });
+        let mut read = transfer::read_on_host(&on_device.collect::<Vec<_>>())?.into_iter();
+        let mut sum = |mean: &Self| match mean.sum {
+            None => 0.0,
+            Some(Sum::Host(sum)) => sum,
+            Some(Sum::Device(_)) => read.next().unwrap_or(f64::NAN),
+        };
+        let each = means.into_iter().map(|mean| (sum(mean), mean.weight));
+        Ok(each.map(|(sum, weight)| (weight > 0.0).then(|| sum / weight)).collect())
     }
 
     /// The mean as numbers. Synchronises with the device.
     pub(crate) fn state(&self) -> Result<MeanState> {
-        let sum = transfer::read_scalars(self.sum.as_slice())?.first().copied();
+        let sum = match &self.sum {
+            None => None,
+            Some(Sum::Host(sum)) => Some(*sum),
+            Some(Sum::Device(sum)) => {
+                transfer::read_scalars(&[sum.shallow_clone()])?.first().copied()
+            }
+        };
         Ok(MeanState { sum, weight: self.weight })
     }
 }
 
+/// The sum, in the memory of a device, of `sum` and the weighted `value`. A restored sum is in host memory
+/// before.
+fn on_device(sum: Option<&Sum>, value: &Tensor, weight: f64) -> Result<Tensor> {
+    let add = || {
+        let kind = transfer::wide_kind(value.device());
+        let value = value.f_detach()?.f_to_kind(kind)? * weight;
+        match sum {
+            None => Ok(value),
+            Some(Sum::Host(sum)) => {
+                Tensor::from(*sum).f_to_kind(kind)?.f_to_device(value.device())?.f_add(&value)
+            }
+            Some(Sum::Device(sum)) => sum.f_add(&value.f_to_device(sum.device())?),
+        }
+    };
+    add().map_err(|source| Error::torch("add to a mean", source))
+}
+
 impl From<MeanState> for Mean {
     fn from(state: MeanState) -> Self {
-        Self { sum: state.sum.map(Tensor::from), weight: state.weight }
+        Self { sum: state.sum.map(Sum::Host), weight: state.weight }
     }
 }
 

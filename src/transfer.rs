@@ -10,16 +10,21 @@ use crate::libtorch;
 /// Reads scalar tensors in one transfer. Synchronises with the device and records that as a
 /// `tracing` event of target `g2d::sync`.
 pub(crate) fn read_scalars(scalars: &[Tensor]) -> Result<Vec<f64>> {
-    if !scalars.is_empty() {
-        tracing::trace!(target: "g2d::sync", scalars = scalars.len(), "reads scalars of a device");
-    }
+    record_read(scalars.len());
     read_on_host(scalars)
+}
+
+/// Records the read of a number of scalars as a `tracing` event of target `g2d::sync`.
+pub(crate) fn record_read(scalars: usize) {
+    if scalars > 0 {
+        tracing::trace!(target: "g2d::sync", scalars, "reads scalars of a device");
+    }
 }
 
 /// Reads scalar tensors that are in host memory even if the model is not, so without synchronising.
 pub(crate) fn read_on_host(scalars: &[Tensor]) -> Result<Vec<f64>> {
-    if scalars.is_empty() {
-        return Ok(Vec::new());
+    if scalars.iter().all(|scalar| scalar.device() == Device::Cpu) {
+        return libtorch::numbers(scalars.iter());
     }
     let read = || {
         let widen = |t: &Tensor| t.f_detach()?.f_to_kind(wide_kind(t.device()));

@@ -1,5 +1,7 @@
 //! The checks of a batch.
 
+use std::fmt::{Arguments, Display};
+
 use tch::{Device, Tensor};
 
 use super::{Batch, INDEX_HINT, Input};
@@ -13,7 +15,7 @@ impl Batch {
         let name = format!("of index {m}");
         self.check_size()?;
         self.check_extras()?;
-        self.check_flags(m, name.clone())?;
+        self.check_flags(m, &name)?;
         self.check_input(m, &name, input)
     }
 
@@ -28,7 +30,7 @@ impl Batch {
         self.check_size()?;
         self.check_extras()?;
         for (m, (modality, input)) in modalities.iter().zip(&self.inputs).enumerate() {
-            self.check_input(m, &format!("{modality:?}"), input)?;
+            self.check_input(m, format_args!("{modality:?}"), input)?;
         }
         let on_device = |name: &str, tensor: &Tensor| {
             if tensor.device() == device {
@@ -62,24 +64,31 @@ impl Batch {
     fn check_extras(&self) -> Result<()> {
         self.extras.iter().try_for_each(|(name, tensor)| {
             let hint = "pass one row per sample, none of them empty";
-            self.check_tensor(&format!("extra {name:?}"), tensor, true, hint)
+            self.check_tensor(format_args!("extra {name:?}"), tensor, true, hint)
         })
     }
 
     /// Checks that the tensors of modality `m` have B rows, which are not empty if a sample has it.
-    fn check_input(&self, m: usize, name: &str, input: &Input) -> Result<()> {
+    fn check_input(&self, m: usize, name: impl Display, input: &Input) -> Result<()> {
         let is_read = self.present(m).is_none_or(|present| present.contains(&true));
         let is_single = input.tensors().len() == 1;
         input.tensors().try_for_each(|(tensor_name, tensor)| {
-            let what = match is_single {
-                true => format!("input of modality {name}"),
-                false => format!("{tensor_name:?} in the input of modality {name}"),
-            };
-            self.check_tensor(&what, tensor, is_read, EMPTY_HINT)
+            let check = |what: Arguments<'_>| self.check_tensor(what, tensor, is_read, EMPTY_HINT);
+            match is_single {
+                true => check(format_args!("input of modality {name}")),
+                false => check(format_args!("{tensor_name:?} in the input of modality {name}")),
+            }
         })
     }
 
-    fn check_tensor(&self, what: &str, tensor: &Tensor, is_read: bool, hint: &str) -> Result<()> {
+    /// The message is made of `what` on an error alone: the checks of a step are many.
+    fn check_tensor(
+        &self,
+        what: impl Display,
+        tensor: &Tensor,
+        is_read: bool,
+        hint: &str,
+    ) -> Result<()> {
         let (rows, size) = (self.size(), tensor.size());
         if size.first() != Some(&rows) {
             let expected = match self.has_targets() {
@@ -104,7 +113,7 @@ impl Batch {
                 let expected = format!("an index below {}, into {modalities:?}", modalities.len());
                 return Err(error::config(what, expected, m, INDEX_HINT));
             };
-            self.check_flags(m, format!("{modality:?}"))?;
+            self.check_flags(m, format_args!("{modality:?}"))?;
         }
         if self.present.len() < modalities.len() {
             return Ok(()); // every sample has the modality without flags
@@ -122,7 +131,7 @@ impl Batch {
     }
 
     /// Checks the number of flags of modality `m`, if it has any.
-    fn check_flags(&self, m: usize, name: String) -> Result<()> {
+    fn check_flags(&self, m: usize, name: impl Display) -> Result<()> {
         let flags = self.present(m);
         flags.map_or(Ok(()), |flags| {
             self.check_count(&format!("flags of modality {name}"), flags.len())

@@ -36,6 +36,8 @@ use crate::{libtorch, transfer};
 pub struct Batch {
     inputs: Vec<Input>,
     targets: Tensor,
+    /// The number of samples, which is read many times in a step.
+    size: i64,
     extras: Extras,
     ids: Option<Vec<i64>>,
     present: BTreeMap<usize, Vec<bool>>,
@@ -51,6 +53,7 @@ impl Batch {
     pub fn new(inputs: impl IntoIterator<Item = impl Into<Input>>, targets: Tensor) -> Self {
         Self {
             inputs: inputs.into_iter().map(Into::into).collect(),
+            size: rows_of(&targets),
             targets,
             extras: Extras::default(),
             ids: None,
@@ -63,9 +66,9 @@ impl Batch {
     pub fn without_targets(inputs: impl IntoIterator<Item = impl Into<Input>>) -> Self {
         let batch = Self::new(inputs, Tensor::new());
         let first = batch.inputs.first().map(Input::first);
-        let rows = first.and_then(|input| input.size().first().copied()).unwrap_or(0);
+        let size = first.map_or(0, rows_of);
         let device = first.map_or(Device::Cpu, Tensor::device);
-        Self { targets: Tensor::zeros([rows, 0], (Kind::Float, device)), ..batch }
+        Self { targets: Tensor::zeros([size, 0], (Kind::Float, device)), size, ..batch }
     }
 
     /// Adds a tensor [B, …] with one row per sample, such as sample weights or the targets of a second
@@ -162,7 +165,7 @@ impl Batch {
 
     /// The number of samples B: the first dimension of the targets, or 0 if they have none.
     pub fn size(&self) -> i64 {
-        self.targets.size().first().copied().unwrap_or(0)
+        self.size
     }
 
     /// The device of the targets.
@@ -195,6 +198,7 @@ impl Batch {
         Ok(Self {
             inputs: self.inputs.iter().map(|input| input.map(&each)).collect::<Result<_>>()?,
             targets: each(&self.targets)?,
+            size: self.size,
             extras: self.extras.map(&each)?,
             ids: self.ids.clone(),
             present: self.present.clone(),
@@ -282,11 +286,17 @@ impl Batch {
         Ok(Self {
             inputs: self.inputs.iter().enumerate().map(own).collect::<Result<_>>()?,
             targets: rows.select(&self.targets)?,
+            size: rows.count(self.size),
             extras: self.extras.select(rows)?,
             ids,
             present: BTreeMap::new(),
         })
     }
+}
+
+/// The first dimension of `tensor`, or 0 if it has none.
+fn rows_of(tensor: &Tensor) -> i64 {
+    tensor.size().first().copied().unwrap_or(0)
 }
 
 /// The hint for an index that is not that of a modality.

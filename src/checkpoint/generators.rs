@@ -21,7 +21,7 @@ pub(super) fn save(device: Device, folder: &Path) -> Result<()> {
 
 /// Reads the generators that a run on `device` uses, and their states.
 pub(super) fn read(device: Device, folder: &Path) -> Result<Vec<(Device, Tensor)>> {
-    let mut states = TensorFile::read(&folder.join(FILE))?.tensors()?;
+    let mut states = TensorFile::open(&folder.join(FILE))?.tensors()?;
     let state = |device| Some((device, states.remove(&name(device))?));
     Ok(devices(device).filter_map(state).collect())
 }

@@ -81,14 +81,15 @@ impl Snapshot {
 
     /// Restores `parts` and returns the state of the caller's loop.
     ///
-    /// Before a part changes, everything is read and checked: sizes and digests of all files;
+    /// Before a part changes, everything is checked: sizes and digests of all files;
     /// names, shapes and dtypes of weights and moments; the trainer's modalities, scheduler, probes
     /// and modulation.
     ///
     /// # Errors
     /// [`Error::Io`] for a file that cannot be read, [`Error::Data`] for a snapshot that is
     /// damaged, of a newer format, or of other parts, [`Error::Config`] for that of a trainer with
-    /// another configuration. All parts are unchanged then.
+    /// another configuration. All parts are unchanged then, unless the disk fails while the weights are read
+    /// again to be copied.
     pub fn load<T: DeserializeOwned>(&self, parts: &mut RunParts<'_>) -> Result<T> {
         let manifest = Manifest::read(&self.path)?;
         let caller = manifest.caller.read("the caller")?;

@@ -1,7 +1,7 @@
 //! The dtypes of the safetensors format.
 
-use safetensors::{Dtype, tensor::TensorView};
-use tch::{Kind, TchError, Tensor};
+use safetensors::Dtype;
+use tch::{Kind, TchError};
 
 /// The dtypes that the format and tch have in common.
 const COMMON: [(Dtype, Kind); 13] = [
@@ -32,15 +32,4 @@ pub(crate) fn kind_of(dtype: Dtype) -> Option<Kind> {
 pub(crate) fn dtype_of(kind: Kind) -> Result<Dtype, TchError> {
     let found = COMMON.iter().find(|(_, other)| *other == kind).map(|(dtype, _)| *dtype);
     found.ok_or_else(|| TchError::Convert(format!("safetensors has no dtype for {kind:?}")))
-}
-
-/// A copy of a tensor of a file, in host memory.
-pub(crate) fn to_tensor(view: &TensorView<'_>) -> Result<Tensor, TchError> {
-    let kind = kind_of(view.dtype())
-        .ok_or_else(|| TchError::Convert(format!("tch has no dtype for {}", view.dtype())))?;
-    let size = view.shape().iter().map(|&n| i64::try_from(n));
-    let size = size
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(|_| TchError::Shape(format!("{:?} is too large", view.shape())))?;
-    Tensor::f_from_data_size(view.data(), &size, kind)
 }

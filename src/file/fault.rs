@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::format::Format;
 
 /// The longest header that the format allows, in bytes.
-const LONGEST: u64 = 100_000_000;
+pub(super) const LONGEST: u64 = 100_000_000;
 const COPY: &str = "use a complete copy of the file";
 const WRITE: &str = "write the file again with `safetensors.torch.save_file`";
 

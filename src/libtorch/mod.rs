@@ -7,6 +7,7 @@
 //! - `buffer`: copies tensors and checks that they are finite.
 //! - `generator`: the state of the random number generators.
 //! - `gradient`: clears gradients, scales them and checks that they are finite.
+//! - `host`: reads and copies small tensors in host memory without the dispatcher.
 //! - `modes`: the gradient mode and autocast, to be restored after a panic.
 //! - `optimizer`: fused optimizer steps, and gradient clipping without synchronisation.
 //! - `pinned`: pinned memory.
@@ -19,6 +20,7 @@ mod autocast;
 mod buffer;
 mod generator;
 mod gradient;
+mod host;
 mod modes;
 mod optimizer;
 mod pinned;
@@ -34,6 +36,7 @@ pub(crate) use autocast::Autocast;
 pub(crate) use buffer::{any_not_finite, copy};
 pub(crate) use generator::{generator_state, restore_generator};
 pub(crate) use gradient::{clear_grads, scale_grads, set_grads};
+pub(crate) use host::{detach, integers, number, numbers, select_rows};
 pub(crate) use modes::Modes;
 pub(crate) use optimizer::{AdamArgs, AdamMoments, SgdArgs, adam, clip_grad_norm, sgd};
 pub(crate) use pinned::pin;

@@ -16,7 +16,7 @@ impl Compare for Classification {
 
     /// L_logit for one teacher: `KL(σ(teacher/T) ‖ σ(student/T))·T²`, batch mean.
     fn divergence(&self, teacher: &Tensor, student: &Tensor, temperature: f64) -> Result<Tensor> {
-        let (t, s) = (teacher / temperature, student / temperature);
+        let (t, s) = (at_temperature(teacher, temperature), at_temperature(student, temperature));
         let kl = |log_t: Tensor, log_s: Tensor| log_s.f_kl_div(&log_t, Reduction::Sum, true);
         let sum = || match self.labels {
             Labels::Single | Labels::Soft => {
@@ -30,4 +30,9 @@ impl Compare for Classification {
         let scale = temperature * temperature / student.size()[0] as f64;
         Ok(sum().map_err(torch)? * scale)
     }
+}
+
+/// Logits divided by a temperature.
+fn at_temperature(logits: &Tensor, temperature: f64) -> Tensor {
+    if temperature == 1.0 { logits.shallow_clone() } else { logits / temperature }
 }

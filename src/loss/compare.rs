@@ -23,7 +23,7 @@ pub(super) fn check_match(
     student: &Tensor,
     teacher: &Tensor,
 ) -> Result<()> {
-    let what = format!("{what} of student and teacher {modality:?}");
+    let what = || format!("{what} of student and teacher {modality:?}");
     if student.size() != teacher.size() {
         let hint = if student.dim() == teacher.dim() {
             "pass a FeatureProjection to the trainer if widths differ; class counts must be equal"
@@ -32,17 +32,17 @@ pub(super) fn check_match(
         };
         let expected = format!("the teacher's {:?}", teacher.size());
         let found = format!("the student's {:?}", student.size());
-        return Err(error::shape(what, expected, found, hint));
+        return Err(error::shape(what(), expected, found, hint));
     }
     let (device, kind) = (student.device(), student.kind());
     if device != teacher.device() {
         let hint = "move the teacher to the student's device";
-        return Err(error::wrong_device(what, device, "student", teacher.device(), hint));
+        return Err(error::wrong_device(what(), device, "student", teacher.device(), hint));
     }
     if kind != teacher.kind() {
         let hint = "convert the teacher's output or its parameters";
         let expected = format!("{kind:?}, the student's");
-        return Err(error::wrong_kind(what, expected, teacher.kind(), hint));
+        return Err(error::wrong_kind(what(), expected, teacher.kind(), hint));
     }
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! ρ: the confidence by which teachers are ranked.
 
 use serde::{Deserialize, Serialize};
-use tch::{Kind, Reduction, Tensor};
+use tch::{Device, Kind, Reduction, Tensor};
 
 use super::{Labels, torch};
 use crate::error::Result;
@@ -70,7 +70,7 @@ impl Confidence for TrueClassProbability {
         let probability = match self.labels {
             Labels::Single => {
                 let p = logits.f_softmax(-1, None).map_err(torch)?;
-                let y = targets.clamp(0, logits.size()[1] - 1).unsqueeze(1);
+                let y = in_range(targets, logits, self.ignore_index).unsqueeze(1);
                 let own = p.f_gather(1, &y, false).map_err(torch)?;
                 match self.ignore_index {
                     None => own,
@@ -91,6 +91,14 @@ impl Confidence for TrueClassProbability {
         };
         probability.f_mean(None).map_err(torch)
     }
+}
+
+/// Labels that are all in `0..C`. On the CPU they have been checked, unless some are ignored.
+fn in_range(labels: &Tensor, logits: &Tensor, ignored: Option<i64>) -> Tensor {
+    if labels.device() == Device::Cpu && ignored.is_none() {
+        return labels.shallow_clone();
+    }
+    labels.clamp(0, logits.size()[1] - 1)
 }
 
 /// The mean of probabilities `own` [B, 1] over the rows whose label is not `ignored`; 1 / C without such a

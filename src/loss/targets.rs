@@ -2,8 +2,8 @@
 
 use tch::{Device, Kind, Tensor};
 
-use super::torch;
 use crate::error::{self, Result};
+use crate::libtorch;
 
 /// Refuses the targets [B, 0] of a batch without targets.
 pub(super) fn check_any(targets: &Tensor) -> Result<()> {
@@ -43,7 +43,7 @@ pub(super) fn check_classes(
         return Err(error::wrong_shape("targets", expected, &size, hint));
     }
     if targets.device() == Device::Cpu {
-        let labels: Vec<i64> = targets.try_into().map_err(torch)?;
+        let labels = libtorch::integers(targets)?;
         let is_legal = |label: &i64| (0..classes).contains(label) || Some(*label) == ignore_index;
         if let Some(label) = labels.iter().find(|label| !is_legal(label)) {
             let expected = match ignore_index {

@@ -64,7 +64,7 @@ pub(super) fn write(path: &Path, groups: &[Group], lr_factor: f64) -> Result<()>
 
 /// Reads a state and checks that it fits `groups`.
 pub(super) fn read(path: &Path, groups: &[Group]) -> Result<SavedState> {
-    let file = TensorFile::read(path)?;
+    let file = TensorFile::open(path)?;
     let header: Header = file.header(HEADER)?;
     if header.version > VERSION {
         let mismatch = Mismatch::newer_format("optimizer state", VERSION, header.version);

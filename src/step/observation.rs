@@ -7,6 +7,7 @@ use tch::Tensor;
 use super::{MicroBatch, Objective, StepOutcome, StepReport};
 use crate::batch::{Batch, Rows};
 use crate::error::{self, Error, Result};
+use crate::libtorch;
 use crate::loss::{self, Labels, Terms};
 use crate::modality::Modality;
 use crate::parameters::ModalityParams;
@@ -203,9 +204,13 @@ impl Observation<'_> {
 
 impl Observation<'_> {
     /// The report of the step, with everything detached.
-    pub(crate) fn report(&self, outcome: StepOutcome, modulation: Option<Vec<f64>>) -> StepReport {
-        let detach = |rho: &Option<Tensor>| rho.as_ref().map(Tensor::detach);
-        StepReport {
+    pub(crate) fn report(
+        &self,
+        outcome: StepOutcome,
+        modulation: Option<Vec<f64>>,
+    ) -> Result<StepReport> {
+        let detach = |rho: &Option<Tensor>| rho.as_ref().map(libtorch::detach).transpose();
+        Ok(StepReport {
             at: self.at,
             plan: self.plan.clone(),
             modulation,
@@ -213,11 +218,11 @@ impl Observation<'_> {
             outcome,
             batch_size: self.batch.size(),
             present: (0..self.rows.len()).map(|m| self.samples(m)).collect(),
-            terms: self.terms.map(Tensor::detach),
-            confidence: self.confidence.iter().map(detach).collect(),
+            terms: self.terms.try_map(libtorch::detach)?,
+            confidence: self.confidence.iter().map(detach).collect::<Result<_>>()?,
             logits: self.logits.shallow_clone(),
             details: Vec::new(),
-        }
+        })
     }
 }
 

@@ -137,12 +137,8 @@ fn run(
         let parts = SplitBatch::new(&batch, modalities.len())?;
         let features = features(student, &parts, |m, part| {
             let features = student.encode(m, part, false)?;
-            check_output(
-                &format!("features of modality {:?}", modalities[m]),
-                &features,
-                None,
-                part,
-            )?;
+            let check = |what| check_output(what, &features, None, part);
+            check(format_args!("features of modality {:?}", modalities[m]))?;
             Ok(features)
         })?;
         let features = Features::with_rows(&features, parts.rows(), &batch);

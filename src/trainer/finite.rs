@@ -8,7 +8,7 @@ use crate::error::{self, Result};
 use crate::parameters::ModalityParams;
 use crate::schedule::Progress;
 use crate::step::{NonFiniteSource, Observation, SkipCause};
-use crate::transfer;
+use crate::{libtorch, transfer};
 
 /// What happens to a step whose loss, gradient, teacher, target or buffer is not finite.
 ///
@@ -96,7 +96,7 @@ impl FiniteGuard {
             }
             return Ok(None);
         }
-        let (mut scalars, flag) = (self.scalars(step), self.buffers.flag()?);
+        let (mut scalars, flag) = (self.scalars(step)?, self.buffers.flag()?);
         let losses = scalars.len();
         scalars.extend(flag);
         let values = transfer::read_on_host(&scalars)?;
@@ -126,7 +126,7 @@ impl FiniteGuard {
     ) -> Result<Checked> {
         let on_device =
             step.filter(|step| self.skips() && step.terms.total.device() != Device::Cpu);
-        let mut scalars = on_device.map_or_else(Vec::new, |step| self.scalars(step));
+        let mut scalars = on_device.map_or_else(|| Ok(Vec::new()), |step| self.scalars(step))?;
         let losses = scalars.len();
         let buffers = on_device.map_or(Ok(None), |_| self.buffers.flag())?;
         let has_buffers = buffers.is_some();
@@ -216,9 +216,9 @@ impl FiniteGuard {
     }
 
     /// The loss, and under a policy that skips also every ρ.
-    fn scalars(&self, step: &Observation<'_>) -> Vec<Tensor> {
+    fn scalars(&self, step: &Observation<'_>) -> Result<Vec<Tensor>> {
         let confidence = step.confidence.iter().flatten().filter(|_| self.skips());
-        std::iter::once(&step.terms.total).chain(confidence).map(Tensor::detach).collect()
+        std::iter::once(&step.terms.total).chain(confidence).map(libtorch::detach).collect()
     }
 
     fn defer(&mut self, step: &Observation<'_>) -> Result<()> {

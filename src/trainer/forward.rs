@@ -1,5 +1,7 @@
 //! The student's forward pass under a plan.
 
+use std::fmt::Display;
+
 use tch::Tensor;
 
 use super::{
@@ -93,11 +95,10 @@ impl ForwardPass {
             let features = self.encode(student, m, part, plan.kappa()[m], params)?;
             self.suppression.gate_encoder(features, plan.kappa()[m])
         })?;
-        let gated = encoded.iter().zip(plan.kappa());
-        let gated = gated.map(|(features, &kappa)| self.suppression.gate_fusion(features, kappa));
-        let gated = gated.collect::<Result<Vec<_>>>()?;
+        let gated = self.suppression.gate_fusion(&encoded, plan.kappa())?;
+        let fused = gated.as_deref().unwrap_or(&encoded);
         let (rows, batch) = (parts.rows(), parts.whole());
-        let logits = student.fuse(&Features::with_rows(&gated, rows, batch), true)?;
+        let logits = student.fuse(&Features::with_rows(fused, rows, batch), true)?;
         check_logits(&logits, teachers, parts, objective)?;
         let own = Features::with_rows(&encoded, rows, batch);
         let unimodal = self.unimodal(student, &own, &logits, objective)?;
@@ -131,7 +132,8 @@ impl ForwardPass {
         let modality = &student.modalities()[m];
         let encode = |train: bool| {
             let features = student.encode(m, batch, train)?;
-            check_output(&format!("features of modality {modality:?}"), &features, None, batch)?;
+            let check = |what| check_output(what, &features, None, batch);
+            check(format_args!("features of modality {modality:?}"))?;
             Ok(features)
         };
         if !self.suppression.detaches(kappa) {
@@ -172,11 +174,12 @@ impl ForwardPass {
                     "implement it, or add heads with `heads::WithHeads`",
                 ));
             };
-            let what = format!("unimodal logits of modality {modality:?}");
-            check_output(&what, &logits, Some(2), features.batch())?;
+            let check = |what| check_output(what, &logits, Some(2), features.batch());
+            check(format_args!("unimodal logits of modality {modality:?}"))?;
             if logits.size() == fused.size() {
                 return Ok(Some(logits));
             }
+            let what = format!("unimodal logits of modality {modality:?}");
             let expected = format!("{:?}, like the fused logits", fused.size());
             let hint = "correct `Student::unimodal_logits`";
             Err(error::wrong_shape(what, expected, &logits.size(), hint))
@@ -193,8 +196,8 @@ impl ForwardPass {
             return Err(error::one_per_modality(what, modalities, distilled.len(), hint));
         }
         let project = |(modality, own)| {
-            let what = format!("distilled features of modality {modality:?}");
-            check_output(&what, own, None, features.batch())?;
+            let check = |what| check_output(what, own, None, features.batch());
+            check(format_args!("distilled features of modality {modality:?}"))?;
             self.projection.apply(modality, own)
         };
         modalities.iter().zip(&distilled).map(project).collect()
@@ -228,9 +231,10 @@ fn check_logits(
 }
 
 /// Refuses a model output that is not a float tensor with one row per sample, with `dimensions`
-/// dimensions (at least two if `None`), on the device of the batch.
+/// dimensions (at least two if `None`), on the device of the batch. A step makes many such checks, so the
+/// text of `what` is made for an error alone.
 pub(crate) fn check_output(
-    what: &str,
+    what: impl Display,
     tensor: &Tensor,
     dimensions: Option<usize>,
     batch: &Batch,

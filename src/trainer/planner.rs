@@ -1,5 +1,7 @@
 //! From teacher outputs to ρ to a plan.
 
+use std::fmt::Arguments;
+
 use tch::{Device, Tensor};
 
 use super::{Precision, finite::FiniteGuard, forward::check_output, sources};
@@ -94,15 +96,15 @@ impl Planner {
             let output = caught_output(teacher, m, batch)?;
             drop(region);
             let modality = &objective.modalities()[m];
-            let what = format!("features of teacher {modality:?}");
-            check_output(&what, &output.features, None, batch)?;
-            let what = format!("logits of teacher {modality:?}");
-            check_logits(&what, &output.logits, batch, objective)?;
-            let widen = |tensor: &Tensor| self.precision.widen(tensor.detach());
+            let check = |what| check_output(what, &output.features, None, batch);
+            check(format_args!("features of teacher {modality:?}"))?;
+            let check = |what| check_logits(what, &output.logits, batch, objective);
+            check(format_args!("logits of teacher {modality:?}"))?;
+            let widen = |tensor| self.precision.widen(without_graph(tensor));
             let host = output.host.map(|HostCopy { logits, targets }| {
-                widen(&logits).map(|logits| HostCopy { logits, targets })
+                widen(logits).map(|logits| HostCopy { logits, targets })
             });
-            let (features, logits) = (widen(&output.features)?, widen(&output.logits)?);
+            let (features, logits) = (widen(output.features)?, widen(output.logits)?);
             Ok(Some(TeacherOutput { features, logits, host: host.transpose()? }))
         };
         self.teachers.iter().map(Box::as_ref).enumerate().map(output).collect()
@@ -186,13 +188,13 @@ fn confidences(
         let rho = match &teacher.host {
             None => objective.rho(&teacher.logits, batch.targets())?,
             Some(HostCopy { logits, targets }) => {
-                let what = format!("logits of teacher {modality:?} in host memory");
                 let recorded = Batch::new(Vec::<Input>::new(), targets.shallow_clone());
-                check_logits(&what, logits, &recorded, objective)?;
+                let check = |what| check_logits(what, logits, &recorded, objective);
+                check(format_args!("logits of teacher {modality:?} in host memory"))?;
                 objective.rho(logits, targets)?
             }
         };
-        if rho.size().is_empty() {
+        if rho.dim() == 0 {
             return Ok(Some(rho));
         }
         let what = format!("confidence ρ of modality {modality:?}");
@@ -223,8 +225,18 @@ fn read_confidence(
 }
 
 /// Refuses a teacher's logits [B, C] that do not match the batch and its targets.
-fn check_logits(what: &str, logits: &Tensor, batch: &Batch, objective: &Objective) -> Result<()> {
+fn check_logits(
+    what: Arguments<'_>,
+    logits: &Tensor,
+    batch: &Batch,
+    objective: &Objective,
+) -> Result<()> {
     check_output(what, logits, Some(2), batch)?;
     let checked = objective.check_targets(&logits.size(), batch.targets());
-    checked.map_err(|error| error.compared_with(what))
+    checked.map_err(|error| error.compared_with(&what.to_string()))
+}
+
+/// `tensor`, detached if it has a graph.
+fn without_graph(tensor: Tensor) -> Tensor {
+    if tensor.requires_grad() { tensor.detach() } else { tensor }
 }

@@ -41,11 +41,9 @@ impl Precision {
 
     /// The output of an autocast region in `Float`, connected to its graph.
     pub(super) fn widen(self, tensor: Tensor) -> Result<Tensor> {
-        match tensor.kind() {
-            Kind::Half | Kind::BFloat16 if self != Self::Full => {
-                tensor.f_to_kind(Kind::Float).map_err(|e| Error::torch("convert to Float", e))
-            }
-            _ => Ok(tensor),
+        if self == Self::Full || !matches!(tensor.kind(), Kind::Half | Kind::BFloat16) {
+            return Ok(tensor);
         }
+        tensor.f_to_kind(Kind::Float).map_err(|e| Error::torch("convert to Float", e))
     }
 }

@@ -16,6 +16,7 @@ use super::{
 };
 use crate::batch::{Batch, SplitBatch};
 use crate::error::{self, Result};
+use crate::libtorch;
 use crate::loss::{self, Terms};
 use crate::modality::Modality;
 use crate::modulation::Modulate;
@@ -109,7 +110,7 @@ impl G2dTrainer {
             extras: batch.extras(),
         })?;
         check_learnable(&terms)?;
-        let logits = logits.detach();
+        let logits = libtorch::detach(&logits)?;
         let observation = Observation {
             at,
             micro_batch,
@@ -143,7 +144,7 @@ impl G2dTrainer {
             }
             _ => None,
         };
-        let report = observation.report(outcome, modulation);
+        let report = observation.report(outcome, modulation)?;
         self.observers.after_step(&observation, &report)?;
         self.progress.step += 1;
         self.progress.total_steps += 1;

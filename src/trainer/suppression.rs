@@ -97,12 +97,25 @@ impl Suppression {
 
     /// Limits the gradient that flows back into an encoder from all of its features' uses to the share κ.
     pub(super) fn gate_encoder(self, features: Tensor, kappa: f64) -> Result<Tensor> {
-        if self == Self::SkipBackward { gate(&features, kappa) } else { Ok(features) }
+        if self == Self::SkipBackward && kappa < 1.0 {
+            gate(&features, kappa)
+        } else {
+            Ok(features)
+        }
     }
 
-    /// Limits the gradient that flows back from the fusion to the share κ.
-    pub(super) fn gate_fusion(self, features: &Tensor, kappa: f64) -> Result<Tensor> {
-        if self == Self::FusedLoss { gate(features, kappa) } else { Ok(features.shallow_clone()) }
+    /// Limits the gradients that flow back from the fusion to the shares κ; `None` where they are not
+    /// limited.
+    pub(super) fn gate_fusion(
+        self,
+        features: &[Tensor],
+        kappa: &[f64],
+    ) -> Result<Option<Vec<Tensor>>> {
+        if self != Self::FusedLoss {
+            return Ok(None);
+        }
+        let gated = features.iter().zip(kappa).map(|(features, &kappa)| gate(features, kappa));
+        gated.collect::<Result<_>>().map(Some)
     }
 
     /// Applies κ to the gradients after backward.

@@ -28,8 +28,8 @@ pub(super) struct Tolerance {
 
 /// The variables with their values in a file.
 #[derive(Debug)]
-pub(super) struct Fit<'f> {
-    pub(super) fitting: Vec<(String, Tensor, Stored<'f>)>,
+pub(super) struct Fit {
+    pub(super) fitting: Vec<(String, Tensor, Stored)>,
     /// Variables that the file does not have.
     pub(super) missing: Vec<String>,
     /// Tensors of the file without a variable, except counters.
@@ -40,12 +40,12 @@ pub(super) struct Fit<'f> {
 ///
 /// # Errors
 /// [`Error::Data`] with everything that does not fit.
-pub(super) fn fit<'f>(
+pub(super) fn fit(
     path: &Path,
     variables: &BTreeMap<String, Tensor>,
-    stored: &BTreeMap<String, Stored<'f>>,
+    stored: &BTreeMap<String, Stored>,
     tolerance: Tolerance,
-) -> Result<Fit<'f>> {
+) -> Result<Fit> {
     let (names, keys) = (names(variables), names(stored));
     let Assignment { reading, keys: assigned } = wrappers::assign(&names, &keys)
         .map_err(|ambiguous| several_candidates(path, &ambiguous))?;
@@ -80,7 +80,7 @@ fn names<T>(map: &BTreeMap<String, T>) -> BTreeSet<&str> {
     map.keys().map(String::as_str).collect()
 }
 
-fn described(name: &str, stored: &Stored<'_>) -> String {
+fn described(name: &str, stored: &Stored) -> String {
     format!("{name} ({:?} {})", stored.shape, stored.dtype)
 }
 
@@ -113,13 +113,7 @@ struct Unfit {
 impl Unfit {
     /// Returns whether the value in the file has the variable's shape and dtype, and notes the
     /// difference otherwise.
-    fn accepts(
-        &mut self,
-        name: &str,
-        variable: &Tensor,
-        stored: &Stored<'_>,
-        convert: bool,
-    ) -> bool {
+    fn accepts(&mut self, name: &str, variable: &Tensor, stored: &Stored, convert: bool) -> bool {
         let (size, own) = (variable.size(), variable.kind());
         let same_shape = size.iter().map(|&n| usize::try_from(n).ok());
         let same_shape = same_shape.eq(stored.shape.iter().map(|&n| Some(n)));

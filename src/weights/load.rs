@@ -32,14 +32,14 @@ use crate::error::Result;
 /// # Errors
 /// [`Error::Io`](crate::Error::Io) if the file cannot be read; [`Error::Data`](crate::Error::Data)
 /// if it is not a safetensors file, or does not fit, with the names that are missing, unexpected, or
-/// of another shape or dtype.
+/// of another shape or dtype. `vs` is unchanged then, unless the disk fails while the values are read.
 pub fn load(vs: &mut VarStore, path: impl AsRef<Path>) -> Result<()> {
     read(vs, path.as_ref())?.apply()
 }
 
-/// Reads a file and checks that it fits `vs`, which does not change.
+/// Checks that a file fits `vs`, which does not change.
 pub(crate) fn read(vs: &VarStore, path: &Path) -> Result<Loaded> {
     let source = Source::from_safetensors(path)?;
     let variables: BTreeMap<String, Tensor> = vs.variables().into_iter().collect();
-    Loaded::read(fit(path, &variables, &source.tensors()?, Tolerance::default())?)
+    fit(path, &variables, &source.tensors(), Tolerance::default()).map(Loaded::new)
 }

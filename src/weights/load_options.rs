@@ -120,13 +120,13 @@ impl LoadOptions {
         self
     }
 
-    /// Loads the file at `path` into `vs`. Everything is read and checked before a variable changes.
+    /// Loads the file at `path` into `vs`. Everything is checked before a variable changes.
     ///
     /// # Errors
     /// [`Error::Config`] if `vs` has no variable under the path; [`Error::Io`] if the file cannot be
     /// read; [`Error::Data`] if it has another format, has no tensor under the prefix, or does not
     /// fit, with the names that are missing, unexpected, or of another shape or dtype. `vs` is
-    /// unchanged then.
+    /// unchanged then, unless the disk fails while the values are read.
     pub fn load(&self, vs: &mut VarStore, path: impl AsRef<Path>) -> Result<LoadReport> {
         let path = path.as_ref();
         let source = Source::from_any(path)?;
@@ -139,7 +139,7 @@ impl LoadOptions {
             let found = format!("none; the VarStore has the paths {here}");
             return Err(error::config(what, "variables to load", found, hint));
         }
-        let all = source.tensors()?;
+        let all = source.tensors();
         let there = roots(&all);
         let Part { own: stored, skipped: mut unused } = self.part(all, &self.prefix);
         if stored.is_empty() {
@@ -154,7 +154,7 @@ impl LoadOptions {
         let loaded = fit.fitting.iter().map(|(name, ..)| full(&self.path, name)).collect();
         kept.sort_unstable();
         unused.sort_unstable();
-        Loaded::read(fit)?.apply()?;
+        Loaded::new(fit).apply()?;
         Ok(LoadReport { loaded, kept, unused })
     }
 

@@ -1,40 +1,28 @@
-//! Values that have been read and checked.
+//! Values that have been checked.
 
-use tch::{TchError, Tensor};
+use tch::Tensor;
 
 use super::{fit::Fit, source::Stored};
-use crate::error::{Error, Result};
+use crate::error::Result;
 
-/// The values of a file that fits a `VarStore`, which [`apply`](Self::apply) changes.
+/// The values of a file that fits a `VarStore`, which [`apply`](Self::apply) changes. Those of a
+/// safetensors file are read by it, so that a large model is not in memory twice.
 #[derive(Debug)]
-pub(crate) struct Loaded(Vec<Value>);
-
-#[derive(Debug)]
-struct Value {
-    name: String,
-    variable: Tensor,
-    value: Tensor,
-}
+pub(crate) struct Loaded(Vec<(String, Tensor, Stored)>);
 
 impl Loaded {
-    /// Reads the values of the variables that fit; no variable changes.
-    pub(super) fn read(fit: Fit<'_>) -> Result<Self> {
-        let value = |(name, variable, stored): (String, Tensor, Stored<'_>)| {
-            let value = stored.read().map_err(|e| failed(&name, e))?;
-            Ok(Value { name, variable, value })
-        };
-        fit.fitting.into_iter().map(value).collect::<Result<_>>().map(Self)
+    pub(super) fn new(fit: Fit) -> Self {
+        Self(fit.fitting)
     }
 
     /// Copies the values to the variables.
+    ///
+    /// # Errors
+    /// [`Error::Io`](crate::Error::Io) if the file cannot be read to its end: a part of the variables has
+    /// changed then.
     pub(crate) fn apply(self) -> Result<()> {
-        let _no_grad = tch::no_grad_guard();
-        self.0.into_iter().try_for_each(|Value { name, mut variable, value }| {
-            variable.f_copy_(&value).map_err(|e| failed(&name, e))
-        })
+        self.0
+            .into_iter()
+            .try_for_each(|(name, mut variable, stored)| stored.copy_to(&name, &mut variable))
     }
-}
-
-fn failed(name: &str, source: TchError) -> Error {
-    Error::torch(format!("load {name:?}"), source)
 }

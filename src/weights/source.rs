@@ -1,27 +1,25 @@
 //! The tensors of a file of weights.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
-use safetensors::tensor::TensorView;
 use tch::{Device, Kind, TchError, Tensor};
 
 use crate::error::{Error, Result};
 use crate::file::{
-    dtype::{kind_of, to_tensor},
     format::Format,
-    tensors::TensorFile,
+    tensors::{InFile, TensorFile},
 };
 
 /// The content of a file of weights.
 pub(super) enum Source {
-    Safetensors(TensorFile),
+    Safetensors(Arc<TensorFile>),
     /// A file that libtorch has read.
     Tensors(BTreeMap<String, Tensor>),
 }
 
 /// A tensor of a file.
 #[derive(Debug)]
-pub(super) struct Stored<'f> {
+pub(super) struct Stored {
     pub(super) shape: Vec<usize>,
     /// `None` for a dtype that tch does not have.
     pub(super) kind: Option<Kind>,
@@ -30,19 +28,19 @@ pub(super) struct Stored<'f> {
     /// Whether `safetensors.torch.save_model` left the tensor out, because it shares its memory with
     /// another one, which is here in its place.
     pub(super) left_out: bool,
-    data: Data<'f>,
+    data: Data,
 }
 
 #[derive(Debug)]
-enum Data<'f> {
-    View(TensorView<'f>),
+enum Data {
+    InFile(InFile),
     Tensor(Tensor),
 }
 
 impl Source {
-    /// Reads a safetensors file.
+    /// Opens a safetensors file, whose tensors are read when they are copied to variables.
     pub(super) fn from_safetensors(path: &Path) -> Result<Self> {
-        TensorFile::read(path).map(Self::Safetensors)
+        TensorFile::open(path).map(Self::Safetensors)
     }
 
     /// Reads a file in the format that its content has: a file of `torch.save` with a dict of
@@ -68,25 +66,25 @@ impl Source {
     }
 
     /// The tensors of the file by name.
-    pub(super) fn tensors(&self) -> Result<BTreeMap<String, Stored<'_>>> {
+    pub(super) fn tensors(&self) -> BTreeMap<String, Stored> {
         let file = match self {
             Self::Safetensors(file) => file,
             Self::Tensors(all) => {
                 let stored = |(name, t): (&String, _)| (name.clone(), Stored::from_tensor(t));
-                return Ok(all.iter().map(stored).collect());
+                return all.iter().map(stored).collect();
             }
         };
-        let views = file.parse()?.tensors().into_iter();
+        let entries = file.entries().into_iter();
         let mut all: BTreeMap<_, _> =
-            views.map(|(name, view)| (name, Stored::from_view(view))).collect();
+            entries.map(|(name, entry)| (name, Stored::from_file(entry))).collect();
         // The header lists the tensors that were left out.
-        for (name, shared) in file.texts()? {
+        for (name, shared) in file.texts() {
             if let Some(shared) = all.get(&shared).filter(|_| !all.contains_key(&name)) {
                 let stored = Stored { left_out: true, ..shared.share() };
                 all.insert(name, stored);
             }
         }
-        Ok(all)
+        all
     }
 }
 
@@ -107,15 +105,14 @@ fn from_libtorch(
     }
 }
 
-impl<'f> Stored<'f> {
-    fn from_view(view: TensorView<'f>) -> Self {
-        let (shape, dtype) = (view.shape().to_vec(), view.dtype());
+impl Stored {
+    fn from_file(entry: InFile) -> Self {
         Self {
-            shape,
-            kind: kind_of(dtype),
-            dtype: dtype.to_string(),
+            shape: entry.shape().to_vec(),
+            kind: entry.kind(),
+            dtype: entry.dtype().to_string(),
             left_out: false,
-            data: Data::View(view),
+            data: Data::InFile(entry),
         }
     }
 
@@ -132,17 +129,21 @@ impl<'f> Stored<'f> {
     /// Another handle on the same tensor.
     pub(super) fn share(&self) -> Self {
         let data = match &self.data {
-            Data::View(view) => Data::View(view.clone()),
+            Data::InFile(entry) => Data::InFile(entry.clone()),
             Data::Tensor(tensor) => Data::Tensor(tensor.shallow_clone()),
         };
         Self { shape: self.shape.clone(), dtype: self.dtype.clone(), data, ..*self }
     }
 
-    /// The tensor, in host memory.
-    pub(super) fn read(&self) -> std::result::Result<Tensor, TchError> {
+    /// Copies the values to `variable`, which has their shape.
+    pub(super) fn copy_to(&self, name: &str, variable: &mut Tensor) -> Result<()> {
         match &self.data {
-            Data::View(view) => to_tensor(view),
-            Data::Tensor(tensor) => Ok(tensor.detach()),
+            Data::InFile(entry) => entry.read_into(variable),
+            Data::Tensor(tensor) => {
+                let _no_grad = tch::no_grad_guard();
+                let copied = variable.f_copy_(tensor);
+                copied.map_err(|e| Error::torch(format!("load {name:?}"), e))
+            }
         }
     }
 }

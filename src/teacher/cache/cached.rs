@@ -1,15 +1,15 @@
 //! A teacher whose outputs are looked up.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
-use tch::{Device, Kind, TchError, Tensor};
+use tch::{Device, Kind, Tensor};
 
-use super::outputs;
+use super::{column::Column, index::SampleIndex, outputs};
 use crate::batch::Batch;
 use crate::error::{self, Error, Result};
 use crate::modality::Modality;
 use crate::teacher::{HostCopy, Teacher, TeacherOutput};
-use crate::transfer;
+use crate::{libtorch, transfer};
 
 /// The recorded outputs of a teacher for every training sample, looked up by sample id.
 ///
@@ -23,14 +23,14 @@ use crate::transfer;
 #[derive(Debug)]
 pub struct Cached {
     modality: Modality,
-    /// The row of each sample id in the tensors below.
-    rows: Arc<HashMap<i64, i64>>,
+    /// The row of each sample id in what follows.
+    rows: Arc<SampleIndex>,
     features: Tensor,
     /// The dtype in which features are returned.
     kind: Kind,
     /// In host memory, as are the targets.
-    logits: Tensor,
-    targets: Tensor,
+    logits: Column,
+    targets: Column,
     /// The device on which outputs are returned.
     device: Device,
 }
@@ -53,7 +53,9 @@ impl Cached {
         batches: impl IntoIterator<Item = Result<Batch>>,
     ) -> Result<Self> {
         let (mut features, mut logits, mut targets) = (Vec::new(), Vec::new(), Vec::new());
-        let rows = outputs::for_each(teacher, m, batches, |outputs| {
+        let mut ids = Vec::new();
+        outputs::for_each(teacher, m, batches, |outputs| {
+            ids.extend(outputs.ids);
             features.push(outputs.features);
             logits.push(outputs.logits);
             targets.push(outputs.targets);
@@ -65,17 +67,20 @@ impl Cached {
             Ok([features, to_host(&logits)?, to_host(&targets)?])
         };
         let modality = teacher.modality().clone();
-        let tensors = join()
+        let [features, logits, targets] = join()
             .map_err(|e| Error::torch(format!("join the cache of teacher {modality:?}"), e))?;
-        let (kind, device) = (tensors[0].kind(), tensors[0].device());
-        Ok(Self::new(modality, rows, tensors, kind, device))
+        let (kind, device) = (features.kind(), features.device());
+        // No id repeats, as `for_each` has checked.
+        let rows = SampleIndex::new(ids).unwrap_or_default();
+        let columns = [logits, targets].map(Column::Tensor);
+        Ok(Self::new(modality, rows, features, columns, kind, device))
     }
 
-    /// `tensors` are features, logits and targets, the last two in host memory.
     pub(super) fn new(
         modality: Modality,
-        rows: HashMap<i64, i64>,
-        [features, logits, targets]: [Tensor; 3],
+        rows: SampleIndex,
+        features: Tensor,
+        [logits, targets]: [Column; 2],
         kind: Kind,
         device: Device,
     ) -> Self {
@@ -89,8 +94,8 @@ impl Cached {
             rows: self.rows.clone(),
             features: self.features.shallow_clone(),
             kind: self.kind,
-            logits: self.logits.shallow_clone(),
-            targets: self.targets.shallow_clone(),
+            logits: self.logits.share(),
+            targets: self.targets.share(),
             device: self.device,
         }
     }
@@ -102,18 +107,18 @@ impl Cached {
 
     /// Returns whether there are no samples; never true, since an empty cache cannot be recorded.
     pub fn is_empty(&self) -> bool {
-        self.rows.is_empty()
+        self.rows.len() == 0
     }
 
     /// The rows of the batch's samples; an error names unknown samples.
     fn rows_of(&self, batch: &Batch) -> Result<Vec<i64>> {
         let what = format!("teacher {:?}", self.modality);
         let ids = outputs::sample_ids(batch, &what)?;
-        let rows: Vec<i64> = ids.iter().filter_map(|id| self.rows.get(id).copied()).collect();
+        let rows: Vec<i64> = ids.iter().filter_map(|&id| self.rows.row(id)).collect();
         if rows.len() == ids.len() {
             return Ok(rows);
         }
-        let unknown = ids.iter().filter(|id| !self.rows.contains_key(id)).map(i64::to_string);
+        let unknown = ids.iter().filter(|&&id| self.rows.row(id).is_none()).map(i64::to_string);
         let unknown: Vec<String> = unknown.collect();
         let (shown, more) =
             if unknown.len() > 8 { (&unknown[..8], ", …") } else { (&unknown[..], "") };
@@ -125,14 +130,19 @@ impl Cached {
         ))
     }
 
-    /// Selects `rows` of `from`, on its device.
-    fn select(&self, from: &Tensor, rows: &Tensor) -> Result<Tensor> {
-        let rows = transfer::send(rows, from.device())?;
-        from.f_index_select(0, &rows).map_err(|e| self.failed(e))
-    }
-
-    fn failed(&self, source: TchError) -> Error {
-        Error::torch(format!("look up teacher {:?}", self.modality), source)
+    /// The features in these rows, on the device and in the dtype in which they are returned.
+    fn features_of(&self, rows: &[i64]) -> Result<Tensor> {
+        let failed = |e| Error::torch(format!("look up teacher {:?}", self.modality), e);
+        let features = if self.features.device() == Device::Cpu {
+            transfer::send(&libtorch::select_rows(&self.features, rows)?, self.device)?
+        } else {
+            let rows = transfer::send(&Tensor::from_slice(rows), self.features.device())?;
+            self.features.f_index_select(0, &rows).map_err(failed)?
+        };
+        if features.kind() == self.kind {
+            return Ok(features);
+        }
+        features.f_to_kind(self.kind).map_err(failed)
     }
 }
 
@@ -142,17 +152,12 @@ impl Teacher for Cached {
     }
 
     fn output(&self, _m: usize, batch: &Batch) -> Result<TeacherOutput> {
-        let rows = Tensor::from_slice(&self.rows_of(batch)?);
-        let features = self.select(&self.features, &rows)?;
-        let host = HostCopy {
-            logits: self.select(&self.logits, &rows)?,
-            targets: self.select(&self.targets, &rows)?,
-        };
-        let features = transfer::send(&features, self.device)?;
+        let rows = self.rows_of(batch)?;
+        let (logits, targets) = (self.logits.select(&rows)?, self.targets.select(&rows)?);
         Ok(TeacherOutput {
-            features: features.f_to_kind(self.kind).map_err(|e| self.failed(e))?,
-            logits: transfer::send(&host.logits, self.device)?,
-            host: Some(host),
+            features: self.features_of(&rows)?,
+            logits: transfer::send(&logits, self.device)?,
+            host: Some(HostCopy { logits, targets }),
         })
     }
 }

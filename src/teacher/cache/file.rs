@@ -12,8 +12,8 @@ use crate::teacher::Teacher;
 /// A safetensors file with a teacher's outputs, bound to the teacher and the data.
 ///
 /// The file's header has the [`Identity`], the [`Storage`], the number of samples and a SHA-256 of all
-/// other bytes. Opening reads the file once to check it, then maps it: features stay in the system's
-/// page cache; logits, targets and ids are copied. docs/caching.md describes the format and the costs.
+/// other bytes. Opening reads the file once to check it ([`check_content`](Self::check_content)), then maps
+/// it: outputs stay in the system's page cache, and ids are indexed. docs/caching.md describes the format and the costs.
 ///
 /// # Example
 /// ```
@@ -51,17 +51,27 @@ pub struct OutputFile {
     path: PathBuf,
     identity: Identity,
     storage: Storage,
+    check_content: bool,
 }
 
 impl OutputFile {
     /// The file at `path`, which may not exist yet and must belong to `identity`.
     pub fn new(path: impl Into<PathBuf>, identity: Identity) -> Self {
-        Self { path: path.into(), identity, storage: Storage::default() }
+        Self { path: path.into(), identity, storage: Storage::default(), check_content: true }
     }
 
     /// Sets the dtype of stored features; [`Storage::Full`] by default.
     pub fn storage(mut self, storage: Storage) -> Self {
         self.storage = storage;
+        self
+    }
+
+    /// Sets whether [`open`](Self::open) reads the whole file to check its SHA-256, true by default. Without
+    /// it, opening takes a time that does not depend on the size of the features: the header and the ids are
+    /// checked, and a byte that has changed elsewhere is not found. For a large file that was checked before,
+    /// by [`Header::from_file`].
+    pub fn check_content(mut self, check: bool) -> Self {
+        self.check_content = check;
         self
     }
 
@@ -97,10 +107,11 @@ impl OutputFile {
     ///
     /// # Errors
     /// [`Error::Io`] if the file cannot be read; [`Error::Data`] if it has another or a newer format,
-    /// another identity or storage, is truncated, or any byte has changed.
+    /// another identity or storage, is truncated, or any byte has changed
+    /// ([`check_content`](Self::check_content)).
     pub fn open(&self, device: Device) -> Result<Cached> {
         let check = |header: &Header| self.identity.check(self.storage, header);
-        open::open(&self.path, check, device)
+        open::open(&self.path, check, self.check_content, device)
     }
 
     /// Opens the file; records it first if it does not exist. An existing file is never replaced: one

@@ -1,7 +1,6 @@
 //! Opens a file of teacher outputs.
 
 use std::{
-    collections::HashMap,
     fs,
     io::{self, Read},
     path::Path,
@@ -11,19 +10,22 @@ use tch::{Device, Kind, TchError, Tensor};
 
 use super::{
     Cached, Header,
+    column::Column,
     header::in_file,
+    index::SampleIndex,
     json::{Part, altered},
     storage::returned_kind,
 };
 use crate::error::{Error, Result};
 use crate::file::dtype::kind_of;
 
-/// Opens `path` if `check` accepts its header and no byte has changed.
+/// Opens `path` if `check` accepts its header and, unless `check_content` is false, no byte has changed.
 ///
 /// Check and use read the same mapping, so that the file cannot be exchanged in between.
 pub(super) fn open(
     path: &Path,
     check: impl FnOnce(&Header) -> Result<()>,
+    check_content: bool,
     device: Device,
 ) -> Result<Cached> {
     let mut mapped = Mapped::open(path)?;
@@ -31,33 +33,54 @@ pub(super) fn open(
     let checked = || {
         let (header, raw) = Header::parse(&mut mapped, length)?;
         check(&header)?;
-        header.verify(raw, &mut mapped)?;
+        if check_content {
+            header.verify(raw, &mut mapped)?;
+        }
         Ok(header)
     };
     let header = checked().map_err(|error| in_file(path, error))?;
     let read = || {
         let [features, logits, targets, ids] = header.parts();
         let features = view(&mapped.part(features, header.start())?, features)?;
-        // Copied first, since their offsets need not be multiples of their element sizes.
-        let copy = |part: &Part| {
-            let bytes = mapped.part(part, header.start())?;
-            view(&bytes.f_to_device_(Device::Cpu, Kind::Uint8, false, true)?, part)
-        };
-        Ok((Vec::<i64>::try_from(copy(ids)?)?, [features, copy(logits)?, copy(targets)?]))
+        let column = |part: &Part| column(mapped.part(part, header.start())?, part);
+        let ids = integers(&mapped.part(ids, header.start())?)?;
+        Ok((features, [column(logits)?, column(targets)?], ids))
     };
-    let (ids, tensors) = read().map_err(|e| map_error(path, e))?;
-    let rows: HashMap<i64, i64> = ids.iter().copied().zip(0..).collect();
-    if rows.len() != ids.len() {
-        return Err(in_file(path, altered("a repeated id")));
-    }
-    let kind = returned_kind(tensors[0].kind());
-    Ok(Cached::new(header.modality().clone(), rows, tensors, kind, device))
+    let (features, columns, ids) = read().map_err(|e| map_error(path, e))?;
+    let rows = SampleIndex::new(ids).ok_or_else(|| in_file(path, altered("a repeated id")))?;
+    let kind = returned_kind(features.kind());
+    Ok(Cached::new(header.modality().clone(), rows, features, columns, kind, device))
 }
 
 /// The bytes of `part` as its tensor.
 fn view(bytes: &Tensor, part: &Part) -> std::result::Result<Tensor, TchError> {
+    bytes.f_view_dtype(known_kind(part)?)?.f_view(part.shape.as_slice())
+}
+
+/// The bytes of `part` as rows.
+fn column(bytes: Tensor, part: &Part) -> std::result::Result<Column, TchError> {
+    let bytes = bytes.f_view([part.shape[0], -1])?;
+    Ok(Column::Mapped { bytes, kind: known_kind(part)?, row: part.shape[1..].to_vec() })
+}
+
+fn known_kind(part: &Part) -> std::result::Result<Kind, TchError> {
     let unknown = || TchError::Convert(format!("tch has no dtype for {}", part.dtype));
-    bytes.f_view_dtype(kind_of(part.dtype).ok_or_else(unknown)?)?.f_view(part.shape.as_slice())
+    kind_of(part.dtype).ok_or_else(unknown)
+}
+
+/// The numbers of little-endian bytes, copied piece by piece.
+fn integers(bytes: &Tensor) -> std::result::Result<Vec<i64>, TchError> {
+    const PIECE: usize = 1 << 20;
+    let length = bytes.numel();
+    let mut all = Vec::with_capacity(length / 8);
+    let mut buffer = vec![0; PIECE.min(length)];
+    for from in (0..length).step_by(PIECE) {
+        let piece = &mut buffer[..PIECE.min(length - from)];
+        bytes.f_narrow(0, from as i64, piece.len() as i64)?.f_copy_data_u8(piece, piece.len())?;
+        let (numbers, _) = piece.as_chunks();
+        all.extend(numbers.iter().map(|number| i64::from_le_bytes(*number)));
+    }
+    Ok(all)
 }
 
 fn map_error(path: &Path, source: TchError) -> Error {

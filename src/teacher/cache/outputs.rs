@@ -1,6 +1,6 @@
 //! Runs a teacher over a data set and checks its outputs.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 
 use tch::{Kind, TchError, Tensor};
 
@@ -20,17 +20,16 @@ pub(super) struct Outputs {
 /// Shape without the rows, and dtype, of features, logits and targets.
 type Forms = [(Vec<i64>, Kind); 3];
 
-/// Passes the outputs for every batch to `take`, without the samples that lack modality `m`. Returns
-/// the row of each id.
+/// Passes the outputs for every batch to `take`, without the samples that lack modality `m`.
 pub(super) fn for_each(
     teacher: &dyn Teacher,
     m: usize,
     batches: impl IntoIterator<Item = Result<Batch>>,
     mut take: impl FnMut(Outputs) -> Result<()>,
-) -> Result<HashMap<i64, i64>> {
+) -> Result<()> {
     let _no_grad = tch::no_grad_guard();
     let what = format!("teacher {:?}", teacher.modality());
-    let mut rows = HashMap::new();
+    let mut seen = HashSet::new();
     let mut first: Option<Forms> = None;
     let (mut finite, mut probabilities) = (Vec::new(), ProbabilityCheck::default());
     for batch in batches {
@@ -49,7 +48,7 @@ pub(super) fn for_each(
         probabilities.add(&outputs.logits, &outputs.targets)?;
         check_same(first.get_or_insert_with(|| forms.clone()), &forms, &what)?;
         for &id in &outputs.ids {
-            if rows.insert(id, rows.len() as i64).is_some() {
+            if !seen.insert(id) {
                 let found = format!("id {id} twice");
                 let hint = "record one pass over the samples, each with its own id";
                 return Err(error::cache(what, "every sample once", found, hint));
@@ -57,7 +56,7 @@ pub(super) fn for_each(
         }
         take(outputs)?;
     }
-    if rows.is_empty() {
+    if seen.is_empty() {
         let expected = "at least one batch with samples that have its modality";
         return Err(error::cache(what, expected, "none", "pass the training set"));
     }
@@ -67,8 +66,7 @@ pub(super) fn for_each(
         let hint = "check the teacher's weights, its running statistics and the inputs";
         return Err(error::non_finite(cached(part, &what), "finite numbers", found, hint));
     }
-    probabilities.finish(&cached("logits", &what))?;
-    Ok(rows)
+    probabilities.finish(&cached("logits", &what))
 }
 
 /// The sample ids of a batch for the cache of a teacher.

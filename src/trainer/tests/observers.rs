@@ -32,7 +32,7 @@ impl ImbalanceProbe for Count {
 fn observe(observers: &mut Observers, phase: f64, at: MicroBatch, outcome: StepOutcome) -> f64 {
     Pair::new().observe(&batch(phase), [1.0, 0.0], at, |step| {
         observers.before_backward(step).unwrap();
-        observers.after_step(step, &step.report(outcome, None)).unwrap();
+        observers.after_step(step, &step.report(outcome, None).unwrap()).unwrap();
         step.terms.total.double_value(&[])
     })
 }
