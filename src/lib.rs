@@ -8,6 +8,8 @@ pub mod calibration;
 pub mod checkpoint;
 pub mod data;
 pub mod diagnosis;
+#[cfg(feature = "distributed")]
+pub mod distributed;
 pub mod error;
 pub mod export;
 mod file;
@@ -24,6 +26,7 @@ pub mod optim;
 pub mod paper;
 pub mod parameters;
 pub mod probe;
+mod ranks;
 pub mod record;
 #[cfg(feature = "report")]
 pub mod report;

@@ -53,6 +53,13 @@ impl Mean {
     pub(crate) fn read_all<'a>(
         means: impl IntoIterator<Item = &'a Self>,
     ) -> Result<Vec<Option<f64>>> {
+        let sums = Self::sums(means)?;
+        let mean = |sum: &[f64]| (sum[1] > 0.0).then(|| sum[0] / sum[1]);
+        Ok(sums.chunks(2).map(mean).collect())
+    }
+
+    /// Sum and weight of each mean, one after the other, in one transfer. Synchronises with the device.
+    pub(crate) fn sums<'a>(means: impl IntoIterator<Item = &'a Self>) -> Result<Vec<f64>> {
         let means: Vec<&Self> = means.into_iter().collect();
         let devices = || means.iter().filter_map(|mean| mean.sum.as_ref()).map(Tensor::device);
         // A restored mean without new values is on the host, the others are on the model's device.
@@ -61,8 +68,13 @@ impl Mean {
         let sum = |mean: &&Self| mean.sum.as_ref().unwrap_or(&zero).f_to_device(device);
         let sums = means.iter().map(sum).collect::<std::result::Result<Vec<_>, TchError>>();
         let sums = sums.map_err(|source| Error::torch("read means", source))?;
-        let mean = |(sum, mean): (f64, &Self)| (mean.weight > 0.0).then(|| sum / mean.weight);
-        Ok(transfer::read_scalars(&sums)?.into_iter().zip(means).map(mean).collect())
+        let sums = transfer::read_scalars(&sums)?.into_iter().zip(means);
+        Ok(sums.flat_map(|(sum, mean)| [sum, mean.weight]).collect())
+    }
+
+    /// The mean of this sum with this weight.
+    pub(crate) fn from_sum(sum: f64, weight: f64) -> Self {
+        Self { sum: Some(Tensor::from(sum)), weight }
     }
 
     /// The mean as numbers. Synchronises with the device.

@@ -26,6 +26,14 @@ impl Algorithm for G2dTrainer {
         Self::device(self)
     }
 
+    fn is_first_rank(&self) -> bool {
+        self.is_first_rank()
+    }
+
+    fn agree(&mut self, outcome: Result<f64>) -> Result<f64> {
+        self.agree_on_snapshot(outcome)
+    }
+
     fn step(
         &mut self,
         student: &dyn Student,

@@ -49,6 +49,16 @@ impl<'a> RunParts<'a> {
         self
     }
 
+    /// Whether this process writes the snapshot.
+    pub(super) fn is_first_rank(&self) -> bool {
+        self.trainer.is_first_rank()
+    }
+
+    /// The outcome of all ranks: [`Algorithm::agree`].
+    pub(super) fn agree(&mut self, outcome: Result<f64>) -> Result<f64> {
+        self.trainer.agree(outcome)
+    }
+
     /// The manifest of a snapshot of these parts.
     ///
     /// # Errors

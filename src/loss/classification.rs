@@ -4,9 +4,10 @@ use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
 use super::{
-    Confidence, Distillation, G2dLoss, Input, Labels, TaskInput, Terms, TrueClassProbability,
-    WithTask, base::Base, targets, weights,
+    Confidence, Distillation, G2dLoss, Input, Labels, TaskInput, TermWeights, Terms,
+    TrueClassProbability, WithTask, base::Base, targets, weights,
 };
+use crate::batch::Extras;
 use crate::error::{self, Result};
 use crate::modality::Modality;
 
@@ -165,6 +166,15 @@ impl G2dLoss for Classification {
 
     fn terms(&self, input: &Input<'_>) -> Result<Terms> {
         self.distillation.terms(input, self)
+    }
+
+    fn term_weights(&self, k: usize) -> Option<TermWeights> {
+        Some(self.distillation.term_weights(k))
+    }
+
+    fn task_weight(&self, targets: &Tensor, extras: &Extras) -> Result<Option<Tensor>> {
+        let samples = self.sample_weight.as_deref().map(|name| extras.get(name)).transpose()?;
+        weights::sum_of_samples(self, targets, samples)
     }
 
     fn needs_unimodal_logits(&self) -> bool {

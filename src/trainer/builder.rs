@@ -1,16 +1,23 @@
 //! The configuration of a trainer, checked before the first step.
 
+use std::rc::Rc;
+
+use tch::Device;
+
 use super::{
     FeatureProjection, G2dTrainer, LossScaling, NonFinite, Precision, SuppressedMode, Suppression,
     buffers::WatchedBuffers, finite::FiniteGuard, forward::ForwardPass, observers::Observers,
-    planner::Planner, updater::Updater, window::AccumulationWindow,
+    planner::Planner, reduction::Reduction, replicas, updater::Updater, window::AccumulationWindow,
 };
+#[cfg(feature = "distributed")]
+use crate::distributed::ProcessGroup;
 use crate::error::{self, Result};
 use crate::loss::{Confidence, G2dLoss};
 use crate::modality::Modality;
 use crate::modulation::Modulate;
 use crate::parameters::ModalityParams;
 use crate::probe::ImbalanceProbe;
+use crate::ranks::Collective;
 use crate::schedule::{Joint, Progress, SmpScheduler};
 use crate::step::Objective;
 use crate::student::Student;
@@ -36,6 +43,7 @@ pub struct Builder {
     modulation: Option<Box<dyn Modulate>>,
     projection: FeatureProjection,
     probes: Vec<Box<dyn ImbalanceProbe>>,
+    group: Option<Rc<dyn Collective>>,
 }
 
 impl G2dTrainer {
@@ -58,6 +66,7 @@ impl G2dTrainer {
             modulation: None,
             projection: FeatureProjection::default(),
             probes: Vec::new(),
+            group: None,
         }
     }
 }
@@ -166,6 +175,31 @@ impl Builder {
         self
     }
 
+    /// Trains together with the other ranks of `group`: each step is a step on the combined batch of all ranks.
+    /// Every rank builds a trainer of the same configuration, with teachers of the same weights, and calls its
+    /// methods in the same order; each passes its own batch. [`build`](Self::build) copies the parameters and
+    /// buffers of rank 0 to all ranks.
+    ///
+    /// - The plan, and so κ, is that of ρ of the combined batch, where ρ is a mean over samples
+    ///   ([`TrueClassProbability`](crate::loss::TrueClassProbability)); another ρ is averaged over the ranks,
+    ///   weighted by their samples.
+    /// - Gradients are those of the combined batch, also where ranks have different numbers of samples, or of
+    ///   samples with a modality. L_S must be a mean over samples.
+    /// - Gradients are averaged while backward runs, once per accumulation window, and are the same on all
+    ///   ranks, as are the loss scale, the norm that is clipped, and what is skipped: a value that is not finite
+    ///   on one rank counts for all.
+    /// - A step that fails on one rank before its backward fails on all: the others receive
+    ///   [`Error::Rank`](crate::Error::Rank), and nothing has changed on any. A later error closes the group.
+    /// - Reports of steps hold the terms of the rank's own batch; those of epochs cover all ranks.
+    ///
+    /// Running statistics of batch norm are those of each rank. docs/distributed.md lists what is equal to a
+    /// training on one device.
+    #[cfg(feature = "distributed")]
+    pub fn group(mut self, group: &ProcessGroup) -> Self {
+        self.group = Some(group.collective());
+        self
+    }
+
     /// Checks all parts against each other and against the student.
     ///
     /// # Errors
@@ -205,6 +239,25 @@ impl Builder {
         for (name, tensor) in forward.projection().parameters() {
             params.variables_mut().add_parameter(name, tensor);
         }
+        let ranks = replicas::join(self.group, objective.modalities().len(), || {
+            format!(
+                "modalities {:?}, {} teachers, {:?}, {:?}, accumulate {}, {:?}, {:?}, {:?}, clip norm {:?}, \
+                 {} modulation, {} probes, on {}",
+                objective.modalities(),
+                planner.teachers(),
+                self.suppression,
+                self.suppressed_mode,
+                self.accumulate,
+                self.precision,
+                self.loss_scaling,
+                self.non_finite,
+                self.clip_norm,
+                if modulation.is_some() { "a" } else { "no" },
+                self.probes.len(),
+                if params.device() == Device::Cpu { "the CPU" } else { "a GPU" },
+            )
+        })?;
+        replicas::copy_from_first(&ranks, params.variables())?;
         let guard = FiniteGuard::new(self.non_finite, WatchedBuffers::from_params(&params)?)?;
         let window = AccumulationWindow::new(
             self.accumulate,
@@ -213,7 +266,8 @@ impl Builder {
             self.precision,
             self.loss_scaling,
             guard.skips(),
-        )?;
+        )?
+        .reduced_by(Reduction::new(ranks.clone()));
         Ok(G2dTrainer {
             observers: Observers::new(self.probes, objective.modalities().len()),
             objective,
@@ -225,6 +279,7 @@ impl Builder {
             modulation,
             updater: Updater::new(self.clip_norm)?,
             progress: Progress::default(),
+            ranks,
         })
     }
 }

@@ -13,6 +13,8 @@
 //! | `finite.rs` | `FiniteGuard`: the [`NonFinite`] policy, deferred checks, skipped steps; `sources.rs` names the first value that is not finite, `buffers.rs` checks the buffers |
 //! | `gradients.rs` | from a loss to the gradients of a window, or to a skipped step |
 //! | `updater.rs` | `Updater`: the largest norm; clips and applies complete gradients for `update.rs` |
+//! | `replicas.rs`, `combined.rs`, `agreed.rs` | with a group of ranks: equal models, the combined batch, what a step agrees on |
+//! | `reduction.rs` | `Reduction`: gradients averaged over the ranks |
 //! | `observers.rs` | `Observers`: probes and epoch means (`totals.rs`) |
 //! | `modulation.rs` | the check of a [`Modulate`](crate::modulation::Modulate) and its turn in a step |
 //! | `resume.rs` | [`ResumeState`]: the state of all owners, for a checkpoint |
@@ -21,8 +23,10 @@
 //! | `evaluate.rs` | [`evaluate`], [`predict`]; `predictions.rs`: [`Predictions`] and what is measured on them |
 //! | `unimodal/` | [`UnimodalTrainer`]: training of a teacher |
 
+mod agreed;
 mod buffers;
 mod builder;
+mod combined;
 mod evaluate;
 mod feature_cache;
 mod finite;
@@ -35,6 +39,8 @@ mod planner;
 mod precision;
 mod predictions;
 mod projection;
+mod reduction;
+mod replicas;
 mod resume;
 mod scaling;
 mod sources;

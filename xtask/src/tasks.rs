@@ -22,7 +22,7 @@ use crate::{
 };
 
 /// The optional features of g2d. Tests and examples need all of them.
-const FEATURES: [&str; 4] = ["paper", "progress", "report", "tensorboard"];
+const FEATURES: [&str; 5] = ["distributed", "paper", "progress", "report", "tensorboard"];
 /// The feature that builds without libtorch and without a C++ compiler.
 const DOC_ONLY: &str = "doc-only";
 
