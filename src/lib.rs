@@ -87,6 +87,11 @@ mod baselines_page {}
 #[doc = include_str!("../docs/checkpoints.md")]
 mod checkpoints {}
 
+/// Tests the code of docs/distributed.md.
+#[cfg(all(doctest, feature = "distributed"))]
+#[doc = include_str!("../docs/distributed.md")]
+mod distributed_page {}
+
 /// Tests the code of docs/export.md.
 #[cfg(doctest)]
 #[doc = include_str!("../docs/export.md")]

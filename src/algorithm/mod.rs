@@ -88,9 +88,9 @@ pub trait Algorithm {
         false
     }
 
-    /// Whether this process writes snapshots and records: rank 0 of a group, and every process without one.
-    fn is_first_rank(&self) -> bool {
-        true
+    /// The number of this rank in a group; 0 without one. Rank 0 writes snapshots and records.
+    fn rank(&self) -> usize {
+        0
     }
 
     /// Returns `outcome` if it is a success on all ranks of a group, with the number of rank 0. All ranks call
@@ -211,8 +211,8 @@ impl<T: Algorithm + ?Sized> Algorithm for Box<T> {
         (**self).schedules_lr()
     }
 
-    fn is_first_rank(&self) -> bool {
-        (**self).is_first_rank()
+    fn rank(&self) -> usize {
+        (**self).rank()
     }
 
     fn agree(&mut self, outcome: Result<f64>) -> Result<f64> {

@@ -26,8 +26,8 @@ impl Algorithm for G2dTrainer {
         Self::device(self)
     }
 
-    fn is_first_rank(&self) -> bool {
-        self.is_first_rank()
+    fn rank(&self) -> usize {
+        Self::rank(self)
     }
 
     fn agree(&mut self, outcome: Result<f64>) -> Result<f64> {

@@ -123,7 +123,7 @@ impl SnapshotFolder {
         let snapshot = Snapshot::write(&path, parts, State::new(caller)?, score)?;
         self.next += 1;
         self.snapshots.push(snapshot);
-        self.remove_old(parts.is_first_rank());
+        self.remove_old(parts.rank() == 0);
         Ok(&self.snapshots[self.snapshots.len() - 1])
     }
 

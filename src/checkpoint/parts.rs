@@ -49,9 +49,9 @@ impl<'a> RunParts<'a> {
         self
     }
 
-    /// Whether this process writes the snapshot.
-    pub(super) fn is_first_rank(&self) -> bool {
-        self.trainer.is_first_rank()
+    /// The number of this rank, of which the first writes the snapshot.
+    pub(super) fn rank(&self) -> usize {
+        self.trainer.rank()
     }
 
     /// The outcome of all ranks: [`Algorithm::agree`].
@@ -109,7 +109,7 @@ impl<'a> RunParts<'a> {
         for (own, state) in self.optimizers.iter_mut().zip(optimizers) {
             own.part.restore(state);
         }
-        generators::restore(&states)
+        generators::restore(&states, self.trainer.rank())
     }
 
     /// The stores of the weights, then that of the algorithm, if it has one.

@@ -53,9 +53,9 @@ impl Snapshot {
     ) -> Result<Self> {
         let score = parts.agree(Ok(score.unwrap_or(f64::NAN)))?;
         let mut manifest = parts.manifest(caller, (!score.is_nan()).then_some(score))?;
-        let written = match parts.is_first_rank() {
-            false => Ok(()),
-            true => atomic::write_folder(path, |folder| {
+        let written = match parts.rank() {
+            1.. => Ok(()),
+            0 => atomic::write_folder(path, |folder| {
                 parts.save(&manifest, folder)?;
                 manifest.write(folder)
             }),

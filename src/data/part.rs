@@ -1,5 +1,7 @@
 //! The part of each batch that one rank of a group reads.
 
+use std::ops::Range;
+
 use crate::error::{self, Result};
 
 /// The part of each batch that one rank of a group reads: of n rows those from n · rank / ranks to
@@ -28,10 +30,18 @@ impl Part {
         Err(error::out_of_range("part of a batch", expected, self.rank))
     }
 
-    /// The rows of this rank.
+    /// The rows of this rank, of `rows` rows: for an evaluation that is divided among the ranks, each row once.
+    ///
+    /// # Panics
+    /// If the number of ranks is 0.
+    pub fn rows(self, rows: usize) -> Range<usize> {
+        let border = |rank: usize| rows * rank / self.ranks;
+        border(self.rank)..border(self.rank + 1)
+    }
+
+    /// The rows of this rank in a batch.
     pub(super) fn select(self, batch: &[usize]) -> Vec<usize> {
-        let border = |rank: usize| batch.len() * rank / self.ranks;
-        batch[border(self.rank)..border(self.rank + 1)].to_vec()
+        batch[self.rows(batch.len())].to_vec()
     }
 
     /// The smallest number of rows that a rank has of `rows` rows.

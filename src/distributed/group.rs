@@ -1,6 +1,6 @@
 //! The connected ranks and their collective operations.
 
-use std::{cell::RefCell, fmt, rc::Rc, time::Duration};
+use std::{cell::RefCell, fmt, rc::Rc, sync::mpsc, thread, time::Duration};
 
 use tch::{Device, Tensor};
 
@@ -93,7 +93,10 @@ impl ProcessGroup {
         let Launch { rank, ranks, host, port, .. } = launch;
         let is_server = *rank == 0 && !launch.store_of_agent;
         let waited_for = if launch.store_of_agent { 0 } else { *ranks };
-        let (store, port) = Store::tcp(host, *port, is_server, waited_for, config.timeout)?;
+        let (store, port) = match is_server {
+            true => Store::tcp(host, *port, true, waited_for, config.timeout)?,
+            false => reach_store(host, *port, waited_for, config.timeout)?,
+        };
         let prefix = format!("g2d/{}", launch.restart);
         let listen = address::listen(host, port);
         Self::connect(store, &prefix, *rank, *ranks, &listen, config)
@@ -256,6 +259,26 @@ impl Reducer for RawReducer {
     fn check_finished(&self) -> Result<()> {
         Self::check_finished(self)
     }
+}
+
+/// A client of the store at `host` and `port`. libtorch waits without end for the first answer of whatever
+/// listens there, so it does so on a thread, which is left behind if no store answers.
+fn reach_store(host: &str, port: u16, ranks: usize, timeout: Duration) -> Result<(Store, u16)> {
+    let (sender, receiver) = mpsc::channel();
+    let own = host.to_owned();
+    thread::spawn(move || {
+        // No receiver is left after the timeout.
+        let _ = sender.send(Store::tcp(&own, port, false, ranks, timeout));
+    });
+    // libtorch's own limit is the timeout, for the connection and for the first answer.
+    receiver.recv_timeout(timeout * 2 + Duration::from_secs(1)).unwrap_or_else(|_| {
+        Err(error::config(
+            format!("store of rank 0 at {host}:{port}"),
+            format!("an answer within {timeout:?}"),
+            "none, although something listens there",
+            "check that MASTER_ADDR and MASTER_PORT are those of rank 0",
+        ))
+    })
 }
 
 fn check_timeout(config: &GroupConfig) -> Result<()> {

@@ -174,7 +174,9 @@ impl G2dLoss for Classification {
 
     fn task_weight(&self, targets: &Tensor, extras: &Extras) -> Result<Option<Tensor>> {
         let samples = self.sample_weight.as_deref().map(|name| extras.get(name)).transpose()?;
-        weights::sum_of_samples(self, targets, samples)
+        // Only for one class per sample is L_S divided by the weights of classes.
+        let classes = self.class_weight.as_deref().filter(|_| self.labels == Labels::Single);
+        weights::sum_of_samples(targets, samples, classes, self.ignore_index)
     }
 
     fn needs_unimodal_logits(&self) -> bool {

@@ -2,7 +2,7 @@
 
 use tch::{Device, Kind, Tensor};
 
-use super::{Classification, Labels, TaskInput, torch};
+use super::{TaskInput, torch};
 use crate::error::{self, Result};
 use crate::transfer;
 
@@ -60,16 +60,15 @@ pub(super) fn of_samples(input: &TaskInput<'_>, name: &str) -> Result<Tensor> {
     weights.f_to_kind(input.logits.kind()).map_err(torch)
 }
 
-/// Σ_i v_i w_{y_i} over the samples that are not ignored, by which L_S is divided; `None` where that is the
-/// number of samples. Labels are in `0..C` or ignored.
+/// Σ_i v_i w_{y_i} over the samples that are not ignored, of the weights v of `samples` and w of `classes`;
+/// `None` where that is the number of samples. Labels are in `0..C` or ignored.
 pub(super) fn sum_of_samples(
-    loss: &Classification,
     targets: &Tensor,
     samples: Option<&Tensor>,
+    classes: Option<&[f64]>,
+    ignore_index: Option<i64>,
 ) -> Result<Option<Tensor>> {
-    let single = loss.labels == Labels::Single;
-    let classes = loss.class_weight.as_deref().filter(|_| single);
-    if samples.is_none() && classes.is_none() && loss.ignore_index.is_none() {
+    if samples.is_none() && classes.is_none() && ignore_index.is_none() {
         return Ok(None);
     }
     let sum = || {
@@ -78,7 +77,7 @@ pub(super) fn sum_of_samples(
             Some(samples) => samples.f_to_kind(Kind::Double)?,
             None => Tensor::f_ones(rows, (Kind::Double, targets.device()))?,
         };
-        if let Some(ignored) = loss.ignore_index {
+        if let Some(ignored) = ignore_index {
             weights = weights.f_mul(&targets.f_ne(ignored)?.f_to_kind(Kind::Double)?)?;
         }
         if let Some(classes) = classes {

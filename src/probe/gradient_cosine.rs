@@ -53,7 +53,7 @@ impl ImbalanceProbe for GradientCosine {
         for ((a, b, _), means) in PAIRS.iter().zip(&mut self.cosines) {
             for (m, (a, b)) in gradients[*a].iter().zip(&gradients[*b]).enumerate() {
                 if let Some(cosine) = cosine(a, b)? {
-                    means.modality(step.modalities(), m).add(&cosine, 1.0)?;
+                    means.modality(step.modalities(), m).add(&cosine, step.weight_of_rank())?;
                 }
             }
         }

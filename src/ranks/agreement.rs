@@ -93,12 +93,8 @@ impl Ranks {
     /// The sums of `values` over all ranks.
     pub(crate) fn sum(&self, values: &[f64]) -> Result<Vec<f64>> {
         let Some(group) = self.group() else { return Ok(values.to_vec()) };
-        let sum = || {
-            let tensor = Tensor::f_from_slice(values)?;
-            Ok((tensor.shallow_clone(), tensor))
-        };
-        let (tensor, shared) = sum().map_err(torch)?;
-        group.sum(&shared)?;
+        let tensor = Tensor::f_from_slice(values).map_err(torch)?;
+        group.sum(&tensor)?;
         Vec::try_from(tensor).map_err(torch)
     }
 

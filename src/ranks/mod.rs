@@ -7,6 +7,7 @@
 //! - [`Row`]: what one rank shows the others in that exchange.
 
 mod agreement;
+mod gather;
 mod row;
 mod text;
 

@@ -109,3 +109,25 @@ impl Row {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_row_is_read_back_from_its_numbers() {
+        for call in Call::ALL {
+            let row =
+                Row { call: Some(call), step: 1 << 40, failed: true, values: vec![0.5, -1.0] };
+            let numbers = row.to_numbers(6);
+            assert_eq!(numbers.len(), 6);
+            let expected = Row { values: vec![0.5, -1.0, 0.0], ..row };
+            assert_eq!(Row::from_numbers(&numbers), expected);
+        }
+    }
+
+    #[test]
+    fn a_call_of_another_version_is_unknown() {
+        assert_eq!(Row::from_numbers(&[99.0, 0.0, 0.0]).call, None);
+    }
+}

@@ -93,6 +93,11 @@ impl Observation<'_> {
         Ok((0..values.len()).map(mean).collect())
     }
 
+    /// The weight of this rank in a mean over steps, so that a step counts once for all ranks.
+    pub(crate) fn weight_of_rank(&self) -> f64 {
+        1.0 / self.ranks.size() as f64
+    }
+
     /// The student's features [B_m, d_m] of modality `m`, detached; `None` where the whole batch lacks
     /// it.
     ///

@@ -5,12 +5,11 @@ use std::rc::Rc;
 use tch::Device;
 
 use super::{
-    FeatureProjection, G2dTrainer, LossScaling, NonFinite, Precision, SuppressedMode, Suppression,
-    buffers::WatchedBuffers, finite::FiniteGuard, forward::ForwardPass, observers::Observers,
-    planner::Planner, reduction::Reduction, replicas, updater::Updater, window::AccumulationWindow,
+    FeatureProjection, G2dTrainer, LossScaling, NonFinite, Precision, ReplicaBuffers,
+    SuppressedMode, Suppression, buffers::WatchedBuffers, finite::FiniteGuard,
+    forward::ForwardPass, observers::Observers, planner::Planner, reduction::Reduction, replicas,
+    updater::Updater, window::AccumulationWindow,
 };
-#[cfg(feature = "distributed")]
-use crate::distributed::ProcessGroup;
 use crate::error::{self, Result};
 use crate::loss::{Confidence, G2dLoss};
 use crate::modality::Modality;
@@ -43,7 +42,8 @@ pub struct Builder {
     modulation: Option<Box<dyn Modulate>>,
     projection: FeatureProjection,
     probes: Vec<Box<dyn ImbalanceProbe>>,
-    group: Option<Rc<dyn Collective>>,
+    pub(super) group: Option<Rc<dyn Collective>>,
+    pub(super) replica_buffers: ReplicaBuffers,
 }
 
 impl G2dTrainer {
@@ -67,6 +67,7 @@ impl G2dTrainer {
             projection: FeatureProjection::default(),
             probes: Vec::new(),
             group: None,
+            replica_buffers: ReplicaBuffers::default(),
         }
     }
 }
@@ -175,31 +176,6 @@ impl Builder {
         self
     }
 
-    /// Trains together with the other ranks of `group`: each step is a step on the combined batch of all ranks.
-    /// Every rank builds a trainer of the same configuration, with teachers of the same weights, and calls its
-    /// methods in the same order; each passes its own batch. [`build`](Self::build) copies the parameters and
-    /// buffers of rank 0 to all ranks.
-    ///
-    /// - The plan, and so κ, is that of ρ of the combined batch, where ρ is a mean over samples
-    ///   ([`TrueClassProbability`](crate::loss::TrueClassProbability)); another ρ is averaged over the ranks,
-    ///   weighted by their samples.
-    /// - Gradients are those of the combined batch, also where ranks have different numbers of samples, or of
-    ///   samples with a modality. L_S must be a mean over samples.
-    /// - Gradients are averaged while backward runs, once per accumulation window, and are the same on all
-    ///   ranks, as are the loss scale, the norm that is clipped, and what is skipped: a value that is not finite
-    ///   on one rank counts for all.
-    /// - A step that fails on one rank before its backward fails on all: the others receive
-    ///   [`Error::Rank`](crate::Error::Rank), and nothing has changed on any. A later error closes the group.
-    /// - Reports of steps hold the terms of the rank's own batch; those of epochs cover all ranks.
-    ///
-    /// Running statistics of batch norm are those of each rank. docs/distributed.md lists what is equal to a
-    /// training on one device.
-    #[cfg(feature = "distributed")]
-    pub fn group(mut self, group: &ProcessGroup) -> Self {
-        self.group = Some(group.collective());
-        self
-    }
-
     /// Checks all parts against each other and against the student.
     ///
     /// # Errors
@@ -242,7 +218,7 @@ impl Builder {
         let ranks = replicas::join(self.group, objective.modalities().len(), || {
             format!(
                 "modalities {:?}, {} teachers, {:?}, {:?}, accumulate {}, {:?}, {:?}, {:?}, clip norm {:?}, \
-                 {} modulation, {} probes, on {}",
+                 {} modulation, {} probes, buffers {:?}, on {}",
                 objective.modalities(),
                 planner.teachers(),
                 self.suppression,
@@ -254,6 +230,7 @@ impl Builder {
                 self.clip_norm,
                 if modulation.is_some() { "a" } else { "no" },
                 self.probes.len(),
+                self.replica_buffers,
                 if params.device() == Device::Cpu { "the CPU" } else { "a GPU" },
             )
         })?;
@@ -280,6 +257,7 @@ impl Builder {
             updater: Updater::new(self.clip_norm)?,
             progress: Progress::default(),
             ranks,
+            replica_buffers: self.replica_buffers,
         })
     }
 }

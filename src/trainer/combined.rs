@@ -22,6 +22,8 @@ pub(super) struct Combined {
     present: Vec<Part>,
     /// The weights by which a task term of the samples that have a modality is divided.
     heads: Vec<Part>,
+    /// The weights by which ρ of each modality is divided.
+    ranked: Vec<Part>,
     /// ρ of the combined batch; NaN where no sample has the modality, and where ρ is not read.
     confidence: Vec<f64>,
 }
@@ -98,6 +100,7 @@ impl Combined {
             task: part(1),
             present: (0..k).map(|m| part(of(m, 0))).collect(),
             heads: (0..k).map(|m| part(of(m, 2))).collect(),
+            ranked: (0..k).map(|m| part(of(m, 3))).collect(),
             confidence: (0..k).map(confidence).collect(),
         }
     }
@@ -110,6 +113,12 @@ impl Combined {
     /// ρ of the combined batch.
     pub(super) fn confidence(&self) -> &[f64] {
         &self.confidence
+    }
+
+    /// ρ of modality `m` on this rank, scaled so that its mean over the ranks, weighted by the samples that have
+    /// m, is that of the combined batch.
+    pub(super) fn share_of_confidence(&self, m: usize, rho: &Tensor) -> Result<Tensor> {
+        scaled(rho, self.ranked[m].relative_to(self.present[m]))
     }
 
     /// The factor of this rank's loss before gradients are averaged over the ranks: their number times the

@@ -13,7 +13,9 @@
 //! | `finite.rs` | `FiniteGuard`: the [`NonFinite`] policy, deferred checks, skipped steps; `sources.rs` names the first value that is not finite, `buffers.rs` checks the buffers |
 //! | `gradients.rs` | from a loss to the gradients of a window, or to a skipped step |
 //! | `updater.rs` | `Updater`: the largest norm; clips and applies complete gradients for `update.rs` |
+//! | `ranked.rs` | what a group of ranks adds to trainer and builder |
 //! | `replicas.rs`, `combined.rs`, `agreed.rs` | with a group of ranks: equal models, the combined batch, what a step agrees on |
+//! | `replica_buffers.rs`, `gathered.rs` | [`ReplicaBuffers`]; predictions of all ranks |
 //! | `reduction.rs` | `Reduction`: gradients averaged over the ranks |
 //! | `observers.rs` | `Observers`: probes and epoch means (`totals.rs`) |
 //! | `modulation.rs` | the check of a [`Modulate`](crate::modulation::Modulate) and its turn in a step |
@@ -31,6 +33,7 @@ mod evaluate;
 mod feature_cache;
 mod finite;
 mod forward;
+mod gathered;
 mod gradients;
 mod missing;
 mod modulation;
@@ -39,7 +42,9 @@ mod planner;
 mod precision;
 mod predictions;
 mod projection;
+mod ranked;
 mod reduction;
+mod replica_buffers;
 mod replicas;
 mod resume;
 mod scaling;
@@ -62,6 +67,7 @@ pub(crate) use forward::check_output;
 pub use precision::Precision;
 pub use predictions::Predictions;
 pub use projection::FeatureProjection;
+pub use replica_buffers::ReplicaBuffers;
 pub use resume::ResumeState;
 pub use scaling::{LossScale, LossScaling};
 pub use step::G2dTrainer;

@@ -86,7 +86,7 @@ impl Observers {
     }
 
     /// The state of the means and of every probe.
-    fn state(&self) -> Result<(EpochTotalsState, Vec<State>)> {
+    pub(super) fn state(&self) -> Result<(EpochTotalsState, Vec<State>)> {
         let probes = self.probes.iter().map(|probe| probe.state()).collect::<Result<_>>()?;
         Ok((self.totals.state()?, probes))
     }

@@ -81,8 +81,11 @@ impl Planner {
         let plan = self.schedule(at, &combined, objective);
         let plan = plan.map_err(|error| ranks.fail(Call::Loss, at.total_steps, error))?;
         let device = parts.whole().device();
-        let send = |rho: Option<Tensor>| rho.map(|rho| transfer::send(&rho, device)).transpose();
-        let confidence = confidence.into_iter().map(send).collect::<Result<_>>()?;
+        let send = |(m, rho): (usize, Option<Tensor>)| {
+            let rho = rho.map(|rho| combined.share_of_confidence(m, &rho)).transpose()?;
+            rho.map(|rho| transfer::send(&rho, device)).transpose()
+        };
+        let confidence = confidence.into_iter().enumerate().map(send).collect::<Result<_>>()?;
         Ok(Planned { teachers, confidence, plan, combined })
     }
 

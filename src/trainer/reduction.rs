@@ -9,14 +9,16 @@ use crate::parameters::Variables;
 use crate::ranks::{Ranks, Reducer};
 use crate::step::MicroBatch;
 
-/// Averages gradients over the ranks of a group; does nothing without one. It owns the reducer, which is
-/// made again when other parameters learn.
+/// The largest number of reducers that are kept, each with memory of the size of its parameters.
+const KEPT: usize = 3;
+
+/// Averages gradients over the ranks of a group; does nothing without one. It owns the reducers: one for
+/// each set of parameters that learn, so that those of a suppressed encoder are not sent. The last one in use is
+/// the last in the list.
 #[derive(Default)]
 pub(super) struct Reduction {
     ranks: Ranks,
-    reducer: Option<Box<dyn Reducer>>,
-    /// Which parameters the reducer has.
-    learning: Vec<bool>,
+    reducers: Vec<(Vec<bool>, Box<dyn Reducer>)>,
     leaves: Option<Leaves>,
 }
 
@@ -34,23 +36,27 @@ impl Reduction {
     }
 
     /// Prepares the backward pass from the loss of a micro-batch, and returns the loss to differentiate.
+    /// `is_constant` tells which parameters, by their names, no rank reaches in it.
     pub(super) fn prepare(
         &mut self,
         loss: Tensor,
         variables: &Variables,
         micro_batch: MicroBatch,
+        is_constant: impl Fn(&str) -> bool,
     ) -> Result<Tensor> {
         if self.ranks.group().is_none() {
             return Ok(loss);
         }
-        let learning = learning(variables);
+        // Other micro-batches of a window may reach other parameters.
+        let is_alone = micro_batch.count == 1;
+        let learns = |(name, tensor): (&String, &Tensor)| {
+            tensor.requires_grad() && !(is_alone && is_constant(name))
+        };
+        let learning: Vec<bool> = variables.parameters().map(learns).collect();
         if micro_batch.is_first() {
-            if self.reducer.is_none() || learning != self.learning {
-                self.make(variables, &loss)?;
-                self.learning = learning;
-            }
+            self.select(learning, variables, &loss)?;
             self.reducer().reset()?;
-        } else if learning != self.learning {
+        } else if self.reducers.last().is_none_or(|(own, _)| *own != learning) {
             return Err(error::config(
                 "parameters that require gradients",
                 "the same in all micro-batches of a window",
@@ -68,8 +74,8 @@ impl Reduction {
 
     /// Checks that the backward pass of the last micro-batch has averaged all gradients.
     pub(super) fn finish(&self, micro_batch: MicroBatch) -> Result<()> {
-        match &self.reducer {
-            Some(reducer) if micro_batch.is_last() => reducer.check_finished(),
+        match self.reducers.last() {
+            Some((_, reducer)) if micro_batch.is_last() => reducer.check_finished(),
             _ => Ok(()),
         }
     }
@@ -85,29 +91,39 @@ impl Reduction {
         self.reducer().check_finished()
     }
 
-    /// Frees the reducer and closes the group after an error inside a backward pass, which the other ranks do
+    /// Frees the reducers and closes the group after an error inside a backward pass, which the other ranks do
     /// not have.
     pub(super) fn break_off(&mut self, error: Error) -> Error {
-        self.reducer = None;
+        self.reducers.clear();
         self.ranks.close_after(error)
     }
 
-    fn make(&mut self, variables: &Variables, loss: &Tensor) -> Result<()> {
-        self.reducer = None; // its hooks go first
-        let leaf = || Tensor::f_zeros([1], (Kind::Float, loss.device()))?.f_set_requires_grad(true);
-        let leaf =
-            || leaf().map_err(|source| Error::torch("prepare the reduction of gradients", source));
-        let leaves = Leaves { anchor: leaf()?, unused: leaf()? };
-        let parameters = variables.parameters().map(|(_, tensor)| tensor);
-        let mut all: Vec<&Tensor> = parameters.filter(|tensor| tensor.requires_grad()).collect();
+    /// Makes the reducer of the parameters that learn the last one in the list.
+    fn select(&mut self, learning: Vec<bool>, variables: &Variables, loss: &Tensor) -> Result<()> {
+        if let Some(known) = self.reducers.iter().position(|(own, _)| *own == learning) {
+            let known = self.reducers.remove(known);
+            self.reducers.push(known);
+            return Ok(());
+        }
+        if self.reducers.len() == KEPT {
+            self.reducers.remove(0);
+        }
+        let leaves = match self.leaves.take() {
+            Some(leaves) => leaves,
+            None => Leaves::new(loss)?,
+        };
+        let parameters = variables.parameters().map(|(_, tensor)| tensor).zip(&learning);
+        let mut all: Vec<&Tensor> =
+            parameters.filter(|(_, learns)| **learns).map(|(tensor, _)| tensor).collect();
         all.extend([&leaves.anchor, &leaves.unused]);
-        self.reducer = self.ranks.reducer(&all)?;
+        let reducer = self.ranks.reducer(&all)?;
         self.leaves = Some(leaves);
+        self.reducers.extend(reducer.map(|reducer| (learning, reducer)));
         Ok(())
     }
 
     fn reducer(&self) -> &dyn Reducer {
-        self.reducer.as_deref().expect("a reducer is made before the first micro-batch")
+        &*self.reducers.last().expect("a reducer is made before the first micro-batch").1
     }
 
     /// `loss` + 0 · the anchor.
@@ -115,6 +131,15 @@ impl Reduction {
         let anchor = &self.leaves.as_ref().expect("the leaves are made with the reducer").anchor;
         let add = || loss.f_add(&(anchor.f_sum(loss.kind())? * 0.0));
         add().map_err(|source| Error::torch("prepare the reduction of gradients", source))
+    }
+}
+
+impl Leaves {
+    /// Leaves on the device of `loss`.
+    fn new(loss: &Tensor) -> Result<Self> {
+        let leaf = || Tensor::f_zeros([1], (Kind::Float, loss.device()))?.f_set_requires_grad(true);
+        let failed = |source| Error::torch("prepare the reduction of gradients", source);
+        Ok(Self { anchor: leaf().map_err(failed)?, unused: leaf().map_err(failed)? })
     }
 }
 

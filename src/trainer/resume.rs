@@ -96,6 +96,7 @@ impl G2dTrainer {
         let ready = self.window.expect_closed("state of the trainer");
         let ready = ready.and_then(|()| self.guard.read(&[]).map(drop));
         self.ranks.agree(Call::State, self.progress.total_steps, ready, |()| Vec::new())?;
+        self.replica_buffers.apply(&self.ranks, self.params.variables())?;
         let (totals, probes) = self
             .observers
             .combined_state(self.objective.modalities(), &self.ranks)

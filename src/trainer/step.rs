@@ -5,7 +5,7 @@ use std::{cell::OnceCell, fmt};
 use tch::{Device, Tensor};
 
 use super::{
-    LossScale, Precision,
+    LossScale, Precision, ReplicaBuffers,
     finite::FiniteGuard,
     forward::{ForwardPass, StudentOutput},
     gradients, modulation,
@@ -49,6 +49,7 @@ pub struct G2dTrainer {
     pub(super) updater: Updater,
     pub(super) progress: Progress,
     pub(super) ranks: Ranks,
+    pub(super) replica_buffers: ReplicaBuffers,
 }
 
 impl G2dTrainer {
@@ -94,11 +95,6 @@ impl G2dTrainer {
         self.check(student, batch)?;
         let parts = SplitBatch::new(batch, self.modalities().len())?;
         Ok((parts, self.window.begin(self.params.variables())?))
-    }
-
-    /// Shows the other ranks an error.
-    fn fail(&self, call: Call, error: error::Error) -> error::Error {
-        self.ranks.fail(call, self.progress.total_steps, error)
     }
 
     /// Runs the step of a micro-batch that has begun.
@@ -219,6 +215,7 @@ impl G2dTrainer {
         let modalities = self.objective.modalities();
         let mut report = self.observers.means(self.progress, modalities, &self.ranks)?;
         report.unfinished = self.window.discard(self.params.variables())?;
+        self.replica_buffers.apply(&self.ranks, self.params.variables())?;
         self.planner.end_epoch(self.progress.epoch, &report.confidence)?;
         self.observers
             .end_epoch(&mut report, &self.ranks)
@@ -244,19 +241,6 @@ impl G2dTrainer {
     /// The position in the training run.
     pub fn progress(&self) -> Progress {
         self.progress
-    }
-
-    /// Returns whether this is rank 0 of the trainer's group, which writes snapshots and records; true without
-    /// a group.
-    pub fn is_first_rank(&self) -> bool {
-        self.ranks.rank() == 0
-    }
-
-    /// The outcome of a snapshot on all ranks, with the number of rank 0.
-    pub(crate) fn agree_on_snapshot(&self, outcome: Result<f64>) -> Result<f64> {
-        let steps = self.progress.total_steps;
-        let (_, rows) = self.ranks.agree(Call::Snapshot, steps, outcome, |number| vec![*number])?;
-        Ok(rows[0].values[0])
     }
 
     /// The device of the student.

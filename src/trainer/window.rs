@@ -241,7 +241,13 @@ impl AccumulationWindow {
             total.f_mul(&weight).map_err(failed)?
         };
         let variables = step.params.variables();
-        let weighted = self.reduction.prepare(weighted, variables, step.micro_batch)?;
+        let is_constant = |name: &str| {
+            let owner = step.params.owner(name);
+            let mut encoders = step.modalities().iter().zip(step.plan.kappa());
+            encoders.any(|(m, &kappa)| Some(m) == owner && self.suppression.detaches(kappa))
+        };
+        let at = step.micro_batch;
+        let weighted = self.reduction.prepare(weighted, variables, at, is_constant)?;
         weighted.f_backward().map_err(failed)?;
         self.reduction.finish(step.micro_batch)?;
         self.suppression.apply(step.plan, step.params, step.micro_batch)?;

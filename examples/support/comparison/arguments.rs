@@ -19,6 +19,7 @@ use super::{
 use crate::support::{
     command_line,
     methods::{BalancedConfig, Method, MethodConfig, SuppressionStyle},
+    ranks,
     rivals::RivalConfig,
 };
 
@@ -53,6 +54,10 @@ pub struct RunArguments {
     /// Number of trainings at a time [default: number of cores]
     #[arg(long, value_name = "N")]
     jobs: Option<usize>,
+    /// Train students together with the other ranks that a launcher has started (docs/distributed.md);
+    /// ranks other than 0 write into a folder of their own
+    #[arg(long)]
+    distributed: bool,
     /// A few epochs on a few samples, to test that everything runs
     #[arg(long)]
     pub smoke: bool,
@@ -63,6 +68,12 @@ impl RunArguments {
     pub fn methods(&self, problem: &Problem) -> Result<Vec<Method>> {
         let (k, classes) = (problem.modalities.len(), problem.task.has_classes());
         let supported = |method: &Method| method.supports(k, classes);
+        let has_steps_of_its_own = |method: &Method| method.rival().is_some();
+        if self.distributed && (self.all_methods || self.methods.iter().any(has_steps_of_its_own)) {
+            bail!(
+                "--distributed trains joint, smp, g2d and balanced methods: name them by --methods"
+            );
+        }
         if self.all_methods {
             return Ok(Method::ALL.into_iter().filter(supported).collect());
         }
@@ -79,13 +90,27 @@ impl RunArguments {
         Ok(self.methods.clone())
     }
 
+    /// Makes this process a rank, if the run is distributed.
+    pub fn begin(&self) -> Result<()> {
+        if !self.distributed {
+            return Ok(());
+        }
+        ensure!(self.seeds == 1, "--distributed trains one seed");
+        ranks::begin()
+    }
+
     /// The output folder of a seed.
     pub fn folder(&self, seed: u64) -> PathBuf {
-        if self.seeds > 1 { self.out.join(format!("seed{seed}")) } else { self.out.clone() }
+        let out =
+            if self.seeds > 1 { self.out.join(format!("seed{seed}")) } else { self.out.clone() };
+        ranks::folder(&out)
     }
 
     /// The number of trainings at a time.
     pub fn jobs(&self) -> usize {
+        if self.distributed {
+            return 1; // the ranks train the same student
+        }
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         self.jobs.unwrap_or(cores).max(1)
     }

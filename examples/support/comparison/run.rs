@@ -40,6 +40,7 @@ pub fn compare(
     config: &ComparisonConfig,
     mut problem: impl FnMut(u64, &Path) -> Result<Problem>,
 ) -> Result<()> {
+    run.begin()?;
     let (mut summaries, mut data) = (Vec::new(), String::new());
     for seed in config.seed..config.seed + run.seeds {
         let folder = run.folder(seed);

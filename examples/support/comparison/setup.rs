@@ -1,6 +1,7 @@
 //! What all trainings of a comparison share.
 
 use g2d::{
+    data::Part,
     loss::Distillation,
     optim::{LrSchedule, SgdConfig},
     trainer::KeepWeights,
@@ -9,7 +10,7 @@ use serde_json::Value;
 use tch::Device;
 
 use super::split::{BatchIterator, SplitData};
-use crate::support::methods::MethodConfig;
+use crate::support::{methods::MethodConfig, ranks};
 
 /// The hyper-parameters of all trainings.
 #[derive(Debug, Clone)]
@@ -55,6 +56,12 @@ impl TrainingSetup {
 
     /// All samples of a split in the order of an epoch.
     pub fn shuffled<'s>(&self, split: &'s SplitData, epoch: u64) -> BatchIterator<'s> {
-        split.shuffled(self.seed, epoch, self.config.batch_size, self.device)
+        let whole = Part::default();
+        split.shuffled(self.seed, epoch, self.config.batch_size, self.device, whole)
+    }
+
+    /// As [`shuffled`](Self::shuffled), the part of each batch that this rank reads.
+    pub fn shuffled_part<'s>(&self, split: &'s SplitData, epoch: u64) -> BatchIterator<'s> {
+        split.shuffled(self.seed, epoch, self.config.batch_size, self.device, ranks::part())
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! - `combined.rs`: gradients and parameters equal those of one trainer on the combined batch.
 //! - `agreement.rs`: values that are not finite, ranks that fail, ranks that disagree.
+//! - `weighted.rs`: losses that are not means over samples.
+//! - `resumed.rs`: the state of a training, and the number of ranks.
 //! - `around.rs`: epochs, probes, modulations and what else spans steps.
 //! - `group.rs`: the operations of a group; `launch.rs`: the environments of launchers.
 
@@ -10,6 +12,8 @@ mod around;
 mod combined;
 mod group;
 mod launch;
+mod resumed;
+mod weighted;
 
 use std::time::Duration;
 
@@ -19,7 +23,7 @@ use g2d::{
     optim::{Optimizer, SgdConfig},
     trainer::Builder,
 };
-use tch::Kind;
+use tch::{Kind, Tensor};
 
 use super::support::{Snapshot, Tiny, assert_same, fill, gradients, select_rows, values};
 
@@ -65,7 +69,9 @@ impl Training<'_> {
     /// The rows of the combined batch from `from` on, `count` of them.
     fn part(&self, student: &Tiny, step: usize, from: i64, count: i64) -> Batch {
         let rows: Vec<i64> = (from..from + count).collect();
+        let weights: Vec<f64> = rows.iter().map(|row| (row % 3) as f64 * 0.5).collect();
         let batch = select_rows(&self.batch(student, step), &rows);
+        let batch = batch.with_extra("weight", Tensor::from_slice(&weights).to_kind(self.kind));
         match self.present {
             None => batch,
             Some(present) => {
