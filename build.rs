@@ -31,6 +31,7 @@ fn main() {
         .opt_level(0)
         .debug(false)
         .include(SHIM)
+        .include(PathBuf::from(SHIM).join("stubs"))
         .include(include.join("torch/csrc/api/include"))
         .include(include)
         .files(units)
@@ -41,26 +42,40 @@ fn main() {
         println!("cargo::rustc-link-arg=-Wl,--no-as-needed");
         println!("cargo::rustc-link-arg=-L{}", lib.display());
         println!("cargo::rustc-link-arg=-ltorch");
+        if env::var_os("CARGO_FEATURE_DISTRIBUTED").is_some() {
+            println!("cargo::rustc-link-arg=-ldl"); // `dlsym`, before glibc 2.34
+        }
     }
 }
 
 /// Writes a file for each set of libtorch's headers, which includes the files of the shim that need it.
-/// The headers take most of the time to compile.
-fn translation_units() -> io::Result<[PathBuf; 2]> {
+/// The headers take most of the time to compile. Process groups are left out without their feature.
+fn translation_units() -> io::Result<Vec<PathBuf>> {
     let mut shim: Vec<PathBuf> =
         fs::read_dir(SHIM)?.map(|file| Ok(file?.path())).collect::<io::Result<_>>()?;
     shim.retain(|file| file.extension().is_some_and(|extension| extension == "cpp"));
     shim.sort();
-    let [mut tensors, mut scripts] = [String::new(), String::new()];
+    let [mut tensors, mut scripts, mut groups] = [String::new(), String::new(), String::new()];
     for file in shim {
-        let needs_jit = fs::read_to_string(&file)?.contains("<torch/csrc/jit/");
-        let unit = if needs_jit { &mut scripts } else { &mut tensors };
+        let text = fs::read_to_string(&file)?;
+        let unit = if text.contains("\"c10d.h\"") {
+            &mut groups
+        } else if text.contains("<torch/csrc/jit/") {
+            &mut scripts
+        } else {
+            &mut tensors
+        };
         let name = file.file_name().unwrap_or_default().to_string_lossy();
         unit.push_str(&format!("#include \"{name}\"\n"));
     }
+    let mut units = vec![("tensors.cpp", tensors), ("scripts.cpp", scripts)];
+    if env::var_os("CARGO_FEATURE_DISTRIBUTED").is_some() {
+        units.push(("groups.cpp", groups));
+    }
     let out = PathBuf::from(env::var_os("OUT_DIR").expect("cargo sets OUT_DIR"));
-    let units = [out.join("tensors.cpp"), out.join("scripts.cpp")];
-    fs::write(&units[0], tensors)?;
-    fs::write(&units[1], scripts)?;
-    Ok(units)
+    let write = |(name, text): (&str, String)| {
+        let file = out.join(name);
+        fs::write(&file, text).map(|()| file)
+    };
+    units.into_iter().map(write).collect()
 }

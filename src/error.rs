@@ -61,6 +61,14 @@ pub enum Error {
         /// The text of the panic, without libtorch's C++ backtrace.
         message: String,
     },
+    /// Another rank of a group has failed. Nothing has changed on this one, as after an error of its own.
+    #[error("rank {rank} failed: {message}")]
+    Rank {
+        /// The first rank that has failed.
+        rank: usize,
+        /// The message of its error.
+        message: String,
+    },
     /// A file could not be read or written.
     #[error("{path}: could not {doing}: {source}", path = path.display())]
     Io {

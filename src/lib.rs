@@ -8,6 +8,8 @@ pub mod calibration;
 pub mod checkpoint;
 pub mod data;
 pub mod diagnosis;
+#[cfg(feature = "distributed")]
+pub mod distributed;
 pub mod error;
 pub mod export;
 mod file;
@@ -24,6 +26,7 @@ pub mod optim;
 pub mod paper;
 pub mod parameters;
 pub mod probe;
+mod ranks;
 pub mod record;
 #[cfg(feature = "report")]
 pub mod report;
@@ -83,6 +86,11 @@ mod baselines_page {}
 #[cfg(doctest)]
 #[doc = include_str!("../docs/checkpoints.md")]
 mod checkpoints {}
+
+/// Tests the code of docs/distributed.md.
+#[cfg(all(doctest, feature = "distributed"))]
+#[doc = include_str!("../docs/distributed.md")]
+mod distributed_page {}
 
 /// Tests the code of docs/export.md.
 #[cfg(doctest)]

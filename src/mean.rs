@@ -63,6 +63,13 @@ impl Mean {
     pub(crate) fn read_all<'a>(
         means: impl IntoIterator<Item = &'a Self>,
     ) -> Result<Vec<Option<f64>>> {
+        let sums = Self::sums(means)?;
+        let mean = |sum: &[f64]| (sum[1] > 0.0).then(|| sum[0] / sum[1]);
+        Ok(sums.chunks(2).map(mean).collect())
+    }
+
+    /// Sum and weight of each mean, one after the other, in one transfer. Synchronises with the device.
+    pub(crate) fn sums<'a>(means: impl IntoIterator<Item = &'a Self>) -> Result<Vec<f64>> {
         let means: Vec<&Self> = means.into_iter().collect();
         transfer::record_read(means.len());
         let on_device = means.iter().filter_map(|mean| match &mean.sum {
@@ -75,8 +82,12 @@ impl Mean {
             Some(Sum::Host(sum)) => sum,
             Some(Sum::Device(_)) => read.next().unwrap_or(f64::NAN),
         };
-        let each = means.into_iter().map(|mean| (sum(mean), mean.weight));
-        Ok(each.map(|(sum, weight)| (weight > 0.0).then(|| sum / weight)).collect())
+        Ok(means.into_iter().flat_map(|mean| [sum(mean), mean.weight]).collect())
+    }
+
+    /// The mean of this sum with this weight.
+    pub(crate) fn from_sum(sum: f64, weight: f64) -> Self {
+        Self { sum: Some(Sum::Host(sum)), weight }
     }
 
     /// The mean as numbers. Synchronises with the device.

@@ -374,3 +374,54 @@ fn the_random_generator_of_the_device_is_restored_from_a_snapshot() {
     let (_, _, again) = resumed(device, Some(&snapshot), &at("again"), 0);
     assert!(drawn.equal(&again), "the random generator of the device is not restored");
 }
+
+/// The loss of three steps of the ranks of `devices`, each with an equal part of the batch, and the weights of
+/// the head; or of one trainer without a group.
+#[cfg(feature = "distributed")]
+fn over_nccl(devices: i64) -> Vec<(Vec<f64>, Tensor)> {
+    use g2d::distributed::{Backend, GroupConfig, Reduction, in_threads};
+    let config = GroupConfig { backend: Backend::Nccl, ..GroupConfig::default() };
+    let found = in_threads(devices as usize, &config, |group| {
+        let device = Device::Cuda(group.rank());
+        let rank = group.rank() as i64;
+        let sum = Tensor::from_slice(&[rank as f32 + 1.0]).to_device(device);
+        group.all_reduce(&sum, Reduction::Sum)?;
+        assert_eq!(sum.double_value(&[0]), (devices * (devices + 1) / 2) as f64);
+        let student = TwoLinear::new(device);
+        let mut trainer = student.trainer_with(false, |builder| builder.group(&group));
+        let whole = batch(device, 0);
+        let rows = ROWS / devices;
+        let part = |tensor: &Tensor| tensor.narrow(0, rank * rows, rows);
+        let own = Batch::new([part(whole.input(0)), part(whole.input(1))], part(whole.targets()));
+        let mut optimizer = nn::Sgd::default().build(&student.vs, 0.05)?;
+        let mut losses = Vec::new();
+        for _ in 0..3 {
+            optimizer.zero_grad();
+            losses.push(trainer.step(&student, &own)?.read()?.terms.total);
+            optimizer.step();
+        }
+        let epoch = trainer.end_epoch()?.terms.total;
+        losses.push(epoch);
+        group.barrier()?;
+        Ok((losses, student.head.ws.detach().to_device(Device::Cpu).copy()))
+    });
+    found.unwrap().into_iter().map(|found| found.unwrap()).collect()
+}
+
+#[cfg(feature = "distributed")]
+#[test]
+fn ranks_over_nccl_train_as_one_device() {
+    if gpu().is_none() {
+        return;
+    }
+    let alone = over_nccl(1);
+    let expected = losses(Device::Cuda(0), false)[0];
+    assert!((alone[0].0[0] - expected).abs() < 1e-5, "a group of one rank");
+    if tch::Cuda::device_count() < 2 {
+        return support::skipped("one CUDA device: NCCL ran with one rank");
+    }
+    let found = over_nccl(2);
+    assert!(found[0].1.equal(&found[1].1), "replicas are equal");
+    assert!(found[0].1.allclose(&alone[0].1, 1e-5, 1e-6, false));
+    assert!((found[0].0[3] - alone[0].0[3]).abs() < 1e-5, "the mean of the epoch");
+}

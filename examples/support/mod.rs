@@ -3,7 +3,7 @@
 //! Modules, low to high; each imports only from those above it:
 //!
 //! - `command_line`: parsing of flags; `random`: normal values; `parallel`: several trainings at a
-//!   time; `progress`: progress bars.
+//!   time; `progress`: progress bars; `ranks`: the ranks of a distributed run.
 //! - `metric`: metrics of results; `statistics`: means over seeds and their intervals.
 //! - `rivals`: the methods of other papers; `methods`: the names and parts of the
 //!   methods that are compared; `composition`: from these parts to those of the library; `baselines`: what
@@ -28,6 +28,7 @@ pub mod output;
 pub mod parallel;
 pub mod progress;
 pub mod random;
+pub mod ranks;
 pub mod rivals;
 pub mod statistics;
 pub mod summary;

@@ -88,6 +88,20 @@ pub trait Algorithm {
         false
     }
 
+    /// The number of this rank in a group; 0 without one. Rank 0 writes snapshots and records.
+    fn rank(&self) -> usize {
+        0
+    }
+
+    /// Returns `outcome` if it is a success on all ranks of a group, with the number of rank 0. All ranks call
+    /// it. Without a group, the default, it is the outcome of this process.
+    ///
+    /// # Errors
+    /// The error of this rank or, as [`Error::Rank`](crate::Error::Rank), of another one.
+    fn agree(&mut self, outcome: Result<f64>) -> Result<f64> {
+        outcome
+    }
+
     /// Begins an epoch by a pass over as many of `batches` as the algorithm needs: none by default.
     /// Parameters and buffers do not change.
     ///
@@ -201,6 +215,14 @@ impl<T: Algorithm + ?Sized> Algorithm for Box<T> {
 
     fn schedules_lr(&self) -> bool {
         (**self).schedules_lr()
+    }
+
+    fn rank(&self) -> usize {
+        (**self).rank()
+    }
+
+    fn agree(&mut self, outcome: Result<f64>) -> Result<f64> {
+        (**self).agree(outcome)
     }
 
     fn begin_epoch(

@@ -26,6 +26,14 @@ impl Algorithm for G2dTrainer {
         Self::device(self)
     }
 
+    fn rank(&self) -> usize {
+        Self::rank(self)
+    }
+
+    fn agree(&mut self, outcome: Result<f64>) -> Result<f64> {
+        self.agree_on_snapshot(outcome)
+    }
+
     fn step(
         &mut self,
         student: &dyn Student,

@@ -1,7 +1,7 @@
 //! A folder of snapshots.
 
 use std::{
-    fs,
+    fs, io,
     path::{Path, PathBuf},
 };
 
@@ -61,14 +61,14 @@ impl SnapshotFolder {
     /// [`Error::Io`] if the folder cannot be created or read.
     pub fn open(folder: impl AsRef<Path>) -> Result<Self> {
         let folder = folder.as_ref().to_path_buf();
-        let io = |source| Error::io("open the folder", &folder, source);
-        fs::create_dir_all(&folder).map_err(io)?;
+        let failed = |source| Error::io("open the folder", &folder, source);
+        fs::create_dir_all(&folder).map_err(failed)?;
         let mut numbers = Vec::new();
-        for entry in fs::read_dir(&folder).map_err(io)? {
-            let path = entry.map_err(io)?.path();
+        for entry in fs::read_dir(&folder).map_err(failed)? {
+            let path = entry.map_err(failed)?.path();
             let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
             if atomic::is_leftover(name, PREFIX) {
-                fs::remove_dir_all(&path).map_err(|e| Error::io("remove", &path, e))?;
+                remove_leftover(&path)?;
             }
             numbers.extend(number(name));
         }
@@ -99,6 +99,9 @@ impl SnapshotFolder {
     /// Atomically writes a snapshot, then removes those that are neither among the newest nor the
     /// best. Synchronises with the device.
     ///
+    /// With a group of ranks all call it, and rank 0 writes; the score is that of rank 0. It returns when the
+    /// snapshot is complete.
+    ///
     /// `caller` is the state of the caller's loop, such as seeds and running sums. `score` is the
     /// result of a validation at this position, if there was one.
     ///
@@ -120,7 +123,7 @@ impl SnapshotFolder {
         let snapshot = Snapshot::write(&path, parts, State::new(caller)?, score)?;
         self.next += 1;
         self.snapshots.push(snapshot);
-        self.remove_old();
+        self.remove_old(parts.rank() == 0);
         Ok(&self.snapshots[self.snapshots.len() - 1])
     }
 
@@ -152,16 +155,25 @@ impl SnapshotFolder {
         &self.snapshots
     }
 
-    /// Removes the snapshots that need not be kept. A failure is logged as a `tracing` warning.
-    fn remove_old(&mut self) {
+    /// Forgets the snapshots that need not be kept. The first rank removes their folders; a failure is logged
+    /// as a `tracing` warning.
+    fn remove_old(&mut self, is_first: bool) {
         let best = self.best().map(|snapshot| snapshot.path().to_path_buf());
         let old = self.snapshots.len().saturating_sub(self.keep_last);
         let removed = self.snapshots.extract_if(..old, |s| Some(s.path()) != best.as_deref());
-        for snapshot in removed {
+        for snapshot in removed.filter(|_| is_first) {
             if let Err(error) = atomic::remove_folder(snapshot.path()) {
                 tracing::warn!(%error, "an old snapshot could not be removed");
             }
         }
+    }
+}
+
+/// Removes what an interrupted write has left. Other ranks of a group may do so at the same time.
+fn remove_leftover(path: &Path) -> Result<()> {
+    match fs::remove_dir_all(path) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(Error::io("remove", path, e)),
+        _ => Ok(()),
     }
 }
 

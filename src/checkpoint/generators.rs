@@ -1,12 +1,15 @@
 //! The states of libtorch's random number generators in a snapshot.
 
-use std::path::Path;
+use std::{
+    hash::{DefaultHasher, Hash, Hasher},
+    path::Path,
+};
 
 use tch::{Device, Tensor};
 
 use crate::error::Result;
 use crate::file::tensors::{self, TensorFile};
-use crate::libtorch;
+use crate::{libtorch, transfer};
 
 /// The name of the file.
 pub(super) const FILE: &str = "random.safetensors";
@@ -26,9 +29,21 @@ pub(super) fn read(device: Device, folder: &Path) -> Result<Vec<(Device, Tensor)
     Ok(devices(device).filter_map(state).collect())
 }
 
-/// Restores the states that [`read`] has returned.
-pub(super) fn restore(states: &[(Device, Tensor)]) -> Result<()> {
-    states.iter().try_for_each(|(device, state)| libtorch::restore_generator(*device, state))
+/// Restores the states that [`read`] has returned, which are those of rank 0. Another rank continues with a
+/// stream of its own, which depends on them and on its number.
+pub(super) fn restore(states: &[(Device, Tensor)], rank: usize) -> Result<()> {
+    if rank == 0 {
+        return states
+            .iter()
+            .try_for_each(|(device, state)| libtorch::restore_generator(*device, state));
+    }
+    let mut hasher = DefaultHasher::new();
+    rank.hash(&mut hasher);
+    for (_, state) in states {
+        transfer::bytes(state)?.hash(&mut hasher);
+    }
+    tch::manual_seed((hasher.finish() >> 1) as i64); // of all devices
+    Ok(())
 }
 
 fn devices(device: Device) -> impl Iterator<Item = Device> {

@@ -49,6 +49,16 @@ impl<'a> RunParts<'a> {
         self
     }
 
+    /// The number of this rank, of which the first writes the snapshot.
+    pub(super) fn rank(&self) -> usize {
+        self.trainer.rank()
+    }
+
+    /// The outcome of all ranks: [`Algorithm::agree`].
+    pub(super) fn agree(&mut self, outcome: Result<f64>) -> Result<f64> {
+        self.trainer.agree(outcome)
+    }
+
     /// The manifest of a snapshot of these parts.
     ///
     /// # Errors
@@ -99,7 +109,7 @@ impl<'a> RunParts<'a> {
         for (own, state) in self.optimizers.iter_mut().zip(optimizers) {
             own.part.restore(state);
         }
-        generators::restore(&states)
+        generators::restore(&states, self.trainer.rank())
     }
 
     /// The stores of the weights, then that of the algorithm, if it has one.

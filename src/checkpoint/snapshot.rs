@@ -51,11 +51,16 @@ impl Snapshot {
         caller: State,
         score: Option<f64>,
     ) -> Result<Self> {
-        let mut manifest = parts.manifest(caller, score)?;
-        atomic::write_folder(path, |folder| {
-            parts.save(&manifest, folder)?;
-            manifest.write(folder)
-        })?;
+        let score = parts.agree(Ok(score.unwrap_or(f64::NAN)))?;
+        let mut manifest = parts.manifest(caller, (!score.is_nan()).then_some(score))?;
+        let written = match parts.rank() {
+            1.. => Ok(()),
+            0 => atomic::write_folder(path, |folder| {
+                parts.save(&manifest, folder)?;
+                manifest.write(folder)
+            }),
+        };
+        parts.agree(written.map(|()| 0.0))?;
         Ok(Self::new(path, manifest))
     }
 

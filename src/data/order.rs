@@ -3,7 +3,10 @@
 use rand::seq::SliceRandom;
 use serde::{Deserialize, Serialize};
 
-use super::random::{Purpose, generator};
+use super::{
+    Part,
+    random::{Purpose, generator},
+};
 use crate::error::{self, Result};
 
 /// The order of the samples of an epoch, and how they are divided into batches: a function of the seed
@@ -32,16 +35,20 @@ pub struct BatchOrder {
     pub seed: u64,
     /// What happens to a last batch that has fewer samples.
     pub last: LastBatch,
+    /// The part of each batch that this process reads; all of it by default. Not a setting: it is not read
+    /// from a file.
+    #[serde(skip)]
+    pub part: Part,
 }
 
 /// What happens to a last batch that has fewer samples than the others.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LastBatch {
-    /// It is a batch like the others.
+    /// It is a batch like the others. Where it has fewer samples than there are ranks, it is left out.
     #[default]
     Keep,
-    /// It is left out if it has one sample: batch norm has no variance for it.
+    /// It is left out if it has one sample, or one on some rank: batch norm has no variance for it.
     DropSingle,
     /// It is left out, so that all batches have the same size.
     Drop,
@@ -50,7 +57,13 @@ pub enum LastBatch {
 impl Default for BatchOrder {
     /// Batches of 32 in stored order, the last one included; seed 0.
     fn default() -> Self {
-        Self { batch_size: 32, shuffle: false, seed: 0, last: LastBatch::Keep }
+        Self {
+            batch_size: 32,
+            shuffle: false,
+            seed: 0,
+            last: LastBatch::Keep,
+            part: Part::default(),
+        }
     }
 }
 
@@ -65,18 +78,36 @@ impl BatchOrder {
         Self { batch_size, shuffle: true, seed, ..Self::default() }
     }
 
+    /// The part of each batch that `rank` of `ranks` ranks reads. The batches of all ranks together are those of
+    /// one process, so that a run resumes with another number of ranks, also within an epoch: every rank has as
+    /// many batches, and `batch_size` counts the samples of all ranks.
+    ///
+    /// # Example
+    /// ```
+    /// use g2d::data::BatchOrder;
+    ///
+    /// let order = BatchOrder::stored(4);
+    /// assert_eq!(order.batches(8, 0)?, [[0, 1, 2, 3], [4, 5, 6, 7]]);
+    /// assert_eq!(order.for_rank(1, 2).batches(8, 0)?, [[2, 3], [6, 7]]);
+    /// # Ok::<(), g2d::Error>(())
+    /// ```
+    pub fn for_rank(self, rank: usize, ranks: usize) -> Self {
+        Self { part: Part { rank, ranks }, ..self }
+    }
+
     /// Returns the rows of each batch of `epoch` for a data set of `samples` samples: numbers below
     /// `samples`, each at most once.
     ///
     /// # Errors
-    /// [`Error::Config`](crate::Error::Config) for a batch size of 0, and if there would be no batch.
+    /// [`Error::Config`](crate::Error::Config) for a batch size of 0 or below the number of ranks, for a rank
+    /// that is not below it, and if there would be no batch.
     pub fn batches(&self, samples: usize, epoch: u64) -> Result<Vec<Vec<usize>>> {
         let count = self.batches_per_epoch(samples)?;
         let mut rows: Vec<usize> = (0..samples).collect();
         if self.shuffle {
             rows.shuffle(&mut generator(Purpose::Order, self.seed, epoch, 0));
         }
-        Ok(rows.chunks(self.batch_size).take(count).map(<[usize]>::to_vec).collect())
+        Ok(rows.chunks(self.batch_size).take(count).map(|batch| self.part.select(batch)).collect())
     }
 
     /// Returns the number of batches of an epoch for a data set of `samples` samples, for example for a
@@ -85,11 +116,13 @@ impl BatchOrder {
     /// # Errors
     /// As [`batches`](Self::batches).
     pub fn batches_per_epoch(&self, samples: usize) -> Result<usize> {
-        let Self { batch_size, last, .. } = *self;
-        if batch_size == 0 {
-            return Err(error::out_of_range("batch size", "at least 1", batch_size));
+        let Self { batch_size, last, part, .. } = *self;
+        part.check()?;
+        if part.smallest(batch_size) == 0 {
+            let expected = format!("at least {}, one sample for each rank", part.ranks);
+            return Err(error::out_of_range("batch size", expected, batch_size));
         }
-        let rest = samples % batch_size;
+        let rest = part.smallest(samples % batch_size);
         let is_kept = match last {
             LastBatch::Keep => rest > 0,
             LastBatch::DropSingle => rest > 1,

@@ -11,6 +11,9 @@
 //! - `modes`: the gradient mode and autocast, to be restored after a panic.
 //! - `optimizer`: fused optimizer steps, and gradient clipping without synchronisation.
 //! - `pinned`: pinned memory.
+//! - `process_group`, `store`, `reducer` (feature `distributed`): groups of ranks, how they meet, and
+//!   gradients reduced over them. `nccl.cpp` makes NCCL's group by its symbols; `stubs/` has what libtorch's
+//!   headers need of gloo's.
 //! - `script`: TorchScript modules whose parameters and buffers can be trained.
 //! - `trace`: TorchScript modules recorded from a function, for any batch size.
 //! - `version`: the version of libtorch.
@@ -24,7 +27,13 @@ mod host;
 mod modes;
 mod optimizer;
 mod pinned;
+#[cfg(feature = "distributed")]
+mod process_group;
+#[cfg(feature = "distributed")]
+mod reducer;
 mod script;
+#[cfg(feature = "distributed")]
+mod store;
 mod trace;
 mod version;
 
@@ -40,7 +49,13 @@ pub(crate) use host::{detach, integers, number, numbers, select_rows};
 pub(crate) use modes::Modes;
 pub(crate) use optimizer::{AdamArgs, AdamMoments, SgdArgs, adam, clip_grad_norm, sgd};
 pub(crate) use pinned::pin;
+#[cfg(feature = "distributed")]
+pub(crate) use process_group::{GroupArgs, Listen, RawGroup};
+#[cfg(feature = "distributed")]
+pub(crate) use reducer::RawReducer;
 pub(crate) use script::{ScriptModule, Signature};
+#[cfg(feature = "distributed")]
+pub(crate) use store::Store;
 pub(crate) use trace::{Method as TracedMethod, TraceError};
 pub(crate) use version::version;
 
@@ -68,4 +83,10 @@ fn text(message: *mut c_char) -> Option<String> {
         g2d_free(message);
         text
     })
+}
+
+/// A timeout in milliseconds, at least 1.
+#[cfg(feature = "distributed")]
+fn milliseconds(timeout: std::time::Duration) -> i64 {
+    i64::try_from(timeout.as_millis()).unwrap_or(i64::MAX / 1_000_000).max(1)
 }

@@ -4,9 +4,10 @@ use serde::{Deserialize, Serialize};
 use tch::Tensor;
 
 use super::{
-    Confidence, Distillation, G2dLoss, Input, Labels, TaskInput, Terms, TrueClassProbability,
-    WithTask, base::Base, targets, weights,
+    Confidence, Distillation, G2dLoss, Input, Labels, TaskInput, TermWeights, Terms,
+    TrueClassProbability, WithTask, base::Base, targets, weights,
 };
+use crate::batch::Extras;
 use crate::error::{self, Result};
 use crate::modality::Modality;
 
@@ -165,6 +166,17 @@ impl G2dLoss for Classification {
 
     fn terms(&self, input: &Input<'_>) -> Result<Terms> {
         self.distillation.terms(input, self)
+    }
+
+    fn term_weights(&self, k: usize) -> Option<TermWeights> {
+        Some(self.distillation.term_weights(k))
+    }
+
+    fn task_weight(&self, targets: &Tensor, extras: &Extras) -> Result<Option<Tensor>> {
+        let samples = self.sample_weight.as_deref().map(|name| extras.get(name)).transpose()?;
+        // Only for one class per sample is L_S divided by the weights of classes.
+        let classes = self.class_weight.as_deref().filter(|_| self.labels == Labels::Single);
+        weights::sum_of_samples(targets, samples, classes, self.ignore_index)
     }
 
     fn needs_unimodal_logits(&self) -> bool {

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use tch::{Reduction, Tensor};
 
 use super::{
-    EnsembleTerm, HeadTerm, Input, TaskInput, Terms,
+    EnsembleTerm, HeadTarget, HeadTerm, Input, TaskInput, TermWeights, Terms,
     compare::{Compare, check_match},
     ranges::{check_temperature, check_weight},
     torch,
@@ -98,6 +98,23 @@ impl Distillation {
     /// Returns whether a term needs the student's unimodal logits.
     pub(super) fn needs_unimodal_logits(&self) -> bool {
         self.head.as_ref().is_some_and(|head| !head.weight.is_zero())
+    }
+
+    /// The weights of the terms of `k` modalities in the total.
+    pub(super) fn term_weights(&self, k: usize) -> TermWeights {
+        let each = |weight: f64, own: &PerModality<f64>| {
+            (0..k).map(|m| Some(weight * own.get(m))).collect::<Vec<_>>()
+        };
+        let terms = Terms {
+            total: 1.0,
+            task: self.task_weight,
+            feature: each(self.alpha, &self.feature_weight),
+            logit: each(self.beta, &self.logit_weight),
+            head: self.head.as_ref().map_or(Vec::new(), |head| each(1.0, &head.weight)),
+            ensemble: self.ensemble.as_ref().map(|ensemble| ensemble.weight),
+        };
+        let learns_labels = |head: &HeadTerm| head.target == HeadTarget::Labels;
+        TermWeights { terms, heads_learn_labels: self.head.as_ref().is_some_and(learns_labels) }
     }
 
     /// Checks all values against the modalities.

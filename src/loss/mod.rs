@@ -109,6 +109,25 @@ pub trait G2dLoss {
     /// teacher do not match.
     fn terms(&self, input: &Input<'_>) -> Result<Terms>;
 
+    /// Returns the weights of the terms in `total` for `k` modalities. The trainer of a group of ranks needs
+    /// them where ranks have different shares of a modality's samples, to add the terms up as those of one
+    /// batch. `None`, the default, for a total that is not a weighted sum of the terms, or is L_S alone.
+    fn term_weights(&self, k: usize) -> Option<TermWeights> {
+        let _ = k;
+        None
+    }
+
+    /// Returns the sum by which L_S of a batch with these targets is divided, a scalar ≥ 0: the sum of its
+    /// samples' weights, for example. `None`, the default, for a mean over the samples. The trainer of a group
+    /// of ranks weighs the L_S of each by it. It reads it, which synchronises with a device.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for a loss that cannot be combined over ranks.
+    fn task_weight(&self, targets: &Tensor, extras: &Extras) -> Result<Option<Tensor>> {
+        let _ = (targets, extras);
+        Ok(None)
+    }
+
     /// Returns whether `terms` needs the student's unimodal logits ([`Input::unimodal`]), which the
     /// trainer then computes with gradient in every step. By default it does not.
     fn needs_unimodal_logits(&self) -> bool {
@@ -147,6 +166,14 @@ impl<T: G2dLoss + ?Sized> G2dLoss for Box<T> {
 
     fn terms(&self, input: &Input<'_>) -> Result<Terms> {
         (**self).terms(input)
+    }
+
+    fn term_weights(&self, k: usize) -> Option<TermWeights> {
+        (**self).term_weights(k)
+    }
+
+    fn task_weight(&self, targets: &Tensor, extras: &Extras) -> Result<Option<Tensor>> {
+        (**self).task_weight(targets, extras)
     }
 
     fn needs_unimodal_logits(&self) -> bool {
@@ -205,6 +232,15 @@ impl Input<'_> {
     pub(crate) fn teacher(&self, m: usize) -> Option<&TeacherOutput> {
         self.teachers.get(m).and_then(Option::as_ref)
     }
+}
+
+/// The weights of the terms in the total of a loss.
+#[derive(Debug, Clone, PartialEq)]
+pub struct TermWeights {
+    /// The weight of each term; that of the total is not read.
+    pub terms: Terms<f64>,
+    /// Whether L_head^m is the task term of the head of m, so that it is divided as L_S is.
+    pub heads_learn_labels: bool,
 }
 
 /// The terms of the loss before their weights: scalar tensors, or numbers in a report.

@@ -4,12 +4,13 @@ use serde::{Deserialize, Serialize};
 use tch::{Kind, Tensor};
 
 use super::{
-    Distillation, G2dLoss, Input, TaskInput, Terms, WithTask,
+    Distillation, G2dLoss, Input, TaskInput, TermWeights, Terms, WithTask,
     base::Base,
     compare::Compare,
     task::{Task, TaskLoss, TaskTargets, in_task},
     torch,
 };
+use crate::batch::Extras;
 use crate::error::{self, Result};
 use crate::modality::Modality;
 
@@ -200,6 +201,27 @@ impl G2dLoss for MultiTask {
 
     fn terms(&self, input: &Input<'_>) -> Result<Terms> {
         self.distillation.terms(input, self)
+    }
+
+    fn term_weights(&self, k: usize) -> Option<TermWeights> {
+        Some(self.distillation.term_weights(k))
+    }
+
+    fn task_weight(&self, targets: &Tensor, extras: &Extras) -> Result<Option<Tensor>> {
+        for task in self.tasks.iter().filter(|task| task.weight > 0.0) {
+            let own = match &task.targets {
+                TaskTargets::Extra(name) => Some(extras.get(name)?.shallow_clone()),
+                _ => task.own_targets(targets)?,
+            };
+            let own = own.as_ref().unwrap_or(targets);
+            if task.loss.base().task_weight(own, extras)?.is_some() {
+                let expected = "means over the samples, which ranks can combine";
+                let hint = "leave out weights of samples and classes and labels to ignore, or use one rank";
+                let what = format!("loss of task {:?} on several ranks", task.name);
+                return Err(error::config(what, expected, "a weighted mean", hint));
+            }
+        }
+        Ok(None)
     }
 
     fn needs_unimodal_logits(&self) -> bool {

@@ -4,9 +4,10 @@ use serde::{Deserialize, Serialize};
 use tch::{Kind, Reduction, Tensor};
 
 use super::{
-    Confidence, Distillation, ExponentialError, G2dLoss, Input, Penalty, TaskInput, Terms,
-    WithTask, base::Base, compare::Compare, confidence::like, targets, torch, weights,
+    Confidence, Distillation, ExponentialError, G2dLoss, Input, Penalty, TaskInput, TermWeights,
+    Terms, WithTask, base::Base, compare::Compare, confidence::like, targets, torch, weights,
 };
+use crate::batch::Extras;
 use crate::error::{self, Result};
 use crate::modality::Modality;
 
@@ -90,6 +91,15 @@ impl G2dLoss for Regression {
 
     fn terms(&self, input: &Input<'_>) -> Result<Terms> {
         self.distillation.terms(input, self)
+    }
+
+    fn term_weights(&self, k: usize) -> Option<TermWeights> {
+        Some(self.distillation.term_weights(k))
+    }
+
+    fn task_weight(&self, _targets: &Tensor, extras: &Extras) -> Result<Option<Tensor>> {
+        let weights = self.sample_weight.as_deref().map(|name| extras.get(name)).transpose()?;
+        weights.map(|weights| weights.f_sum(Kind::Double).map_err(torch)).transpose()
     }
 
     fn needs_unimodal_logits(&self) -> bool {

@@ -60,6 +60,36 @@ pub(super) fn of_samples(input: &TaskInput<'_>, name: &str) -> Result<Tensor> {
     weights.f_to_kind(input.logits.kind()).map_err(torch)
 }
 
+/// Σ_i v_i w_{y_i} over the samples that are not ignored, of the weights v of `samples` and w of `classes`;
+/// `None` where that is the number of samples. Labels are in `0..C` or ignored.
+pub(super) fn sum_of_samples(
+    targets: &Tensor,
+    samples: Option<&Tensor>,
+    classes: Option<&[f64]>,
+    ignore_index: Option<i64>,
+) -> Result<Option<Tensor>> {
+    if samples.is_none() && classes.is_none() && ignore_index.is_none() {
+        return Ok(None);
+    }
+    let sum = || {
+        let rows = [targets.size()[0]];
+        let mut weights = match samples {
+            Some(samples) => samples.f_to_kind(Kind::Double)?,
+            None => Tensor::f_ones(rows, (Kind::Double, targets.device()))?,
+        };
+        if let Some(ignored) = ignore_index {
+            weights = weights.f_mul(&targets.f_ne(ignored)?.f_to_kind(Kind::Double)?)?;
+        }
+        if let Some(classes) = classes {
+            let of_classes = Tensor::f_from_slice(classes)?.f_to_device(targets.device())?;
+            let labels = targets.f_clamp(0, classes.len() as i64 - 1)?;
+            weights = weights.f_mul(&of_classes.f_index_select(0, &labels)?)?;
+        }
+        weights.f_sum(None::<Kind>)
+    };
+    sum().map(Some).map_err(torch)
+}
+
 /// Σ_i w_i ℓ_i / Σ_i w_i c_i of ℓ = `rows`, w = `weights` and c = `scale` (1 without), each \[B\]; 0 where
 /// the denominator is 0.
 pub(super) fn mean(rows: &Tensor, weights: &Tensor, scale: Option<&Tensor>) -> Result<Tensor> {

@@ -4,7 +4,10 @@ use std::fmt;
 
 use tch::Tensor;
 
-use super::{Distillation, G2dLoss, Input, Labels, TaskInput, Terms, base::Base, compare::Compare};
+use super::{
+    Distillation, G2dLoss, Input, Labels, TaskInput, TermWeights, Terms, base::Base,
+    compare::Compare,
+};
 use crate::error::Result;
 use crate::modality::Modality;
 
@@ -77,6 +80,10 @@ impl G2dLoss for WithTask {
 
     fn terms(&self, input: &Input<'_>) -> Result<Terms> {
         self.distillation().terms(input, self)
+    }
+
+    fn term_weights(&self, k: usize) -> Option<TermWeights> {
+        self.base.term_weights(k)
     }
 
     fn needs_unimodal_logits(&self) -> bool {

@@ -4,6 +4,7 @@ use tch::Tensor;
 
 use super::{ImbalanceProbe, interval::Interval, means::Means, vectors};
 use crate::error::{Error, Result};
+use crate::modality::Modality;
 use crate::state::State;
 use crate::step::{Measurement, Observation};
 
@@ -52,7 +53,7 @@ impl ImbalanceProbe for GradientCosine {
         for ((a, b, _), means) in PAIRS.iter().zip(&mut self.cosines) {
             for (m, (a, b)) in gradients[*a].iter().zip(&gradients[*b]).enumerate() {
                 if let Some(cosine) = cosine(a, b)? {
-                    means.modality(step.modalities(), m).add(&cosine, 1.0)?;
+                    means.modality(step.modalities(), m).add(&cosine, step.weight_of_rank())?;
                 }
             }
         }
@@ -66,6 +67,14 @@ impl ImbalanceProbe for GradientCosine {
     fn end_epoch(&mut self) -> Result<Vec<Measurement>> {
         let found = self.cosines.iter_mut().map(Means::take).collect::<Result<Vec<_>>>()?;
         Ok(found.concat())
+    }
+
+    fn combine(
+        &mut self,
+        modalities: &[Modality],
+        sum: &dyn Fn(&[f64]) -> Result<Vec<f64>>,
+    ) -> Result<()> {
+        self.cosines.iter_mut().try_for_each(|means| means.combine(modalities, sum))
     }
 
     fn state(&self) -> Result<State> {

@@ -39,8 +39,8 @@ impl ImbalanceProbe for GradientNorm {
                 .map_err(|source| Error::torch("compute the norm of a gradient", source))?;
             let mean = self.norm.modality(step.modalities(), m);
             match norm {
-                Some(norm) => mean.add(&norm, 1.0)?,
-                None => mean.add_zero(1.0),
+                Some(norm) => mean.add(&norm, step.weight_of_rank())?,
+                None => mean.add_zero(step.weight_of_rank()),
             }
         }
         Ok(())

@@ -9,6 +9,7 @@ use super::{
 };
 use crate::error::{Error, Result};
 use crate::loss::Labels;
+use crate::modality::Modality;
 use crate::state::State;
 use crate::step::{Measurement, Observation};
 use crate::transfer;
@@ -64,6 +65,21 @@ impl ImbalanceProbe for HeadAccuracy {
 
     fn end_epoch(&mut self) -> Result<Vec<Measurement>> {
         Ok([self.head.take()?, self.teacher.take()?, self.fused.take()?].concat())
+    }
+
+    fn combine(
+        &mut self,
+        modalities: &[Modality],
+        sum: &dyn Fn(&[f64]) -> Result<Vec<f64>>,
+    ) -> Result<()> {
+        for shares in [&mut self.head, &mut self.teacher, &mut self.fused] {
+            shares.correct.combine(modalities, sum)?;
+            // A rank has the fused shares of the same loss from its first step on, the others perhaps not.
+            let mut labelled = shares.labelled.take().unwrap_or_else(|| Means::new(shares.name));
+            labelled.combine(modalities, sum)?;
+            shares.labelled = Some(labelled).filter(|labelled| !labelled.is_empty());
+        }
+        Ok(())
     }
 
     fn state(&self) -> Result<State> {

@@ -50,7 +50,7 @@ impl ImbalanceProbe for LossRatio {
                 let loss = step.task_loss(m, &logits)?;
                 let mean = self.loss.modality(step.modalities(), m);
                 mean.fade(self.smoothing);
-                mean.add(&loss, 1.0 - self.smoothing)?;
+                mean.add(&loss, (1.0 - self.smoothing) * step.weight_of_rank())?;
             }
         }
         Ok(())

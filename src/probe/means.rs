@@ -19,7 +19,7 @@ pub(super) struct Means {
 
 type MeansState = Vec<(Option<Modality>, MeanState)>;
 
-/// Implements `state` and `restore` of a probe whose whole state is the [`Means`] in these fields.
+/// Implements `state`, `restore` and `combine` of a probe whose whole state is the [`Means`] in these fields.
 macro_rules! means_state {
     ($($field:ident),+) => {
         fn state(&self) -> Result<crate::state::State> {
@@ -29,12 +29,25 @@ macro_rules! means_state {
         fn restore(&mut self, state: &crate::state::State) -> Result<()> {
             Means::restore(state, &mut [$(&mut self.$field),+])
         }
+
+        fn combine(
+            &mut self,
+            modalities: &[crate::modality::Modality],
+            sum: &dyn Fn(&[f64]) -> Result<Vec<f64>>,
+        ) -> Result<()> {
+            [$(&mut self.$field),+].into_iter().try_for_each(|means| means.combine(modalities, sum))
+        }
     };
 }
 
 impl Means {
     pub(super) fn new(metric: &'static str) -> Self {
         Self { metric, each: Vec::new() }
+    }
+
+    /// Returns whether there is no mean.
+    pub(super) fn is_empty(&self) -> bool {
+        self.each.is_empty()
     }
 
     /// The mean of modality `m`.
@@ -81,6 +94,26 @@ impl Means {
         };
         let ratios: Vec<_> = means.iter().enumerate().filter_map(ratio).collect();
         Ok([means, ratios].concat())
+    }
+
+    /// Adds up the means over all ranks, by `sum`, which adds up numbers. A rank may have none yet.
+    pub(super) fn combine(
+        &mut self,
+        modalities: &[Modality],
+        sum: &dyn Fn(&[f64]) -> Result<Vec<f64>>,
+    ) -> Result<()> {
+        let names: Vec<Option<&Modality>> =
+            modalities.iter().map(Some).chain(std::iter::once(None)).collect();
+        let find =
+            |name: &Option<&Modality>| self.each.iter().find(|(own, _)| own.as_ref() == *name);
+        let none = Mean::default();
+        let own = names.iter().map(|name| find(name).map_or(&none, |(_, mean)| mean));
+        let all = sum(&Mean::sums(own)?)?;
+        let named = names.into_iter().zip(all.chunks(2));
+        let known = named.filter(|(_, all)| all[1] > 0.0);
+        self.each =
+            known.map(|(name, all)| (name.cloned(), Mean::from_sum(all[0], all[1]))).collect();
+        Ok(())
     }
 
     /// The state of a probe that holds `all`; synchronises with the device.

@@ -38,6 +38,7 @@ pub use teacher_cka::TeacherCka;
 pub use update_ratio::UpdateRatio;
 
 use crate::error::Result;
+use crate::modality::Modality;
 use crate::state::State;
 use crate::step::{Measurement, Observation};
 
@@ -106,6 +107,22 @@ pub trait ImbalanceProbe {
     /// [`Error::Torch`](crate::Error::Torch).
     fn end_epoch(&mut self) -> Result<Vec<Measurement>>;
 
+    /// Adds up over the ranks of a group what the probe has observed on each, before
+    /// [`end_epoch`](Self::end_epoch). `sum` returns the sums of numbers over all ranks, and must be called on
+    /// all of them with as many numbers. Does nothing by default: then the measurements of a rank are those of
+    /// its own batches.
+    ///
+    /// # Errors
+    /// Any error of `sum`; [`Error::Torch`](crate::Error::Torch).
+    fn combine(
+        &mut self,
+        modalities: &[Modality],
+        sum: &dyn Fn(&[f64]) -> Result<Vec<f64>>,
+    ) -> Result<()> {
+        let _ = (modalities, sum);
+        Ok(())
+    }
+
     /// Returns the state that a checkpoint stores; empty by default.
     ///
     /// # Errors
@@ -136,6 +153,14 @@ impl<T: ImbalanceProbe + ?Sized> ImbalanceProbe for Box<T> {
 
     fn end_epoch(&mut self) -> Result<Vec<Measurement>> {
         (**self).end_epoch()
+    }
+
+    fn combine(
+        &mut self,
+        modalities: &[Modality],
+        sum: &dyn Fn(&[f64]) -> Result<Vec<f64>>,
+    ) -> Result<()> {
+        (**self).combine(modalities, sum)
     }
 
     fn state(&self) -> Result<State> {

@@ -77,6 +77,39 @@ impl ImbalanceProbe for ModalityGap {
         Ok(found)
     }
 
+    fn combine(
+        &mut self,
+        modalities: &[Modality],
+        sum: &dyn Fn(&[f64]) -> Result<Vec<f64>>,
+    ) -> Result<()> {
+        let own = |m: &Modality| self.each.iter().find(|(name, _)| name == m)?.1.as_ref();
+        // A rank may have no sample of a modality, and so does not have the width of its features.
+        let width = |m| own(m).map_or([0.0, 0.0], |sum| [sum.directions.numel() as f64, 1.0]);
+        let widths = sum(&modalities.iter().flat_map(width).collect::<Vec<_>>())?;
+        let widths = widths.chunks(2).map(|w| if w[1] > 0.0 { (w[0] / w[1]) as usize } else { 0 });
+        let widths: Vec<usize> = widths.collect();
+        let mut values = Vec::new();
+        for (m, &width) in modalities.iter().zip(&widths) {
+            match own(m) {
+                Some(sum) => {
+                    values.push(sum.samples as f64);
+                    values.extend(sum.read()?);
+                }
+                None => values.extend(vec![0.0; 1 + width]),
+            }
+        }
+        let all = sum(&values)?;
+        let mut rest = all.as_slice();
+        self.each.clear();
+        for (m, &width) in modalities.iter().zip(&widths) {
+            let (own, others) = rest.split_at(1 + width);
+            rest = others;
+            let (samples, directions) = (own[0] as i64, Tensor::from_slice(&own[1..]));
+            self.each.push((m.clone(), (samples > 0).then_some(Sum { directions, samples })));
+        }
+        Ok(())
+    }
+
     fn state(&self) -> Result<State> {
         let each =
             self.each.iter().map(|(m, sum)| Ok((m, sum.as_ref().map(Sum::state).transpose()?)));

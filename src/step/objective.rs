@@ -1,9 +1,10 @@
 //! What a trainer optimises, and how it ranks teachers.
 
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
-use crate::error::{self, Result};
-use crate::loss::{self, Confidence, G2dLoss, Labels, Terms};
+use crate::batch::Batch;
+use crate::error::{self, Error, Result};
+use crate::loss::{self, Confidence, G2dLoss, Labels, TermWeights, Terms};
 use crate::modality::Modality;
 
 /// The loss over named modalities, and the confidence ρ that ranks their teachers.
@@ -53,6 +54,23 @@ impl Objective {
     /// Returns whether the loss needs the student's unimodal logits.
     pub(crate) fn needs_unimodal_logits(&self) -> bool {
         self.loss.needs_unimodal_logits()
+    }
+
+    /// The weights of the terms in the total, if the loss tells them.
+    pub(crate) fn term_weights(&self) -> Option<TermWeights> {
+        self.loss.term_weights(self.modalities.len())
+    }
+
+    /// The sum by which L_S of a batch is divided; `None` for its number of samples.
+    pub(crate) fn task_weight(&self, batch: &Batch) -> Result<Option<Tensor>> {
+        self.loss.task_weight(batch.targets(), batch.extras())
+    }
+
+    /// The number of samples over which the loss's own ρ of a batch is a mean, where that is not all of them.
+    pub(crate) fn confidence_weight(&self, batch: &Batch) -> Result<Option<Tensor>> {
+        let ignored = self.loss.ignore_index().filter(|_| self.confidence.is_none());
+        let count = |ignored: i64| batch.targets().f_ne(ignored)?.f_sum(Kind::Double);
+        ignored.map(|ignored| count(ignored).map_err(Error::from)).transpose()
     }
 
     /// The terms of the loss, checked: scalars, one per modality.

@@ -11,6 +11,7 @@ use crate::libtorch;
 use crate::loss::{self, Labels, Terms};
 use crate::modality::Modality;
 use crate::parameters::ModalityParams;
+use crate::ranks::{Call, Ranks};
 use crate::schedule::{Plan, Progress};
 use crate::student::{Features, Student};
 use crate::teacher::TeacherOutput;
@@ -48,6 +49,10 @@ pub struct Observation<'a> {
     /// `None` for a model of one modality, which has no unimodal logits beside its own.
     pub(crate) student: Option<&'a dyn Student>,
     pub(crate) objective: &'a Objective,
+    /// The ranks that run the step, each with its own batch.
+    pub(crate) ranks: &'a Ranks,
+    /// The factor of the total in backward, beside those of the accumulation window: 1 without a group.
+    pub(crate) weight: f64,
     /// Unimodal logits [B, C], computed at the first request.
     pub(crate) unimodal: OnceCell<Vec<Option<Tensor>>>,
 }
@@ -64,6 +69,34 @@ impl Observation<'_> {
     /// If `m` is not below the number of modalities.
     pub fn samples(&self, m: usize) -> i64 {
         self.rows[m].count(self.batch.size())
+    }
+
+    /// Means over the samples of all ranks, of `values` that are means over the B_m samples of this one; one
+    /// per modality, `None` where no rank has a sample. Without a group of ranks these are the values.
+    /// Collective: a modulation calls it on all ranks or on none.
+    ///
+    /// # Errors
+    /// [`Error::Rank`] where another rank has failed; [`Error::Torch`] where the ranks cannot be reached.
+    pub fn mean_over_ranks(&self, values: &[Option<f64>]) -> Result<Vec<Option<f64>>> {
+        if self.ranks.group().is_none() {
+            return Ok(values.to_vec());
+        }
+        let weight = |m: usize| values[m].map_or(0.0, |_| self.samples(m) as f64);
+        let each = |m: usize| [weight(m), values[m].unwrap_or_default()];
+        let shown = |_: &()| (0..values.len()).flat_map(each).collect();
+        let (_, rows) = self.ranks.agree(Call::Scores, self.at.total_steps, Ok(()), shown)?;
+        let mean = |m: usize| {
+            let each = || rows.iter().map(|row| (row.values[2 * m], row.values[2 * m + 1]));
+            let samples: f64 = each().map(|(samples, _)| samples).sum();
+            let sum: f64 = each().map(|(samples, value)| samples * value).sum();
+            (samples > 0.0).then(|| sum / samples)
+        };
+        Ok((0..values.len()).map(mean).collect())
+    }
+
+    /// The weight of this rank in a mean over steps, so that a step counts once for all ranks.
+    pub(crate) fn weight_of_rank(&self) -> f64 {
+        1.0 / self.ranks.size() as f64
     }
 
     /// The student's features [B_m, d_m] of modality `m`, detached; `None` where the whole batch lacks

@@ -1,9 +1,14 @@
 //! The configuration of a trainer, checked before the first step.
 
+use std::rc::Rc;
+
+use tch::Device;
+
 use super::{
-    FeatureProjection, G2dTrainer, LossScaling, NonFinite, Precision, SuppressedMode, Suppression,
-    buffers::WatchedBuffers, finite::FiniteGuard, forward::ForwardPass, observers::Observers,
-    planner::Planner, updater::Updater, window::AccumulationWindow,
+    FeatureProjection, G2dTrainer, LossScaling, NonFinite, Precision, ReplicaBuffers,
+    SuppressedMode, Suppression, buffers::WatchedBuffers, finite::FiniteGuard,
+    forward::ForwardPass, observers::Observers, planner::Planner, reduction::Reduction, replicas,
+    updater::Updater, window::AccumulationWindow,
 };
 use crate::error::{self, Result};
 use crate::loss::{Confidence, G2dLoss};
@@ -11,6 +16,7 @@ use crate::modality::Modality;
 use crate::modulation::Modulate;
 use crate::parameters::ModalityParams;
 use crate::probe::ImbalanceProbe;
+use crate::ranks::Collective;
 use crate::schedule::{Joint, Progress, SmpScheduler};
 use crate::step::Objective;
 use crate::student::Student;
@@ -36,6 +42,8 @@ pub struct Builder {
     modulation: Option<Box<dyn Modulate>>,
     projection: FeatureProjection,
     probes: Vec<Box<dyn ImbalanceProbe>>,
+    pub(super) group: Option<Rc<dyn Collective>>,
+    pub(super) replica_buffers: ReplicaBuffers,
 }
 
 impl G2dTrainer {
@@ -58,6 +66,8 @@ impl G2dTrainer {
             modulation: None,
             projection: FeatureProjection::default(),
             probes: Vec::new(),
+            group: None,
+            replica_buffers: ReplicaBuffers::default(),
         }
     }
 }
@@ -205,6 +215,26 @@ impl Builder {
         for (name, tensor) in forward.projection().parameters() {
             params.variables_mut().add_parameter(name, tensor);
         }
+        let ranks = replicas::join(self.group, objective.modalities().len(), || {
+            format!(
+                "modalities {:?}, {} teachers, {:?}, {:?}, accumulate {}, {:?}, {:?}, {:?}, clip norm {:?}, \
+                 {} modulation, {} probes, buffers {:?}, on {}",
+                objective.modalities(),
+                planner.teachers(),
+                self.suppression,
+                self.suppressed_mode,
+                self.accumulate,
+                self.precision,
+                self.loss_scaling,
+                self.non_finite,
+                self.clip_norm,
+                if modulation.is_some() { "a" } else { "no" },
+                self.probes.len(),
+                self.replica_buffers,
+                if params.device() == Device::Cpu { "the CPU" } else { "a GPU" },
+            )
+        })?;
+        replicas::copy_from_first(&ranks, params.variables())?;
         let guard = FiniteGuard::new(self.non_finite, WatchedBuffers::from_params(&params)?)?;
         let window = AccumulationWindow::new(
             self.accumulate,
@@ -213,7 +243,8 @@ impl Builder {
             self.precision,
             self.loss_scaling,
             guard.skips(),
-        )?;
+        )?
+        .reduced_by(Reduction::new(ranks.clone()));
         Ok(G2dTrainer {
             observers: Observers::new(self.probes, objective.modalities().len()),
             objective,
@@ -225,6 +256,8 @@ impl Builder {
             modulation,
             updater: Updater::new(self.clip_norm)?,
             progress: Progress::default(),
+            ranks,
+            replica_buffers: self.replica_buffers,
         })
     }
 }

@@ -2,9 +2,12 @@
 
 use tch::{Device, Tensor};
 
-use super::{G2dTrainer, Precision, Predictions, forward::check_output, missing::features};
+use super::{
+    G2dTrainer, Precision, Predictions, forward::check_output, gathered, missing::features,
+};
 use crate::batch::{Batch, Extras, SplitBatch};
 use crate::error::{self, Error, Result};
+use crate::ranks::Call;
 use crate::student::{Caught, Features, Student};
 use crate::teacher::{ProbabilityCheck, Teacher, caught_output};
 use crate::transfer;
@@ -59,6 +62,23 @@ impl G2dTrainer {
     ) -> Result<Predictions> {
         self.params.variables().check_finite("model to evaluate")?;
         evaluate_in(self.precision(), student, batches)
+    }
+
+    /// Runs [`evaluate`](Self::evaluate) on every rank of the trainer's group, each over batches of its own, and
+    /// returns the predictions for all of them, one rank after the other, on every rank: metrics are those of
+    /// all samples, exactly. [`Part::rows`](crate::data::Part::rows) divides a data set. Without a group it is
+    /// `evaluate`.
+    ///
+    /// # Errors
+    /// As `evaluate`; [`Error::Rank`] for an error of another rank.
+    pub fn evaluate_on_all_ranks(
+        &self,
+        student: &dyn Student,
+        batches: impl IntoIterator<Item = Result<Batch>>,
+    ) -> Result<Predictions> {
+        let (own, steps) = (self.evaluate(student, batches), self.progress.total_steps);
+        let (own, _) = self.ranks.agree(Call::Evaluate, steps, own, |_| Vec::new())?;
+        gathered::gather(&self.ranks, own)
     }
 
     /// Runs [`predict`] in the trainer's [`Precision`]; logits are returned in `Float`.

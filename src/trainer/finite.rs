@@ -87,6 +87,12 @@ impl FiniteGuard {
         self.policy != NonFinite::Error
     }
 
+    /// Returns whether the loss of `step` is checked after its backward: on a device, under a policy that
+    /// skips.
+    pub(super) fn checks_after_backward(&self, step: &Observation<'_>) -> bool {
+        self.skips() && step.terms.total.device() != Device::Cpu
+    }
+
     /// Checks the loss and the buffers before backward. On the CPU, returns the source of a value that
     /// is not finite, or an error, as the policy requires. On another device the check is deferred.
     pub(super) fn check_loss(&mut self, step: &Observation<'_>) -> Result<Option<NonFiniteSource>> {
@@ -124,8 +130,7 @@ impl FiniteGuard {
         step: Option<&Observation<'_>>,
         flag: Option<Tensor>,
     ) -> Result<Checked> {
-        let on_device =
-            step.filter(|step| self.skips() && step.terms.total.device() != Device::Cpu);
+        let on_device = step.filter(|step| self.checks_after_backward(step));
         let mut scalars = on_device.map_or_else(|| Ok(Vec::new()), |step| self.scalars(step))?;
         let losses = scalars.len();
         let buffers = on_device.map_or(Ok(None), |_| self.buffers.flag())?;

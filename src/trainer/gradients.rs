@@ -3,6 +3,7 @@
 use tch::Tensor;
 
 use super::{
+    agreed,
     finite::{Checked, FiniteGuard},
     observers::Observers,
     window::AccumulationWindow,
@@ -20,10 +21,10 @@ pub(super) fn compute(
     guard: &mut FiniteGuard,
     observers: &mut Observers,
 ) -> Result<StepOutcome> {
-    if let Some(source) = guard.check_loss(step)? {
+    if let Some(source) = agreed::source(step, guard.check_loss(step))? {
         return skip(SkipCause::NonFinite(source), step.at, step.params, window, guard);
     }
-    observers.before_backward(step)?;
+    observers.before_backward(step).map_err(|error| step.ranks.close_after(error))?;
     let flag = window.backward(step)?;
     if let Err(error) = check_reached(step) {
         window.undo(step.params.variables())?;
@@ -67,7 +68,12 @@ pub(super) fn conclude(
     window: &mut AccumulationWindow,
     guard: &mut FiniteGuard,
 ) -> Result<StepOutcome> {
-    let cause = guard.check_gradients(step, flag).and_then(|checked| match checked {
+    let checked = guard.check_gradients(step, flag);
+    let checked = match step {
+        Some(step) if guard.checks_after_backward(step) => agreed::checked(step, checked),
+        _ => checked, // of gradients alone, which are the same on all ranks
+    };
+    let cause = checked.and_then(|checked| match checked {
         Checked::Finite => Ok(None),
         Checked::Loss(source) => Ok(Some(SkipCause::NonFinite(source))),
         Checked::Gradients => match window.overflow() {

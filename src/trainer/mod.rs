@@ -13,6 +13,10 @@
 //! | `finite.rs` | `FiniteGuard`: the [`NonFinite`] policy, deferred checks, skipped steps; `sources.rs` names the first value that is not finite, `buffers.rs` checks the buffers |
 //! | `gradients.rs` | from a loss to the gradients of a window, or to a skipped step |
 //! | `updater.rs` | `Updater`: the largest norm; clips and applies complete gradients for `update.rs` |
+//! | `ranked.rs` | what a group of ranks adds to trainer and builder |
+//! | `replicas.rs`, `combined.rs`, `agreed.rs` | with a group of ranks: equal models, the combined batch, what a step agrees on |
+//! | `replica_buffers.rs`, `gathered.rs` | [`ReplicaBuffers`]; predictions of all ranks |
+//! | `reduction.rs` | `Reduction`: gradients averaged over the ranks |
 //! | `observers.rs` | `Observers`: probes and epoch means (`totals.rs`) |
 //! | `modulation.rs` | the check of a [`Modulate`](crate::modulation::Modulate) and its turn in a step |
 //! | `resume.rs` | [`ResumeState`]: the state of all owners, for a checkpoint |
@@ -21,12 +25,15 @@
 //! | `evaluate.rs` | [`evaluate`], [`predict`]; `predictions.rs`: [`Predictions`] and what is measured on them |
 //! | `unimodal/` | [`UnimodalTrainer`]: training of a teacher |
 
+mod agreed;
 mod buffers;
 mod builder;
+mod combined;
 mod evaluate;
 mod feature_cache;
 mod finite;
 mod forward;
+mod gathered;
 mod gradients;
 mod in_precision;
 mod missing;
@@ -36,6 +43,10 @@ mod planner;
 mod precision;
 mod predictions;
 mod projection;
+mod ranked;
+mod reduction;
+mod replica_buffers;
+mod replicas;
 mod resume;
 mod scaling;
 mod sources;
@@ -59,6 +70,7 @@ pub use in_precision::InPrecision;
 pub use precision::Precision;
 pub use predictions::Predictions;
 pub use projection::FeatureProjection;
+pub use replica_buffers::ReplicaBuffers;
 pub use resume::ResumeState;
 pub use scaling::{LossScale, LossScaling};
 pub use step::G2dTrainer;

@@ -1,7 +1,9 @@
 //! The turn of a gradient modulation in a step.
 
+use super::agreed;
 use crate::error::{self, Result};
 use crate::modulation::Modulate;
+use crate::ranks::Call;
 use crate::step::Observation;
 
 /// Refuses, before backward, a student without the unimodal logits that the modulation requires.
@@ -23,11 +25,21 @@ pub(super) fn check(modulation: &dyn Modulate, step: &Observation<'_>) -> Result
 }
 
 /// Lets the modulation change complete gradients. Returns the factor on each encoder's, if it changed
-/// any.
+/// any. Refuses ranks with different factors.
 pub(super) fn apply(
     modulation: &mut dyn Modulate,
     step: &Observation<'_>,
 ) -> Result<Option<Vec<f64>>> {
+    let factors = modulate(modulation, step);
+    let shown = |factors: &Option<Vec<f64>>| factors.clone().unwrap_or_default();
+    let (factors, rows) =
+        step.ranks.agree(Call::Modulation, step.at.total_steps, factors, shown)?;
+    let hint = "let the modulation average its scores by `Observation::mean_over_ranks`";
+    agreed::same(&rows, 0..step.modalities().len(), "factors of the gradient modulation", hint)?;
+    Ok(factors)
+}
+
+fn modulate(modulation: &mut dyn Modulate, step: &Observation<'_>) -> Result<Option<Vec<f64>>> {
     let _no_grad = tch::no_grad_guard();
     let factors = modulation.modulate(step)?;
     let (found, modalities) = (factors.as_ref().map(Vec::len), step.modalities());

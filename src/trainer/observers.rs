@@ -4,6 +4,7 @@ use super::totals::{EpochTotals, EpochTotalsState};
 use crate::error::{self, Result};
 use crate::modality::Modality;
 use crate::probe::ImbalanceProbe;
+use crate::ranks::Ranks;
 use crate::schedule::Progress;
 use crate::state::State;
 use crate::step::{EpochReport, Observation, StepReport};
@@ -40,18 +41,48 @@ impl Observers {
         Ok(())
     }
 
-    /// The means of the epoch that ends at `at`, in one transfer; without measurements.
-    pub(super) fn means(&self, at: Progress, modalities: &[Modality]) -> Result<EpochReport> {
-        self.totals.read(at, modalities)
+    /// The means of the epoch that ends at `at`, over all ranks, in one transfer; without measurements.
+    pub(super) fn means(
+        &self,
+        at: Progress,
+        modalities: &[Modality],
+        ranks: &Ranks,
+    ) -> Result<EpochReport> {
+        match ranks.group() {
+            None => self.totals.read(at, modalities),
+            Some(_) => self.totals.combined(ranks)?.read(at, modalities),
+        }
     }
 
-    /// Adds the probes' measurements to `report` and begins the next epoch.
-    pub(super) fn end_epoch(&mut self, report: &mut EpochReport) -> Result<()> {
+    /// Adds the probes' measurements over all ranks to `report` and begins the next epoch.
+    pub(super) fn end_epoch(&mut self, report: &mut EpochReport, ranks: &Ranks) -> Result<()> {
         for probe in &mut self.probes {
+            if ranks.group().is_some() {
+                probe.combine(&report.modalities, &|values| ranks.sum(values))?;
+            }
             report.measurements.extend(probe.end_epoch()?);
         }
         self.totals = EpochTotals::new(report.modalities.len());
         Ok(())
+    }
+
+    /// The state of the means and of every probe, over all ranks.
+    pub(super) fn combined_state(
+        &mut self,
+        modalities: &[Modality],
+        ranks: &Ranks,
+    ) -> Result<(EpochTotalsState, Vec<State>)> {
+        if ranks.group().is_none() {
+            return self.state();
+        }
+        let combined = |probe: &mut Box<dyn ImbalanceProbe>| {
+            let own = probe.state()?;
+            probe.combine(modalities, &|values| ranks.sum(values))?;
+            let state = probe.state()?;
+            probe.restore(&own).map(|()| state)
+        };
+        let probes = self.probes.iter_mut().map(combined).collect::<Result<_>>()?;
+        Ok((self.totals.combined(ranks)?.state()?, probes))
     }
 
     /// The state of the means and of every probe.
@@ -74,10 +105,19 @@ impl Observers {
         Err(error::foreign_state("epoch means of the restored trainer", here, "another number"))
     }
 
-    /// Restores a checked state.
-    pub(super) fn restore(&mut self, totals: &EpochTotalsState, probes: &[State]) -> Result<()> {
+    /// Restores a checked state. Its sums count once, on the first rank; the others begin with none.
+    pub(super) fn restore(
+        &mut self,
+        totals: &EpochTotalsState,
+        probes: &[State],
+        is_first: bool,
+    ) -> Result<()> {
         self.probes.iter_mut().zip(probes).try_for_each(|(probe, state)| probe.restore(state))?;
         self.totals = totals.clone().into();
+        if !is_first {
+            self.totals.forget_sums();
+            self.probes.iter_mut().try_for_each(|probe| probe.end_epoch().map(drop))?;
+        }
         Ok(())
     }
 }

@@ -4,9 +4,10 @@ use std::fmt::Arguments;
 
 use tch::{Device, Tensor};
 
-use super::{Precision, finite::FiniteGuard, forward::check_output, sources};
+use super::{Precision, combined::Combined, finite::FiniteGuard, forward::check_output, sources};
 use crate::batch::{Batch, Input, SplitBatch};
 use crate::error::{self, Result};
+use crate::ranks::{Call, Ranks};
 use crate::schedule::{Candidates, Plan, Progress, SmpScheduler};
 use crate::state::State;
 use crate::step::Objective;
@@ -29,6 +30,17 @@ pub(super) struct Planned {
     /// ρ of every modality, scalars on the student's device.
     pub confidence: Vec<Option<Tensor>>,
     pub plan: Plan,
+    /// The batch that all ranks have together.
+    pub combined: Combined,
+}
+
+/// What a plan is made from, on this rank.
+struct Evidence {
+    teachers: Vec<Option<TeacherOutput>>,
+    /// ρ of every modality, in host memory where the teacher's logits are.
+    confidence: Vec<Option<Tensor>>,
+    /// What the other ranks are shown.
+    row: Vec<f64>,
 }
 
 impl Planner {
@@ -52,24 +64,36 @@ impl Planner {
         Ok(Self { teachers, scheduler, precision, unchecked })
     }
 
-    /// Runs the teachers, computes ρ and obtains a plan from the scheduler. Synchronises with the device
-    /// only where the scheduler reads a ρ that is not in host memory.
+    /// Runs the teachers, computes ρ of the combined batch of all ranks and obtains a plan from the
+    /// scheduler. Synchronises with the device only where the scheduler reads a ρ that is not in host memory.
     pub(super) fn plan(
         &mut self,
         at: Progress,
         parts: &SplitBatch<'_>,
         objective: &Objective,
         guard: &mut FiniteGuard,
+        ranks: &Ranks,
     ) -> Result<Planned> {
         let _no_grad = tch::no_grad_guard();
-        let teachers = self.outputs(parts, objective)?;
-        self.check_probabilities(&teachers, parts, objective)?;
-        let confidence = confidences(&teachers, parts, objective)?;
-        let plan = self.schedule(at, &teachers, &confidence, parts, objective, guard)?;
+        let evidence = self.evidence(at, parts, objective, guard, ranks);
+        let shown = |evidence: &Evidence| evidence.row.clone();
+        let (Evidence { teachers, confidence, .. }, rows) =
+            ranks.agree(Call::Plan, at.total_steps, evidence, shown)?;
+        let combined = Combined::new(&rows, ranks.rank(), objective.modalities().len());
+        let plan = self.schedule(at, &combined, objective);
+        let plan = plan.map_err(|error| ranks.fail(Call::Loss, at.total_steps, error))?;
         let device = parts.whole().device();
-        let send = |rho: Option<Tensor>| rho.map(|rho| transfer::send(&rho, device)).transpose();
-        let confidence = confidence.into_iter().map(send).collect::<Result<_>>()?;
-        Ok(Planned { teachers, confidence, plan })
+        let send = |(m, rho): (usize, Option<Tensor>)| {
+            let rho = rho.map(|rho| combined.share_of_confidence(m, &rho)).transpose()?;
+            rho.map(|rho| transfer::send(&rho, device)).transpose()
+        };
+        let confidence = confidence.into_iter().enumerate().map(send).collect::<Result<_>>()?;
+        Ok(Planned { teachers, confidence, plan, combined })
+    }
+
+    /// The number of teachers.
+    pub(super) fn teachers(&self) -> usize {
+        self.teachers.len()
     }
 
     pub(super) fn end_epoch(&mut self, epoch: u64, confidence: &[Option<f64>]) -> Result<()> {
@@ -137,32 +161,53 @@ impl Planner {
         Ok(())
     }
 
-    fn schedule(
+    /// Teacher outputs and ρ, which is read if the scheduler reads it. A ρ that is not finite is an error
+    /// under a policy that does not skip.
+    fn evidence(
         &mut self,
         at: Progress,
-        teachers: &[Option<TeacherOutput>],
-        confidence: &[Option<Tensor>],
         parts: &SplitBatch<'_>,
         objective: &Objective,
         guard: &mut FiniteGuard,
+        ranks: &Ranks,
+    ) -> Result<Evidence> {
+        let teachers = self.outputs(parts, objective)?;
+        self.check_probabilities(&teachers, parts, objective)?;
+        let confidence = confidences(&teachers, parts, objective)?;
+        let mut rho = vec![f64::NAN; confidence.len()];
+        if self.scheduler.reads_confidence(at) {
+            rho = read_confidence(&teachers, &confidence, parts, guard)?;
+            let finite = |(rho, known): (&f64, &Option<Tensor>)| known.is_none() || rho.is_finite();
+            if !guard.skips() && !rho.iter().zip(&confidence).all(finite) {
+                let known =
+                    sources::before_student(objective, parts.whole(), &teachers, &confidence);
+                return Err(sources::confidence_error(at, known)?);
+            }
+        }
+        let row = Combined::row(parts, &rho, objective, ranks)?;
+        Ok(Evidence { teachers, confidence, row })
+    }
+
+    fn schedule(
+        &mut self,
+        at: Progress,
+        combined: &Combined,
+        objective: &Objective,
     ) -> Result<Plan> {
         let k = objective.modalities().len();
+        let missing = || (0..k).filter(|&m| combined.is_missing(m));
         let mut candidates = Candidates::without_confidence(k);
         let mut rankable = true;
         if self.scheduler.reads_confidence(at) {
-            let rho = read_confidence(teachers, confidence, parts, guard)?;
-            rankable =
-                rho.iter().zip(confidence).all(|(r, known)| known.is_none() || r.is_finite());
+            let rho = combined.confidence();
+            let has_teacher = |m: usize| !self.teachers.is_empty() && !combined.is_missing(m);
+            rankable = (0..k).all(|m| !has_teacher(m) || rho[m].is_finite());
             candidates = Candidates::from_confidence(rho);
         }
-        let missing = || (0..k).filter(|&m| parts.rows()[m].is_missing());
         let mut plan = if rankable {
             self.scheduler.plan(at, &missing().fold(candidates, Candidates::without))?
-        } else if guard.skips() {
-            Plan::joint(k) // The step is skipped before any gradient; its report gives the cause.
         } else {
-            let known = sources::before_student(objective, parts.whole(), teachers, confidence);
-            return Err(sources::confidence_error(at, known)?);
+            Plan::joint(k) // The step is skipped before any gradient; its report gives the cause.
         };
         if plan.kappa().len() != k {
             let (what, found) = ("plan of the scheduler: κ", plan.kappa().len());

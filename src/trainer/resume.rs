@@ -5,11 +5,12 @@ use std::fmt::Display;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    G2dTrainer, LossScale,
+    G2dTrainer, LossScale, agreed,
     totals::{EpochTotals, EpochTotalsState},
 };
 use crate::error::{self, Result};
 use crate::modality::Modality;
+use crate::ranks::Call;
 use crate::schedule::Progress;
 use crate::state::State;
 
@@ -85,15 +86,21 @@ impl ResumeState {
 }
 
 impl G2dTrainer {
-    /// The state that [`restore`](Self::restore) needs. Synchronises with the device.
+    /// The state that [`restore`](Self::restore) needs. Synchronises with the device. With a group of ranks
+    /// all call it, and receive the state of all: any number of ranks resumes from it.
     ///
     /// # Errors
     /// [`Error::Config`](crate::Error::Config) inside an accumulation window, whose gradients no state
     /// holds; [`Error::NonFinite`](crate::Error::NonFinite) for a deferred loss that is not finite.
     pub fn state(&mut self) -> Result<ResumeState> {
-        self.window.expect_closed("state of the trainer")?;
-        self.guard.read(&[])?;
-        let (totals, probes) = self.observers.state()?;
+        let ready = self.window.expect_closed("state of the trainer");
+        let ready = ready.and_then(|()| self.guard.read(&[]).map(drop));
+        self.ranks.agree(Call::State, self.progress.total_steps, ready, |()| Vec::new())?;
+        self.replica_buffers.apply(&self.ranks, self.params.variables())?;
+        let (totals, probes) = self
+            .observers
+            .combined_state(self.objective.modalities(), &self.ranks)
+            .map_err(|error| self.ranks.close_after(error))?;
         Ok(ResumeState {
             modalities: self.modalities().to_vec(),
             progress: self.progress,
@@ -107,13 +114,31 @@ impl G2dTrainer {
         })
     }
 
-    /// Resumes from the [`state`](Self::state) of a trainer with the same parts.
+    /// Resumes from the [`state`](Self::state) of a trainer with the same parts. With a group of ranks all
+    /// restore the same state.
     ///
     /// # Errors
     /// [`Error::Config`](crate::Error::Config) for the state of another trainer: other modalities or
     /// another order of them, another precision, scheduler, modulation or probes. Nothing has changed
     /// then.
     pub fn restore(&mut self, state: &ResumeState) -> Result<()> {
+        let steps = self.progress.total_steps;
+        let checked = self.check_state(state);
+        let shown = |()| vec![state.progress.total_steps as f64];
+        let (_, rows) = self.ranks.agree(Call::Restore, steps, checked, |()| shown(()))?;
+        let hint = "let all ranks read the same snapshot";
+        agreed::same(&rows, 0..1, "steps in the state", hint)?;
+        let before = self.state()?;
+        let taken = self.take(state);
+        let agreed = self.ranks.agree(Call::Restore, steps, taken, |()| Vec::new());
+        agreed.map(drop).or_else(|refused| {
+            self.take(&before)?;
+            Err(refused)
+        })
+    }
+
+    /// Refuses the state of another trainer.
+    fn check_state(&self, state: &ResumeState) -> Result<()> {
         self.window.expect_closed("restoring the trainer")?;
         let found = |there: bool| if there { "one" } else { "none" };
         state.check_modalities(self.modalities())?;
@@ -132,12 +157,7 @@ impl G2dTrainer {
             }
             _ => {}
         }
-        self.observers.check(&state.totals, &state.probes)?;
-        let before = self.state()?;
-        self.take(state).or_else(|refused| {
-            self.take(&before)?;
-            Err(refused)
-        })
+        self.observers.check(&state.totals, &state.probes)
     }
 
     fn take(&mut self, state: &ResumeState) -> Result<()> {
@@ -145,7 +165,7 @@ impl G2dTrainer {
         if let Some(modulation) = &mut self.modulation {
             modulation.restore(&state.modulation)?;
         }
-        self.observers.restore(&state.totals, &state.probes)?;
+        self.observers.restore(&state.totals, &state.probes, self.ranks.rank() == 0)?;
         self.window.restore_loss_scale(state.loss_scale);
         self.guard.restore(state.skipped_in_a_row);
         self.progress = state.progress;

@@ -5,7 +5,7 @@ use std::{cell::OnceCell, fmt};
 use tch::{Device, Tensor};
 
 use super::{
-    LossScale, Precision,
+    LossScale, Precision, ReplicaBuffers,
     finite::FiniteGuard,
     forward::{ForwardPass, StudentOutput},
     gradients, modulation,
@@ -21,6 +21,7 @@ use crate::loss::{self, Terms};
 use crate::modality::Modality;
 use crate::modulation::Modulate;
 use crate::parameters::ModalityParams;
+use crate::ranks::{Call, Ranks};
 use crate::schedule::Progress;
 use crate::step::{EpochReport, MicroBatch, Objective, Observation, StepOutcome, StepReport};
 use crate::student::{Caught, Student};
@@ -48,6 +49,8 @@ pub struct G2dTrainer {
     pub(super) observers: Observers,
     pub(super) updater: Updater,
     pub(super) progress: Progress,
+    pub(super) ranks: Ranks,
+    pub(super) replica_buffers: ReplicaBuffers,
 }
 
 impl G2dTrainer {
@@ -76,13 +79,23 @@ impl G2dTrainer {
     /// reads ρ, after 1024 steps at most, or by [`end_epoch`](Self::end_epoch); the message names the step
     /// that computed it.
     pub fn step(&mut self, student: &dyn Student, batch: &Batch) -> Result<StepReport> {
-        self.check(student, batch)?;
-        let parts = SplitBatch::new(batch, self.modalities().len())?;
-        let micro_batch = self.window.begin(self.params.variables())?;
+        let (parts, micro_batch) =
+            self.begin(student, batch).map_err(|error| self.fail(Call::Plan, error))?;
         self.run(&Caught(student), &parts, micro_batch).or_else(|error| {
             self.window.revert()?;
             Err(error)
         })
+    }
+
+    /// Checks a batch and begins its micro-batch.
+    fn begin<'a>(
+        &mut self,
+        student: &dyn Student,
+        batch: &'a Batch,
+    ) -> Result<(SplitBatch<'a>, MicroBatch)> {
+        self.check(student, batch)?;
+        let parts = SplitBatch::new(batch, self.modalities().len())?;
+        Ok((parts, self.window.begin(self.params.variables())?))
     }
 
     /// Runs the step of a micro-batch that has begun.
@@ -93,23 +106,12 @@ impl G2dTrainer {
         micro_batch: MicroBatch,
     ) -> Result<StepReport> {
         let (at, batch) = (self.progress, parts.whole());
-        let Planned { teachers, confidence, plan } =
-            self.planner.plan(at, parts, &self.objective, &mut self.guard)?;
-        let frozen = self.forward.freeze(&plan, &self.params)?;
-        let StudentOutput { features, logits, unimodal, distilled } =
-            self.forward.run(student, parts, &teachers, &plan, &self.params, &self.objective)?;
-        drop(frozen);
-        let terms = self.objective.terms(&loss::Input {
-            modalities: self.objective.modalities(),
-            logits: &logits,
-            features: &distilled,
-            teachers: &teachers,
-            unimodal: &unimodal,
-            rows: parts.rows(),
-            targets: batch.targets(),
-            extras: batch.extras(),
-        })?;
-        check_learnable(&terms)?;
+        let planned =
+            self.planner.plan(at, parts, &self.objective, &mut self.guard, &self.ranks)?;
+        let computed = self.compute(student, parts, &planned);
+        let (StudentOutput { features, logits, unimodal, .. }, terms) =
+            computed.map_err(|error| self.fail(Call::Loss, error))?;
+        let Planned { teachers, confidence, plan, combined } = planned;
         let logits = libtorch::detach(&logits)?;
         let observation = Observation {
             at,
@@ -125,12 +127,15 @@ impl G2dTrainer {
             fused: &features,
             student: Some(student),
             objective: &self.objective,
+            ranks: &self.ranks,
+            weight: combined.weight(),
             unimodal: detached(&unimodal),
         };
         if let Some(modulation) = &self.modulation
             && at.total_steps == 0
         {
-            modulation::check(modulation.as_ref(), &observation)?;
+            modulation::check(modulation.as_ref(), &observation)
+                .map_err(|error| self.fail(Call::Loss, error))?;
         }
         let outcome = gradients::compute(
             &observation,
@@ -145,11 +150,40 @@ impl G2dTrainer {
             _ => None,
         };
         let report = observation.report(outcome, modulation)?;
-        self.observers.after_step(&observation, &report)?;
+        self.observers
+            .after_step(&observation, &report)
+            .map_err(|error| self.ranks.close_after(error))?;
         self.progress.step += 1;
         self.progress.total_steps += 1;
         self.progress.updates += u64::from(report.outcome.is_ready());
         Ok(report)
+    }
+
+    /// Runs the student under a plan and computes the terms of the loss.
+    fn compute(
+        &mut self,
+        student: &dyn Student,
+        parts: &SplitBatch<'_>,
+        planned: &Planned,
+    ) -> Result<(StudentOutput, Terms)> {
+        let Planned { teachers, plan, combined, .. } = planned;
+        let frozen = self.forward.freeze(plan, &self.params)?;
+        let output =
+            self.forward.run(student, parts, teachers, plan, &self.params, &self.objective)?;
+        drop(frozen);
+        let mut terms = self.objective.terms(&loss::Input {
+            modalities: self.objective.modalities(),
+            logits: &output.logits,
+            features: &output.distilled,
+            teachers,
+            unimodal: &output.unimodal,
+            rows: parts.rows(),
+            targets: parts.whole().targets(),
+            extras: parts.whole().extras(),
+        })?;
+        check_learnable(&terms)?;
+        combined.balance(&mut terms, self.objective.term_weights(), self.objective.modalities())?;
+        Ok((output, terms))
     }
 
     /// Makes the gradients of an open accumulation window final, at the end of an epoch for example:
@@ -159,7 +193,11 @@ impl G2dTrainer {
     /// # Errors
     /// As [`step`](Self::step) for gradients that are not finite.
     pub fn finish_window(&mut self) -> Result<Option<StepOutcome>> {
-        let Self { window, guard, params, .. } = self;
+        if self.window.position().is_first() {
+            return Ok(None);
+        }
+        let Self { window, guard, params, ranks, .. } = self;
+        ranks.agree(Call::FinishWindow, self.progress.total_steps, Ok(()), |()| Vec::new())?;
         let Some(flag) = window.complete_early(params.variables())? else { return Ok(None) };
         let outcome = gradients::conclude(None, flag, self.progress, params, window, guard)?;
         self.progress.updates += u64::from(outcome.is_ready());
@@ -173,6 +211,23 @@ impl G2dTrainer {
     /// [`Error::Config`](crate::Error::Config) if no step was made since the last call;
     /// [`Error::NonFinite`](crate::Error::NonFinite) for a deferred loss that is not finite.
     pub fn end_epoch(&mut self) -> Result<EpochReport> {
+        let ready = self.check_epoch();
+        self.ranks.agree(Call::EndEpoch, self.progress.total_steps, ready, |()| Vec::new())?;
+        let modalities = self.objective.modalities();
+        let mut report = self.observers.means(self.progress, modalities, &self.ranks)?;
+        report.unfinished = self.window.discard(self.params.variables())?;
+        self.replica_buffers.apply(&self.ranks, self.params.variables())?;
+        self.planner.end_epoch(self.progress.epoch, &report.confidence)?;
+        self.observers
+            .end_epoch(&mut report, &self.ranks)
+            .map_err(|error| self.ranks.close_after(error))?;
+        self.progress.epoch += 1;
+        self.progress.step = 0;
+        Ok(report)
+    }
+
+    /// Refuses an epoch without a step, and a deferred loss that is not finite.
+    fn check_epoch(&mut self) -> Result<()> {
         if self.progress.step == 0 {
             return Err(error::config(
                 format!("epoch {}", self.progress.epoch),
@@ -181,14 +236,7 @@ impl G2dTrainer {
                 "check that the loader yields batches",
             ));
         }
-        self.guard.read(&[])?;
-        let mut report = self.observers.means(self.progress, self.objective.modalities())?;
-        report.unfinished = self.window.discard(self.params.variables())?;
-        self.planner.end_epoch(self.progress.epoch, &report.confidence)?;
-        self.observers.end_epoch(&mut report)?;
-        self.progress.epoch += 1;
-        self.progress.step = 0;
-        Ok(report)
+        self.guard.read(&[]).map(drop)
     }
 
     /// The position in the training run.

@@ -7,6 +7,7 @@ use crate::error::Result;
 use crate::loss::Terms;
 use crate::mean::{Mean, MeanState};
 use crate::modality::Modality;
+use crate::ranks::Ranks;
 use crate::schedule::Progress;
 use crate::step::{EpochReport, StepReport};
 
@@ -45,6 +46,12 @@ impl EpochTotals {
             kappa: vec![0.0; modalities],
             steps: 0,
         }
+    }
+
+    /// Forgets all sums except those of steps and κ, which every rank has.
+    pub(super) fn forget_sums(&mut self) {
+        let Self { kappa, steps, .. } = std::mem::replace(self, Self::new(self.modalities()));
+        (self.kappa, self.steps) = (kappa, steps);
     }
 
     /// The number of modalities.
@@ -97,6 +104,19 @@ impl EpochTotals {
             confidence,
             kappa: self.kappa.iter().map(|sum| sum / self.steps.max(1) as f64).collect(),
             measurements: Vec::new(),
+        })
+    }
+
+    /// The sums over all ranks, which synchronises with the device. Steps and κ are those of every rank.
+    pub(super) fn combined(&self, ranks: &Ranks) -> Result<Self> {
+        let sums = ranks.sum(&Mean::sums(self.terms.iter().chain(&self.confidence))?)?;
+        let mut sums = sums.chunks(2).map(|sum| Mean::from_sum(sum[0], sum[1]));
+        let mut next = |_: &Mean| sums.next().unwrap_or_default();
+        Ok(Self {
+            terms: self.terms.map(&mut next),
+            confidence: self.confidence.iter().map(&mut next).collect(),
+            kappa: self.kappa.clone(),
+            steps: self.steps,
         })
     }
 

@@ -2,7 +2,9 @@
 
 use tch::Tensor;
 
-use super::{LossScale, LossScaling, Precision, Suppression, scaling::LossScaler};
+use super::{
+    LossScale, LossScaling, Precision, Suppression, reduction::Reduction, scaling::LossScaler,
+};
 use crate::error::{self, Error, Result};
 use crate::parameters::{TensorCopies, Variables};
 use crate::step::{MicroBatch, Observation, StepOutcome};
@@ -16,6 +18,8 @@ pub(super) struct AccumulationWindow {
     /// Micro-batches so far.
     done: u64,
     suppression: Suppression,
+    /// Averages complete gradients over the ranks of a group.
+    reduction: Reduction,
     /// Some in fp16.
     scaler: Option<LossScaler>,
     /// Whether a step may be skipped, so that gradients are checked.
@@ -76,6 +80,7 @@ impl AccumulationWindow {
             count,
             done: 0,
             suppression,
+            reduction: Reduction::default(),
             scaler,
             undoable,
             buffers: None,
@@ -83,6 +88,11 @@ impl AccumulationWindow {
             in_forward: false,
             unapplied: None,
         })
+    }
+
+    /// Makes `reduction` average complete gradients over the ranks.
+    pub(super) fn reduced_by(self, reduction: Reduction) -> Self {
+        Self { reduction, ..self }
     }
 
     /// The position of the next micro-batch.
@@ -115,11 +125,10 @@ impl AccumulationWindow {
     /// `None` where gradients are not checked or not final. Closes the window on an error.
     pub(super) fn backward(&mut self, step: &Observation<'_>) -> Result<Option<Tensor>> {
         self.in_forward = false;
-        let flag = self.differentiate(step);
-        if flag.is_err() {
+        self.differentiate(step).map_err(|error| {
             self.close();
-        }
-        flag
+            self.reduction.break_off(error)
+        })
     }
 
     /// Makes the gradients of an incomplete window final: their mean over the micro-batches so far.
@@ -133,10 +142,11 @@ impl AccumulationWindow {
         }
         let factor = self.count as f64 / self.done as f64;
         self.done = self.count - 1; // what `advance` completes
-        let flag = self.finalise(variables, factor);
-        if flag.is_err() {
+        let flag = self.reduction.complete_early().and_then(|()| self.finalise(variables, factor));
+        let flag = flag.map_err(|error| {
             self.close();
-        }
+            self.reduction.break_off(error)
+        });
         flag.map(Some)
     }
 
@@ -223,17 +233,26 @@ impl AccumulationWindow {
     fn differentiate(&mut self, step: &Observation<'_>) -> Result<Option<Tensor>> {
         let failed = |source| Error::torch("run backward", source);
         let total = &step.terms.total;
-        let weight = self.scale() / self.count as f64;
+        let weight = step.weight * self.scale() / self.count as f64;
         let weighted = if weight == 1.0 {
             total.shallow_clone()
         } else {
             let weight = Tensor::from(weight).f_to_kind(total.kind()).map_err(failed)?;
             total.f_mul(&weight).map_err(failed)?
         };
+        let variables = step.params.variables();
+        let is_constant = |name: &str| {
+            let owner = step.params.owner(name);
+            let mut encoders = step.modalities().iter().zip(step.plan.kappa());
+            encoders.any(|(m, &kappa)| Some(m) == owner && self.suppression.detaches(kappa))
+        };
+        let at = step.micro_batch;
+        let weighted = self.reduction.prepare(weighted, variables, at, is_constant)?;
         weighted.f_backward().map_err(failed)?;
+        self.reduction.finish(step.micro_batch)?;
         self.suppression.apply(step.plan, step.params, step.micro_batch)?;
         let last = self.position().is_last();
-        if last { self.finalise(step.params.variables(), 1.0) } else { Ok(None) }
+        if last { self.finalise(variables, 1.0) } else { Ok(None) }
     }
 
     /// Multiplies all gradients by `factor` and divides them by the loss scale, in one pass that also

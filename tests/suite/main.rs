@@ -6,6 +6,7 @@
 //! - `fuzzing/`: settings, reports, run folders and cache files with random changes.
 //! - `adoption/`: models of other shapes in a loop like a user's; the length of the quickstart; a
 //!   downstream crate.
+//! - `distributed/`: several ranks as threads of this process.
 //! - `msrv.rs`: the minimum supported Rust version.
 //! - `../support/`: support that all test binaries share.
 
@@ -17,6 +18,8 @@ mod checkpoint;
 mod contracts;
 mod data;
 mod diagnosis;
+#[cfg(feature = "distributed")]
+mod distributed;
 mod export;
 mod fuzzing;
 mod heads;

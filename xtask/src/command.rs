@@ -53,6 +53,11 @@ pub fn finish_build(command: &mut Command) -> Result<()> {
 pub struct Failed(ExitStatus);
 
 impl Failed {
+    /// The failure of a child with this status, which is not a success.
+    pub fn new(status: ExitStatus) -> Self {
+        Self(status)
+    }
+
     /// The exit code for this process: the child's own, or 128 plus its signal.
     pub fn code(&self) -> u8 {
         #[cfg(unix)]

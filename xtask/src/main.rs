@@ -8,6 +8,7 @@
 //! - `scripts`: those of a virtual environment.
 //! - `cache`: the installation in the user's cache folder; `install`: its creation.
 //! - `search`: the places to find libtorch, in order.
+//! - `ranks`: several ranks of a program.
 //! - `cargo`: cargo with libtorch; `shell`: the environment for shells and editors.
 //! - `reproduce`, `tasks`: the tasks.
 //!
@@ -20,6 +21,7 @@ mod command;
 mod install;
 mod libtorch;
 mod python;
+mod ranks;
 mod reproduce;
 mod scripts;
 mod search;
@@ -68,6 +70,14 @@ enum Task {
         ablation: bool,
         /// Arguments of the example
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+    /// Start ranks of an example on this host, which train together: `distributed 2 -- features --smoke`
+    Distributed {
+        /// Number of ranks
+        ranks: usize,
+        /// The example, audio_visual or features, and its arguments
+        #[arg(required = true, trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
     /// Run all tests, including doctests
@@ -135,6 +145,7 @@ fn run(task: Task) -> Result<()> {
         Task::Reproduce { name, data, seeds, ablation, args } => {
             tasks::reproduce(name, data, seeds, ablation, &args)
         }
+        Task::Distributed { ranks, args } => tasks::distributed(ranks, &args[0], &args[1..]),
         Task::Test { args } => tasks::test(&tasks::cargo_with_libtorch()?, &args),
         Task::Check => tasks::check(&Cargo::without_libtorch()?),
         Task::Examples => tasks::examples(&tasks::cargo_with_libtorch()?),

@@ -15,6 +15,7 @@ use crate::{
     cargo::Cargo,
     command::{finish, finish_build},
     libtorch::Libtorch,
+    ranks::run_ranks,
     reproduce::Reproduction,
     search::Search,
     shell::{self, Shell},
@@ -22,7 +23,7 @@ use crate::{
 };
 
 /// The optional features of g2d. Tests and examples need all of them.
-const FEATURES: [&str; 4] = ["paper", "progress", "report", "tensorboard"];
+const FEATURES: [&str; 5] = ["distributed", "paper", "progress", "report", "tensorboard"];
 /// Optimises g2d itself, which the profile leaves out for short builds.
 const OPTIMISED: [&str; 2] = ["--config", "profile.dev.package.g2d.opt-level=2"];
 /// The feature that builds without libtorch and without a C++ compiler.
@@ -142,6 +143,18 @@ fn with_flag(flags: Option<OsString>, flag: &str) -> OsString {
     all
 }
 
+/// Starts `ranks` processes of an example on this host, which train together.
+pub fn distributed(ranks: usize, example: &str, args: &[String]) -> Result<()> {
+    let cargo = cargo_with_libtorch()?;
+    cargo.run(["build", "--features", &all_features(), "--example", example])?;
+    let rank = |local: Vec<(&'static str, String)>| {
+        let mut command = run_example(&cargo, example);
+        command.arg("--distributed").args(args).envs(local);
+        command
+    };
+    run_ranks(ranks, rank)
+}
+
 /// Runs every example with `--smoke`.
 pub fn examples(cargo: &Cargo) -> Result<()> {
     for example in cargo.examples()? {
@@ -224,14 +237,18 @@ mod tests {
         let manifest = std::fs::read_to_string(manifest)?;
         let section = manifest.split("\n[features]\n").nth(1).context("no features")?;
         let section = section.split("\n[").next().context("no features")?;
-        let optional = |line: &&str| line.contains("\"dep:");
+        // Not those that are passed through to tch.
+        let optional = |line: &&str| {
+            let named = line.contains(" = [") && !line.starts_with("default ");
+            named && !line.contains("tch/")
+        };
         let mut names: Vec<&str> =
             section.lines().filter(optional).filter_map(|line| line.split(' ').next()).collect();
         names.sort_unstable();
         assert_eq!(names, FEATURES);
         let sets: Vec<String> = feature_sets().collect();
         assert_eq!(sets.len(), 1 + FEATURES.len());
-        assert_eq!(sets[..2], ["doc-only", "doc-only,paper"]);
+        assert_eq!(sets[..2], ["doc-only", "doc-only,distributed"]);
         Ok(())
     }
 

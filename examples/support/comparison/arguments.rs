@@ -22,6 +22,7 @@ use crate::support::{
     composition::{BalancedConfig, MethodConfig, SuppressionStyle},
     methods::Method,
     parallel::Workers,
+    ranks,
     rivals::RivalConfig,
 };
 
@@ -62,6 +63,10 @@ pub struct RunArguments {
     /// Leave out probes, Shapley values and linear probes, which cost up to a quarter of a training
     #[arg(long)]
     pub no_probes: bool,
+    /// Train students together with the other ranks that a launcher has started (docs/distributed.md);
+    /// ranks other than 0 write into a folder of their own
+    #[arg(long)]
+    distributed: bool,
     /// A few epochs on a few samples, to test that everything runs
     #[arg(long)]
     pub smoke: bool,
@@ -72,6 +77,12 @@ impl RunArguments {
     pub fn methods(&self, problem: &Problem) -> Result<Vec<Method>> {
         let (k, classes) = (problem.modalities.len(), problem.task.has_classes());
         let supported = |method: &Method| method.supports(k, classes);
+        let has_steps_of_its_own = |method: &Method| method.rival().is_some();
+        if self.distributed && (self.all_methods || self.methods.iter().any(has_steps_of_its_own)) {
+            bail!(
+                "--distributed trains joint, smp, g2d and balanced methods: name them by --methods"
+            );
+        }
         if self.all_methods {
             return Ok(Method::ALL.into_iter().filter(supported).collect());
         }
@@ -88,14 +99,28 @@ impl RunArguments {
         Ok(self.methods.clone())
     }
 
+    /// Makes this process a rank, if the run is distributed.
+    pub fn begin(&self) -> Result<()> {
+        if !self.distributed {
+            return Ok(());
+        }
+        ensure!(self.seeds == 1, "--distributed trains one seed");
+        ranks::begin()
+    }
+
     /// The output folder of a seed.
     pub fn folder(&self, seed: u64) -> PathBuf {
-        if self.seeds > 1 { self.out.join(format!("seed{seed}")) } else { self.out.clone() }
+        let out =
+            if self.seeds > 1 { self.out.join(format!("seed{seed}")) } else { self.out.clone() };
+        ranks::folder(&out)
     }
 
     /// The trainings at a time, with `threads` threads each unless the user gives their number. The
     /// number of threads does not depend on that of trainings, since it changes how sums are rounded.
     pub fn workers(&self, threads: usize) -> Workers {
+        if self.distributed {
+            return Workers { jobs: 1, threads }; // the ranks train the same student
+        }
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let threads = self.threads.map_or(threads.min(cores), |threads| threads as usize);
         let jobs = self.jobs.map_or((cores / threads).max(1), |jobs| jobs as usize);

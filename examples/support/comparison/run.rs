@@ -56,6 +56,7 @@ pub fn compare(
     config: &ComparisonConfig,
     mut problem: impl FnMut(u64, &Path) -> Result<Problem>,
 ) -> Result<()> {
+    run.begin()?;
     let seeds = config.seed..config.seed + run.seeds;
     let runs = seeds.map(|seed| SeedRun::new(seed, run, config, &mut problem));
     let (runs, problems): (Vec<_>, Vec<_>) = runs.collect::<Result<Vec<_>>>()?.into_iter().unzip();

@@ -13,6 +13,8 @@ use serde::{Serialize, de::DeserializeOwned};
 use serde_json::Value;
 use tch::nn::VarStore;
 
+use crate::support::ranks;
+
 /// The settings of the comparison.
 const SETTINGS: &str = "settings.json";
 /// The result of a training, written when it is complete; also that of the comparison.
@@ -60,9 +62,13 @@ impl RunFiles {
         self.folder.join(method)
     }
 
-    /// The folder of the snapshots of a student.
+    /// The folder of the snapshots of a student: that of rank 0, in which the folders of the others are.
     pub fn checkpoints(&self, method: &str) -> PathBuf {
-        self.student(method).join(CHECKPOINTS)
+        let first = match ranks::part().rank {
+            0 => &self.folder,
+            _ => self.folder.parent().unwrap_or(&self.folder),
+        };
+        first.join(method).join(CHECKPOINTS)
     }
 
     /// The result of the student of a method, if its training is complete.

@@ -1,6 +1,7 @@
 //! What all trainings of a comparison share.
 
 use g2d::{
+    data::Part,
     loss::Distillation,
     optim::{LrSchedule, SgdConfig},
     trainer::KeepWeights,
@@ -12,7 +13,7 @@ use super::{
     compute::ComputeConfig,
     split::{BatchIterator, SplitData},
 };
-use crate::support::composition::MethodConfig;
+use crate::support::{composition::MethodConfig, ranks};
 
 /// The hyper-parameters of all trainings.
 #[derive(Debug, Clone)]
@@ -67,6 +68,12 @@ impl TrainingSetup {
 
     /// All samples of a split in the order of an epoch.
     pub fn shuffled<'s>(&self, split: &'s SplitData, epoch: u64) -> BatchIterator<'s> {
-        split.shuffled(self.seed, epoch, self.config.batch_size, self.device)
+        let whole = Part::default();
+        split.shuffled(self.seed, epoch, self.config.batch_size, self.device, whole)
+    }
+
+    /// As [`shuffled`](Self::shuffled), the part of each batch that this rank reads.
+    pub fn shuffled_part<'s>(&self, split: &'s SplitData, epoch: u64) -> BatchIterator<'s> {
+        split.shuffled(self.seed, epoch, self.config.batch_size, self.device, ranks::part())
     }
 }

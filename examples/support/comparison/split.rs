@@ -2,7 +2,7 @@
 
 use g2d::{
     Batch,
-    data::{Dataset, InMemory, Loader},
+    data::{Dataset, InMemory, Loader, Part},
     paper::data::ClipDataset,
 };
 use rand::{SeedableRng, rngs::StdRng, seq::SliceRandom};
@@ -61,10 +61,10 @@ impl SplitData {
 
     /// All samples in stored order.
     pub fn stored(&self, batch_size: usize, device: Device) -> BatchIterator<'_> {
-        self.batches((0..self.len()).collect(), 0, batch_size, device)
+        self.batches((0..self.len()).collect(), 0, batch_size, device, Part::default())
     }
 
-    /// All samples in random order, a function of `seed` and `epoch`. A last batch of one sample is
+    /// The `part` of each batch of all samples in random order, a function of `seed` and `epoch`. A last batch of one sample is
     /// left out: batch norm has no variance for it, and it cannot rank modalities.
     pub fn shuffled(
         &self,
@@ -72,6 +72,7 @@ impl SplitData {
         epoch: u64,
         batch_size: usize,
         device: Device,
+        part: Part,
     ) -> BatchIterator<'_> {
         // The order that the published results have: one generator shuffles epoch after epoch, so the
         // earlier epochs are shuffled again.
@@ -83,7 +84,7 @@ impl SplitData {
         if rows.len() % batch_size == 1 {
             rows.pop();
         }
-        self.batches(rows, epoch, batch_size, device)
+        self.batches(rows, epoch, batch_size, device, part)
     }
 
     /// The number of batches of [`shuffled`](Self::shuffled).
@@ -98,8 +99,11 @@ impl SplitData {
         epoch: u64,
         batch_size: usize,
         device: Device,
+        part: Part,
     ) -> BatchIterator<'_> {
-        let rows = rows.chunks(batch_size).map(<[usize]>::to_vec).collect();
+        // A last batch with fewer rows than ranks is left out.
+        let chunks = rows.chunks(batch_size).filter(|rows| rows.len() >= part.ranks);
+        let rows = chunks.map(|rows| rows[part.rows(rows.len())].to_vec()).collect();
         match self {
             Self::Memory(set) => Box::new(set.batches_of(rows, device)),
             Self::Clips(loader) => Box::new(loader.batches_of(rows, epoch, device)),

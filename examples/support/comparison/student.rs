@@ -33,6 +33,7 @@ use crate::support::{
     methods::Method,
     metric::Scores,
     progress::ProgressBars,
+    ranks,
     rivals::RivalHead,
     summary::{MethodSummary, TeacherSummary},
 };
@@ -136,7 +137,7 @@ impl StudentTraining<'_> {
                 run.trainer.begin_epoch(student, &mut tenth)?;
                 run.state.seconds += begin.elapsed().as_secs_f64();
             }
-            let shuffled = setup.shuffled(&problem.splits.train, epoch);
+            let shuffled = setup.shuffled_part(&problem.splits.train, epoch);
             for batch in shuffled.skip(run.batches_done()) {
                 let (batch, begin) = (batch?, Instant::now());
                 let mut optimizer = Measured::new(&mut run.optimizer, run.trainer.progress());
@@ -202,6 +203,9 @@ impl StudentTraining<'_> {
         builder = teachers.into_iter().fold(builder, Builder::teacher);
         if let Some(modulation) = method.modulation(&config.methods, setup.seed) {
             builder = builder.modulation(modulation);
+        }
+        if let Some(group) = ranks::group()? {
+            builder = builder.group(&group);
         }
         Ok(builder.build(student)?)
     }

@@ -174,10 +174,17 @@ impl Modulate for Ogm {
             return Ok(None);
         }
         let all = 0..step.modalities().len();
-        let present: Vec<usize> = all.filter(|&m| !step.rows[m].is_missing()).collect();
+        let present: Vec<usize> = all.clone().filter(|&m| !step.rows[m].is_missing()).collect();
+        let mut own = vec![None; step.modalities().len()];
+        if !present.is_empty() {
+            let found = scores(step, &present)?;
+            present.iter().zip(found).for_each(|(&m, found)| own[m] = Some(found));
+        }
+        let scores = step.mean_over_ranks(&own)?;
+        let present: Vec<usize> = all.filter(|&m| scores[m].is_some()).collect();
         let mut kappa = vec![1.0; step.modalities().len()];
         if present.len() > 1 {
-            let found = self.kappa(&scores(step, &present)?);
+            let found = self.kappa(&scores.into_iter().flatten().collect::<Vec<_>>());
             present.iter().zip(found).for_each(|(&m, found)| kappa[m] = found);
         }
         for (m, &kappa) in kappa.iter().enumerate() {

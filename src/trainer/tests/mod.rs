@@ -19,6 +19,7 @@ use crate::error::Result;
 use crate::loss::{self, Classification};
 use crate::modality::Modality;
 use crate::parameters::ModalityParams;
+use crate::ranks::Ranks;
 use crate::schedule::{Plan, Progress};
 use crate::step::{MicroBatch, Objective, Observation};
 use crate::student::{Features, Student};
@@ -110,6 +111,8 @@ impl Pair {
             fused: &output.features,
             student: Some(self),
             objective: &objective,
+            ranks: &Ranks::default(),
+            weight: 1.0,
             unimodal: OnceCell::new(),
         })
     }

@@ -5,6 +5,7 @@ use std::{cell::Cell, rc::Rc};
 use super::{Pair, WHOLE, batch};
 use crate::error::Result;
 use crate::probe::ImbalanceProbe;
+use crate::ranks::Ranks;
 use crate::schedule::Progress;
 use crate::step::{Measurement, MicroBatch, Observation, SkipCause, StepOutcome};
 use crate::trainer::observers::Observers;
@@ -49,12 +50,14 @@ fn probes_see_complete_windows_and_means_leave_skipped_steps_out() {
     observe(&mut observers, 1.0, WHOLE, skipped);
     assert_eq!(calls.get(), 102); // terms of both last micro-batches, gradients of the ready step
     let at = Progress { step: 3, ..Progress::default() };
-    let mut report = observers.means(at, &Pair::new().names).unwrap();
+    let mut report = observers.means(at, &Pair::new().names, &Ranks::default()).unwrap();
     assert!((report.terms.total - (first + second) / 2.0).abs() < 1e-6);
     assert_eq!((report.steps, report.skipped, report.kappa.as_slice()), (3, 1, &[1.0, 0.0][..]));
-    observers.end_epoch(&mut report).unwrap();
+    observers.end_epoch(&mut report, &Ranks::default()).unwrap();
     assert_eq!(report.measurements, [Measurement::new("calls", &"a".into(), 102.0)]);
-    assert!(observers.means(at, &Pair::new().names).unwrap().terms.total.is_nan());
+    assert!(
+        observers.means(at, &Pair::new().names, &Ranks::default()).unwrap().terms.total.is_nan()
+    );
 }
 
 #[test]
@@ -66,12 +69,13 @@ fn restored_means_continue_where_they_were_saved() {
     let totals = serde_json::from_str(&json).unwrap();
     let mut second = Observers::new(Vec::new(), 2);
     second.check(&totals, &probes).unwrap();
-    second.restore(&totals, &probes).unwrap();
+    second.restore(&totals, &probes, true).unwrap();
     for observers in [&mut first, &mut second] {
         observe(observers, 0.5, WHOLE, StepOutcome::Ready);
     }
     let at = Progress { step: 2, ..Progress::default() };
-    let [first, second] = [first, second].map(|o| o.means(at, &Pair::new().names).unwrap());
+    let [first, second] =
+        [first, second].map(|o| o.means(at, &Pair::new().names, &Ranks::default()).unwrap());
     assert_eq!(first.terms.total.to_bits(), second.terms.total.to_bits());
     let three = Observers::new(Vec::new(), 3);
     assert!(three.check(&totals, &probes).is_err());

@@ -6,6 +6,7 @@ use super::{Pair, batch};
 use crate::batch::{Batch, SplitBatch};
 use crate::error::Result;
 use crate::modality::Modality;
+use crate::ranks::Ranks;
 use crate::schedule::{Candidates, Joint, Plan, Progress, Sequential, SmpScheduler};
 use crate::teacher::{FrozenModel, Teacher};
 use crate::trainer::buffers::WatchedBuffers;
@@ -56,6 +57,7 @@ fn plan_with_presence(
         &parts,
         &objective,
         &mut FiniteGuard::new(policy, WatchedBuffers::default())?,
+        &Ranks::default(),
     )
 }
 

@@ -14,6 +14,7 @@ use crate::error::{self, Error, Result};
 use crate::libtorch;
 use crate::optim::Optimizer;
 use crate::parameters::{ModalityParams, Variables};
+use crate::ranks::Ranks;
 use crate::schedule::{Plan, Progress};
 use crate::step::{MicroBatch, Observation, SkipCause, StepOutcome};
 use crate::teacher::{ProbabilityCheck, UnimodalModel};
@@ -177,6 +178,8 @@ impl<'a> Run<'a> {
             fused: &[features],
             student: None,
             objective: self.task.objective(),
+            ranks: &Ranks::default(),
+            weight: 1.0,
             unimodal: OnceCell::new(),
         };
         let outcome = self.task.gradients(&observation, &mut self.window, &mut self.guard)?;

@@ -16,8 +16,8 @@ use source::{Crate, ModulePath, Reference, Visibility};
 const LAYERS: &[&[&str]] = &[
     &["error"],
     &["libtorch", "modality", "number"],
-    &["state", "transfer", "unwind"],
-    &["batch", "file", "mean", "metrics"],
+    &["ranks", "state", "transfer", "unwind"],
+    &["batch", "distributed", "file", "mean", "metrics"],
     &["parameters", "torchscript"],
     &["schedule", "student", "teacher"],
     &["heads", "loss"],
