@@ -167,7 +167,7 @@ pub fn examples(cargo: &Cargo) -> Result<()> {
 /// Compares steps with plain ones, or times the parts of a step. Results go to `target/bench`.
 pub fn bench(quick: bool, parts: bool, args: &[String]) -> Result<()> {
     let cargo = cargo_with_libtorch()?;
-    let mut command = benchmark(&cargo, if parts { "parts" } else { "speed" });
+    let mut command = benchmark(&cargo, if parts { "parts" } else { "speed" }, &OPTIMISED);
     if !parts {
         build_recipe(&cargo)?;
         command.arg("--out").arg(cargo.root().join("target/bench/ratios.json"));
@@ -182,22 +182,22 @@ pub fn bench(quick: bool, parts: bool, args: &[String]) -> Result<()> {
 fn bench_smoke(cargo: &Cargo) -> Result<()> {
     build_recipe(cargo)?;
     let out = cargo.root().join("target/bench/smoke.json");
-    finish(benchmark(cargo, "speed").arg("--smoke").arg("--out").arg(out))
+    finish(benchmark(cargo, "speed", &[]).arg("--smoke").arg("--out").arg(out))
 }
 
 /// Builds the example that the benchmark `speed` runs as a process.
 fn build_recipe(cargo: &Cargo) -> Result<()> {
     let mut command = cargo.command();
     command.args(["build", "--features", &all_features(), "--example", "audio_visual"]);
-    finish_build(command.args(OPTIMISED))
+    finish_build(&mut command)
 }
 
 /// A command that runs a benchmark in the profile of all other builds, since another profile would
-/// build libtorch's bindings again.
-fn benchmark(cargo: &Cargo, name: &str) -> Command {
+/// build libtorch's bindings again, with `options` of cargo.
+fn benchmark(cargo: &Cargo, name: &str, options: &[&str]) -> Command {
     let mut command = cargo.command();
     command.args(["bench", "--profile", "dev", "--package", "g2d-benches"]);
-    command.args(OPTIMISED).args(["--bench", name, "--"]);
+    command.args(options).args(["--bench", name, "--"]);
     command
 }
 
