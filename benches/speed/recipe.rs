@@ -9,6 +9,8 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
+use ndarray::{Array1, ArrayD};
+use ndarray_npy::write_npy;
 use serde_json::Value;
 use tch::{Device, Kind, Tensor};
 
@@ -159,20 +161,22 @@ impl Recipe {
 /// Writes a folder in the layout of AV-MNIST: a pattern per class beneath noise, weaker in images.
 fn generate(folder: &Path, sizes: [i64; 3]) -> Result<()> {
     for (split, n) in ["train", "val", "test"].into_iter().zip(sizes) {
-        let labels = Tensor::randint(10, [n], (Kind::Int64, Device::Cpu));
+        let labels = Tensor::arange(n, (Kind::Int64, Device::Cpu)).remainder(10);
         for (seed, name, side, strength) in [(1, "audio", 112, 60.0), (2, "image", 28, 25.0)] {
             tch::manual_seed(seed); // the same patterns in each split
             let patterns = Tensor::randn([10, side * side], (Kind::Float, Device::Cpu));
             tch::manual_seed(n);
             let noise = Tensor::randn([n, side * side], (Kind::Float, Device::Cpu)) * 40.0;
             let samples = patterns.index_select(0, &labels) * strength + noise + 128.0;
-            let samples = samples.clamp(0.0, 255.0).to_kind(Kind::Uint8);
+            let samples = samples.clamp(0.0, 255.0).to_kind(Kind::Uint8).flatten(0, -1);
+            let [n, side] = [n, side].map(|size| size as usize);
             let shape = if name == "audio" { vec![n, side, side] } else { vec![n, side * side] };
+            let samples = ArrayD::from_shape_vec(shape, Vec::<u8>::try_from(samples)?)?;
             fs::create_dir_all(folder.join(name))?;
-            let file = folder.join(name).join(format!("{split}_data.npy"));
-            samples.reshape(shape).write_npy(file)?;
+            write_npy(folder.join(name).join(format!("{split}_data.npy")), &samples)?;
         }
-        labels.write_npy(folder.join(format!("{split}_labels.npy")))?;
+        let labels = Array1::from_vec(Vec::<i64>::try_from(labels)?);
+        write_npy(folder.join(format!("{split}_labels.npy")), &labels)?;
     }
     Ok(())
 }
