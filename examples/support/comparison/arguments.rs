@@ -60,7 +60,7 @@ pub struct RunArguments {
     /// Threads per training [default: 1, or up to 4 for ResNet-18]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     threads: Option<u32>,
-    /// Leave out probes, Shapley values and linear probes, which cost up to a quarter of a training
+    /// Leave out probes, Shapley values and linear probes, for a shorter training
     #[arg(long)]
     pub no_probes: bool,
     /// Train students together with the other ranks that a launcher has started (docs/distributed.md);
