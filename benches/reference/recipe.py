@@ -23,6 +23,7 @@ from torch.utils.data import DataLoader, Dataset
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "tests" / "python"))
 from networks import Student, Teacher  # noqa: E402
+from step import g2d_loss, summed  # noqa: E402
 
 CLASSES = 10
 BATCH = 16
@@ -105,15 +106,10 @@ def train_student(teachers, loaders, epochs, stage):
         with torch.no_grad():
             outputs = [teacher(x) for teacher, x in zip(teachers, (audio, image))]
         *features, logits = student(audio, image)
-        loss = F.cross_entropy(logits, labels)
-        for (feature, teacher_logits), own in zip(outputs, features):
-            loss = loss + F.mse_loss(own, feature)
-            loss = loss + F.kl_div(
-                F.log_softmax(logits, 1), F.softmax(teacher_logits, 1), reduction="batchmean"
-            )
+        loss = g2d_loss(logits, features, outputs, labels)
         loss.backward()
         if epoch < stage:
-            score = [F.softmax(z, 1).gather(1, labels[:, None]).sum() for _, z in outputs]
+            score = [summed(z, labels) for _, z in outputs]
             stronger = "audio_net" if score[0] > score[1] else "visual_net"
             for name, parameter in student.named_parameters():
                 if name.split(".")[0] == stronger and parameter.dim() == 4:

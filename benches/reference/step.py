@@ -39,6 +39,17 @@ def summed(logits, labels):
     return F.softmax(logits, dim=1).gather(1, labels[:, None]).sum()
 
 
+def g2d_loss(logits, features, outputs, labels):
+    """L_G2D; `outputs` are the features and logits of each teacher."""
+    loss = F.cross_entropy(logits, labels)
+    for (feature, teacher_logits), own in zip(outputs, features):
+        loss = loss + F.mse_loss(own, feature)
+        loss = loss + F.kl_div(
+            F.log_softmax(logits, 1), F.softmax(teacher_logits, 1), reduction="batchmean"
+        )
+    return loss
+
+
 class Run:
     def __init__(self, *shape):
         torch.manual_seed(1)
@@ -64,12 +75,7 @@ class Run:
             *features, logits = self.student(audio, visual)
         outputs = [(f.float(), z.float()) for f, z in outputs]
         features, logits = [f.float() for f in features], logits.float()
-        loss = F.cross_entropy(logits, labels)
-        for (feature, teacher_logits), own in zip(outputs, features):
-            loss = loss + F.mse_loss(own, feature)
-            loss = loss + F.kl_div(
-                F.log_softmax(logits, 1), F.softmax(teacher_logits, 1), reduction="batchmean"
-            )
+        loss = g2d_loss(logits, features, outputs, labels)
         loss.backward()
         if variant == "authors":
             unimodal = self.student.fusion_module.unimodal(*features)
