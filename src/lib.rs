@@ -3,6 +3,7 @@
 #![deny(unsafe_code)]
 
 pub mod algorithm;
+pub mod allocator;
 pub mod batch;
 pub mod calibration;
 pub mod checkpoint;

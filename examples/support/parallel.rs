@@ -23,6 +23,12 @@ impl Workers {
         work: impl Fn(J) -> Result<R> + Sync,
         mut done: impl FnMut(usize, R) -> Result<()>,
     ) -> Result<()> {
+        if self.jobs == 1 {
+            // On this thread, so that all operations share one set of libtorch's threads. With more threads
+            // than cores, OpenMP lets them sleep after every operation.
+            tch::set_num_threads(self.threads as i32);
+            return jobs.into_iter().enumerate().try_for_each(|(i, job)| done(i, work(job)?));
+        }
         let queue = Mutex::new(Some(jobs.into_iter().enumerate()));
         let lock = || queue.lock().unwrap_or_else(PoisonError::into_inner);
         let (sender, results) = mpsc::channel();

@@ -1,8 +1,9 @@
 //! Safe wrappers for libtorch functions that tch does not expose: the crate's only unsafe code.
 //!
-//! Each topic is a Rust file and a C++ file of the same name, the shim, which `build.rs` compiles
+//! Each topic is a Rust file and, but for `allocator`, a C++ file of the same name, the shim, which `build.rs` compiles
 //! unless the feature `doc-only` is on.
 //!
+//! - `allocator`: the C library's, from which tensors on the CPU come.
 //! - `autocast`: mixed precision in a given dtype, also on the CPU.
 //! - `buffer`: copies tensors and checks that they are finite.
 //! - `generator`: the state of the random number generators.
@@ -19,6 +20,7 @@
 //! - `version`: the version of libtorch.
 #![allow(unsafe_code)]
 
+mod allocator;
 mod autocast;
 mod buffer;
 mod generator;
@@ -41,6 +43,7 @@ use std::ffi::{CStr, c_char};
 
 use tch::TchError;
 
+pub(crate) use allocator::keep_freed_memory;
 pub(crate) use autocast::Autocast;
 pub(crate) use buffer::{any_not_finite, copy};
 pub(crate) use generator::{generator_state, restore_generator};

@@ -11,6 +11,7 @@
 //! - `../support/`: support that all test binaries share.
 
 mod adoption;
+mod allocator;
 mod batch;
 mod calibration;
 #[cfg(all(feature = "paper", feature = "report"))]

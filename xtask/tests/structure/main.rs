@@ -16,7 +16,7 @@ use source::{Crate, ModulePath, Reference, Visibility};
 const LAYERS: &[&[&str]] = &[
     &["error"],
     &["libtorch", "modality", "number"],
-    &["ranks", "state", "transfer", "unwind"],
+    &["allocator", "ranks", "state", "transfer", "unwind"],
     &["batch", "distributed", "file", "mean", "metrics"],
     &["parameters", "torchscript"],
     &["schedule", "student", "teacher"],

@@ -1,0 +1,17 @@
+//! The memory of tensors on the CPU.
+
+use crate::libtorch;
+
+/// Keeps the memory of freed tensors in the process, for the next ones, and returns whether this is
+/// possible.
+///
+/// glibc returns the memory of large tensors to the operating system as soon as they are freed, and a
+/// training frees every activation in every step: the system then maps and clears the same pages again
+/// and again. With this setting the resident memory of the process stays at its peak.
+///
+/// The setting is the process's, for all threads, so a program sets it and a library does not. Call it
+/// before the first large tensor; a call has no effect on tensors that exist. It returns `false`, and
+/// changes nothing or a part, with a C library other than glibc.
+pub fn keep_freed_memory() -> bool {
+    libtorch::keep_freed_memory()
+}
