@@ -9,9 +9,9 @@ use crate::libtorch;
 /// training frees every activation in every step: the system then maps and clears the same pages again
 /// and again. With this setting the resident memory of the process stays at its peak.
 ///
-/// The setting is the process's, for all threads, so a program sets it and a library does not. Call it
-/// before the first large tensor; a call has no effect on tensors that exist. It returns `false`, and
-/// changes nothing or a part, with a C library other than glibc.
+/// The setting is the process's, so a program sets it and a library does not. Call it at the start of
+/// `main`: it has no effect on memory in use, and less on threads that have started. Returns `false`, and changes
+/// nothing or a part, where it is not possible: with a C library other than glibc.
 pub fn keep_freed_memory() -> bool {
     libtorch::keep_freed_memory()
 }

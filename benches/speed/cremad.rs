@@ -111,6 +111,12 @@ impl CremadSetup {
         Ok(self.optimizer.step()?)
     }
 
+    /// The elements of all gradients that are defined.
+    pub fn gradient_elements(&self) -> usize {
+        let parameters = self.vs.trainable_variables();
+        parameters.iter().map(Tensor::grad).filter(Tensor::defined).map(|grad| grad.numel()).sum()
+    }
+
     /// Replaces all batches by `batch`.
     pub fn set_batch(&mut self, batch: &Batch) -> Result<()> {
         for place in &mut self.batches {

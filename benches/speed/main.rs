@@ -9,6 +9,7 @@
 //! - `steps.rs`: steps by hand and by the trainer; `reference.rs`: the same step in Python.
 //! - `step_time.rs`: ratios of step times; `memory.rs`: peak memory; `overhead.rs`: the trainer's own
 //!   time; `loading.rs`: the data pipeline.
+//! - `network.rs`: the time of a reduction, on paper; `ranks.rs`: steps of several ranks.
 //! - `recipe.rs`: the whole recipe, as processes.
 //! - `scaling.rs`: time and memory by number of modalities and by batch size.
 
@@ -18,7 +19,9 @@ mod cremad;
 mod cremad_files;
 mod loading;
 mod memory;
+mod network;
 mod overhead;
+mod ranks;
 mod recipe;
 mod reference;
 mod results;
@@ -51,6 +54,9 @@ struct Arguments {
     /// Folder in the layout of AV-MNIST for the recipe [default: generated data]
     #[arg(long, value_name = "DIR")]
     recipe_data: Option<PathBuf>,
+    /// Measure several ranks alone
+    #[arg(long)]
+    ranks: bool,
     /// File for the ratios, as JSON
     #[arg(long, default_value = "target/bench/ratios.json")]
     out: PathBuf,
@@ -67,6 +73,9 @@ struct Arguments {
     /// Run one step and print its peak memory, for this program's own use
     #[arg(long, hide = true)]
     memory: Option<MemoryProbe>,
+    /// Measure this number of rounds as a rank, for this program's own use
+    #[arg(long, hide = true)]
+    rank: Option<usize>,
     /// Passed by cargo to every benchmark
     #[arg(long, hide = true)]
     bench: bool,
@@ -74,7 +83,18 @@ struct Arguments {
 
 fn main() -> Result<()> {
     let Arguments {
-        quick, smoke, recipe, recipe_data, out, threads, rounds, cpu_time, memory, ..
+        quick,
+        smoke,
+        recipe,
+        recipe_data,
+        ranks,
+        out,
+        threads,
+        rounds,
+        cpu_time,
+        memory,
+        rank,
+        ..
     } = Arguments::parse();
     let cores = std::thread::available_parallelism().map_or(1, |n| n.get() as i32);
     let threads = threads.unwrap_or(cores);
@@ -85,14 +105,21 @@ fn main() -> Result<()> {
         return Ok(());
     }
 
-    let clock = if cpu_time { Clock::Cpu } else { Clock::Wall };
     let shape = if smoke { InputShape::SMOKE } else { InputShape::CREMAD };
+    if let Some(rounds) = rank {
+        return ranks::measure_rank(shape, rounds);
+    }
+    let clock = if cpu_time { Clock::Cpu } else { Clock::Wall };
     let mut results = BenchmarkResults::new(threads, clock);
-    if recipe || !quick {
+    if recipe || !(quick || ranks) {
         let rounds = if smoke { 1 } else { rounds.unwrap_or(3) };
         Recipe::new(recipe_data, smoke, threads, clock)?.measure(&mut results, rounds)?;
     }
-    if recipe {
+    if ranks || !(quick || recipe) {
+        let rounds = if smoke { 1 } else { rounds.unwrap_or(7) };
+        ranks::measure(&mut results, smoke, rounds)?;
+    }
+    if recipe || ranks {
         return results.finish(&out);
     }
     let rounds = rounds.unwrap_or(match (smoke, quick) {

@@ -3,17 +3,21 @@
 use std::{fs, process::Command, str::FromStr};
 
 use anyhow::{Context, Result, bail, ensure};
-use g2d::trainer::{Precision, SuppressedMode};
+use g2d::{
+    distributed::{GroupConfig, ProcessGroup},
+    trainer::{Precision, SuppressedMode},
+};
 
 use crate::{
     cremad::{CremadSetup, InputShape},
     results::{BenchmarkResults, number, print_table},
     rounds::Step,
-    steps::{TrainingPhase, compact, g2d, plain},
+    steps::{TrainingPhase, compact, g2d, in_group, plain},
 };
 
 /// The step whose memory is measured, `STEP:N`, such as `suppressed:16`: `plain`, `joint` and
-/// `suppressed` are steps of the CREMA-D networks with N samples, `k_joint` and `k_suppressed` steps
+/// `suppressed` are steps of the CREMA-D networks with N samples, `ranks_joint` and `ranks_suppressed` those
+/// of a rank, `k_joint` and `k_suppressed` steps
 /// of N compact encoders.
 #[derive(Debug, Clone)]
 pub struct MemoryProbe {
@@ -45,10 +49,16 @@ impl MemoryProbe {
             let cached = setup.borrow().cached_teachers();
             g2d(&setup, cached, phase, Precision::Full, SuppressedMode::Train)
         };
+        let rank = |phase| {
+            let group = ProcessGroup::from_env(&GroupConfig::default())?;
+            in_group(InputShape { batch: self.n, ..InputShape::CREMAD }, phase, Some(&group))
+        };
         match self.step.as_str() {
             "plain" => Ok(plain(&setup()?)),
             "joint" => cremad(TrainingPhase::Joint),
             "suppressed" => cremad(TrainingPhase::Suppressed),
+            "ranks_joint" => rank(TrainingPhase::Joint),
+            "ranks_suppressed" => rank(TrainingPhase::Suppressed),
             "k_joint" => compact(self.n as usize, TrainingPhase::Joint),
             "k_suppressed" => compact(self.n as usize, TrainingPhase::Suppressed),
             other => bail!("no step {other:?}"),

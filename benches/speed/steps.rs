@@ -5,6 +5,7 @@ use std::rc::Rc;
 use anyhow::Result;
 use g2d::{
     Batch, Features, G2dTrainer, Modality, Student, Teacher,
+    distributed::ProcessGroup,
     loss::Classification,
     optim::{Optimizer, SgdConfig},
     paper::networks::{
@@ -16,7 +17,10 @@ use g2d::{
 };
 use tch::{Device, Kind, Reduction, Tensor, nn::VarStore};
 
-use crate::{cremad::SharedSetup, rounds::Step};
+use crate::{
+    cremad::{CremadSetup, InputShape, SharedSetup},
+    rounds::Step,
+};
 
 /// Which encoders a step trains.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,6 +80,23 @@ pub fn g2d(
             }
             Ok(())
         })
+    }))
+}
+
+/// A step of the CREMA-D student with cached teachers, as a rank of `group` if there is one.
+pub fn in_group(
+    shape: InputShape,
+    phase: TrainingPhase,
+    group: Option<&ProcessGroup>,
+) -> Result<Step> {
+    let setup = CremadSetup::shared(shape, true)?;
+    let teachers = setup.borrow().cached_teachers();
+    let mut trainer = setup.borrow().trainer(|builder| {
+        let builder = teachers.into_iter().fold(phase.schedule(builder), Builder::teacher);
+        group.into_iter().fold(builder, Builder::group)
+    })?;
+    Ok(Box::new(move || {
+        setup.borrow_mut().step(|student, batch| Ok(trainer.step(student, batch).map(drop)?))
     }))
 }
 

@@ -4,7 +4,10 @@ use tch::{TchError, Tensor};
 
 use super::variables::Variables;
 use crate::error::{self, Error, Result};
+use crate::libtorch::any_not_finite;
 use crate::transfer;
+
+type TchResult<T> = std::result::Result<T, TchError>;
 
 /// The buffers of batch norm, which are statistics and so must be finite.
 const STATISTICS: [&str; 2] = ["running_mean", "running_var"];
@@ -31,22 +34,55 @@ impl Variables {
     /// The name of the first variable that [`check_finite`](Self::check_finite) refuses, and whether it
     /// is a parameter.
     fn first_not_finite(&self) -> Result<Option<(&str, bool)>> {
-        let parameters = self.parameters().map(|(name, tensor)| (name.as_str(), tensor, true));
-        let buffers = self.buffers().map(|(name, tensor)| (name.as_str(), tensor, false));
-        let all = parameters.chain(buffers);
-        let real = |(_, tensor, _): &(_, &Tensor, _)| tensor.is_floating_point();
-        let all: Vec<_> = all.filter(real).collect();
-        let flag = |&(name, tensor, is_parameter): &(&str, &Tensor, bool)| {
-            let last = name.rsplit('.').next().unwrap_or(name);
-            if is_parameter || STATISTICS.contains(&last) {
-                tensor.f_isfinite()?.f_all()?.f_logical_not()
-            } else {
-                tensor.f_isnan()?.f_any()
-            }
-        };
-        let flags = all.iter().map(flag).collect::<std::result::Result<Vec<_>, TchError>>();
-        let flags = flags.map_err(|e| Error::torch("check that a model is finite", e))?;
-        let found = transfer::read_scalars(&flags)?.iter().position(|&flag| flag != 0.0);
-        Ok(found.map(|i| (all[i].0, all[i].2)))
+        let all: Vec<_> = self.real().collect();
+        // One flag for all, without memory of the size of a tensor.
+        let must_be_finite = |one: &&Variable<'_>| one.must_be_finite();
+        let strict = all.iter().filter(must_be_finite).map(|one| one.tensor);
+        let mut flags: Vec<_> = any_not_finite(strict)?.into_iter().collect();
+        let others = all.iter().filter(|one| !one.must_be_finite()).map(Variable::flag);
+        flags.extend(others.collect::<TchResult<Vec<_>>>().map_err(failed)?);
+        if transfer::read_scalars(&flags)?.iter().all(|&flag| flag == 0.0) {
+            return Ok(None);
+        }
+        let flags = all.iter().map(Variable::flag).collect::<TchResult<Vec<_>>>();
+        let flags = transfer::read_scalars(&flags.map_err(failed)?)?;
+        let found = flags.iter().position(|&flag| flag != 0.0);
+        Ok(found.map(|i| (all[i].name, all[i].is_parameter)))
     }
+
+    /// The variables of real numbers, the parameters first.
+    fn real(&self) -> impl Iterator<Item = Variable<'_>> {
+        let parameters = self.parameters().map(|(name, tensor)| (name, tensor, true));
+        let buffers = self.buffers().map(|(name, tensor)| (name, tensor, false));
+        let all = parameters.chain(buffers);
+        let all = all.map(|(name, tensor, is_parameter)| Variable { name, tensor, is_parameter });
+        all.filter(|one| one.tensor.is_floating_point())
+    }
+}
+
+/// A variable that is checked.
+struct Variable<'a> {
+    name: &'a str,
+    tensor: &'a Tensor,
+    is_parameter: bool,
+}
+
+impl Variable<'_> {
+    fn must_be_finite(&self) -> bool {
+        let last = self.name.rsplit('.').next().unwrap_or(self.name);
+        self.is_parameter || STATISTICS.contains(&last)
+    }
+
+    /// Above 0 if the variable is refused.
+    fn flag(&self) -> TchResult<Tensor> {
+        if self.must_be_finite() {
+            self.tensor.f_isfinite()?.f_all()?.f_logical_not()
+        } else {
+            self.tensor.f_isnan()?.f_any()
+        }
+    }
+}
+
+fn failed(source: TchError) -> Error {
+    Error::torch("check that a model is finite", source)
 }

@@ -43,7 +43,7 @@ pub use fixed::{FixedKappa, KappaPerStep, SharedConfidence};
 pub use fuzz::{ByteMutation, byte_mutation, fuzz_config};
 pub use late_fusion::LateFusion;
 pub use modified::{ModifiedStudent, ModifiedTeacher};
-pub use own_process::in_own_process;
+pub use own_process::{in_own_process, in_own_process_with};
 pub use python::{python, script, stdout};
 pub use skip::skipped;
 pub use student::{fuse, unimodal_logits};

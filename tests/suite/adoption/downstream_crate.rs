@@ -51,6 +51,7 @@ fn a_downstream_crate_builds_and_its_binary_starts_without_environment() {
     cargo.args(["--config", "profile.dev.opt-level=2"]);
     cargo.args(["--config", "profile.dev.debug='line-tables-only'"]);
     cargo.args(["--config", "profile.dev.package.torch-sys.opt-level=0"]);
+    cargo.args(["--config", "profile.dev.package.g2d.opt-level=0"]);
     cargo.env("CARGO_TARGET_DIR", target()).env_remove("LD_LIBRARY_PATH");
     output(cargo.current_dir(folder.path()));
 
