@@ -34,6 +34,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Parser;
+use g2d::allocator::keep_freed_memory;
 
 use crate::{
     clock::Clock, cremad::InputShape, memory::MemoryProbe, recipe::Recipe,
@@ -109,6 +110,8 @@ fn main() -> Result<()> {
     if let Some(rounds) = rank {
         return ranks::measure_rank(shape, rounds);
     }
+    // As the examples do; each measurement of memory has a process of its own.
+    keep_freed_memory();
     let clock = if cpu_time { Clock::Cpu } else { Clock::Wall };
     let mut results = BenchmarkResults::new(threads, clock);
     if recipe || !(quick || ranks) {
