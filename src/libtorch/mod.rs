@@ -1,9 +1,9 @@
 //! Safe wrappers for libtorch functions that tch does not expose: the crate's only unsafe code.
 //!
-//! Each topic is a Rust file and, but for `allocator`, a C++ file of the same name, the shim, which `build.rs` compiles
-//! unless the feature `doc-only` is on.
+//! Each topic is a Rust file and, but for `allocator`, a C++ file of the same name, the shim, which
+//! `build.rs` compiles unless the feature `doc-only` is on.
 //!
-//! - `allocator`: the C library's, from which tensors on the CPU come.
+//! - `allocator`: what the C library does with the memory of freed tensors.
 //! - `autocast`: mixed precision in a given dtype, also on the CPU.
 //! - `buffer`: copies tensors and checks that they are finite.
 //! - `generator`: the state of the random number generators.
