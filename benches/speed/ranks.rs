@@ -26,7 +26,7 @@ use crate::{
 
 const PHASES: [(&str, TrainingPhase); 2] =
     [("joint", TrainingPhase::Joint), ("suppressed", TrainingPhase::Suppressed)];
-/// The part of a reduction that libtorch's reducer hides where backward computes on another device.
+/// The part of a reduction that is hidden where backward computes on another device: an assumption.
 const HIDDEN_ON_DEVICE: f64 = 0.6;
 /// Exchanges that are timed together, as one takes some microseconds.
 const EXCHANGES: usize = 50;
