@@ -256,7 +256,7 @@ fn a_rank_that_hangs_is_an_error_on_the_others() {
 #[test]
 fn ranks_that_never_arrive_are_errors() {
     let folder = tempfile::tempdir().unwrap();
-    for (rank, word) in [(0, "open the store of the ranks"), (1, "reach the store of rank 0")] {
+    for (rank, word) in [(0, "open the store of the ranks"), (1, "store of rank 0 at 127.0.0.1:")] {
         let mut ranks = Ranks::start([rank], 2, port(), folder.path(), "");
         let (status, text) = ranks.finish(0);
         assert_eq!(status, Some(FAILED), "{text}");

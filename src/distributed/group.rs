@@ -270,13 +270,14 @@ fn reach_store(host: &str, port: u16, ranks: usize, timeout: Duration) -> Result
         // No receiver is left after the timeout.
         let _ = sender.send(Store::tcp(&own, port, false, ranks, timeout));
     });
-    // libtorch's own limit is the timeout, for the connection and for the first answer.
+    // libtorch takes up to one timeout for the connection. It may then try for another one, and has no limit
+    // for the first answer.
     receiver.recv_timeout(timeout * 2 + Duration::from_secs(1)).unwrap_or_else(|_| {
         Err(error::config(
             format!("store of rank 0 at {host}:{port}"),
             format!("an answer within {timeout:?}"),
-            "none, although something listens there",
-            "check that MASTER_ADDR and MASTER_PORT are those of rank 0",
+            "none",
+            "start rank 0, and check that MASTER_ADDR and MASTER_PORT are its address",
         ))
     })
 }
