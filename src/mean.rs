@@ -34,12 +34,18 @@ pub(crate) struct MeanState {
 impl Mean {
     /// Adds the scalar `value` with this weight.
     pub(crate) fn add(&mut self, value: &Tensor, weight: f64) -> Result<()> {
+        self.add_part(value, 1.0, weight)
+    }
+
+    /// Adds `part` · `value` with this weight.
+    pub(crate) fn add_part(&mut self, value: &Tensor, part: f64, weight: f64) -> Result<()> {
+        let factor = part * weight;
         self.sum = Some(match (&self.sum, value.device()) {
-            (None, Device::Cpu) => Sum::Host(libtorch::number(value)? * weight),
+            (None, Device::Cpu) => Sum::Host(libtorch::number(value)? * factor),
             (Some(Sum::Host(sum)), Device::Cpu) => {
-                Sum::Host(sum + libtorch::number(value)? * weight)
+                Sum::Host(sum + libtorch::number(value)? * factor)
             }
-            (sum, _) => Sum::Device(on_device(sum.as_ref(), value, weight)?),
+            (sum, _) => Sum::Device(on_device(sum.as_ref(), value, factor)?),
         });
         self.weight += weight;
         Ok(())

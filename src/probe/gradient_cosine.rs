@@ -20,7 +20,10 @@ use crate::step::{Measurement, Observation};
 /// does not depend on the encoder (a suppressed encoder, no teachers, weight 0), and where the whole
 /// batch lacks the modality.
 ///
-/// Cost: three backward passes per observed step, and memory for three gradients of every encoder.
+/// The gradients of a step of several ranks are those of their combined batch.
+///
+/// Cost: three backward passes per observed step, and memory for three gradients of every encoder; with
+/// several ranks also the reduction of these.
 ///
 /// Source: the cosine between multimodal and unimodal gradients of Wei & Hu, "MMPareto", ICML 2024.
 #[derive(Debug)]
@@ -46,10 +49,16 @@ impl ImbalanceProbe for GradientCosine {
         if !self.interval.includes(step) {
             return Ok(());
         }
-        let task = Some(step.terms.task.shallow_clone());
-        let terms = [task, sum(&step.terms.feature)?, sum(&step.terms.logit)?];
+        let task = share(&step.terms.task, step.combined.share_of_samples())?;
+        let of_modalities = |terms: &[Option<Tensor>]| {
+            let each = terms.iter().enumerate();
+            let each = each.filter_map(|(m, term)| Some((m, term.as_ref()?)));
+            sum(each.map(|(m, term)| share(term, step.combined.share_of_modality(m))))
+        };
+        let terms =
+            [Some(task), of_modalities(&step.terms.feature)?, of_modalities(&step.terms.logit)?];
         let gradients = terms.iter().map(|term| step.gradients_of(term.as_ref()));
-        let gradients = gradients.collect::<Result<Vec<_>>>()?;
+        let gradients = over_ranks(step, gradients.collect::<Result<_>>()?)?;
         for ((a, b, _), means) in PAIRS.iter().zip(&mut self.cosines) {
             for (m, (a, b)) in gradients[*a].iter().zip(&gradients[*b]).enumerate() {
                 if let Some(cosine) = cosine(a, b)? {
@@ -86,13 +95,48 @@ impl ImbalanceProbe for GradientCosine {
     }
 }
 
-/// The sum of the terms that are present.
-fn sum(terms: &[Option<Tensor>]) -> Result<Option<Tensor>> {
-    let mut terms = terms.iter().flatten();
+/// The part that a rank contributes to a term of the combined batch.
+fn share(term: &Tensor, share: f64) -> Result<Tensor> {
+    if share == 1.0 {
+        return Ok(term.shallow_clone());
+    }
+    term.f_mul_scalar(share).map_err(|source| Error::torch("weigh a term of the loss", source))
+}
+
+fn sum(mut terms: impl Iterator<Item = Result<Tensor>>) -> Result<Option<Tensor>> {
     let Some(first) = terms.next() else { return Ok(None) };
-    let add = |sum: Tensor, term: &Tensor| sum.f_add(term);
-    let sum = terms.try_fold(first.shallow_clone(), add);
-    sum.map(Some).map_err(|source| Error::torch("add the terms of the loss", source))
+    let add = |sum: Tensor, term: Result<Tensor>| {
+        sum.f_add(&term?).map_err(|source| Error::torch("add the terms of the loss", source))
+    };
+    terms.try_fold(first?, add).map(Some)
+}
+
+/// The gradients of each term, by encoder and parameter, added up over the ranks. One is defined where it is on
+/// any rank.
+fn over_ranks(
+    step: &Observation<'_>,
+    mut terms: Vec<Vec<Vec<Tensor>>>,
+) -> Result<Vec<Vec<Vec<Tensor>>>> {
+    let Some(group) = step.ranks.group() else { return Ok(terms) };
+    let is_defined = |gradient: &Tensor| f64::from(u8::from(gradient.defined()));
+    let own: Vec<f64> = terms.iter().flatten().flatten().map(is_defined).collect();
+    let mut ranks_that_have_it = step.ranks.sum(&own)?.into_iter();
+    for (m, encoder) in terms.iter_mut().flat_map(|term| term.iter_mut().enumerate()) {
+        for (gradient, (_, parameter)) in encoder.iter_mut().zip(step.params.encoder(m)) {
+            if ranks_that_have_it.next().is_none_or(|ranks| ranks == 0.0) {
+                continue;
+            }
+            let part = || match gradient.defined() {
+                true => Tensor::f_zeros_like(parameter)?.f_add(gradient),
+                false => Tensor::f_zeros_like(parameter),
+            };
+            let part = part().and_then(|part| part.f_contiguous());
+            let part = part.map_err(|e| Error::torch("add up gradients over the ranks", e))?;
+            group.sum(&part)?;
+            *gradient = part;
+        }
+    }
+    Ok(terms)
 }
 
 /// The cosine of two gradients of the same parameters: the dot product over the parameters where both

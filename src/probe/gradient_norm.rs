@@ -34,7 +34,7 @@ impl ImbalanceProbe for GradientNorm {
         if !self.interval.includes(step) {
             return Ok(());
         }
-        for m in (0..step.modalities().len()).filter(|&m| !step.rows[m].is_missing()) {
+        for m in (0..step.modalities().len()).filter(|&m| !step.combined.is_missing(m)) {
             let norm = vectors::norm(step.params.gradients(m))
                 .map_err(|source| Error::torch("compute the norm of a gradient", source))?;
             let mean = self.norm.modality(step.modalities(), m);

@@ -46,11 +46,20 @@ impl Default for LossRatio {
 impl ImbalanceProbe for LossRatio {
     fn observe(&mut self, step: &Observation<'_>) -> Result<()> {
         for m in 0..step.modalities().len() {
-            if let Some(logits) = step.unimodal_logits(m)? {
-                let loss = step.task_loss(m, &logits)?;
-                let mean = self.loss.modality(step.modalities(), m);
-                mean.fade(self.smoothing);
-                mean.add(&loss, (1.0 - self.smoothing) * step.weight_of_rank())?;
+            if step.combined.is_missing(m) || !step.has_unimodal_logits(m)? {
+                continue;
+            }
+            let mean = self.loss.modality(step.modalities(), m);
+            mean.fade(self.smoothing);
+            let rank = step.weight_of_rank();
+            let weight = (1.0 - self.smoothing) * rank;
+            let share = step.combined.share_of_task(m);
+            match step.unimodal_logits(m)? {
+                Some(logits) if share > 0.0 => {
+                    let loss = step.task_loss(m, &logits)?;
+                    mean.add_part(&loss, share / rank, weight)?;
+                }
+                _ => mean.add_zero(weight), // other ranks have the samples
             }
         }
         Ok(())

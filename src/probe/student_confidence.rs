@@ -30,7 +30,8 @@ impl ImbalanceProbe for StudentConfidence {
     fn observe(&mut self, step: &Observation<'_>) -> Result<()> {
         for m in 0..step.modalities().len() {
             if let Some(logits) = step.unimodal_logits(m)? {
-                self.rho.add(step, m, &step.rho(&logits, &step.targets(m)?)?)?;
+                let rho = step.rho(&logits, &step.targets(m)?)?;
+                self.rho.add(step, m, &step.combined.share_of_confidence(m, &rho)?)?;
             }
         }
         Ok(())

@@ -18,7 +18,8 @@ use crate::transfer;
 /// product of the means of HSIC₁(K, K) and HSIC₁(L, L).
 ///
 /// Batches with n < 4 are ignored. CKA is omitted where one of the means under the root is not positive,
-/// and without teachers; it is NaN if a feature was not finite. Cost: O(B²(d + d')) per observed step.
+/// and without teachers; it is NaN if a feature was not finite. A batch of several ranks is their combined
+/// batch. Cost: O(B²(d + d')) per observed step; with several ranks, also their features in host memory.
 ///
 /// Sources: Kornblith et al., "Similarity of Neural Network Representations Revisited", ICML 2019;
 /// HSIC₁ of Song et al., JMLR 2012, over mini-batches as in Nguyen, Raghu & Kornblith, ICLR 2021.
@@ -48,18 +49,26 @@ impl ImbalanceProbe for TeacherCka {
             return Ok(());
         }
         for (m, teacher) in step.teachers.iter().enumerate() {
-            let n = step.samples(m);
-            let Some(teacher) = teacher.as_ref().filter(|_| n >= 4) else { continue };
-            let Some(student) = step.features(m)? else { continue };
+            let teacher = teacher.as_ref().map(|teacher| &teacher.features);
+            let student = step.of_all_ranks(step.features(m)?.as_ref())?;
+            let Some((student, teacher)) = student.zip(step.of_all_ranks(teacher)?) else {
+                continue;
+            };
+            let n = student.size()[0] as f64;
+            if n < 4.0 {
+                continue;
+            }
             let failed = |source| Error::torch("compute the CKA with a teacher", source);
             let k = gram(&student).map_err(failed)?;
-            let l = gram(&teacher.features).map_err(failed)?;
+            let l = gram(&teacher).map_err(failed)?;
             for (means, a, b) in [
                 (&mut self.cross, &k, &l),
                 (&mut self.student, &k, &k),
                 (&mut self.teacher, &l, &l),
             ] {
-                means.add(step, m, &hsic(a, b, n as f64).map_err(failed)?)?;
+                let mean = means.modality(step.modalities(), m);
+                let value = hsic(a, b, n).map_err(failed)?;
+                mean.add(&value, n * step.weight_of_rank())?;
             }
         }
         Ok(())

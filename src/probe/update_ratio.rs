@@ -36,13 +36,16 @@ impl UpdateRatio {
         let (interval, ratio) = (Interval::new(interval), Means::new("update_ratio"));
         Self { interval, ratio, pending: None }
     }
+
+    /// Adds the pending update.
+    fn compare(&mut self) -> Result<()> {
+        self.pending.take().map_or(Ok(()), |before| before.compare(&mut self.ratio))
+    }
 }
 
 impl ImbalanceProbe for UpdateRatio {
     fn observe(&mut self, step: &Observation<'_>) -> Result<()> {
-        if let Some(before) = self.pending.take() {
-            before.compare(&mut self.ratio)?;
-        }
+        self.compare()?;
         if self.interval.includes(step) {
             self.pending = Some(BeforeUpdate::copy(step)?);
         }
@@ -50,10 +53,17 @@ impl ImbalanceProbe for UpdateRatio {
     }
 
     fn end_epoch(&mut self) -> Result<Vec<Measurement>> {
-        if let Some(before) = self.pending.take() {
-            before.compare(&mut self.ratio)?;
-        }
+        self.compare()?;
         self.ratio.take()
+    }
+
+    fn combine(
+        &mut self,
+        modalities: &[Modality],
+        sum: &dyn Fn(&[f64]) -> Result<Vec<f64>>,
+    ) -> Result<()> {
+        self.compare()?;
+        self.ratio.combine(modalities, sum)
     }
 
     fn state(&self) -> Result<State> {
@@ -75,6 +85,8 @@ impl ImbalanceProbe for UpdateRatio {
 #[derive(Debug)]
 struct BeforeUpdate {
     modalities: Vec<Modality>,
+    /// The weight of the update in the mean of this rank.
+    weight: f64,
     /// Index of each observed encoder, and pairs of a copy and the live parameter.
     encoders: Vec<(usize, Vec<(Tensor, Tensor)>)>,
 }
@@ -86,14 +98,18 @@ impl BeforeUpdate {
             copy.f_copy_(live)?;
             Ok((copy, live.shallow_clone()))
         };
-        let observed = (0..step.modalities().len()).filter(|&m| !step.rows[m].is_missing());
+        let observed = (0..step.modalities().len()).filter(|&m| !step.combined.is_missing(m));
         let encoders = observed.map(|m| {
             let pairs = step.params.encoder(m).iter().map(|(_, live)| pair(live));
             Ok((m, pairs.collect::<TchResult<_>>()?))
         });
         let encoders = encoders.collect::<TchResult<_>>();
         let failed = |source| Error::torch("copy the parameters of an encoder", source);
-        Ok(Self { modalities: step.modalities().to_vec(), encoders: encoders.map_err(failed)? })
+        Ok(Self {
+            modalities: step.modalities().to_vec(),
+            weight: step.weight_of_rank(),
+            encoders: encoders.map_err(failed)?,
+        })
     }
 
     /// Adds ‖Δθ^m‖ / ‖θ^m‖ of every observed encoder to `ratios`.
@@ -103,7 +119,7 @@ impl BeforeUpdate {
             let ratio = relative_change(pairs)
                 .map_err(|source| Error::torch("compare the parameters of an encoder", source))?;
             if let Some(ratio) = ratio {
-                ratios.modality(&self.modalities, *m).add(&ratio, 1.0)?;
+                ratios.modality(&self.modalities, *m).add(&ratio, self.weight)?;
             }
         }
         Ok(())

@@ -6,6 +6,7 @@
 //! - [`EpochReport`], [`Measurement`]: the result of an epoch.
 //! - [`MicroBatch`]: the position in an accumulation window.
 
+mod combined;
 mod detail;
 mod epoch;
 mod measurement;
@@ -15,6 +16,7 @@ mod observation;
 mod outcome;
 mod report;
 
+pub(crate) use combined::Combined;
 pub use detail::Detail;
 pub use epoch::EpochReport;
 pub use measurement::Measurement;

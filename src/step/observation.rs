@@ -2,9 +2,9 @@
 
 use std::{cell::OnceCell, fmt};
 
-use tch::Tensor;
+use tch::{Device, Kind, Tensor};
 
-use super::{MicroBatch, Objective, StepOutcome, StepReport};
+use super::{Combined, MicroBatch, Objective, StepOutcome, StepReport};
 use crate::batch::{Batch, Rows};
 use crate::error::{self, Error, Result};
 use crate::libtorch;
@@ -51,8 +51,8 @@ pub struct Observation<'a> {
     pub(crate) objective: &'a Objective,
     /// The ranks that run the step, each with its own batch.
     pub(crate) ranks: &'a Ranks,
-    /// The factor of the total in backward, beside those of the accumulation window: 1 without a group.
-    pub(crate) weight: f64,
+    /// The batch that the ranks have together.
+    pub(crate) combined: &'a Combined,
     /// Unimodal logits [B, C], computed at the first request.
     pub(crate) unimodal: OnceCell<Vec<Option<Tensor>>>,
 }
@@ -94,6 +94,25 @@ impl Observation<'_> {
         Ok((0..values.len()).map(mean).collect())
     }
 
+    /// The rows [B_m, …] of all ranks, in host memory where there are several; `None` where no rank has any.
+    /// Collective.
+    pub(crate) fn of_all_ranks(&self, own: Option<&Tensor>) -> Result<Option<Tensor>> {
+        if self.ranks.group().is_none() {
+            return Ok(own.map(Tensor::shallow_clone));
+        }
+        let failed = |source| Error::torch("gather the rows of all ranks", source);
+        let own = match own {
+            Some(own) => own.f_detach().and_then(|own| own.f_to_device(Device::Cpu)),
+            None => Tensor::f_zeros([0], (Kind::Float, Device::Cpu)),
+        };
+        let mut rows = self.ranks.gather(&own.map_err(failed)?)?;
+        rows.retain(|rows| rows.numel() > 0);
+        if rows.is_empty() {
+            return Ok(None);
+        }
+        Tensor::f_cat(&rows, 0).map(Some).map_err(failed)
+    }
+
     /// The weight of this rank in a mean over steps, so that a step counts once for all ranks.
     pub(crate) fn weight_of_rank(&self) -> f64 {
         1.0 / self.ranks.size() as f64
@@ -126,12 +145,7 @@ impl Observation<'_> {
         if self.rows[m].is_missing() {
             return Ok(None);
         }
-        if self.unimodal.get().is_none() {
-            let _ = self.unimodal.set(self.all_unimodal_logits()?);
-        }
-        let Some(logits) = self.unimodal.get().and_then(|all| all[m].as_ref()) else {
-            return Ok(None);
-        };
+        let Some(logits) = self.unimodal_of_all()?[m].as_ref() else { return Ok(None) };
         if logits.size() != self.logits.size() {
             return Err(error::wrong_shape(
                 format_args!("unimodal logits of modality {:?}", self.modalities()[m]),
@@ -141,6 +155,18 @@ impl Observation<'_> {
             ));
         }
         self.rows[m].select(logits).map(Some)
+    }
+
+    /// Whether the student has unimodal logits of modality `m`, also where the whole batch lacks it.
+    pub(crate) fn has_unimodal_logits(&self, m: usize) -> Result<bool> {
+        Ok(self.unimodal_of_all()?[m].is_some())
+    }
+
+    fn unimodal_of_all(&self) -> Result<&[Option<Tensor>]> {
+        if self.unimodal.get().is_none() {
+            let _ = self.unimodal.set(self.all_unimodal_logits()?);
+        }
+        Ok(self.unimodal.get().map_or(&[], Vec::as_slice))
     }
 
     /// The unimodal logits of all modalities, detached.

@@ -14,7 +14,7 @@
 //! | `gradients.rs` | from a loss to the gradients of a window, or to a skipped step |
 //! | `updater.rs` | `Updater`: the largest norm; clips and applies complete gradients for `update.rs` |
 //! | `ranked.rs` | what a group of ranks adds to trainer and builder |
-//! | `replicas.rs`, `combined.rs`, `agreed.rs` | with a group of ranks: equal models, the combined batch, what a step agrees on |
+//! | `replicas.rs`, `agreed.rs` | with a group of ranks: equal models, what a step agrees on |
 //! | `replica_buffers.rs`, `gathered.rs` | [`ReplicaBuffers`]; predictions of all ranks |
 //! | `reduction.rs` | `Reduction`: gradients averaged over the ranks |
 //! | `observers.rs` | `Observers`: probes and epoch means (`totals.rs`) |
@@ -28,7 +28,6 @@
 mod agreed;
 mod buffers;
 mod builder;
-mod combined;
 mod evaluate;
 mod feature_cache;
 mod finite;

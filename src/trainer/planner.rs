@@ -4,13 +4,13 @@ use std::fmt::Arguments;
 
 use tch::{Device, Tensor};
 
-use super::{Precision, combined::Combined, finite::FiniteGuard, forward::check_output, sources};
+use super::{Precision, finite::FiniteGuard, forward::check_output, sources};
 use crate::batch::{Batch, Input, SplitBatch};
 use crate::error::{self, Result};
 use crate::ranks::{Call, Ranks};
 use crate::schedule::{Candidates, Plan, Progress, SmpScheduler};
 use crate::state::State;
-use crate::step::Objective;
+use crate::step::{Combined, Objective};
 use crate::teacher::{HostCopy, ProbabilityCheck, Teacher, TeacherOutput, caught_output};
 use crate::transfer;
 

@@ -5,10 +5,10 @@ use std::{
     rc::Rc,
 };
 
-use super::combined::Combined;
 use crate::error::{self, Result};
 use crate::parameters::Variables;
 use crate::ranks::{Call, Collective, Ranks};
+use crate::step::Combined;
 
 /// The ranks of a trainer of `k` modalities. Refuses a rank of another `configuration`, which names the
 /// settings that must be the same.

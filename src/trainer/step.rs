@@ -128,7 +128,7 @@ impl G2dTrainer {
             student: Some(student),
             objective: &self.objective,
             ranks: &self.ranks,
-            weight: combined.weight(),
+            combined: &combined,
             unimodal: detached(&unimodal),
         };
         if let Some(modulation) = &self.modulation

@@ -233,7 +233,7 @@ impl AccumulationWindow {
     fn differentiate(&mut self, step: &Observation<'_>) -> Result<Option<Tensor>> {
         let failed = |source| Error::torch("run backward", source);
         let total = &step.terms.total;
-        let weight = step.weight * self.scale() / self.count as f64;
+        let weight = step.combined.weight() * self.scale() / self.count as f64;
         let weighted = if weight == 1.0 {
             total.shallow_clone()
         } else {

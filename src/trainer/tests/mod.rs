@@ -21,7 +21,7 @@ use crate::modality::Modality;
 use crate::parameters::ModalityParams;
 use crate::ranks::Ranks;
 use crate::schedule::{Plan, Progress};
-use crate::step::{MicroBatch, Objective, Observation};
+use crate::step::{Combined, MicroBatch, Objective, Observation};
 use crate::student::{Features, Student};
 
 /// A student of modalities `a` and `b` with linear encoders, a linear head and one buffer. It records
@@ -112,7 +112,7 @@ impl Pair {
             student: Some(self),
             objective: &objective,
             ranks: &Ranks::default(),
-            weight: 1.0,
+            combined: &Combined::alone(2),
             unimodal: OnceCell::new(),
         })
     }

@@ -16,7 +16,7 @@ use crate::optim::Optimizer;
 use crate::parameters::{ModalityParams, Variables};
 use crate::ranks::Ranks;
 use crate::schedule::{Plan, Progress};
-use crate::step::{MicroBatch, Observation, SkipCause, StepOutcome};
+use crate::step::{Combined, MicroBatch, Observation, SkipCause, StepOutcome};
 use crate::teacher::{ProbabilityCheck, UnimodalModel};
 use crate::trainer::{
     Suppression, buffers::WatchedBuffers, finite::FiniteGuard, gradients, updater::Updater,
@@ -179,7 +179,7 @@ impl<'a> Run<'a> {
             student: None,
             objective: self.task.objective(),
             ranks: &Ranks::default(),
-            weight: 1.0,
+            combined: &Combined::alone(1),
             unimodal: OnceCell::new(),
         };
         let outcome = self.task.gradients(&observation, &mut self.window, &mut self.guard)?;

@@ -4,7 +4,10 @@ use g2d::{
     Modality, Result,
     loss::Classification,
     modulation::Modulate,
-    probe::{ConfidenceRatio, GradientNorm, HeadAccuracy, ModalityGap, StudentConfidence},
+    probe::{
+        ConfidenceRatio, GradientCosine, GradientNorm, HeadAccuracy, LossRatio, ModalityGap,
+        StudentConfidence, TeacherCka, UpdateRatio,
+    },
     step::Observation,
     trainer::Builder,
 };
@@ -21,25 +24,33 @@ fn with_teachers(student: &Tiny) -> Builder {
 
 #[test]
 fn probes_measure_the_samples_of_all_ranks() {
-    let builder = |student: &Tiny| {
-        with_teachers(student)
+    fn builder(student: &Tiny, loss: Classification) -> Builder {
+        student
+            .builder_with_teachers(loss)
             .probe(ConfidenceRatio::default())
+            .probe(GradientCosine::with_interval(1))
             .probe(GradientNorm::default())
             .probe(HeadAccuracy::default())
+            .probe(LossRatio::default())
             .probe(ModalityGap::default())
             .probe(StudentConfidence::default())
+            .probe(TeacherCka::with_interval(1))
+            .probe(UpdateRatio::with_interval(2))
+    }
+    let all_labels = |student: &Tiny| builder(student, Classification::default());
+    let some_labels = |student: &Tiny| {
+        builder(student, Classification { ignore_index: Some(1), ..Default::default() })
     };
-    for rows in [[6, 6].as_slice(), &[8, 1, 3]] {
-        let training = Training {
-            kind: Kind::Double,
-            steps: 3,
-            rows,
-            present: Some(|row| row > 7),
-            builder: &builder,
-        };
+    let builders: [&(dyn Fn(&Tiny) -> Builder + Sync); 2] = [&all_labels, &some_labels];
+    let each = builders.into_iter().flat_map(|builder| {
+        [[6, 6].as_slice(), &[8, 1, 3]].into_iter().map(move |rows| (builder, rows))
+    });
+    for (builder, rows) in each {
+        let present: Option<fn(i64) -> bool> = Some(|row| row > 7);
+        let training = Training { kind: Kind::Double, steps: 3, rows, present, builder };
         let alone = training.run(None).unwrap().epoch.measurements;
         let found = all(rows.len(), |group| Ok(training.run(Some(&group))?.epoch.measurements));
-        assert!(alone.len() > 10, "{alone:?}");
+        assert!(alone.len() > 20, "{alone:?}");
         for found in found {
             assert_eq!(found.len(), alone.len());
             for (found, expected) in found.iter().zip(&alone) {

@@ -2,18 +2,18 @@
 
 use tch::{Kind, Tensor};
 
+use super::Objective;
 use crate::batch::{Batch, SplitBatch};
 use crate::error::{self, Error, Result};
 use crate::loss::{TermWeights, Terms};
 use crate::modality::Modality;
 use crate::ranks::{Ranks, Row};
-use crate::step::Objective;
 use crate::transfer;
 
 /// The batch that the ranks' batches make together, and the part of this rank in it. Without a group it is the
 /// batch of the step.
 #[derive(Debug)]
-pub(super) struct Combined {
+pub(crate) struct Combined {
     ranks: usize,
     samples: Part,
     /// The weights by which L_S is divided.
@@ -36,6 +36,14 @@ struct Part {
 }
 
 impl Part {
+    /// The whole, on one rank.
+    const ALONE: Self = Self { own: 1.0, all: 1.0 };
+
+    /// The share of this rank; an equal one of `ranks` where there is nothing to share.
+    fn share(self, ranks: usize) -> f64 {
+        if self.all > 0.0 { self.own / self.all } else { 1.0 / ranks as f64 }
+    }
+
     /// The share of this rank, as a multiple of its share in `other`. 1 where there is nothing to share.
     fn relative_to(self, other: Self) -> f64 {
         match self.all * other.own {
@@ -47,13 +55,13 @@ impl Part {
 
 impl Combined {
     /// The largest number of values of a row, of `k` modalities.
-    pub(super) fn width(k: usize) -> usize {
+    pub(crate) fn width(k: usize) -> usize {
         4 + 4 * k
     }
 
     /// What a rank shows of its batch: its samples and the weight of its L_S; then for each modality the
     /// samples that have it, ρ, the weight of a task term over them, and that of ρ.
-    pub(super) fn row(
+    pub(crate) fn row(
         parts: &SplitBatch<'_>,
         rho: &[f64],
         objective: &Objective,
@@ -82,7 +90,7 @@ impl Combined {
     }
 
     /// The combined batch of the [`row`](Self::row)s of all ranks, of which `rank` is this one.
-    pub(super) fn new(rows: &[Row], rank: usize, k: usize) -> Self {
+    pub(crate) fn new(rows: &[Row], rank: usize, k: usize) -> Self {
         let part = |i: usize| {
             let all = rows.iter().map(|row| row.values[i]).sum();
             Part { own: rows[rank].values[i], all }
@@ -105,25 +113,53 @@ impl Combined {
         }
     }
 
+    /// The batch of one rank, all of whose samples have all of `k` modalities.
+    pub(crate) fn alone(k: usize) -> Self {
+        Self {
+            ranks: 1,
+            samples: Part::ALONE,
+            task: Part::ALONE,
+            present: vec![Part::ALONE; k],
+            heads: vec![Part::ALONE; k],
+            ranked: vec![Part::ALONE; k],
+            confidence: vec![f64::NAN; k],
+        }
+    }
+
     /// Whether no rank has a sample of modality `m`.
-    pub(super) fn is_missing(&self, m: usize) -> bool {
+    pub(crate) fn is_missing(&self, m: usize) -> bool {
         self.present[m].all == 0.0
     }
 
     /// ρ of the combined batch.
-    pub(super) fn confidence(&self) -> &[f64] {
+    pub(crate) fn confidence(&self) -> &[f64] {
         &self.confidence
     }
 
     /// ρ of modality `m` on this rank, scaled so that its mean over the ranks, weighted by the samples that have
     /// m, is that of the combined batch.
-    pub(super) fn share_of_confidence(&self, m: usize, rho: &Tensor) -> Result<Tensor> {
+    pub(crate) fn share_of_confidence(&self, m: usize, rho: &Tensor) -> Result<Tensor> {
         scaled(rho, self.ranked[m].relative_to(self.present[m]))
+    }
+
+    /// The share of this rank in a mean over all samples.
+    pub(crate) fn share_of_samples(&self) -> f64 {
+        self.samples.share(self.ranks)
+    }
+
+    /// The share of this rank in a mean over the samples that have modality `m`.
+    pub(crate) fn share_of_modality(&self, m: usize) -> f64 {
+        self.present[m].share(self.ranks)
+    }
+
+    /// The share of this rank in a task term of the samples that have modality `m`.
+    pub(crate) fn share_of_task(&self, m: usize) -> f64 {
+        self.heads[m].share(self.ranks)
     }
 
     /// The factor of this rank's loss before gradients are averaged over the ranks: their number times the
     /// rank's part of the samples.
-    pub(super) fn weight(&self) -> f64 {
+    pub(crate) fn weight(&self) -> f64 {
         self.samples.own * self.ranks as f64 / self.samples.all
     }
 
@@ -131,7 +167,7 @@ impl Combined {
     /// a term of modality m is a mean over the samples that have m, and a task term a mean by the weights of
     /// its samples. So is the mean of each reported term. `weights` are those of the terms; `None` where the
     /// loss does not tell them.
-    pub(super) fn balance(
+    pub(crate) fn balance(
         &self,
         terms: &mut Terms,
         weights: Option<TermWeights>,
