@@ -17,7 +17,7 @@ use std::{
 };
 
 use g2d::{
-    Result,
+    Batch, Result,
     checkpoint::ResumableRun,
     data::{BatchOrder, InMemory},
     distributed::{GroupConfig, ProcessGroup},
@@ -39,7 +39,7 @@ const SAMPLES: i64 = 40;
 const BATCH: usize = 12;
 /// The variable that has the folder of a rank's snapshots.
 const FOLDER: &str = "G2D_TEST_RANK_FOLDER";
-/// A fault of a rank, as `kind:rank`.
+/// Faults, as `kind:rank`, or `kind` for all ranks, separated by commas.
 const FAULT: &str = "G2D_TEST_RANK_FAULT";
 /// The timeout of a group.
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -66,7 +66,10 @@ fn train(folder: &Path) -> Result<()> {
     tch::set_num_threads(1);
     let group =
         ProcessGroup::from_env(&GroupConfig { timeout: TIMEOUT, ..GroupConfig::default() })?;
-    let has = |kind: &str| fault == format!("{kind}:{}", group.rank());
+    let own = format!(":{}", group.rank());
+    let has =
+        |kind: &str| fault.split(',').any(|fault| fault == kind || fault == format!("{kind}{own}"));
+    tch::manual_seed(group.rank() as i64);
     let student = Tiny::with_widths(&[4, 4], Kind::Double);
     let sgd = SgdConfig { lr: 0.05, momentum: 0.9, ..SgdConfig::default() };
     let optimizer = Optimizer::builder(&student.vs, sgd).build()?;
@@ -94,6 +97,11 @@ fn train(folder: &Path) -> Result<()> {
                 if has("nan") {
                     batch = with_nan_input(&batch, 0);
                 }
+            }
+            if has("noise") {
+                let labels = batch.targets().shallow_clone();
+                let noisy = batch.inputs().iter().map(|x| x.dropout(0.3, true));
+                batch = Batch::new(noisy.collect::<Vec<_>>(), labels);
             }
             let report = run.trainer.step(&student, &batch)?;
             run.trainer.update(&mut run.optimizer)?;
@@ -289,6 +297,21 @@ fn a_nan_on_one_rank_ends_all_and_the_run_resumes_from_the_last_snapshot() {
     Ranks::all(2, folder.path(), "").succeed();
     let other = tempfile::tempdir().unwrap();
     assert!(final_weights(folder.path()) == undisturbed(2, other.path()));
+}
+
+#[test]
+fn each_rank_continues_its_random_numbers() {
+    let whole = tempfile::tempdir().unwrap();
+    Ranks::all(2, whole.path(), "noise").succeed();
+    let folder = tempfile::tempdir().unwrap();
+    let mut ranks = Ranks::all(2, folder.path(), "noise,nan:1");
+    for index in 0..2 {
+        assert_eq!(ranks.finish(index).0, Some(FAILED));
+    }
+    Ranks::all(2, folder.path(), "noise").succeed();
+    assert!(final_weights(folder.path()) == final_weights(whole.path()));
+    let other = tempfile::tempdir().unwrap();
+    assert!(final_weights(whole.path()) != undisturbed(2, other.path()));
 }
 
 #[test]

@@ -102,6 +102,15 @@ pub trait Algorithm {
         outcome
     }
 
+    /// The tensors that all ranks of a group pass, in their order, in host memory. All ranks call it. Without a
+    /// group, the default, it is `own` alone.
+    ///
+    /// # Errors
+    /// [`Error::Torch`](crate::Error::Torch) where the ranks cannot be reached.
+    fn gather(&mut self, own: &Tensor) -> Result<Vec<Tensor>> {
+        Ok(vec![own.shallow_clone()])
+    }
+
     /// Begins an epoch by a pass over as many of `batches` as the algorithm needs: none by default.
     /// Parameters and buffers do not change.
     ///
@@ -223,6 +232,10 @@ impl<T: Algorithm + ?Sized> Algorithm for Box<T> {
 
     fn agree(&mut self, outcome: Result<f64>) -> Result<f64> {
         (**self).agree(outcome)
+    }
+
+    fn gather(&mut self, own: &Tensor) -> Result<Vec<Tensor>> {
+        (**self).gather(own)
     }
 
     fn begin_epoch(

@@ -1,6 +1,6 @@
 //! A G²D trainer as an algorithm.
 
-use tch::Device;
+use tch::{Device, Tensor};
 
 use super::Algorithm;
 use crate::batch::Batch;
@@ -32,6 +32,10 @@ impl Algorithm for G2dTrainer {
 
     fn agree(&mut self, outcome: Result<f64>) -> Result<f64> {
         self.agree_on_snapshot(outcome)
+    }
+
+    fn gather(&mut self, own: &Tensor) -> Result<Vec<Tensor>> {
+        self.gather_for_snapshot(own)
     }
 
     fn step(

@@ -2,9 +2,12 @@
 
 use std::path::Path;
 
-use tch::nn::VarStore;
+use tch::{Device, Tensor, nn::VarStore};
 
-use super::{generators, manifest::Manifest};
+use super::{
+    generators::{self, Streams},
+    manifest::Manifest,
+};
 use crate::algorithm::Algorithm;
 use crate::error::{self, Error, Result};
 use crate::optim::Optimizer;
@@ -49,6 +52,11 @@ impl<'a> RunParts<'a> {
         self
     }
 
+    /// The device of the run.
+    pub(super) fn device(&self) -> Device {
+        self.trainer.device()
+    }
+
     /// The number of this rank, of which the first writes the snapshot.
     pub(super) fn rank(&self) -> usize {
         self.trainer.rank()
@@ -57,6 +65,12 @@ impl<'a> RunParts<'a> {
     /// The outcome of all ranks: [`Algorithm::agree`].
     pub(super) fn agree(&mut self, outcome: Result<f64>) -> Result<f64> {
         self.trainer.agree(outcome)
+    }
+
+    /// The states of the random number generators of all ranks, from `own`, as
+    /// [`generators::save`] takes them.
+    pub(super) fn gather(&mut self, own: &[Tensor]) -> Result<Vec<Vec<Tensor>>> {
+        own.iter().map(|state| self.trainer.gather(state)).collect()
     }
 
     /// The manifest of a snapshot of these parts.
@@ -68,15 +82,21 @@ impl<'a> RunParts<'a> {
         Ok(Manifest::new(self.trainer.state()?, caller, score, weights, optimizers))
     }
 
-    /// Writes all files of a snapshot except its manifest.
-    pub(super) fn save(&self, manifest: &Manifest, folder: &Path) -> Result<()> {
+    /// Writes all files of a snapshot except its manifest. `generators` are those that
+    /// [`gather`](Self::gather) returned.
+    pub(super) fn save(
+        &self,
+        manifest: &Manifest,
+        generators: &[Vec<Tensor>],
+        folder: &Path,
+    ) -> Result<()> {
         for (file, vs) in manifest.weights.iter().zip(self.stores()) {
             weights::save(vs, folder.join(file))?;
         }
         for (file, Named { part, .. }) in manifest.optimizers.iter().zip(&self.optimizers) {
             part.save(folder.join(file))?;
         }
-        generators::save(self.trainer.device(), folder)
+        generators::save(self.trainer.device(), generators, folder)
     }
 
     /// Reads and checks all files of a snapshot, and restores the parts after that.
@@ -102,14 +122,14 @@ impl<'a> RunParts<'a> {
         let optimizers = manifest.optimizers.iter().zip(&self.optimizers);
         let optimizers = optimizers.map(|(file, own)| own.part.read(&folder.join(file)));
         let optimizers = optimizers.collect::<Result<Vec<_>>>()?;
-        let states = generators::read(self.trainer.device(), folder)?;
+        let streams = Streams::read(self.trainer.device(), folder, self.trainer.rank())?;
 
         self.trainer.restore(&manifest.trainer)?;
         weights.into_iter().try_for_each(weights::Loaded::apply)?;
         for (own, state) in self.optimizers.iter_mut().zip(optimizers) {
             own.part.restore(state);
         }
-        generators::restore(&states, self.trainer.rank())
+        streams.restore()
     }
 
     /// The stores of the weights, then that of the algorithm, if it has one.

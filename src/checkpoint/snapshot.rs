@@ -6,7 +6,7 @@ use serde::de::DeserializeOwned;
 use tch::nn::VarStore;
 
 use super::{
-    RunParts,
+    RunParts, generators,
     manifest::Manifest,
     parts::{HINT, file},
 };
@@ -51,12 +51,18 @@ impl Snapshot {
         caller: State,
         score: Option<f64>,
     ) -> Result<Self> {
-        let score = parts.agree(Ok(score.unwrap_or(f64::NAN)))?;
+        let mut generators = Vec::new();
+        let own = generators::own(parts.device()).map(|own| {
+            generators = own;
+            score.unwrap_or(f64::NAN)
+        });
+        let score = parts.agree(own)?;
+        let generators = parts.gather(&generators)?;
         let mut manifest = parts.manifest(caller, (!score.is_nan()).then_some(score))?;
         let written = match parts.rank() {
             1.. => Ok(()),
             0 => atomic::write_folder(path, |folder| {
-                parts.save(&manifest, folder)?;
+                parts.save(&manifest, &generators, folder)?;
                 manifest.write(folder)
             }),
         };

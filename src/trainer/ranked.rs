@@ -1,5 +1,7 @@
 //! What a group of ranks adds to a trainer and its builder.
 
+use tch::Tensor;
+
 use super::step::G2dTrainer;
 #[cfg(feature = "distributed")]
 use super::{ReplicaBuffers, builder::Builder};
@@ -53,6 +55,11 @@ impl G2dTrainer {
         let steps = self.progress.total_steps;
         let (_, rows) = self.ranks.agree(Call::Snapshot, steps, outcome, |number| vec![*number])?;
         Ok(rows[0].values[0])
+    }
+
+    /// The tensors of all ranks for a snapshot.
+    pub(crate) fn gather_for_snapshot(&self, own: &Tensor) -> Result<Vec<Tensor>> {
+        self.ranks.gather(own)
     }
 
     /// Shows the other ranks an error.
