@@ -4,7 +4,7 @@ use std::{cell::RefCell, fmt, rc::Rc, sync::mpsc, thread, time::Duration};
 
 use tch::{Device, Tensor};
 
-use super::{Launch, address};
+use super::{Launch, address, layers::LayerConnections};
 #[cfg(doc)]
 use crate::error::Error;
 use crate::error::{self, Result};
@@ -67,8 +67,18 @@ struct Connection {
     config: GroupConfig,
     /// The raw group, or why it was closed.
     state: RefCell<std::result::Result<Rc<RawGroup>, String>>,
+    /// Those of layers that reduce.
+    layers: LayerConnections,
+    meeting: Meeting,
+}
+
+/// Where the ranks meet.
+struct Meeting {
     /// On rank 0 the store itself, which the others may still read.
-    _store: Store,
+    store: Store,
+    /// The prefix of the keys in the store.
+    prefix: String,
+    listen: Listen,
 }
 
 impl ProcessGroup {
@@ -99,7 +109,7 @@ impl ProcessGroup {
         };
         let prefix = format!("g2d/{}", launch.restart);
         let listen = address::listen(host, port);
-        Self::connect(store, &prefix, *rank, *ranks, &listen, config)
+        Self::connect(Meeting { store, prefix, listen }, *rank, *ranks, config)
     }
 
     /// Connects a rank of threads, which meet in `store`.
@@ -110,25 +120,16 @@ impl ProcessGroup {
         config: &GroupConfig,
     ) -> Result<Self> {
         check_timeout(config)?;
-        let listen = Listen::Address("127.0.0.1".to_owned());
-        Self::connect(store, "g2d", rank, size, &listen, config)
+        let (prefix, listen) = ("g2d".to_owned(), Listen::Address("127.0.0.1".to_owned()));
+        Self::connect(Meeting { store, prefix, listen }, rank, size, config)
     }
 
-    fn connect(
-        store: Store,
-        prefix: &str,
-        rank: usize,
-        size: usize,
-        listen: &Listen,
-        config: &GroupConfig,
-    ) -> Result<Self> {
-        let (timeout, nccl) = (config.timeout, config.backend == Backend::Nccl);
-        let args = GroupArgs { store: &store, prefix, rank, size, timeout, listen, nccl };
-        let raw = RawGroup::new(&args)?;
-        tracing::debug!(rank, size, ?listen, "connected to all ranks");
+    fn connect(meeting: Meeting, rank: usize, size: usize, config: &GroupConfig) -> Result<Self> {
+        let raw = meeting.connect(&meeting.prefix, rank, size, config)?;
+        tracing::debug!(rank, size, listen = ?meeting.listen, "connected to all ranks");
         let state = RefCell::new(Ok(Rc::new(raw)));
-        let config = config.clone();
-        Ok(Self(Rc::new(Connection { rank, size, config, state, _store: store })))
+        let (config, layers) = (config.clone(), LayerConnections::default());
+        Ok(Self(Rc::new(Connection { rank, size, config, state, layers, meeting })))
     }
 
     /// The number of this rank, from 0.
@@ -179,6 +180,19 @@ impl ProcessGroup {
         self.0.run(|raw| raw.barrier(self.0.config.timeout))
     }
 
+    /// The sum of `tensor` over all ranks, as a part of the graph, for layers. Collective, in backward, too.
+    pub(super) fn sum_in_graph(&self, tensor: &Tensor) -> Result<Tensor> {
+        let Connection { rank, size, config, layers, meeting, .. } = &*self.0;
+        self.0.raw()?; // refuses a group that is closed
+        layers.sum(tensor, |name| {
+            meeting.connect(&format!("{}/{name}", meeting.prefix), *rank, *size, config)
+        })
+    }
+
+    pub(super) fn layers(&self) -> &LayerConnections {
+        &self.0.layers
+    }
+
     pub(crate) fn collective(&self) -> Rc<dyn Collective> {
         Rc::clone(&self.0) as Rc<dyn Collective>
     }
@@ -193,6 +207,21 @@ impl ProcessGroup {
                 Err(error::device(what, expected, format!("one on {found:?}"), hint))
             }
         }
+    }
+}
+
+impl Meeting {
+    /// Connects a rank to all others, who meet under `prefix`.
+    fn connect(
+        &self,
+        prefix: &str,
+        rank: usize,
+        size: usize,
+        config: &GroupConfig,
+    ) -> Result<RawGroup> {
+        let Self { store, listen, .. } = self;
+        let (timeout, nccl) = (config.timeout, config.backend == Backend::Nccl);
+        RawGroup::new(&GroupArgs { store, prefix, rank, size, timeout, listen, nccl })
     }
 }
 
@@ -239,7 +268,16 @@ impl Collective for Connection {
         Ok(Box::new(RawReducer::new(self.raw()?, parameters)?))
     }
 
+    fn is_used_by_layers(&self) -> bool {
+        self.layers.is_used()
+    }
+
+    fn close_layers(&self) {
+        self.layers.close();
+    }
+
     fn close(&self, cause: &str) {
+        self.layers.close();
         let open = self.state.borrow().is_ok();
         if open {
             drop(self.state.replace(Err(cause.to_owned())));

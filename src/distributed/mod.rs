@@ -7,6 +7,7 @@
 //!   `mpirun` or `srun` sets, or given.
 //! - [`ProcessGroup`]: the connected ranks and their collective operations.
 //!   [`Builder::group`](crate::trainer::Builder::group) trains with one.
+//! - [`SyncBatchNorm`]: batch norm over the batches of all ranks.
 //! - [`in_threads`]: ranks as threads of one process, for tests.
 //!
 //! docs/distributed.md shows how to launch ranks on one and on several hosts, and lists what equals a training
@@ -16,10 +17,13 @@
 //! Connections have no authentication and no encryption. Use trusted networks only.
 
 mod address;
+mod batch_norm;
 mod group;
 mod launch;
+mod layers;
 mod threads;
 
+pub use batch_norm::SyncBatchNorm;
 pub use group::{Backend, GroupConfig, ProcessGroup, Reduction};
 pub use launch::Launch;
 pub use threads::in_threads;

@@ -36,6 +36,11 @@ unsafe extern "C" {
         count: usize,
         root: c_int,
     ) -> *mut c_char;
+    fn g2d_group_sum_in_graph(
+        group: *mut c_void,
+        tensor: *mut C_tensor,
+        sum: *mut *mut c_void,
+    ) -> *mut c_char;
     fn g2d_group_barrier(group: *mut c_void, timeout: i64) -> *mut c_char;
 }
 
@@ -104,6 +109,19 @@ impl RawGroup {
         let message =
             unsafe { g2d_group_all_reduce(self.0, tensor.as_ptr().cast_mut(), operation) };
         check("reduce a tensor over all ranks", message)
+    }
+
+    /// The sum of `tensor` over all ranks, as a part of the graph: its backward pass is collective, too.
+    pub(crate) fn sum_in_graph(&self, tensor: &Tensor) -> Result<Tensor> {
+        let mut sum = ptr::null_mut();
+        // SAFETY: group and tensor are alive, and the shim reads the tensor; `sum` is a local. Without a
+        // message it is a new `at::Tensor*`, which this function owns.
+        unsafe {
+            let tensor = tensor.as_ptr().cast_mut();
+            let message = g2d_group_sum_in_graph(self.0, tensor, &raw mut sum);
+            check("add up a tensor over all ranks in a forward pass", message)?;
+            Ok(Tensor::from_ptr(sum.cast()))
+        }
     }
 
     /// Copies the contents of `tensors` on rank `root` to those of all ranks.

@@ -60,6 +60,7 @@ impl Ranks {
                 let Some(group) = self.group() else { return Ok((own, vec![row])) };
                 let rows = self.exchange(group, &row)?;
                 if let Some(rank) = rows.iter().position(|row| row.failed) {
+                    close_layers(group, call);
                     let message = text::share(group, rank, "")?;
                     return Err(Error::Rank { rank, message });
                 }
@@ -74,6 +75,7 @@ impl Ranks {
         let Some(group) = self.group().filter(|_| !matches!(error, Error::Rank { .. })) else {
             return error;
         };
+        close_layers(group, call);
         let row = Row { call: Some(call), step, failed: true, values: Vec::new() };
         let shown = self.exchange(group, &row).and_then(|rows| {
             let first = rows.iter().position(|row| row.failed).unwrap_or_default();
@@ -126,6 +128,13 @@ impl Ranks {
         group.sum(&matrix)?; // of zeros and one number: the number, NaN included
         let numbers = Vec::<f64>::try_from(matrix).map_err(torch)?;
         Ok(numbers.chunks(width).map(Row::from_numbers).collect())
+    }
+}
+
+/// Closes the connections of layers after a forward pass that has failed.
+fn close_layers(group: &dyn Collective, call: Call) {
+    if call == Call::Loss {
+        group.close_layers();
     }
 }
 

@@ -36,6 +36,13 @@ pub(crate) trait Collective {
     /// A reducer of the gradients of these leaves, which are in the same order on all ranks.
     fn reducer(&self, parameters: &[&Tensor]) -> Result<Box<dyn Reducer>>;
 
+    /// Whether layers of the model reduce in forward passes, so that every rank must run the same ones.
+    fn is_used_by_layers(&self) -> bool;
+
+    /// Closes the connections of such layers after a forward pass that has failed on a rank; on all ranks. The
+    /// next forward pass makes new ones.
+    fn close_layers(&self);
+
     /// Closes the connections, so that the other ranks do not wait for this one.
     fn close(&self, cause: &str);
 }

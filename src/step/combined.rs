@@ -126,6 +126,28 @@ impl Combined {
         }
     }
 
+    /// Refuses ranks of which some have samples of a modality and others have none.
+    ///
+    /// # Errors
+    /// [`Error::Config`], which names the first rank without and the modality.
+    pub(crate) fn check_all_have(rows: &[Row], modalities: &[Modality]) -> Result<()> {
+        for (m, modality) in modalities.iter().enumerate() {
+            let has = |row: &Row| row.values[2 + 4 * m] > 0.0;
+            let lacking = rows.iter().position(|row| !has(row));
+            if let Some(rank) = lacking.filter(|_| rows.iter().any(has)) {
+                return Err(error::config(
+                    format!("batch of rank {rank}"),
+                    format!(
+                        "samples of {modality:?}, as other ranks have: layers reduce over ranks"
+                    ),
+                    "none",
+                    "give every rank some, or average batch norm between epochs: `ReplicaBuffers`",
+                ));
+            }
+        }
+        Ok(())
+    }
+
     /// Whether no rank has a sample of modality `m`.
     pub(crate) fn is_missing(&self, m: usize) -> bool {
         self.present[m].all == 0.0

@@ -80,7 +80,13 @@ impl Planner {
         let (Evidence { teachers, confidence, .. }, rows) =
             ranks.agree(Call::Plan, at.total_steps, evidence, shown)?;
         let combined = Combined::new(&rows, ranks.rank(), objective.modalities().len());
-        let plan = self.schedule(at, &combined, objective);
+        let complete = match ranks.group() {
+            Some(group) if group.is_used_by_layers() => {
+                Combined::check_all_have(&rows, objective.modalities())
+            }
+            _ => Ok(()),
+        };
+        let plan = complete.and_then(|()| self.schedule(at, &combined, objective));
         let plan = plan.map_err(|error| ranks.fail(Call::Loss, at.total_steps, error))?;
         let device = parts.whole().device();
         let send = |(m, rho): (usize, Option<Tensor>)| {
