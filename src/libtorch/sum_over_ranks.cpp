@@ -28,7 +28,7 @@ char *g2d_group_sum_in_graph(void *group, void *tensor, void **sum) {
     const auto &own = *static_cast<at::Tensor *>(tensor);
     auto result = sum_over_ranks(group_at(group), own);
     if (torch::autograd::compute_requires_grad(own)) {
-      std::shared_ptr<SumOverRanks> node(new SumOverRanks(), torch::autograd::deleteNode);
+      auto node = c10::make_intrusive<SumOverRanks>();
       node->group = group_at(group);
       node->set_next_edges(torch::autograd::collect_next_edges(own));
       torch::autograd::set_history(result, node);

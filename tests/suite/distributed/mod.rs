@@ -5,10 +5,12 @@
 //! - `weighted.rs`: losses that are not means over samples.
 //! - `resumed.rs`: the state of a training, and the number of ranks.
 //! - `around.rs`: epochs, probes, modulations and what else spans steps.
+//! - `batch_norm.rs`: batch norm over the batches of all ranks.
 //! - `group.rs`: the operations of a group; `launch.rs`: the environments of launchers.
 
 mod agreement;
 mod around;
+mod batch_norm;
 mod combined;
 mod group;
 mod launch;
