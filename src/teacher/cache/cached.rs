@@ -114,20 +114,40 @@ impl Cached {
     fn rows_of(&self, batch: &Batch) -> Result<Vec<i64>> {
         let what = format!("teacher {:?}", self.modality);
         let ids = outputs::sample_ids(batch, &what)?;
-        let rows: Vec<i64> = ids.iter().filter_map(|&id| self.rows.row(id)).collect();
+        let rows: Vec<i64> = ids.iter().filter_map(|&id| self.row(id)).collect();
         if rows.len() == ids.len() {
             return Ok(rows);
         }
-        let unknown = ids.iter().filter(|&&id| self.rows.row(id).is_none()).map(i64::to_string);
-        let unknown: Vec<String> = unknown.collect();
-        let (shown, more) =
-            if unknown.len() > 8 { (&unknown[..8], ", …") } else { (&unknown[..], "") };
-        Err(error::cache(
-            what,
-            format!("ids among the {} recorded", self.len()),
-            format!("{} unknown: {}{more}", unknown.len(), shown.join(", ")),
-            "record the teacher over every training sample",
-        ))
+        let unknown: Vec<i64> = ids.iter().copied().filter(|&id| self.row(id).is_none()).collect();
+        Err(unknown_ids(&what, self.len(), &unknown))
+    }
+
+    /// The row of a sample id, if it was recorded.
+    pub(super) fn row(&self, id: i64) -> Option<i64> {
+        self.rows.row(id)
+    }
+
+    /// The outputs in these rows.
+    pub(super) fn outputs(&self, rows: &[i64]) -> Result<TeacherOutput> {
+        let (logits, targets) = (self.logits.select(rows)?, self.targets.select(rows)?);
+        Ok(TeacherOutput {
+            features: self.features_of(rows)?,
+            logits: transfer::send(&logits, self.device)?,
+            host: Some(HostCopy { logits, targets }),
+        })
+    }
+
+    /// An id that both caches have.
+    pub(super) fn shared_id(&self, other: &Self) -> Option<i64> {
+        self.rows.shared(&other.rows)
+    }
+
+    /// Modality, shapes without the rows, dtypes and device of the outputs, as text.
+    pub(super) fn form(&self) -> String {
+        let Self { modality, features, kind, logits, targets, device, .. } = self;
+        let features = &features.size()[1..];
+        let [logits, targets] = [logits, targets].map(Column::form);
+        format!("{modality:?}: {features:?} {kind:?}, {logits}, {targets} on {device:?}")
     }
 
     /// The features in these rows, on the device and in the dtype in which they are returned.
@@ -152,12 +172,18 @@ impl Teacher for Cached {
     }
 
     fn output(&self, _m: usize, batch: &Batch) -> Result<TeacherOutput> {
-        let rows = self.rows_of(batch)?;
-        let (logits, targets) = (self.logits.select(&rows)?, self.targets.select(&rows)?);
-        Ok(TeacherOutput {
-            features: self.features_of(&rows)?,
-            logits: transfer::send(&logits, self.device)?,
-            host: Some(HostCopy { logits, targets }),
-        })
+        self.outputs(&self.rows_of(batch)?)
     }
+}
+
+/// The error of a batch with samples that were not recorded.
+pub(super) fn unknown_ids(teacher: &str, recorded: usize, unknown: &[i64]) -> Error {
+    let shown: Vec<String> = unknown.iter().take(8).map(i64::to_string).collect();
+    let more = if unknown.len() > 8 { ", …" } else { "" };
+    error::cache(
+        teacher,
+        format!("ids among the {recorded} recorded"),
+        format!("{} unknown: {}{more}", unknown.len(), shown.join(", ")),
+        "record the teacher over every training sample",
+    )
 }

@@ -30,6 +30,15 @@ impl Column {
         }
     }
 
+    /// Shape without the rows, and dtype, as text.
+    pub(super) fn form(&self) -> String {
+        let (row, kind) = match self {
+            Self::Tensor(all) => (all.size().split_off(1), all.kind()),
+            Self::Mapped { kind, row, .. } => (row.clone(), *kind),
+        };
+        format!("{row:?} {kind:?}")
+    }
+
     /// A second handle to the same rows.
     pub(super) fn share(&self) -> Self {
         match self {

@@ -1,5 +1,7 @@
 //! The row of each sample id.
 
+use std::cmp::Ordering;
+
 /// Finds the row of a sample id. Ids in the order of a data set, the usual case, take no memory.
 #[derive(Debug)]
 pub(super) enum SampleIndex {
@@ -43,6 +45,28 @@ impl SampleIndex {
         }
     }
 
+    /// An id that both have.
+    pub(super) fn shared(&self, other: &Self) -> Option<i64> {
+        let (mut own, mut others) = (self.sorted(), other.sorted());
+        let (mut a, mut b) = (own.next()?, others.next()?);
+        loop {
+            match a.cmp(&b) {
+                Ordering::Less => a = own.next()?,
+                Ordering::Greater => b = others.next()?,
+                Ordering::Equal => return Some(a),
+            }
+        }
+    }
+
+    /// The ids in ascending order.
+    fn sorted(&self) -> Box<dyn Iterator<Item = i64> + '_> {
+        match self {
+            Self::Consecutive { first, count } => Box::new((0..*count).map(move |row| first + row)),
+            Self::Ascending(ids) => Box::new(ids.iter().copied()),
+            Self::Sorted(ids) => Box::new(ids.iter().map(|(id, _)| *id)),
+        }
+    }
+
     /// The row of `id`, if it has one.
     pub(super) fn row(&self, id: i64) -> Option<i64> {
         match self {
@@ -83,6 +107,19 @@ mod tests {
             known.iter().for_each(|&(i, row)| expected[i] = Some(row));
             assert_eq!(rows(&ids, &wanted).unwrap(), expected, "{ids:?}");
         }
+    }
+
+    #[test]
+    fn an_id_of_two_indices_is_found() {
+        let shared = |a: &[i64], b: &[i64]| {
+            let [a, b] = [a, b].map(|ids| SampleIndex::new(ids.to_vec()).unwrap());
+            assert_eq!(a.shared(&b), b.shared(&a));
+            a.shared(&b)
+        };
+        assert_eq!(shared(&[1, 2, 3], &[9, 0, 3]), Some(3));
+        assert_eq!(shared(&[0, 2, 4], &[1, 3, 5]), None);
+        assert_eq!(shared(&[7, -1], &[-1]), Some(-1));
+        assert_eq!(shared(&[], &[1]), None);
     }
 
     #[test]

@@ -3,11 +3,13 @@
 //! - `output_file.rs`: recording and reading, dtypes, atomic files.
 //! - `corrupted_input.rs`: files of another identity, damaged files, outputs that cannot be
 //!   recorded.
+//! - `shards.rs`: several caches as one teacher.
 //! - `digest.rs`: digests of weights, files and samples.
 
 mod corrupted_input;
 mod digest;
 mod output_file;
+mod shards;
 
 use std::path::Path;
 
