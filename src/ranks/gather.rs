@@ -23,6 +23,24 @@ const KINDS: [Kind; 10] = [
 const DIMENSIONS: usize = 8;
 
 impl Ranks {
+    /// The rows [N, …] of all ranks, in host memory where there are several; `None` where no rank has any.
+    pub(crate) fn gather_rows(&self, own: Option<&Tensor>) -> Result<Option<Tensor>> {
+        if self.group().is_none() {
+            return Ok(own.map(Tensor::shallow_clone));
+        }
+        let failed = |source| Error::torch("gather the rows of all ranks", source);
+        let own = match own {
+            Some(own) => own.f_detach().and_then(|own| own.f_to_device(Device::Cpu)),
+            None => Tensor::f_zeros([0], (Kind::Float, Device::Cpu)),
+        };
+        let mut rows = self.gather(&own.map_err(failed)?)?;
+        rows.retain(|rows| rows.numel() > 0);
+        if rows.is_empty() {
+            return Ok(None);
+        }
+        Tensor::f_cat(&rows, 0).map(Some).map_err(failed)
+    }
+
     /// The tensors of all ranks, in their order, in host memory. `own` is in host memory; the ranks may have
     /// other shapes.
     pub(crate) fn gather(&self, own: &Tensor) -> Result<Vec<Tensor>> {

@@ -59,6 +59,12 @@ impl Combined {
         4 + 4 * k
     }
 
+    /// The [`row`](Self::row) of a rank without a sample of `k` modalities.
+    pub(crate) fn empty_row(k: usize) -> Vec<f64> {
+        let of_modality = [0.0, f64::NAN, 0.0, 0.0];
+        [0.0; 2].into_iter().chain((0..k).flat_map(|_| of_modality)).collect()
+    }
+
     /// What a rank shows of its batch: its samples and the weight of its L_S; then for each modality the
     /// samples that have it, ρ, the weight of a task term over them, and that of ρ.
     pub(crate) fn row(
@@ -137,11 +143,9 @@ impl Combined {
             if let Some(rank) = lacking.filter(|_| rows.iter().any(has)) {
                 return Err(error::config(
                     format!("batch of rank {rank}"),
-                    format!(
-                        "samples of {modality:?}, as other ranks have: layers reduce over ranks"
-                    ),
+                    format!("samples of {modality:?}, as other ranks have"),
                     "none",
-                    "give every rank some, or average batch norm between epochs: `ReplicaBuffers`",
+                    "order the data so that every rank has some of them in every batch",
                 ));
             }
         }

@@ -2,7 +2,7 @@
 
 use std::{cell::OnceCell, fmt};
 
-use tch::{Device, Kind, Tensor};
+use tch::Tensor;
 
 use super::{Combined, MicroBatch, Objective, StepOutcome, StepReport};
 use crate::batch::{Batch, Rows};
@@ -97,20 +97,7 @@ impl Observation<'_> {
     /// The rows [B_m, …] of all ranks, in host memory where there are several; `None` where no rank has any.
     /// Collective.
     pub(crate) fn of_all_ranks(&self, own: Option<&Tensor>) -> Result<Option<Tensor>> {
-        if self.ranks.group().is_none() {
-            return Ok(own.map(Tensor::shallow_clone));
-        }
-        let failed = |source| Error::torch("gather the rows of all ranks", source);
-        let own = match own {
-            Some(own) => own.f_detach().and_then(|own| own.f_to_device(Device::Cpu)),
-            None => Tensor::f_zeros([0], (Kind::Float, Device::Cpu)),
-        };
-        let mut rows = self.ranks.gather(&own.map_err(failed)?)?;
-        rows.retain(|rows| rows.numel() > 0);
-        if rows.is_empty() {
-            return Ok(None);
-        }
-        Tensor::f_cat(&rows, 0).map(Some).map_err(failed)
+        self.ranks.gather_rows(own)
     }
 
     /// The weight of this rank in a mean over steps, so that a step counts once for all ranks.

@@ -1,6 +1,6 @@
 //! The configuration of a teacher's training and the loop over epochs.
 
-use std::fmt;
+use std::{fmt, rc::Rc};
 
 use tch::{Tensor, nn::VarStore};
 
@@ -15,8 +15,9 @@ use crate::error::{self, Result};
 use crate::loss::G2dLoss;
 use crate::modality::Modality;
 use crate::optim::{self, Algorithm, LrSchedule, Optimizer};
+use crate::ranks::Collective;
 use crate::teacher::UnimodalModel;
-use crate::trainer::{LossScaling, NonFinite, Precision};
+use crate::trainer::{LossScaling, NonFinite, Precision, replicas};
 use crate::weights::BestEpoch;
 
 /// Trains a teacher from an encoder and a head, by the task term L_S of a loss.
@@ -82,6 +83,7 @@ pub struct UnimodalTrainer<'a> {
     patience: Option<u64>,
     score: Option<Box<Score<'a>>>,
     on_epoch: Option<OnEpoch<'a>>,
+    group: Option<Rc<dyn Collective>>,
 }
 
 type OnEpoch<'a> = Box<dyn FnMut(&TeacherEpoch) + 'a>;
@@ -107,6 +109,7 @@ impl<'a> UnimodalTrainer<'a> {
             patience: None,
             score: None,
             on_epoch: None,
+            group: None,
         }
     }
 
@@ -198,6 +201,17 @@ impl<'a> UnimodalTrainer<'a> {
         self
     }
 
+    /// Trains together with the other ranks of `group`, as
+    /// [`Builder::group`](crate::trainer::Builder::group): each step is a step on the batches of all ranks
+    /// together. Each rank passes its own part of the training data, in as many batches, and of the validation
+    /// data, over all of which the score is computed. A step in which some ranks have samples of the modality and
+    /// others have none is an error. Buffers are averaged at the end of an epoch.
+    #[cfg(feature = "distributed")]
+    pub fn group(mut self, group: &crate::distributed::ProcessGroup) -> Self {
+        self.group = Some(group.collective());
+        self
+    }
+
     /// Trains `model`, all of whose parameters are in `vs`. `train(epoch)` returns the training batches
     /// of an epoch, counted from 0; `val()` returns the validation batches. All are on the device of
     /// `vs`.
@@ -240,7 +254,8 @@ impl<'a> UnimodalTrainer<'a> {
             None => builder,
         };
         let mut optimizer = builder.build()?;
-        let mut run = Run::new(&self.task, model, vs, self.options)?;
+        let ranks = replicas::join(self.group.take(), 1, || format!("{self:?}"))?;
+        let mut run = Run::new(&self.task, model, vs, self.options, ranks)?;
         let mut weights = BestEpoch::default();
         let (mut best, mut best_epoch) = (f64::NEG_INFINITY, 0);
         let mut epochs: Vec<TeacherEpoch> = Vec::new();

@@ -202,7 +202,7 @@ fn a_modality_that_some_ranks_lack_is_refused_on_all() {
         trainer.step(&student, &batch).map(drop)
     });
     for outcome in refused {
-        assert_config_error(outcome, &["batch of rank 1", "samples of", "m1", "ReplicaBuffers"]);
+        assert_config_error(outcome, &["batch of rank 1", "samples of", "m1", "every batch"]);
     }
 }
 

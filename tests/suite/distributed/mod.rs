@@ -6,6 +6,7 @@
 //! - `resumed.rs`: the state of a training, and the number of ranks.
 //! - `around.rs`: epochs, probes, modulations and what else spans steps.
 //! - `batch_norm.rs`: batch norm over the batches of all ranks.
+//! - `teachers.rs`: teachers that several ranks train together.
 //! - `group.rs`: the operations of a group; `launch.rs`: the environments of launchers.
 
 mod agreement;
@@ -15,6 +16,7 @@ mod combined;
 mod group;
 mod launch;
 mod resumed;
+mod teachers;
 mod weighted;
 
 use std::time::Duration;
