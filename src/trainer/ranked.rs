@@ -30,8 +30,9 @@ impl Builder {
     ///   [`Error::Rank`](crate::Error::Rank), and nothing has changed on any. A later error closes the group.
     /// - Reports of steps hold the terms of the rank's own batch; those of epochs cover all ranks.
     ///
-    /// Batch norm normalises by the rank's own batch, see [`ReplicaBuffers`]. docs/distributed.md lists what is equal to a
-    /// training on one device.
+    /// tch's batch norm normalises by the rank's own batch, see [`ReplicaBuffers`];
+    /// [`SyncBatchNorm`](crate::distributed::SyncBatchNorm) by those of all ranks. docs/distributed.md lists what is
+    /// equal to a training on one device.
     pub fn group(mut self, group: &ProcessGroup) -> Self {
         self.group = Some(group.collective());
         self

@@ -10,7 +10,7 @@ use crate::ranks::Ranks;
 /// What becomes of the buffers of the ranks of a group, such as the running statistics of batch norm, which
 /// each rank computes from its own batches: at the end of an epoch, and before the state of a trainer is saved.
 ///
-/// In training, batch norm normalises by the rank's own batch under all of them.
+/// In training, tch's batch norm normalises by the rank's own batch under all of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ReplicaBuffers {
