@@ -1,6 +1,6 @@
 //! Batch norm over the batches of all ranks.
 
-use tch::{Kind, TchError, Tensor, nn, nn::ModuleT};
+use tch::{Device, Kind, TchError, Tensor, nn, nn::ModuleT};
 
 use super::ProcessGroup;
 use crate::error::{self, Error, Result};
@@ -46,8 +46,8 @@ struct Statistics {
     variance: Tensor,
     /// x − μ, for the samples of this rank.
     centred: Tensor,
-    /// N: the number of values of a channel.
-    count: f64,
+    /// N: the number of values of a channel, [1].
+    count: Tensor,
 }
 
 impl SyncBatchNorm {
@@ -59,12 +59,12 @@ impl SyncBatchNorm {
     }
 
     /// Normalises `input` [B, C, …], and in training updates the running statistics, the variance by its
-    /// unbiased estimate. The result has the dtype of the input; statistics of a narrower dtype than `Float` are
-    /// in `Float`.
+    /// unbiased estimate. The result has the dtype of the input; the statistics are in that of the running ones.
+    /// Does not synchronise with the device.
     ///
     /// # Errors
-    /// [`Error::Shape`] for another number of channels; [`Error::Config`] for fewer than two values of a channel
-    /// on all ranks together; [`Error::Torch`] if a rank does not call it within the timeout or has failed.
+    /// [`Error::Shape`] for another number of channels; on the CPU [`Error::Config`] for fewer than two values of a
+    /// channel on all ranks together, whose variance is NaN on another device; [`Error::Torch`] if a rank does not call it within the timeout or has failed.
     pub fn forward_t(&self, input: &Tensor, train: bool) -> Result<Tensor> {
         let (size, channels) = (input.size(), self.norm.running_mean.numel() as i64);
         if size.len() < 2 || size[1] != channels {
@@ -94,24 +94,20 @@ impl SyncBatchNorm {
             Tensor::f_cat(&[sum_by_channel(input)?, own.f_to_device(input.device())?], 0)
         };
         let sums = self.group.sum_in_graph(&sums().map_err(failed)?)?;
-        let count = sums.f_double_value(&[channels]).map_err(failed)?;
-        if count < 2.0 {
-            return Err(error::config(
-                "values of a channel of a batch norm, on all ranks",
-                "at least 2",
-                count,
-                "give the ranks more samples",
-            ));
+        let count = sums.f_detach().and_then(|sums| sums.f_narrow(0, channels, 1));
+        let count = count.map_err(failed)?;
+        if count.device() == Device::Cpu {
+            check_count(count.f_double_value(&[0]).map_err(failed)?)?;
         }
         let centred = || {
-            let mean = sums.f_narrow(0, 0, channels)?.f_div_scalar(count)?;
+            let mean = sums.f_narrow(0, 0, channels)?.f_div(&count)?;
             let centred = input.f_sub(&per_channel(&mean, input.dim())?)?;
             let squares = sum_by_channel(&centred.f_square()?)?;
             Ok((mean, centred, squares))
         };
         let (mean, centred, squares) = centred().map_err(failed)?;
         let squares = self.group.sum_in_graph(&squares)?;
-        let variance = squares.f_div_scalar(count).map_err(failed)?;
+        let variance = squares.f_div(&count).map_err(failed)?;
         Ok(Statistics { mean, variance, centred, count })
     }
 
@@ -131,7 +127,7 @@ impl SyncBatchNorm {
     fn update_running(&self, statistics: &Statistics) -> TchResult<()> {
         let _no_grad = tch::no_grad_guard();
         let Statistics { mean, variance, count, .. } = statistics;
-        let unbiased = variance.f_mul_scalar(count / (count - 1.0))?;
+        let unbiased = variance.f_mul(&count.f_div(&count.f_sub_scalar(1.0)?)?)?;
         for (running, new) in [(&self.norm.running_mean, mean), (&self.norm.running_var, &unbiased)]
         {
             let _ =
@@ -139,6 +135,15 @@ impl SyncBatchNorm {
         }
         Ok(())
     }
+}
+
+/// Refuses a single value of a channel, which has no variance.
+fn check_count(count: f64) -> Result<()> {
+    if count >= 2.0 {
+        return Ok(());
+    }
+    let what = "values of a channel of a batch norm, on all ranks";
+    Err(error::config(what, "at least 2", count, "give the ranks more samples"))
 }
 
 /// Σ over all dimensions but the second.
