@@ -63,8 +63,9 @@ impl SyncBatchNorm {
     /// Does not synchronise with the device.
     ///
     /// # Errors
-    /// [`Error::Shape`] for another number of channels; on the CPU [`Error::Config`] for fewer than two values of a
-    /// channel on all ranks together, whose variance is NaN on another device; [`Error::Torch`] if a rank does not call it within the timeout or has failed.
+    /// [`Error::Shape`] for another number of channels; [`Error::Torch`] if a rank does not call it within the
+    /// timeout or has failed; on the CPU [`Error::Config`] for fewer than two values of a channel on all ranks
+    /// together, which make the running variance NaN on another device.
     pub fn forward_t(&self, input: &Tensor, train: bool) -> Result<Tensor> {
         let (size, channels) = (input.size(), self.norm.running_mean.numel() as i64);
         if size.len() < 2 || size[1] != channels {

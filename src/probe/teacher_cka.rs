@@ -50,8 +50,8 @@ impl ImbalanceProbe for TeacherCka {
         }
         for (m, teacher) in step.teachers.iter().enumerate() {
             let teacher = teacher.as_ref().map(|teacher| &teacher.features);
-            let student = step.of_all_ranks(step.features(m)?.as_ref())?;
-            let Some((student, teacher)) = student.zip(step.of_all_ranks(teacher)?) else {
+            let student = step.ranks.gather_rows(step.features(m)?.as_ref())?;
+            let Some((student, teacher)) = student.zip(step.ranks.gather_rows(teacher)?) else {
                 continue;
             };
             let n = student.size()[0] as f64;

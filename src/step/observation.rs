@@ -94,12 +94,6 @@ impl Observation<'_> {
         Ok((0..values.len()).map(mean).collect())
     }
 
-    /// The rows [B_m, …] of all ranks, in host memory where there are several; `None` where no rank has any.
-    /// Collective.
-    pub(crate) fn of_all_ranks(&self, own: Option<&Tensor>) -> Result<Option<Tensor>> {
-        self.ranks.gather_rows(own)
-    }
-
     /// The weight of this rank in a mean over steps, so that a step counts once for all ranks.
     pub(crate) fn weight_of_rank(&self) -> f64 {
         1.0 / self.ranks.size() as f64
