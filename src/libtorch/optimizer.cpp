@@ -7,6 +7,7 @@
 #include <ATen/ops/_fused_adam.h>
 #include <ATen/ops/_fused_adamw.h>
 #include <ATen/ops/_fused_sgd.h>
+#include <ATen/ops/as_strided.h>
 #include <ATen/ops/empty_like.h>
 #include <ATen/ops/linalg_vector_norm.h>
 #include <ATen/ops/stack.h>
@@ -17,7 +18,13 @@
 namespace {
 using Tensors = std::vector<at::Tensor>;
 
-// The gradient in the memory layout of its parameter: the kernels treat both as flat memory.
+// The memory of a tensor without gaps, as one dimension: the kernels update each element alone, and copy
+// tensors of another layout than the contiguous one.
+at::Tensor flat(const at::Tensor &tensor) {
+  return tensor.as_strided({tensor.numel()}, {1});
+}
+
+// The gradient in the memory layout of its parameter.
 at::Tensor gradient_of(const at::Tensor &parameter) {
   const at::Tensor &gradient = parameter.grad();
   TORCH_CHECK(gradient.layout() == at::kStrided, "sparse gradients are not supported");
@@ -37,8 +44,8 @@ using Groups = std::map<std::tuple<c10::DeviceType, c10::DeviceIndex, at::Scalar
 Group &group_of(Groups &groups, const at::Tensor &parameter) {
   const auto device = parameter.device();
   Group &group = groups[{device.type(), device.index(), parameter.scalar_type()}];
-  group.parameters.push_back(parameter);
-  group.gradients.push_back(gradient_of(parameter));
+  group.parameters.push_back(flat(parameter));
+  group.gradients.push_back(flat(gradient_of(parameter)));
   return group;
 }
 } // namespace
@@ -55,7 +62,7 @@ char *g2d_sgd(void *const *parameters, void *const *momenta, size_t count, doubl
     for (size_t i = 0; i < count; ++i) {
       Group &group = group_of(groups, tensor_at(parameters, i));
       if (momenta)
-        group.first.push_back(tensor_at(momenta, i));
+        group.first.push_back(flat(tensor_at(momenta, i)));
     }
     for (auto &[key, group] : groups)
       at::_fused_sgd_(group.parameters, group.gradients, group.first, weight_decay, momentum, lr,
@@ -73,10 +80,10 @@ char *g2d_adam(void *const *parameters, void *const *first, void *const *second,
     Groups groups;
     for (size_t i = 0; i < count; ++i) {
       Group &group = group_of(groups, tensor_at(parameters, i));
-      group.first.push_back(tensor_at(first, i));
-      group.second.push_back(tensor_at(second, i));
+      group.first.push_back(flat(tensor_at(first, i)));
+      group.second.push_back(flat(tensor_at(second, i)));
       if (largest)
-        group.largest.push_back(tensor_at(largest, i));
+        group.largest.push_back(flat(tensor_at(largest, i)));
       group.steps.push_back(tensor_at(steps, i));
     }
     for (auto &[key, group] : groups) {

@@ -1,6 +1,9 @@
 //! Training of teachers.
 
-use std::{cell::Cell, sync::Arc};
+use std::{
+    cell::{Cell, RefCell},
+    sync::Arc,
+};
 
 use anyhow::Result;
 use g2d::{
@@ -64,16 +67,16 @@ impl UntrainedTeacher {
         let Self { m, mut vs, model } = self;
         let modality = problem.modalities[m].clone();
         let loaded = files.load_teacher(modality.name(), &mut vs)?;
-        if loaded.is_none() {
-            train_model(m, &vs, &*model, setup, problem, bars)?;
-        }
+        let trained = match loaded {
+            Some(_) => None,
+            None => Some(train_model(m, &vs, &*model, setup, problem, bars)?),
+        };
         let teacher = FrozenModel::from_model(modality.clone(), &mut vs, model);
         let teacher = InPrecision::new(teacher, setup.config.compute.precision);
         let Splits { train, val, test } = &problem.splits;
-        let predictions = HeldOut {
-            val: evaluate_teacher(&teacher, m, setup.stored(val))?,
-            test: evaluate_teacher(&teacher, m, setup.stored(test))?,
-        };
+        let evaluated = |split| evaluate_teacher(&teacher, m, setup.stored(split));
+        let predictions =
+            HeldOut { val: trained.map_or_else(|| evaluated(val), Ok)?, test: evaluated(test)? };
         let record = || Cached::record(&teacher, m, setup.stored(train));
         let cache = train.is_constant().then(record).transpose()?;
         let summary = match loaded {
@@ -111,6 +114,7 @@ impl SharedTeacher {
     }
 }
 
+/// Trains a teacher; its predictions on validation data, with the weights that it keeps.
 fn train_model(
     m: usize,
     vs: &VarStore,
@@ -118,19 +122,23 @@ fn train_model(
     setup: &TrainingSetup,
     problem: &Problem,
     bars: &ProgressBars,
-) -> Result<()> {
+) -> Result<Predictions> {
     let (splits, task, config) = (&problem.splits, &problem.task, &setup.config);
     let modality = &problem.modalities[m];
     let val = Cell::new(f64::NAN); // the first metric of the last epoch
+    let epochs = RefCell::new(Vec::new()); // the predictions of each epoch
     let bar = bars.add(&format!("{}teacher {modality}", setup.prefix), config.epochs, 0);
-    task.teacher_trainer(modality, m, config.sgd)
+    let trained = task
+        .teacher_trainer(modality, m, config.sgd)
         .precision(config.compute.precision)
         .epochs(config.epochs)
         .schedule(config.lr_schedule)
         .keep(config.teacher_weights)
-        .score(|predictions, targets| {
-            val.set(task.evaluate(predictions, targets)?[0]);
-            task.selection_score(predictions, targets)
+        .score(|logits, targets| {
+            val.set(task.evaluate(logits, targets)?[0]);
+            let own = Predictions::new(logits.shallow_clone(), targets.shallow_clone());
+            epochs.borrow_mut().push(own);
+            task.selection_score(logits, targets)
         })
         .on_epoch(|epoch| bar.unimodal_epoch(epoch.loss, &[("val".into(), val.get())]))
         .train(
@@ -140,7 +148,7 @@ fn train_model(
             || setup.stored(&splits.val),
         )?;
     bar.finish();
-    Ok(())
+    Ok(epochs.into_inner().swap_remove(trained.kept as usize))
 }
 
 /// The metrics on validation and test data, and ρ on the training data.

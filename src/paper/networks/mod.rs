@@ -12,6 +12,7 @@ mod backbone;
 mod classifier;
 mod compact;
 mod conv_norm;
+mod convolution;
 mod encoder;
 mod fusion;
 mod init;
