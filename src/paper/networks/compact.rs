@@ -35,7 +35,7 @@ impl ModuleT for CompactEncoder {
             false => input.shallow_clone(),
         };
         for (i, block) in self.blocks.iter().enumerate() {
-            x = block.forward_t(&x, train).relu();
+            x = block.forward_t(&x, train).relu_();
             if i < 2 {
                 x = x.max_pool2d_default(2);
             }

@@ -1,7 +1,5 @@
 //! A square convolution.
 
-use std::ops::Range;
-
 use tch::{Device, Tensor, nn};
 
 use super::Initialisation;
@@ -23,7 +21,7 @@ pub(super) struct Convolution {
 impl Convolution {
     /// More positions are not computed as a matrix product, since copying the inputs takes longer than the
     /// product saves (docs/performance.md).
-    const POSITIONS: i64 = 16;
+    const POSITIONS: usize = 25;
     /// Fewer output channels are not, for the same reason.
     const CHANNELS: i64 = 256;
 
@@ -46,9 +44,9 @@ impl Convolution {
     pub(super) fn forward(&self, input: &Tensor, bias: Option<&Tensor>) -> Tensor {
         let axes = [2, 3].map(|dim| Axis::new(self, input.size()[dim]));
         let channels_last = [input, &self.weight].iter().all(|tensor| tensor.stride()[1] == 1);
-        let small = axes[0].outputs * axes[1].outputs <= Self::POSITIONS
-            && self.weight.size()[0] >= Self::CHANNELS
-            && axes.iter().all(|axis| !axis.taps.is_empty());
+        let positions = axes[0].outputs.len() * axes[1].outputs.len();
+        let small =
+            (1..=Self::POSITIONS).contains(&positions) && self.weight.size()[0] >= Self::CHANNELS;
         if input.device() == Device::Cpu && channels_last && small {
             self.product(input, bias, &axes)
         } else {
@@ -59,30 +57,33 @@ impl Convolution {
     /// The convolution as a matrix product.
     fn product(&self, input: &Tensor, bias: Option<&Tensor>, axes: &[Axis; 2]) -> Tensor {
         let [rows, columns] = axes;
-        let (batch, channels) = (input.size()[0], input.size()[1]);
+        let [batch, channels, ..] = input.size()[..] else { unreachable!("[B, I, H, W]") };
         let padding = rows.inputs * columns.inputs;
-        let mut seen = Vec::new();
-        for (row, column) in pairs(0..rows.outputs, 0..columns.outputs) {
-            for (i, j) in pairs(rows.taps.clone(), columns.taps.clone()) {
-                let input = rows.input(row, i).zip(columns.input(column, j));
-                seen.push(input.map_or(padding, |(row, column)| row * columns.inputs + column));
-            }
-        }
-        let positions = rows.outputs * columns.outputs;
-        let k = channels * seen.len() as i64 / positions;
-        let seen = Tensor::from_slice(&seen);
+        let taps = pairs(&rows.taps, &columns.taps);
+        let positions = pairs(&rows.outputs, &columns.outputs);
+        let seen = positions.iter().flat_map(|&(row, column)| {
+            taps.iter().map(move |&(i, j)| match (rows.input(row, i), columns.input(column, j)) {
+                (Some(row), Some(column)) => row * columns.inputs + column,
+                _ => padding,
+            })
+        });
+        let seen = Tensor::from_slice(&seen.collect::<Vec<_>>());
         // The inputs of an image as rows, with a row of zeros for the padding.
         let inputs = input.permute([0, 2, 3, 1]).reshape([batch, padding, channels]);
         let seen = inputs.constant_pad_nd([0, 0, 0, 1]).index_select(1, &seen);
 
-        let outputs = self.weight.size()[0];
+        let [outputs, _, kernel, _] = self.weight.size()[..] else { unreachable!("[O, I, k, k]") };
         let mut weight = self.weight.permute([0, 2, 3, 1]);
-        for (dim, Axis { taps, .. }) in (1..).zip(axes) {
-            weight = weight.slice(dim, taps.start, taps.end, 1);
+        if taps.len() as i64 != kernel * kernel {
+            let taps: Vec<_> = taps.iter().map(|(i, j)| i * kernel + j).collect();
+            let all = weight.reshape([outputs, kernel * kernel, channels]);
+            weight = all.index_select(1, &Tensor::from_slice(&taps));
         }
-        let output =
-            seen.reshape([batch * positions, k]).linear(&weight.reshape([outputs, k]), bias);
-        output.view([batch, rows.outputs, columns.outputs, outputs]).permute([0, 3, 1, 2])
+        let k = taps.len() as i64 * channels;
+        let seen = seen.reshape([batch * positions.len() as i64, k]);
+        let output = seen.linear(&weight.reshape([outputs, k]), bias);
+        let [height, width] = [rows, columns].map(|axis| axis.outputs.len() as i64);
+        output.view([batch, height, width, outputs]).permute([0, 3, 1, 2])
     }
 }
 
@@ -91,21 +92,20 @@ struct Axis {
     stride: i64,
     padding: i64,
     inputs: i64,
-    outputs: i64,
+    outputs: Vec<i64>,
     /// The taps of the kernel that see inputs.
-    taps: Range<i64>,
+    taps: Vec<i64>,
 }
 
 impl Axis {
     fn new(convolution: &Convolution, inputs: i64) -> Self {
         let Convolution { ref weight, stride, padding } = *convolution;
         let kernel = weight.size()[2];
-        let outputs = (inputs + 2 * padding - kernel).div_euclid(stride) + 1;
-        let all = Self { stride, padding, inputs, outputs, taps: 0..kernel };
-        let sees = |tap: &i64| (0..outputs).any(|output| all.input(output, *tap).is_some());
-        let first = (0..kernel).find(sees).unwrap_or(kernel);
-        let end = (first..kernel).rfind(sees).map_or(first, |last| last + 1);
-        Self { taps: first..end, ..all }
+        let outputs = (0..=(inputs + 2 * padding - kernel).div_euclid(stride)).collect();
+        let mut axis = Self { stride, padding, inputs, outputs, taps: Vec::new() };
+        let sees = |tap: &i64| axis.outputs.iter().any(|&o| axis.input(o, *tap).is_some());
+        axis.taps = (0..kernel).filter(sees).collect();
+        axis
     }
 
     /// The input that a tap sees for an output, unless this is padding.
@@ -115,7 +115,7 @@ impl Axis {
     }
 }
 
-/// The pairs of two ranges, in row-major order.
-fn pairs(rows: Range<i64>, columns: Range<i64>) -> impl Iterator<Item = (i64, i64)> {
-    rows.flat_map(move |row| columns.clone().map(move |column| (row, column)))
+/// The pairs of rows and columns, in row-major order.
+fn pairs(rows: &[i64], columns: &[i64]) -> Vec<(i64, i64)> {
+    rows.iter().flat_map(|&row| columns.iter().map(move |&column| (row, column))).collect()
 }

@@ -35,7 +35,7 @@ impl ResNet18 {
 
 impl ModuleT for ResNet18 {
     fn forward_t(&self, input: &Tensor, train: bool) -> Tensor {
-        let stem = self.stem.forward_t(input, train).relu();
+        let stem = self.stem.forward_t(input, train).relu_();
         let pooled = stem.max_pool2d([3, 3], [2, 2], [1, 1], [1, 1], false);
         let maps = self.blocks.iter().fold(pooled, |x, block| block.forward_t(&x, train));
         maps.mean_dim([2_i64, 3].as_slice(), false, None)
@@ -81,12 +81,12 @@ impl BasicBlock {
 
 impl ModuleT for BasicBlock {
     fn forward_t(&self, input: &Tensor, train: bool) -> Tensor {
-        let inner = self.first.forward_t(input, train).relu();
-        let inner = self.second.forward_t(&inner, train);
-        let shortcut = match &self.downsample {
+        let inner = self.first.forward_t(input, train).relu_();
+        let mut sum = self.second.forward_t(&inner, train);
+        sum += match &self.downsample {
             Some(downsample) => downsample.forward_t(input, train),
             None => input.shallow_clone(),
         };
-        (inner + shortcut).relu()
+        sum.relu_()
     }
 }
