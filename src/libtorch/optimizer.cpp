@@ -24,6 +24,15 @@ at::Tensor flat(const at::Tensor &tensor) {
   return tensor.as_strided({tensor.numel()}, {1});
 }
 
+// A state of a parameter, in whose memory layout it was made.
+at::Tensor state_of(const at::Tensor &parameter, const at::Tensor &state) {
+  TORCH_CHECK(state.strides() == parameter.strides(),
+              "the memory layout of a parameter has changed since its first step, from strides ",
+              state.strides(), " to ", parameter.strides(),
+              ": call `weights::channels_last` before the optimizer is built");
+  return flat(state);
+}
+
 // The gradient in the memory layout of its parameter.
 at::Tensor gradient_of(const at::Tensor &parameter) {
   const at::Tensor &gradient = parameter.grad();
@@ -44,8 +53,8 @@ using Groups = std::map<std::tuple<c10::DeviceType, c10::DeviceIndex, at::Scalar
 Group &group_of(Groups &groups, const at::Tensor &parameter) {
   const auto device = parameter.device();
   Group &group = groups[{device.type(), device.index(), parameter.scalar_type()}];
+  group.gradients.push_back(flat(gradient_of(parameter))); // checks the parameter
   group.parameters.push_back(flat(parameter));
-  group.gradients.push_back(flat(gradient_of(parameter)));
   return group;
 }
 } // namespace
@@ -60,9 +69,10 @@ char *g2d_sgd(void *const *parameters, void *const *momenta, size_t count, doubl
     at::NoGradGuard no_grad;
     Groups groups;
     for (size_t i = 0; i < count; ++i) {
-      Group &group = group_of(groups, tensor_at(parameters, i));
+      const at::Tensor &parameter = tensor_at(parameters, i);
+      Group &group = group_of(groups, parameter);
       if (momenta)
-        group.first.push_back(flat(tensor_at(momenta, i)));
+        group.first.push_back(state_of(parameter, tensor_at(momenta, i)));
     }
     for (auto &[key, group] : groups)
       at::_fused_sgd_(group.parameters, group.gradients, group.first, weight_decay, momentum, lr,
@@ -79,11 +89,12 @@ char *g2d_adam(void *const *parameters, void *const *first, void *const *second,
     at::NoGradGuard no_grad;
     Groups groups;
     for (size_t i = 0; i < count; ++i) {
-      Group &group = group_of(groups, tensor_at(parameters, i));
-      group.first.push_back(flat(tensor_at(first, i)));
-      group.second.push_back(flat(tensor_at(second, i)));
+      const at::Tensor &parameter = tensor_at(parameters, i);
+      Group &group = group_of(groups, parameter);
+      group.first.push_back(state_of(parameter, tensor_at(first, i)));
+      group.second.push_back(state_of(parameter, tensor_at(second, i)));
       if (largest)
-        group.largest.push_back(flat(tensor_at(largest, i)));
+        group.largest.push_back(state_of(parameter, tensor_at(largest, i)));
       group.steps.push_back(tensor_at(steps, i));
     }
     for (auto &[key, group] : groups) {

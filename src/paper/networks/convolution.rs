@@ -57,7 +57,7 @@ impl Convolution {
     /// The convolution as a matrix product.
     fn product(&self, input: &Tensor, bias: Option<&Tensor>, axes: &[Axis; 2]) -> Tensor {
         let [rows, columns] = axes;
-        let [batch, channels, ..] = input.size()[..] else { unreachable!("[B, I, H, W]") };
+        let (batch, channels) = (input.size()[0], input.size()[1]);
         let padding = rows.inputs * columns.inputs;
         let taps = pairs(&rows.taps, &columns.taps);
         let positions = pairs(&rows.outputs, &columns.outputs);
@@ -72,7 +72,7 @@ impl Convolution {
         let inputs = input.permute([0, 2, 3, 1]).reshape([batch, padding, channels]);
         let seen = inputs.constant_pad_nd([0, 0, 0, 1]).index_select(1, &seen);
 
-        let [outputs, _, kernel, _] = self.weight.size()[..] else { unreachable!("[O, I, k, k]") };
+        let (outputs, kernel) = (self.weight.size()[0], self.weight.size()[2]);
         let mut weight = self.weight.permute([0, 2, 3, 1]);
         if taps.len() as i64 != kernel * kernel {
             let taps: Vec<_> = taps.iter().map(|(i, j)| i * kernel + j).collect();

@@ -233,3 +233,19 @@ fn optimizers_update_channels_last_weights_alike_and_resume_from_a_file() {
         assert!(weight(&resumed).equal(&weight(&last)), "{algorithm:?}");
     }
 }
+
+#[test]
+fn weights_whose_layout_changes_after_a_step_are_an_error() {
+    let sgd = SgdConfig { momentum: 0.9, ..Default::default() };
+    for algorithm in [Algorithm::from(sgd), AdamWConfig::default().into()] {
+        let vs = convolution(None, false);
+        let mut optimizer = Optimizer::builder(&vs, algorithm).build().unwrap();
+        train(&vs, &mut optimizer, 1);
+        g2d::weights::channels_last(&vs).unwrap();
+        let before = vs.variables()["conv.weight"].copy();
+        vs.variables()["conv.weight"].square().sum(Kind::Float).backward();
+        let error = optimizer.step().unwrap_err().to_string();
+        assert!(error.contains("call `weights::channels_last` before"), "{error}");
+        assert!(vs.variables()["conv.weight"].equal(&before));
+    }
+}
