@@ -4,9 +4,11 @@ use std::{cell::Cell, rc::Rc};
 
 use g2d::{
     Batch, Features, Modality, ModalityParams, Result, Student, Teacher, TeacherOutput,
-    teacher::HostCopy, trainer::FeatureProjection,
+    optim::{Optimizer, SgdConfig},
+    teacher::HostCopy,
+    trainer::FeatureProjection,
 };
-use tch::{Device, Kind, Tensor, nn, nn::ModuleT, nn::OptimizerConfig};
+use tch::{Device, Kind, Tensor, nn, nn::ModuleT};
 
 use super::{
     case::{Case, Form, Task},
@@ -87,9 +89,9 @@ impl Model {
         ModalityParams::by_name(&self.vs, &self.names).unwrap()
     }
 
-    pub fn optimizer(&self) -> nn::Optimizer {
-        let sgd = nn::Sgd { momentum: 0.9, dampening: 0.0, wd: 0.1, nesterov: false };
-        sgd.build(&self.vs, 0.01).unwrap()
+    pub fn optimizer(&self) -> Optimizer {
+        let sgd = SgdConfig { lr: 0.01, momentum: 0.9, weight_decay: 0.1, ..SgdConfig::default() };
+        Optimizer::builder(&self.vs, sgd).build().unwrap()
     }
 
     /// A valid batch with sample ids from `first_id`.

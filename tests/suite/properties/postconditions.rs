@@ -43,7 +43,7 @@ impl Run<'_> {
                 }
             }
         }
-        self.optimizer.step();
+        self.update()?;
         let after = values(&self.model.vs);
         for m in (0..self.case.k()).filter(|&m| own[m].is_empty()) {
             let path = format!("m{m}");

@@ -2,6 +2,7 @@
 
 use g2d::{
     Batch, Error, G2dTrainer, StepOutcome, StepReport,
+    optim::Optimizer,
     probe::{
         ConfidenceRatio, GradientCosine, GradientNorm, HeadAccuracy, LossRatio, ModalityGap,
         StudentConfidence, TeacherCka, UpdateRatio,
@@ -95,7 +96,7 @@ pub(super) struct Run<'a> {
     pub case: &'a Case,
     fault: CurrentFault,
     trainer: G2dTrainer,
-    pub optimizer: nn::Optimizer,
+    optimizer: Optimizer,
     pub window: Window,
     pub model: &'a Model,
 }
@@ -156,7 +157,7 @@ impl Run<'_> {
         let batch = self.batch(i, step, fault);
         self.fault.set(fault);
         if self.window.index == 0 {
-            self.optimizer.zero_grad();
+            self.optimizer.zero_grad().map_err(failure)?;
             self.window = Window::new(self.case, &self.model.vs);
         }
         let (at, weights, grads) =
@@ -251,11 +252,17 @@ impl Run<'_> {
         }
     }
 
+    /// Makes an optimizer step. Gradients are clipped first, so that no case diverges.
+    pub fn update(&mut self) -> Check {
+        self.optimizer.clip_grad_norm(1.0).map_err(failure)?;
+        self.optimizer.step().map_err(failure)
+    }
+
     /// Checks that a skipped step has changed nothing, and that an optimizer step after it does not
     /// either.
     fn check_undone(&mut self) -> Check {
         prop_assert!(gradients(&self.model.vs).is_empty());
-        self.optimizer.step();
+        self.update()?;
         let unchanged = is_same(&values(&self.model.vs), &self.window.before);
         prop_assert!(unchanged, "a skipped step changed a variable");
         self.window.index = 0;
@@ -268,7 +275,7 @@ impl Run<'_> {
             Ok(None) => prop_assert!(!open),
             Ok(Some(StepOutcome::Ready)) => {
                 prop_assert!(open);
-                self.optimizer.step();
+                self.update()?;
             }
             Ok(Some(outcome)) => {
                 prop_assert!(open && outcome.skipped().is_some());
