@@ -2,16 +2,21 @@
 
 use crate::libtorch;
 
-/// Keeps the memory of freed tensors in the process for the next tensors, and returns whether the C library
-/// can do so.
+/// Tunes the C library's allocator for training, and returns whether all of it took effect:
 ///
-/// glibc returns the memory of a large tensor to the operating system as soon as the tensor is freed. A
-/// training frees every activation in every step, so the system maps and clears the same pages in each of
-/// them. With this setting it does not, and the resident memory of the process stays at its peak.
+/// - **Freed memory is kept for the next tensors.** glibc returns the memory of a large tensor to the
+///   operating system as soon as the tensor is freed. A training frees every activation in every step, so
+///   the system maps and clears the same pages in each of them. With this setting it does not, and the
+///   resident memory of the process stays at its peak.
+/// - **Memory comes in huge pages**, where the kernel gives them to programs that ask
+///   (`/sys/kernel/mm/transparent_hugepage/enabled` is `madvise`; with `always` every program has
+///   them). A step reads and writes more memory than the processor has addresses of small pages for. The
+///   heap reserves as many addresses as the machine has memory; this takes no memory. Where the system
+///   limits or counts addresses (`ulimit -v`, strict overcommit) it reserves none and returns `false`.
 ///
-/// The setting belongs to the process: a program sets it, a library does not. Call it at the start of
+/// The settings belong to the process: a program makes them, a library does not. Call it at the start of
 /// `main`; it has no effect on memory in use, and less on threads that have started. With a C library other
 /// than glibc it changes nothing and returns `false`.
-pub fn keep_freed_memory() -> bool {
-    libtorch::keep_freed_memory()
+pub fn tune() -> bool {
+    libtorch::tune_allocator()
 }

@@ -34,7 +34,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Parser;
-use g2d::allocator::keep_freed_memory;
+use g2d::allocator;
 
 use crate::{
     clock::Clock, cremad::InputShape, memory::MemoryProbe, recipe::Recipe,
@@ -111,7 +111,7 @@ fn main() -> Result<()> {
         return ranks::measure_rank(shape, rounds);
     }
     // As the examples do; each measurement of memory has a process of its own.
-    keep_freed_memory();
+    allocator::tune();
     let clock = if cpu_time { Clock::Cpu } else { Clock::Wall };
     let mut results = BenchmarkResults::new(threads, clock);
     if recipe || !(quick || ranks) {

@@ -1,20 +1,59 @@
 //! The C library's allocator, from which libtorch takes the memory of tensors on the CPU.
 
-/// Sets the parameters of glibc's allocator; `false` if it refuses one, or with another C library.
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
-pub(crate) fn keep_freed_memory() -> bool {
-    use std::ffi::c_int;
+mod glibc {
+    use std::{fs, iter, os::raw::c_void};
 
-    unsafe extern "C" {
-        fn mallopt(parameter: c_int, value: c_int) -> c_int;
+    /// Sets the parameters of the allocator and reserves its heap; `false` if either fails.
+    pub(crate) fn tune() -> bool {
+        // Never trim the heap, never take memory from elsewhere, and one heap for all threads.
+        let parameters =
+            [(libc::M_TRIM_THRESHOLD, -1), (libc::M_MMAP_MAX, 0), (libc::M_ARENA_MAX, 1)];
+        // SAFETY: the function locks the allocator and checks its arguments.
+        let set = |(parameter, value)| unsafe { libc::mallopt(parameter, value) } == 1;
+        parameters.into_iter().all(set) && is_address_space_free() && reserve_huge_pages()
     }
-    // From glibc's malloc.h: M_TRIM_THRESHOLD, M_MMAP_THRESHOLD, M_ARENA_MAX.
-    let parameters = [(-1, c_int::MAX), (-3, 1 << 30), (-8, 1)];
-    // SAFETY: the function has this signature in glibc, locks the allocator, and checks its arguments.
-    parameters.into_iter().all(|(parameter, value)| unsafe { mallopt(parameter, value) } == 1)
+
+    /// Returns whether addresses without memory cost nothing, as is usual.
+    fn is_address_space_free() -> bool {
+        let accounting = fs::read_to_string("/proc/sys/vm/overcommit_memory");
+        let is_unlimited = |resource| {
+            let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
+            // SAFETY: the function writes to the limit alone.
+            let result = unsafe { libc::getrlimit(resource, &raw mut limit) };
+            result == 0 && limit.rlim_cur == libc::RLIM_INFINITY
+        };
+        accounting.is_ok_and(|mode| mode.trim() != "2")
+            && is_unlimited(libc::RLIMIT_AS)
+            && is_unlimited(libc::RLIMIT_DATA)
+    }
+
+    /// Grows the heap to the size of the machine's memory, in addresses alone, and asks the kernel for
+    /// huge pages there; `false` if it has none.
+    fn reserve_huge_pages() -> bool {
+        const BLOCK: usize = 1 << 30;
+        // SAFETY: the function reads a number.
+        let number = |name| usize::try_from(unsafe { libc::sysconf(name) }).unwrap_or(0);
+        let (pages, page) = (number(libc::_SC_PHYS_PAGES), number(libc::_SC_PAGESIZE).max(1));
+        // SAFETY: any size may be requested.
+        let blocks = iter::repeat_with(|| unsafe { libc::malloc(BLOCK) });
+        let blocks = blocks.take(pages.saturating_mul(page) / BLOCK).take_while(|b| !b.is_null());
+        let blocks: Vec<_> = blocks.collect();
+        let advised = blocks.iter().all(|block| {
+            let start = (*block as usize / page * page) as *mut c_void;
+            // SAFETY: the advice changes no content, and the range is within the heap.
+            unsafe { libc::madvise(start, BLOCK, libc::MADV_HUGEPAGE) == 0 }
+        });
+        // SAFETY: each block is of `malloc` and is freed once.
+        blocks.into_iter().rev().for_each(|block| unsafe { libc::free(block) });
+        advised
+    }
 }
 
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
+pub(crate) use glibc::tune;
+
 #[cfg(not(all(target_os = "linux", target_env = "gnu")))]
-pub(crate) fn keep_freed_memory() -> bool {
+pub(crate) fn tune() -> bool {
     false
 }

@@ -43,7 +43,7 @@ use std::ffi::{CStr, c_char};
 
 use tch::TchError;
 
-pub(crate) use allocator::keep_freed_memory;
+pub(crate) use allocator::tune as tune_allocator;
 pub(crate) use autocast::Autocast;
 pub(crate) use buffer::{any_not_finite, copy};
 pub(crate) use generator::{generator_state, restore_generator};

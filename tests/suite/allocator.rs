@@ -1,4 +1,4 @@
-//! The memory of freed tensors.
+//! The tuned allocator: freed memory is kept, and memory comes in huge pages.
 
 #![cfg(all(target_os = "linux", target_env = "gnu"))]
 
@@ -32,7 +32,41 @@ fn kept_memory_is_not_mapped_again() {
         return;
     }
     let returned = faults_of_tensors();
-    assert!(allocator::keep_freed_memory());
+    assert!(allocator::tune());
     let kept = faults_of_tensors();
     assert!(kept * 4 < returned, "{kept} page faults with kept memory, {returned} without");
+}
+
+/// Returns whether the memory at an address has the advice to be in huge pages.
+fn is_advised(address: u64) -> bool {
+    let mappings = std::fs::read_to_string("/proc/self/smaps").unwrap();
+    let mut holds_address = false;
+    for line in mappings.lines() {
+        let range = line.split(' ').next().unwrap().split_once('-');
+        let bound = |text| u64::from_str_radix(text, 16).ok();
+        if let Some((Some(start), Some(end))) = range.map(|(start, end)| (bound(start), bound(end)))
+        {
+            holds_address = (start..end).contains(&address);
+        } else if let Some(flags) = line.strip_prefix("VmFlags:").filter(|_| holds_address) {
+            return flags.split(' ').any(|flag| flag == "hg");
+        }
+    }
+    panic!("no mapping holds {address:x}");
+}
+
+#[test]
+fn memory_of_tensors_is_advised_to_be_in_huge_pages() {
+    if !std::path::Path::new("/sys/kernel/mm/transparent_hugepage").exists() {
+        eprintln!("skipped: the kernel has no transparent huge pages");
+        return;
+    }
+    let test = "allocator::memory_of_tensors_is_advised_to_be_in_huge_pages";
+    if !in_own_process_with(test, &[("MALLOC_ARENA_MAX", "1")]) {
+        return;
+    }
+    assert!(allocator::tune());
+    for elements in [1 << 18, 1 << 26] {
+        let tensor = Tensor::zeros([elements], (Kind::Float, Device::Cpu));
+        assert!(is_advised(tensor.data_ptr() as u64), "{elements} elements");
+    }
 }

@@ -57,7 +57,7 @@ pub fn compare(
     mut problem: impl FnMut(u64, &Path) -> Result<Problem>,
 ) -> Result<()> {
     run.begin()?;
-    g2d::allocator::keep_freed_memory();
+    g2d::allocator::tune();
     let seeds = config.seed..config.seed + run.seeds;
     let runs = seeds.map(|seed| SeedRun::new(seed, run, config, &mut problem));
     let (runs, problems): (Vec<_>, Vec<_>) = runs.collect::<Result<Vec<_>>>()?.into_iter().unzip();
