@@ -99,6 +99,7 @@ fn sample(seed: i64) -> Batch {
 }
 
 fn main() -> g2d::Result<()> {
+    g2d::allocator::tune();
     let loader = || (1..=4).map(sample).collect();
     let data: Vec<Batch> = loader();
     tch::manual_seed(0);
