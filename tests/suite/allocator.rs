@@ -2,10 +2,12 @@
 
 #![cfg(all(target_os = "linux", target_env = "gnu"))]
 
+use std::process::Command;
+
 use g2d::allocator;
 use tch::{Device, Kind, Tensor};
 
-use crate::support::in_own_process_with;
+use crate::support::{in_own_process_with, stdout};
 
 /// The page faults of this process without a read from disk.
 fn page_faults() -> u64 {
@@ -69,4 +71,18 @@ fn memory_of_tensors_is_advised_to_be_in_huge_pages() {
         let tensor = Tensor::zeros([elements], (Kind::Float, Device::Cpu));
         assert!(is_advised(tensor.data_ptr() as u64), "{elements} elements");
     }
+}
+
+#[test]
+fn limited_addresses_are_not_reserved() {
+    const LIMITED: &str = "G2D_TEST_LIMITED_ADDRESSES";
+    if std::env::var_os(LIMITED).is_some() {
+        assert!(!allocator::tune());
+        return;
+    }
+    let this = std::env::current_exe().unwrap();
+    let mut child = Command::new("sh");
+    child.args(["-c", "ulimit -S -v 1000000000 && exec \"$0\" \"$@\""]).arg(this);
+    child.args(["allocator::limited_addresses_are_not_reserved", "--exact"]).env(LIMITED, "1");
+    assert!(stdout(&mut child).contains("1 passed"));
 }
