@@ -10,13 +10,14 @@ use crate::libtorch;
 ///   resident memory of the process stays at its peak.
 /// - **Memory comes in huge pages**, where the kernel gives them to programs that ask
 ///   (`/sys/kernel/mm/transparent_hugepage/enabled` is `madvise`; with `always` every program has
-///   them). A step reads and writes more memory than the processor has addresses of small pages for. The
-///   heap reserves as many addresses as the machine has memory; this takes no memory. Where the system
-///   limits or counts addresses (`ulimit -v`, strict overcommit) it reserves none and returns `false`.
+///   them). With small pages the TLB of the processor does not cover the memory of a step. The heap
+///   reserves as much virtual memory as the machine has physical memory, and uses none of it yet. Where
+///   virtual memory is limited (`ulimit -v`, `ulimit -d`) or committed strictly (`vm.overcommit_memory`
+///   is 2) it reserves none, and the function returns `false`.
 ///
 /// The settings belong to the process: a program makes them, a library does not. Call it at the start of
 /// `main`; it has no effect on memory in use, and less on threads that have started. With a C library other
-/// than glibc it changes nothing and returns `false`.
+/// than glibc on Linux it changes nothing and returns `false`. See mallopt(3) and madvise(2).
 pub fn tune() -> bool {
     libtorch::tune_allocator()
 }

@@ -2,7 +2,7 @@
 
 #[cfg(all(target_os = "linux", target_env = "gnu"))]
 mod glibc {
-    use std::{fs, iter, os::raw::c_void};
+    use std::{fs, iter};
 
     /// Sets the parameters of the allocator and reserves its heap; `false` if either fails.
     pub(crate) fn tune() -> bool {
@@ -11,11 +11,11 @@ mod glibc {
             [(libc::M_TRIM_THRESHOLD, -1), (libc::M_MMAP_MAX, 0), (libc::M_ARENA_MAX, 1)];
         // SAFETY: the function locks the allocator and checks its arguments.
         let set = |(parameter, value)| unsafe { libc::mallopt(parameter, value) } == 1;
-        parameters.into_iter().all(set) && is_address_space_free() && reserve_huge_pages()
+        parameters.into_iter().all(set) && is_virtual_memory_free() && reserve_huge_pages()
     }
 
-    /// Returns whether addresses without memory cost nothing, as is usual.
-    fn is_address_space_free() -> bool {
+    /// Returns whether virtual memory is neither limited nor committed strictly.
+    fn is_virtual_memory_free() -> bool {
         let accounting = fs::read_to_string("/proc/sys/vm/overcommit_memory");
         let is_unlimited = |resource| {
             let mut limit = libc::rlimit { rlim_cur: 0, rlim_max: 0 };
@@ -28,8 +28,8 @@ mod glibc {
             && is_unlimited(libc::RLIMIT_DATA)
     }
 
-    /// Grows the heap to the size of the machine's memory, in addresses alone, and asks the kernel for
-    /// huge pages there; `false` if it has none.
+    /// Grows the heap to the size of the physical memory, without using it, and asks the kernel for huge
+    /// pages there; `false` if it has none.
     fn reserve_huge_pages() -> bool {
         const BLOCK: usize = 1 << 30;
         // SAFETY: the function reads a number.
@@ -40,7 +40,7 @@ mod glibc {
         let blocks = blocks.take(pages.saturating_mul(page) / BLOCK).take_while(|b| !b.is_null());
         let blocks: Vec<_> = blocks.collect();
         let advised = blocks.iter().all(|block| {
-            let start = (*block as usize / page * page) as *mut c_void;
+            let start = block.map_addr(|address| address / page * page);
             // SAFETY: the advice changes no content, and the range is within the heap.
             unsafe { libc::madvise(start, BLOCK, libc::MADV_HUGEPAGE) == 0 }
         });
