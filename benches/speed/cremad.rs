@@ -142,7 +142,7 @@ fn batch(shape: InputShape, index: i64, audio_teacher: &dyn Teacher) -> Result<B
     Ok(Batch::new(inputs, labels).with_ids(ids))
 }
 
-/// A teacher with folded batch norm. Its weights are the same in every call.
+/// A teacher. Its weights are the same in every call.
 fn teacher(m: usize, channels_last: bool) -> Result<FrozenModel> {
     tch::manual_seed(100 + m as i64);
     let mut vs = VarStore::new(Device::Cpu);
@@ -151,5 +151,5 @@ fn teacher(m: usize, channels_last: bool) -> Result<FrozenModel> {
     if channels_last {
         weights::channels_last(&vs)?;
     }
-    Ok(net.into_folded_teacher(NAMES[m], &mut vs))
+    Ok(net.into_teacher(NAMES[m], &mut vs))
 }

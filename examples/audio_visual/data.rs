@@ -5,18 +5,18 @@ use std::{path::Path, sync::Arc};
 use anyhow::Result;
 use g2d::{
     Modality, ModalityParams, Student,
-    data::{BatchOrder, Loader, LoaderOptions},
+    data::{BatchOrder, InMemory, Loader, LoaderOptions},
     paper::{
         data::{
             AvMnist, ClipCache, ClipDataset, ClipTransform, Clips, Cremad, GroupShares, Mode,
             OnMissing, VggSound,
         },
-        networks::{ClassifierConfig, FusionClassifier, FusionKind, UnimodalClassifier},
+        networks::{Backbone, ClassifierConfig, FusionClassifier, FusionKind, UnimodalClassifier},
     },
     teacher::UnimodalModel,
 };
 use rand::{SeedableRng, rngs::StdRng};
-use tch::nn::VarStore;
+use tch::{Device, Tensor, nn::VarStore};
 
 use crate::support::{
     comparison::{
@@ -142,13 +142,36 @@ impl AudioVisualData {
     }
 
     /// The problem of training `classifier` networks on the data.
-    pub fn into_problem(self, classifier: ClassifierConfig) -> Problem {
-        let Self { name, splits, classes, channels } = self;
+    pub fn into_problem(self, classifier: ClassifierConfig) -> Result<Problem> {
+        let Self { name, mut splits, classes, channels } = self;
+        if classifier.backbone == Backbone::Compact {
+            splits = splits.try_map(averaged)?;
+        }
         let modalities = channels.iter().map(|(modality, _)| modality.clone()).collect();
         let networks = Arc::new(Classifiers { channels, classes, classifier });
         let task = PredictionTask::Classification { classes };
-        Problem { name, modalities, splits, networks, task }
+        Ok(Problem { name, modalities, splits, networks, task })
     }
+}
+
+/// A split in memory whose larger inputs are averaged to 28×28, as the compact encoder does in every pass.
+fn averaged(split: SplitData) -> Result<SplitData> {
+    const SIDE: i64 = 28;
+    let SplitData::Memory(set) = split else { return Ok(split) };
+    let batches = set.batches(&BatchOrder::stored(256), 0, Device::Cpu);
+    let batches = batches.collect::<g2d::Result<Vec<_>>>()?;
+    let input = |m: usize| {
+        let stored = set.input(m);
+        if stored.size()[2..].iter().all(|&side| side <= SIDE) {
+            return stored.shallow_clone();
+        }
+        let parts = batches.iter().map(|batch| batch.input(m).adaptive_avg_pool2d([SIDE; 2]));
+        Tensor::cat(&parts.collect::<Vec<_>>(), 0)
+    };
+    let modalities = set.modalities().to_vec();
+    let inputs: Vec<_> = (0..modalities.len()).map(input).collect();
+    let averaged = InMemory::new(modalities, inputs, set.targets().shallow_clone())?;
+    Ok(SplitData::Memory(averaged.with_ids(set.ids())?))
 }
 
 /// The paper's networks, with a backbone per modality.

@@ -80,6 +80,6 @@ impl Arguments {
                 AudioVisualData::clips(layout, folder, &self.clips, batch_size, seed)?
             }
         };
-        Ok(data.into_problem(parameters.classifier()))
+        data.into_problem(parameters.classifier())
     }
 }

@@ -228,6 +228,11 @@ impl<S: Serialize + DeserializeOwned, O: Optimizers, T: Algorithm> ResumableRun<
         saved
     }
 
+    /// The number of epochs that were finished at the best score; `None` if no snapshot has a score.
+    pub fn best_epoch(&self) -> Option<u64> {
+        self.best_scored().map(|(_, epoch)| epoch)
+    }
+
     /// The best score, and the number of epochs that were finished then.
     fn best_scored(&self) -> Option<(f64, u64)> {
         let scored = |best: &Snapshot| Some((best.score()?, best.progress().epoch));
@@ -241,7 +246,7 @@ impl<S: Serialize + DeserializeOwned, O: Optimizers, T: Algorithm> ResumableRun<
 
     /// Returns whether the last epochs, as many as the patience, had no better score than an epoch before.
     pub fn is_exhausted(&self) -> bool {
-        let Some((patience, (_, best))) = self.patience.zip(self.best_scored()) else {
+        let Some((patience, best)) = self.patience.zip(self.best_epoch()) else {
             return false;
         };
         self.trainer.progress().epoch >= best.saturating_add(patience)

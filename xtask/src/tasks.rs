@@ -169,7 +169,7 @@ pub fn bench(quick: bool, parts: bool, args: &[String]) -> Result<()> {
     let cargo = cargo_with_libtorch()?;
     let mut command = benchmark(&cargo, if parts { "parts" } else { "speed" }, &OPTIMISED);
     if !parts {
-        build_recipe(&cargo)?;
+        build_recipe(&cargo, &OPTIMISED)?;
         command.arg("--out").arg(cargo.root().join("target/bench/ratios.json"));
     }
     if quick {
@@ -180,16 +180,16 @@ pub fn bench(quick: bool, parts: bool, args: &[String]) -> Result<()> {
 
 /// Runs the speed benchmark with its smallest shapes, to test that it works.
 fn bench_smoke(cargo: &Cargo) -> Result<()> {
-    build_recipe(cargo)?;
+    build_recipe(cargo, &[])?;
     let out = cargo.root().join("target/bench/smoke.json");
     finish(benchmark(cargo, "speed", &[]).arg("--smoke").arg("--out").arg(out))
 }
 
-/// Builds the example that the benchmark `speed` runs as a process.
-fn build_recipe(cargo: &Cargo) -> Result<()> {
+/// Builds the example that the benchmark `speed` runs as a process, with `options` of cargo.
+fn build_recipe(cargo: &Cargo, options: &[&str]) -> Result<()> {
     let mut command = cargo.command();
-    command.args(["build", "--features", &all_features(), "--example", "audio_visual"]);
-    finish_build(&mut command)
+    command.args(["build", "--features", &all_features()]).args(options);
+    finish_build(command.args(["--example", "audio_visual"]))
 }
 
 /// A command that runs a benchmark in the profile of all other builds, since another profile would

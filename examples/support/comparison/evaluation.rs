@@ -3,7 +3,6 @@
 use anyhow::Result;
 use g2d::{
     Batch, Modality, Student,
-    algorithm::Ruled,
     probe::held_out::{LinearProbe, Shapley},
     step::Measurement,
     trainer::Predictions,
@@ -24,16 +23,6 @@ pub struct StudentScores {
 }
 
 impl StudentScores {
-    /// Evaluates a student.
-    pub fn evaluate(
-        student: &Ruled<'_>,
-        split: &SplitData,
-        setup: &TrainingSetup,
-        task: &PredictionTask,
-    ) -> Result<Self> {
-        Self::new(&student.evaluate(setup.stored(split))?, task)
-    }
-
     /// The metrics of predictions.
     pub fn new(predictions: &Predictions, task: &PredictionTask) -> Result<Self> {
         let fused = task.evaluate(&predictions.logits, &predictions.targets)?;

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use anyhow::Result;
-use g2d::{Student, algorithm::Ruled, calibration::Prediction, record::Outcome};
+use g2d::{
+    Student, algorithm::Ruled, calibration::Prediction, record::Outcome, trainer::Predictions,
+};
 
 use super::{
     evaluation::{StudentScores, linear_probe, shapley},
@@ -30,16 +32,17 @@ pub struct FinalResults {
 }
 
 impl FinalResults {
-    /// Evaluates a student that has the weights of its best epoch. The prediction of a method that
-    /// trains heads is the one of the lowest NLL on validation data; that of another is the fused logits.
+    /// Evaluates a student that has the weights of its best epoch; `val` are its predictions on validation
+    /// data. The prediction of a method that trains heads is the one of the lowest NLL on validation data;
+    /// that of another is the fused logits.
     pub fn new(
         method: Method,
         student: &Ruled<'_>,
+        val: Predictions,
         setup: &TrainingSetup,
         problem: &Problem,
     ) -> Result<Self> {
         let task = &problem.task;
-        let val = student.evaluate(setup.stored(&problem.splits.val))?;
         let test = student.evaluate(setup.stored(&problem.splits.test))?;
         let mut results = Self {
             val: StudentScores::new(&val, task)?,

@@ -110,6 +110,12 @@ impl Splits {
         let [train, val, test] = [train, val, test].map(SplitData::Memory);
         Self { train, val, test }
     }
+
+    /// The splits that `change` makes of each of them.
+    pub fn try_map(self, change: impl Fn(SplitData) -> Result<SplitData>) -> Result<Self> {
+        let Self { train, val, test } = self;
+        Ok(Self { train: change(train)?, val: change(val)?, test: change(test)? })
+    }
 }
 
 impl Problem {
@@ -127,8 +133,7 @@ impl Problem {
 
     /// The same problem with the first `n` samples of each split.
     pub fn first(self, n: usize) -> Result<Self> {
-        let Splits { train, val, test } = self.splits;
-        let splits = Splits { train: train.first(n)?, val: val.first(n)?, test: test.first(n)? };
+        let splits = self.splits.try_map(|split| Ok(split.first(n)?))?;
         Ok(Self { splits, ..self })
     }
 

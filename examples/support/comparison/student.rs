@@ -125,6 +125,7 @@ impl StudentTraining<'_> {
             self.bars.add(&format!("{}{}", setup.prefix, method.key()), config.epochs, start.epoch);
         let info = record::info(method, setup, problem, self)?.untrained(untrained);
         let mut recorders = record::begin(&files.student(method.key()), start, &info, bar)?;
+        let mut last = None; // the last epoch, and the predictions on validation data after it
         for epoch in run.epochs(config.epochs) {
             if !run.trainer.schedules_lr() {
                 run.optimizer.set_lr_factor(config.lr_schedule.factor(epoch))?;
@@ -152,15 +153,21 @@ impl StudentTraining<'_> {
             run.trainer.finish_update(&mut run.optimizer)?;
             let report = run.trainer.end_epoch()?;
             let ruled = Ruled::new(&*run.trainer, student);
-            let val = StudentScores::evaluate(&ruled, &problem.splits.val, setup, &problem.task)?;
-            recorders.epoch(&report, &val.with_keys(metrics, "val"));
+            let val = ruled.evaluate(setup.stored(&problem.splits.val))?;
+            let scores = StudentScores::new(&val, &problem.task)?;
+            recorders.epoch(&report, &scores.with_keys(metrics, "val"));
             run.state.reports.push(report);
-            unless_disk_fails(run.save(val.selection))?;
+            unless_disk_fails(run.save(scores.selection))?;
+            last = Some((run.trainer.progress().epoch, val));
         }
 
         run.restore_best()?;
         let student = Ruled::new(&*run.trainer, student);
-        let results = FinalResults::new(method, &student, setup, problem)?;
+        let val = match last {
+            Some((epoch, val)) if run.best_epoch() == Some(epoch) => val,
+            _ => student.evaluate(setup.stored(&problem.splits.val))?,
+        };
+        let results = FinalResults::new(method, &student, val, setup, problem)?;
         let trained = TrainedStudent { student, history: &run.state, results };
         recorders.finish(&trained.outcome(setup, problem, self.probes)?);
         for failure in recorders.failures() {

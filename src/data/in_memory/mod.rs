@@ -219,6 +219,7 @@ impl InMemory {
 
 /// Bytes as floats from 0 to 1.
 fn unit_floats(bytes: &Tensor) -> Result<Tensor> {
-    let floats = bytes.f_to_kind(Kind::Float).and_then(|t| t.f_div(&Tensor::from(255.0_f32)));
+    let floats = bytes.f_to_kind(Kind::Float);
+    let floats = floats.and_then(|mut floats| floats.f_divide_(&Tensor::from(255.0_f32)));
     floats.map_err(|e| Error::torch("convert bytes to floats", e))
 }

@@ -105,9 +105,11 @@ impl<'r> Arrays<'r> {
     /// Reads pixels or other bounded numbers of any shape and element type, `Uint8` or `Float`.
     pub(super) fn pixels(&mut self, name: &str) -> Result<Tensor> {
         let element = self.element(name)?;
+        if element == "u1" {
+            return self.read::<u8>(name);
+        }
         match self.integers(name, &element)? {
-            Some(integers) if element != "u1" => Ok(integers.to_kind(Kind::Float)),
-            Some(bytes) => Ok(bytes.to_kind(Kind::Uint8)),
+            Some(integers) => Ok(integers.to_kind(Kind::Float)),
             None => self.samples(name),
         }
     }

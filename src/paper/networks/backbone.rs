@@ -6,7 +6,7 @@ use tch::{Tensor, nn, nn::ModuleT};
 use super::{
     Initialisation,
     compact::CompactEncoder,
-    encoder::{EncoderParts, InputShape, Layers},
+    encoder::{EncoderParts, InputShape},
     resnet18::ResNet18,
 };
 use crate::error::{self, Result};
@@ -46,7 +46,7 @@ impl Backbone {
             let hint = "pass 1 for spectrograms and grey images, 3 for RGB images";
             return Err(error::config("input channels", "at least 1", channels, hint));
         }
-        let (side, layers): (_, Box<dyn Layers>) = match self {
+        let (side, layers): (_, Box<dyn ModuleT>) = match self {
             Self::Compact => {
                 (CompactEncoder::LEAST_SIDE, Box::new(CompactEncoder::new(path, channels, init)))
             }
@@ -60,7 +60,7 @@ impl Backbone {
 /// Encodes every frame of a video [B, C, T, H, W] as an image and averages the features over time;
 /// an image [B, C, H, W] is encoded directly.
 #[derive(Debug)]
-struct FrameAverage(Box<dyn Layers>);
+struct FrameAverage(Box<dyn ModuleT>);
 
 impl ModuleT for FrameAverage {
     fn forward_t(&self, input: &Tensor, train: bool) -> Tensor {
@@ -70,11 +70,5 @@ impl ModuleT for FrameAverage {
         let images = input.transpose(1, 2).reshape([batch * frames, channels, height, width]);
         let features = self.0.forward_t(&images, train);
         features.view([batch, frames, -1]).mean_dim(1, false, None)
-    }
-}
-
-impl Layers for FrameAverage {
-    fn folded(&self) -> Option<Box<dyn Layers>> {
-        Some(Box::new(Self(self.0.folded()?)))
     }
 }

@@ -209,21 +209,6 @@ impl UnimodalClassifier {
     pub fn into_teacher(self, modality: impl Into<Modality>, vs: &mut VarStore) -> FrozenModel {
         FrozenModel::from_model(modality, vs, self)
     }
-
-    /// [`into_teacher`](Self::into_teacher) with every batch norm folded into the convolution before
-    /// it: equal outputs up to 1e-5, in fewer passes over memory.
-    ///
-    /// The folded weights are copies in the memory format of the originals
-    /// ([`channels_last`](crate::weights::channels_last)): load the weights and set the device of `vs`
-    /// first.
-    pub fn into_folded_teacher(
-        self,
-        modality: impl Into<Modality>,
-        vs: &mut VarStore,
-    ) -> FrozenModel {
-        let folded = Self { encoder: self.encoder.folded(), head: self.head };
-        folded.into_teacher(modality, vs)
-    }
 }
 
 impl UnimodalModel for UnimodalClassifier {

@@ -41,6 +41,17 @@ impl Convolution {
         Self { weight, ..*self }
     }
 
+    /// The number O·H′·W′ of outputs for a sample of `input`.
+    pub(super) fn outputs(&self, input: &Tensor) -> i64 {
+        let [_, _, height, width] = input.size()[..] else { return 0 };
+        self.weight.size()[0] * self.positions(height) * self.positions(width)
+    }
+
+    /// H′ for H, or W′ for W.
+    fn positions(&self, side: i64) -> i64 {
+        (side + 2 * self.padding - self.weight.size()[2]).div_euclid(self.stride) + 1
+    }
+
     pub(super) fn forward(&self, input: &Tensor, bias: Option<&Tensor>) -> Tensor {
         let axes = [2, 3].map(|dim| Axis::new(self, input.size()[dim]));
         let channels_last = [input, &self.weight].iter().all(|tensor| tensor.stride()[1] == 1);
@@ -101,7 +112,7 @@ impl Axis {
     fn new(convolution: &Convolution, inputs: i64) -> Self {
         let Convolution { ref weight, stride, padding } = *convolution;
         let kernel = weight.size()[2];
-        let outputs = (0..=(inputs + 2 * padding - kernel).div_euclid(stride)).collect();
+        let outputs = (0..convolution.positions(inputs)).collect();
         let mut axis = Self { stride, padding, inputs, outputs, taps: Vec::new() };
         let sees = |tap: &i64| axis.outputs.iter().any(|&o| axis.input(o, *tap).is_some());
         axis.taps = (0..kernel).filter(sees).collect();

@@ -9,15 +9,6 @@ use crate::error::{self, Result};
 use crate::modality::Modality;
 use crate::parameters::ModalityParams;
 
-/// The layers of an encoder, from an input [B, …] to features [B, d].
-pub(super) trait Layers: ModuleT {
-    /// The same layers for evaluation, with every batch norm folded into its convolution; `None` if
-    /// this kind of layers cannot be folded.
-    fn folded(&self) -> Option<Box<dyn Layers>> {
-        None
-    }
-}
-
 /// The inputs that an encoder accepts.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum InputShape {
@@ -65,7 +56,8 @@ pub(super) struct EncoderParts {
     pub(super) input: InputShape,
     /// Number d of features.
     pub(super) width: i64,
-    pub(super) layers: Box<dyn Layers>,
+    /// From an input [B, …] to features [B, d].
+    pub(super) layers: Box<dyn ModuleT>,
 }
 
 /// An encoder that checks shape, device and dtype of its input.
@@ -94,14 +86,6 @@ impl CheckedEncoder {
     /// Number d of features.
     pub(super) fn width(&self) -> i64 {
         self.parts.width
-    }
-
-    /// The same encoder for evaluation, with batch norms folded where its layers support it.
-    pub(super) fn folded(mut self) -> Self {
-        if let Some(folded) = self.parts.layers.folded() {
-            self.parts.layers = folded;
-        }
-        self
     }
 
     /// Features [B, d] of `input`, which errors call the input of `owner`.

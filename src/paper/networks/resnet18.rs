@@ -2,7 +2,7 @@
 
 use tch::{Tensor, nn, nn::ModuleT};
 
-use super::{Initialisation, conv_norm::ConvNorm, encoder::Layers};
+use super::{Initialisation, conv_norm::ConvNorm};
 
 /// [`Backbone::ResNet18`](super::Backbone::ResNet18): [B, channels, H, W] → [B, 512]. The parameters
 /// have torchvision's names.
@@ -35,17 +35,11 @@ impl ResNet18 {
 
 impl ModuleT for ResNet18 {
     fn forward_t(&self, input: &Tensor, train: bool) -> Tensor {
-        let stem = self.stem.forward_t(input, train).relu_();
-        let pooled = stem.max_pool2d([3, 3], [2, 2], [1, 1], [1, 1], false);
+        let stem = self.stem.forward_t(input, train);
+        // The order of ReLU and max-pooling changes no value and no gradient, and this one is faster.
+        let pooled = stem.max_pool2d([3, 3], [2, 2], [1, 1], [1, 1], false).relu_();
         let maps = self.blocks.iter().fold(pooled, |x, block| block.forward_t(&x, train));
         maps.mean_dim([2_i64, 3].as_slice(), false, None)
-    }
-}
-
-impl Layers for ResNet18 {
-    fn folded(&self) -> Option<Box<dyn Layers>> {
-        let blocks = self.blocks.iter().map(BasicBlock::folded).collect();
-        Some(Box::new(Self { stem: self.stem.folded(), blocks }))
     }
 }
 
@@ -68,14 +62,6 @@ impl BasicBlock {
             ConvNorm::new([&path / "0", &path / "1"], widths, [1, stride, 0], init)
         });
         Self { first, second, downsample }
-    }
-
-    fn folded(&self) -> Self {
-        Self {
-            first: self.first.folded(),
-            second: self.second.folded(),
-            downsample: self.downsample.as_ref().map(ConvNorm::folded),
-        }
     }
 }
 

@@ -136,6 +136,7 @@ fn a_run_ends_after_its_patience_also_when_it_is_resumed() {
             train_scores(&mut run, &student, &scores);
             assert_eq!(run.state, 8, "three epochs without a better score after the fifth");
             assert!(run.epochs(100).is_empty(), "an exhausted run trains no epoch");
+            assert_eq!(run.best_epoch(), Some(5));
             assert_eq!(run.restore_best().unwrap(), sign * 0.875);
             assert_eq!(marked(&student), 4.0, "the weights of the fifth epoch");
             let (again, _) = start();
@@ -152,6 +153,7 @@ fn a_run_without_patience_is_never_exhausted_and_without_scores_has_no_best_weig
     assert_eq!(run.epochs(7), 0..7);
     run.save(None).unwrap();
     assert!(!run.is_exhausted());
+    assert_eq!(run.best_epoch(), None);
     assert_config_error(run.restore_best(), &["best snapshot", "one with a score", "`save`"]);
 }
 
@@ -176,6 +178,7 @@ fn the_best_weights_are_kept_in_memory_while_the_disk_fails() {
         assert!(matches!(epoch(&mut run, score).unwrap_err(), Error::Io { .. }));
     }
     assert!(run.is_exhausted(), "two epochs without a better score");
+    assert_eq!(run.best_epoch(), Some(2));
     assert_eq!(run.restore_best().unwrap(), 0.75);
     assert_eq!(marked(&student), 7.5);
     std::fs::remove_file(&path).unwrap();

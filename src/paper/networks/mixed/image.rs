@@ -6,7 +6,7 @@ use tch::{Tensor, nn, nn::ModuleT, vision};
 use crate::error::{self, Result};
 use crate::paper::networks::Initialisation;
 use crate::paper::networks::compact::CompactEncoder;
-use crate::paper::networks::encoder::{EncoderParts, InputShape, Layers};
+use crate::paper::networks::encoder::{EncoderParts, InputShape};
 
 /// The network of an image encoder.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -117,5 +117,3 @@ impl ModuleT for Normalised {
         self.backbone.forward_t(&((input - channels(self.mean)) / channels(self.std)), train)
     }
 }
-
-impl Layers for Normalised {}

@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use tch::{Tensor, nn, nn::ModuleT};
 
 use crate::error::{self, Result};
-use crate::paper::networks::encoder::{EncoderParts, InputShape, Layers};
+use crate::paper::networks::encoder::{EncoderParts, InputShape};
 
 /// One layer: linear, batch norm, ReLU, dropout.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
@@ -80,5 +80,3 @@ impl ModuleT for Mlp {
         })
     }
 }
-
-impl Layers for Mlp {}

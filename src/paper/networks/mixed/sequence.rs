@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use tch::{Tensor, nn, nn::ModuleT, nn::RNN};
 
 use crate::error::{self, Result};
-use crate::paper::networks::encoder::{EncoderParts, InputShape, Layers};
+use crate::paper::networks::encoder::{EncoderParts, InputShape};
 
 /// A linear layer with ReLU applied to each step, a GRU, and the mean of its states over the valid
 /// steps: [B, T, `input` + 1] → [B, `hidden`].
@@ -53,5 +53,3 @@ impl ModuleT for Recurrent {
         (states * mask).sum_dim_intlist([1_i64].as_slice(), false, None) / steps
     }
 }
-
-impl Layers for Recurrent {}
