@@ -35,7 +35,8 @@ impl ModuleT for CompactEncoder {
             false => input.shallow_clone(),
         };
         for (i, block) in self.blocks.iter().enumerate() {
-            x = block.forward_t(&x, train);
+            // Batch norm is not folded in evaluation, so that published results are repeated to the last bit.
+            x = block.forward(&x, train);
             // The order of ReLU and max-pooling changes no value and no gradient, and this one is faster.
             if i < 2 {
                 x = x.max_pool2d_default(2);

@@ -1,13 +1,10 @@
 //! A convolution with batch norm.
 
-use tch::{Tensor, nn, nn::ModuleT};
+use tch::{Tensor, nn};
 
 use super::{Initialisation, convolution::Convolution};
 
 /// A square convolution followed by batch norm.
-///
-/// In evaluation, batch norm is folded into the convolution unless a sample has fewer outputs than there are
-/// weights: with s = γ / √(σ² + ε), the weights are s·w and the bias is β − s·μ.
 #[derive(Debug)]
 pub(super) struct ConvNorm {
     convolution: Convolution,
@@ -27,9 +24,18 @@ impl ConvNorm {
         Self { convolution, norm: init.norm(norm, widths[1]) }
     }
 
-    /// The output in evaluation, by one convolution.
-    fn folded(&self, input: &Tensor) -> Tensor {
+    pub(super) fn forward(&self, input: &Tensor, train: bool) -> Tensor {
+        self.convolution.forward(input, None).apply_t(&self.norm, train)
+    }
+
+    /// [`forward`](Self::forward), equal up to rounding. In evaluation, batch norm is folded into the
+    /// convolution unless a sample has fewer outputs than there are weights: with s = γ / √(σ² + ε), the
+    /// weights are s·w and the bias is β − s·μ.
+    pub(super) fn forward_folded(&self, input: &Tensor, train: bool) -> Tensor {
         let Self { convolution, norm } = self;
+        if train || convolution.outputs(input) < convolution.weight.numel() as i64 {
+            return self.forward(input, train);
+        }
         let mut scale = (&norm.running_var + nn::BatchNormConfig::default().eps).rsqrt();
         if let Some(gamma) = &norm.ws {
             scale = scale * gamma;
@@ -40,17 +46,5 @@ impl ConvNorm {
         }
         let weight = &convolution.weight * scale.view([-1, 1, 1, 1]);
         convolution.with_weight(weight).forward(input, Some(&bias))
-    }
-}
-
-impl ModuleT for ConvNorm {
-    fn forward_t(&self, input: &Tensor, train: bool) -> Tensor {
-        let convolution = &self.convolution;
-        let few = convolution.outputs(input) < convolution.weight.numel() as i64;
-        if train || few {
-            convolution.forward(input, None).apply_t(&self.norm, train)
-        } else {
-            self.folded(input)
-        }
     }
 }

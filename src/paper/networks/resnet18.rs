@@ -35,7 +35,7 @@ impl ResNet18 {
 
 impl ModuleT for ResNet18 {
     fn forward_t(&self, input: &Tensor, train: bool) -> Tensor {
-        let stem = self.stem.forward_t(input, train);
+        let stem = self.stem.forward_folded(input, train);
         // The order of ReLU and max-pooling changes no value and no gradient, and this one is faster.
         let pooled = stem.max_pool2d([3, 3], [2, 2], [1, 1], [1, 1], false).relu_();
         let maps = self.blocks.iter().fold(pooled, |x, block| block.forward_t(&x, train));
@@ -67,10 +67,10 @@ impl BasicBlock {
 
 impl ModuleT for BasicBlock {
     fn forward_t(&self, input: &Tensor, train: bool) -> Tensor {
-        let inner = self.first.forward_t(input, train).relu_();
-        let mut sum = self.second.forward_t(&inner, train);
+        let inner = self.first.forward_folded(input, train).relu_();
+        let mut sum = self.second.forward_folded(&inner, train);
         sum += match &self.downsample {
-            Some(downsample) => downsample.forward_t(input, train),
+            Some(downsample) => downsample.forward_folded(input, train),
             None => input.shallow_clone(),
         };
         sum.relu_()

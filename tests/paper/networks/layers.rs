@@ -86,9 +86,9 @@ fn features(backbone: Backbone, vs: &VarStore, input: &Tensor) -> Tensor {
     maps.mean_dim([2_i64, 3].as_slice(), false, None)
 }
 
-/// On smaller inputs fewer layers are folded.
+/// On smaller inputs, batch norm of fewer layers is folded.
 #[test]
-fn folded_batch_norm_has_the_same_outputs_and_gradients() {
+fn evaluation_has_the_outputs_and_gradients_of_its_layers_one_by_one() {
     tch::manual_seed(1);
     for (backbone, side) in BACKBONES {
         for last in [false, true] {
