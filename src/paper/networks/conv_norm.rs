@@ -36,14 +36,16 @@ impl ConvNorm {
         if train || convolution.outputs(input) < convolution.weight.numel() as i64 {
             return self.forward(input, train);
         }
-        let mut scale = (&norm.running_var + nn::BatchNormConfig::default().eps).rsqrt();
-        if let Some(gamma) = &norm.ws {
-            scale = scale * gamma;
-        }
-        let mut bias = -&norm.running_mean * &scale;
-        if let Some(beta) = &norm.bs {
-            bias = bias + beta;
-        }
+        let scale = (&norm.running_var + nn::BatchNormConfig::default().eps).rsqrt();
+        let scale = match &norm.ws {
+            Some(gamma) => scale * gamma,
+            None => scale,
+        };
+        let bias = -&norm.running_mean * &scale;
+        let bias = match &norm.bs {
+            Some(beta) => bias + beta,
+            None => bias,
+        };
         let weight = &convolution.weight * scale.view([-1, 1, 1, 1]);
         convolution.with_weight(weight).forward(input, Some(&bias))
     }
